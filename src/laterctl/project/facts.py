@@ -1,0 +1,224 @@
+"""What discovery finds out about the user's repository: facts, each with its place, and nothing that acts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from laterctl.render import Expr, Style
+
+BodyPath = tuple[tuple[int, str], ...]
+"""A list of statements, as steps from the module: `((3, "body"), (0, "orelse"))`. `()` is the module itself.
+
+A step is the ordinal of a compound statement in the list reached so far, and the field of it that holds the next
+list (`body`, `orelse`, `finalbody`, or `handlers.N`). Ordinals are those of the standard library's `ast`.
+"""
+
+
+@dataclass(frozen=True, order=True)
+class Place:
+    """A line of a file; `path` is relative to the project root, with forward slashes; lines count from 1."""
+
+    path: str
+    line: int
+
+    def __str__(self) -> str:
+        return f"{self.path}:{self.line}"
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Why discovery believes something: `what` in words, and where it stands."""
+
+    what: str
+    place: Place
+
+
+@dataclass(frozen=True)
+class Undecided:
+    """Something discovery could not decide. `code` is stable; `hint` names the flag or key that decides it."""
+
+    code: str
+    message: str
+    hint: str
+    places: tuple[Place, ...] = ()
+
+
+@dataclass(frozen=True)
+class Registration:
+    """A statement of the app's body that puts something on the app.
+
+    `index` is the ordinal of the top-most statement in that body which contains it (an `if` counts as a whole);
+    `target` is the resolved dotted name of the class, router or function, or `""` when it cannot be told.
+    `style` is `call`, `decorator`, `list` (inside `FastAPI(middleware=[...])`), `loop` or `helper`
+    (the app was handed to a function that may register anything).
+    """
+
+    index: int
+    target: str
+    style: str
+    place: Place
+    conditional: bool = False
+
+
+@dataclass(frozen=True)
+class Lifespan:
+    """How the app starts and stops.
+
+    `kind`: `none`; `function` (own async context manager with exactly one `yield` statement, which is statement
+    `index` of `body` in `path`); `on_event` (handlers, no lifespan); `foreign` (imported from a place that cannot be
+    edited, several yields, a class, an assignment to `lifespan_context`, or anything else).
+    """
+
+    kind: str
+    place: Place | None = None
+    name: str = ""
+    body: BodyPath = ()
+    index: int = 0
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class App:
+    """One FastAPI application and the place where things are registered on it.
+
+    `name` is the local expression that holds it (`app`, `self.app`); the constructing statement is number `index` of
+    `body` in file `path`. Registrations must stand before statement `limit` of that body when it is not `None`
+    (`return app`, `app = socketio.ASGIApp(app)`, `if __name__ == "__main__":`). `scope` is the qualified name of the
+    function that builds the app, `""` at module level.
+    `reference` is how others get hold of it: `package.module:attr`; `factory` is true when `attr` must be called.
+    `keywords` are those of the call; `open_keywords` is true when it has `**mapping`.
+    """
+
+    path: str
+    module: str
+    name: str
+    body: BodyPath
+    index: int
+    place: Place
+    reference: str
+    factory: bool = False
+    scope: str = ""
+    limit: int | None = None
+    keywords: tuple[str, ...] = ()
+    open_keywords: bool = False
+    middleware: tuple[Registration, ...] = ()
+    middleware_argument: str = ""
+    routers: tuple[Registration, ...] = ()
+    handlers: tuple[Registration, ...] = ()
+    lifespan: Lifespan = Lifespan("none")
+    editable: bool = True
+    reason: str = ""
+    evidence: tuple[Evidence, ...] = ()
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Where the project reads its settings.
+
+    `kind`: `dynaconf`, `pydantic` (pydantic-settings), `pydantic-v1`, `starlette`, or `other` (present but nothing
+    this tool can extend; `reason` says what it is). `access` is the expression that gives the settings object with
+    the imports it needs: `settings` or `get_settings()`. Fields are added to the class in statement list `body` of
+    `path` (pydantic), or to the TOML file `toml` below table `table` (Dynaconf; `""` when values live elsewhere).
+    `prefix` is that of environment variables, with its underscore. `upper` says whether fields are in capitals.
+    `environment` is an expression of type `str` that names the running environment.
+    """
+
+    kind: str
+    path: str
+    module: str
+    access: Expr
+    environment: Expr
+    place: Place
+    class_name: str = ""
+    body: BodyPath = ()
+    fields: tuple[str, ...] = ()
+    toml: str = ""
+    table: str = ""
+    prefix: str = ""
+    upper: bool = False
+    reason: str = ""
+    evidence: tuple[Evidence, ...] = ()
+
+
+@dataclass(frozen=True)
+class Container:
+    """A dependency-injector container: class `class_name` in `path`, whose statements are list `body`.
+
+    `access` gives the instance with the imports it needs, or is `None` when no module-level instance can be imported
+    (`reason` says why). `providers` maps each provider's name to the ordinal of its statement.
+    """
+
+    path: str
+    module: str
+    class_name: str
+    body: BodyPath
+    place: Place
+    access: Expr | None
+    providers: Mapping[str, int] = field(default_factory=dict)
+    editable: bool = True
+    reason: str = ""
+    evidence: tuple[Evidence, ...] = ()
+
+
+@dataclass(frozen=True)
+class Requirement:
+    """One declared dependency: its canonical name, the text as written (PEP 508 or poetry's), and where."""
+
+    name: str
+    text: str
+    place: Place
+    group: str = ""
+
+
+@dataclass(frozen=True)
+class DependencyHome:
+    """Where dependencies of one kind are written.
+
+    `form`: `array` (a TOML array of PEP 508 strings at `table`, dotted), `poetry` (a TOML table of name = constraint)
+    or `lines` (a requirements file). `table` is a tuple of keys: `("project", "dependencies")`.
+    """
+
+    form: str
+    path: str
+    table: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """The file that declares dependencies.
+
+    `manager`: `uv`, `poetry`, `pdm` or `pip`. `runtime` and `dev` say where entries go; `dev` may name a home that
+    does not exist yet. `requires_python` is the declared range or `""`. `lock` is the lock file's path or `""`;
+    `locked` maps canonical names to locked versions. `others` are further places that list dependencies.
+    """
+
+    manager: str
+    path: str
+    runtime: DependencyHome
+    dev: DependencyHome
+    requires_python: str = ""
+    requirements: tuple[Requirement, ...] = ()
+    lock: str = ""
+    locked: Mapping[str, str] = field(default_factory=dict)
+    others: tuple[Place, ...] = ()
+    evidence: tuple[Evidence, ...] = ()
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where code lives and how modules name each other.
+
+    `package` is the dotted name that new modules are put below (`""` in a flat project), `folder` its directory,
+    `import_root` the directory that absolute imports start from. `relative` is true when the app file imports its
+    own package with leading dots. `tests` is the folder of tests (it may not exist yet). `first_party` are the
+    top-level names of the project's own modules.
+    """
+
+    package: str
+    folder: str
+    import_root: str
+    tests: str
+    relative: bool = False
+    first_party: frozenset[str] = frozenset()
+    style: Style = Style()

@@ -1,0 +1,230 @@
+"""Renders the Jinja2 sources of owned files in the style of the user's project.
+
+A template never asks which dialect it is in. It calls `setting('name')`, `provided('name')`, `module('core.x')`
+and gets an expression; whatever that expression has to import is merged into the file's import block here, sorted
+and grouped the way ruff's isort rules expect.
+"""
+
+from __future__ import annotations
+
+import ast
+import io
+import sys
+import tokenize
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+TEMPLATES = Path(__file__).parent / "templates"
+
+
+@dataclass(frozen=True, order=True)
+class Import:
+    """One name to import: `from module import name as asname`, or `import module` when `name` is empty.
+
+    `module` is written as it stands in the source, leading dots included.
+    """
+
+    module: str
+    name: str = ""
+    asname: str = ""
+
+
+@dataclass(frozen=True)
+class Expr:
+    """A Python expression and the imports it needs."""
+
+    text: str
+    imports: tuple[Import, ...] = ()
+
+
+@dataclass(frozen=True)
+class Style:
+    """How the user's project writes Python.
+
+    `quote` is `'` or `"`; `line_length` in characters; `newline` is the line ending of new files; `future` says
+    whether files start with `from __future__ import annotations`.
+    """
+
+    quote: str = '"'
+    line_length: int = 88
+    newline: str = "\n"
+    indent: str = "    "
+    future: bool = False
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a template may ask for. Built from a project by the engine, by hand in tests.
+
+    `setting`, `provided` and `module` map a setting name, a provider name, and a dotted place below the
+    application package (`core.cors`) to how this project spells them. `environment` is an expression of type `str`:
+    the name of the environment the application runs in. `values` are plain values, such as options and test facts.
+    """
+
+    setting: Callable[[str], Expr]
+    provided: Callable[[str], Expr]
+    module: Callable[[str], str]
+    environment: Expr
+    style: Style = Style()
+    first_party: frozenset[str] = frozenset()
+    values: Mapping[str, Any] = field(default_factory=dict)
+
+
+def render(template: str, context: Context, *, origin: str = "") -> str:
+    """Render one template to the text of an owned file, with `\\n` line endings.
+
+    Args:
+        template: path below the template folder, such as `cors/core/cors.py.jinja`.
+        context: the project's spelling of things.
+        origin: the one line that says where the file came from; written as a comment at the top when given.
+
+    Returns:
+        The text. Python files come back with their imports merged and sorted, and in the project's quotes.
+
+    Raises:
+        jinja2.TemplateError: the template is missing or asks for a name that the context does not have.
+    """
+    import jinja2
+
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATES),
+        undefined=jinja2.StrictUndefined,
+        keep_trailing_newline=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        autoescape=False,
+    )
+    needed: list[Import] = []
+
+    def spelled(expr: Expr) -> str:
+        needed.extend(expr.imports)
+        return expr.text
+
+    text = environment.get_template(template).render(
+        {
+            **context.values,
+            "setting": lambda name: spelled(context.setting(name)),
+            "provided": lambda name: spelled(context.provided(name)),
+            "environment": lambda: spelled(context.environment),
+            "module": context.module,
+        }
+    )
+    if template.removesuffix(".jinja").endswith(".py"):
+        text = in_style(text, needed, context.style, context.first_party)
+    if origin:
+        text = f"# {origin}\n{text}"
+    return text
+
+
+def in_style(source: str, needed: Iterable[Import], style: Style, first_party: frozenset[str]) -> str:
+    """Return Python source with `needed` merged into its import block, sorted, and in the style's quotes."""
+    return requote(with_imports(source, needed, style, first_party), style.quote)
+
+
+def section_of(module: str, first_party: frozenset[str]) -> int:
+    """Rank a module as ruff's isort does: 0 future, 1 standard library, 2 third party, 3 first party, 4 relative."""
+    if module.startswith("."):
+        return 4
+    top = module.split(".", 1)[0]
+    if top == "__future__":
+        return 0
+    if top in first_party:
+        return 3
+    return 1 if top in sys.stdlib_module_names else 2
+
+
+def name_sort_key(name: str) -> tuple[int, str, str]:
+    """Sort imported names as isort's `order-by-type`: constants, then classes, then the rest."""
+    kind = 0 if name.isupper() and len(name) > 1 else 1 if name[:1].isupper() else 2
+    return kind, name.lower(), name
+
+
+def import_line(module: str, names: Iterable[tuple[str, str]], style: Style) -> str:
+    """Spell one `from` import (or `import module` when `names` is empty), wrapped when longer than a line."""
+    listed = sorted(set(names), key=lambda pair: name_sort_key(pair[0]))
+    if not listed:
+        return f"import {module}\n"
+    spelled = [name if not asname else f"{name} as {asname}" for name, asname in listed]
+    line = f"from {module} import {', '.join(spelled)}"
+    if len(line) <= style.line_length:
+        return f"{line}\n"
+    inner = "".join(f"{style.indent}{name},\n" for name in spelled)
+    return f"from {module} import (\n{inner})\n"
+
+
+def with_imports(source: str, needed: Iterable[Import], style: Style, first_party: frozenset[str]) -> str:
+    """Merge `needed` into the import block at the top of `source` and print the block in isort's order.
+
+    The block is the run of import statements that follows the docstring. Comments inside it are not kept: templates
+    do not have any there.
+    """
+    body = ast.parse(source).body
+    start = 1 if body and isinstance(body[0], ast.Expr) and isinstance(body[0].value, ast.Constant) else 0
+    stop = start
+    plain: set[tuple[str, str]] = set()
+    named: dict[str, set[tuple[str, str]]] = {}
+    while stop < len(body) and isinstance(body[stop], ast.Import | ast.ImportFrom):
+        node = body[stop]
+        if isinstance(node, ast.Import):
+            plain.update((alias.name, alias.asname or "") for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            module = "." * node.level + (node.module or "")
+            named.setdefault(module, set()).update((alias.name, alias.asname or "") for alias in node.names)
+        stop += 1
+    for item in needed:
+        if item.name:
+            named.setdefault(item.module, set()).add((item.name, item.asname))
+        else:
+            plain.add((item.module, item.asname))
+    if style.future and body[start:]:
+        named.setdefault("__future__", set()).add(("annotations", ""))
+    lines = source.splitlines(keepends=True)
+    first = body[start].lineno - 1 if start < len(body) else len(lines)
+    last = (body[stop - 1].end_lineno or 0) if stop > start else first
+    sections: dict[int, list[str]] = {}
+    for module, asname in sorted(plain, key=lambda pair: pair[0].lower()):
+        text = f"import {module} as {asname}\n" if asname else f"import {module}\n"
+        sections.setdefault(section_of(module, first_party), []).append(text)
+    for module, names in sorted(named.items(), key=lambda pair: pair[0].lower()):
+        sections.setdefault(section_of(module, first_party), []).append(import_line(module, names, style))
+    block = "\n".join("".join(sections[rank]) for rank in sorted(sections))
+    if stop == start and block:
+        block += "\n" if start == len(body) else "\n\n"
+    return "".join([*lines[:first], block, *lines[last:]])
+
+
+def requote(source: str, quote: str) -> str:
+    """Rewrite one-line string literals with `quote` where that needs no escaping; triple-quoted ones stay."""
+    other = "'" if quote == '"' else '"'
+    lines = source.splitlines(keepends=True)
+    for (row, begin), (end_row, end) in reversed(_string_spans(source)):
+        if row != end_row:
+            continue
+        line = lines[row - 1]
+        text = line[begin:end]
+        body = text.lstrip("rbfuRBFU")
+        if body.startswith(other * 3) or not body.startswith(other) or quote in body or "\\" in body:
+            continue
+        prefix = text[: len(text) - len(body)]
+        lines[row - 1] = line[:begin] + prefix + quote + body[1:-1] + quote + line[end:]
+    return "".join(lines)
+
+
+def _string_spans(source: str) -> list[tuple[tuple[int, int], tuple[int, int]]]:
+    # From Python 3.12 on an f-string is several tokens; its outermost span is the literal as it stands in the text.
+    opens, closes = getattr(tokenize, "FSTRING_START", -1), getattr(tokenize, "FSTRING_END", -1)
+    spans: list[tuple[tuple[int, int], tuple[int, int]]] = []
+    depth, began = 0, (0, 0)
+    for token in tokenize.generate_tokens(io.StringIO(source).readline):
+        if token.type == opens:
+            began = token.start if depth == 0 else began
+            depth += 1
+        elif token.type == closes:
+            depth -= 1
+            if depth == 0:
+                spans.append((began, token.end))
+        elif token.type == tokenize.STRING and depth == 0:
+            spans.append((token.start, token.end))
+    return spans
