@@ -1,0 +1,270 @@
+"""Pieces: the smallest things laterctl puts into a document, as values that a ledger can record.
+
+A declared edit (`Middleware`, `Setting` ...) resolves into pieces against the facts of one project. From then on only
+the pieces count: inspecting, taking back and sharing between features need neither the declaration nor discovery.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from enum import StrEnum
+from typing import Any, ClassVar
+
+from laterctl.project.facts import BodyPath
+
+
+class State(StrEnum):
+    """What inspecting a piece in a document can find."""
+
+    ABSENT = "absent"
+    PRESENT = "present"
+    ALTERED = "altered"
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """The state of a piece, the line where it (or what became of it) stands, and words for a person."""
+
+    state: State
+    line: int = 0
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class Anchor:
+    """Where a new statement goes: right after statement `after` (-1: first) of a list. Not recorded anywhere."""
+
+    body: BodyPath
+    after: int
+
+
+@dataclass(frozen=True)
+class Piece:
+    """What all pieces share: the file they live in, relative to the project root with forward slashes."""
+
+    kind: ClassVar[str] = ""
+    path: str
+
+    @property
+    def target(self) -> tuple[str, ...]:
+        """What the piece is about: two features that want the same target share it."""
+        raise NotImplementedError
+
+    def describe(self) -> str:
+        """The piece in words, for plans and the by-hand page."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class ImportName(Piece):
+    """One name of a `from` import at the top of a Python file. `source` is the absolute dotted name it stands for."""
+
+    kind: ClassVar[str] = "import"
+    module: str
+    name: str
+    asname: str = ""
+    source: str = ""
+
+    @property
+    def target(self) -> tuple[str, ...]:
+        return self.kind, self.path, self.module, self.name, self.asname
+
+    @property
+    def local(self) -> str:
+        """The name that the import binds."""
+        return self.asname or self.name
+
+    def describe(self) -> str:
+        alias = f" as {self.asname}" if self.asname else ""
+        return f"from {self.module} import {self.name}{alias}"
+
+
+@dataclass(frozen=True)
+class Statement(Piece):
+    """A statement in the list of statements of `scope` (a qualified name, `""` for the module).
+
+    `order` sorts it among our other statements at the same place.
+    """
+
+    kind: ClassVar[str] = "statement"
+    scope: str
+    code: str
+    order: tuple[int, str] = (0, "")
+
+    @property
+    def target(self) -> tuple[str, ...]:
+        return self.kind, self.path, self.scope, self.code
+
+    def describe(self) -> str:
+        return self.code
+
+
+@dataclass(frozen=True)
+class Argument(Piece):
+    """A keyword argument of the call that `holder` is assigned from (`app`, `self.app`; `return` when returned)."""
+
+    kind: ClassVar[str] = "argument"
+    scope: str
+    holder: str
+    keyword: str
+    value: str
+
+    @property
+    def target(self) -> tuple[str, ...]:
+        return self.kind, self.path, self.scope, self.holder, self.keyword
+
+    def describe(self) -> str:
+        return f"{self.holder} = ...({self.keyword}={self.value})"
+
+
+@dataclass(frozen=True)
+class Block(Piece):
+    """A block put around the one `yield` statement of function `scope`. `header` ends with its colon."""
+
+    kind: ClassVar[str] = "block"
+    scope: str
+    header: str
+
+    @property
+    def target(self) -> tuple[str, ...]:
+        return self.kind, self.path, self.scope, self.header
+
+    def describe(self) -> str:
+        return f"{self.header} around the yield of {self.scope}()"
+
+
+@dataclass(frozen=True)
+class Dependency(Piece):
+    """A declared dependency: a PEP 508 requirement in a home given by its form and TOML table."""
+
+    kind: ClassVar[str] = "dependency"
+    form: str
+    table: tuple[str, ...]
+    name: str
+    requirement: str
+
+    @property
+    def target(self) -> tuple[str, ...]:
+        return self.kind, self.path, ".".join(self.table), self.name
+
+    def describe(self) -> str:
+        return f"dependency {self.requirement}"
+
+
+@dataclass(frozen=True)
+class TomlKey(Piece):
+    """A key of a TOML table. `value` is a TOML literal as written in the file."""
+
+    kind: ClassVar[str] = "toml"
+    table: tuple[str, ...]
+    name: str
+    value: str
+
+    @property
+    def target(self) -> tuple[str, ...]:
+        return self.kind, self.path, ".".join(self.table), self.name
+
+    def describe(self) -> str:
+        return f"[{'.'.join(self.table)}] {self.name} = {self.value}"
+
+
+@dataclass(frozen=True)
+class TextLine(Piece):
+    """A line of an ignore file, or `KEY=value` of an example environment file (`form` `ignore` or `env`)."""
+
+    kind: ClassVar[str] = "line"
+    form: str
+    text: str
+
+    @property
+    def target(self) -> tuple[str, ...]:
+        return self.kind, self.path, self.text.partition("=")[0] if self.form == "env" else self.text
+
+    def describe(self) -> str:
+        return self.text
+
+
+@dataclass(frozen=True)
+class OwnedFile(Piece):
+    """A whole file of ours, with the content it was created with.
+
+    `template` names its source; `open` is true for a file that other pieces go into.
+    """
+
+    kind: ClassVar[str] = "file"
+    lines: tuple[str, ...]
+    template: str = ""
+    open: bool = False
+
+    @property
+    def target(self) -> tuple[str, ...]:
+        return self.kind, self.path
+
+    def describe(self) -> str:
+        return f"new file {self.path}"
+
+    @property
+    def text(self) -> str:
+        """The content as it was created."""
+        return "".join(self.lines)
+
+
+@dataclass(frozen=True)
+class Record:
+    """A piece that a feature has in the project.
+
+    `ours` is false when it stood there already (adopted: inspected, never removed). `replaced` is the user's text
+    that the piece, or another feature's piece on the same target, took the place of.
+    """
+
+    piece: Piece
+    ours: bool = True
+    replaced: str | None = None
+
+
+KINDS: Mapping[str, type[Piece]] = {
+    item.kind: item for item in (ImportName, Statement, Argument, Block, Dependency, TomlKey, TextLine, OwnedFile)
+}
+
+
+def to_json(record: Record) -> dict[str, Any]:
+    """Return a record as plain JSON values; fields at their defaults are left out."""
+    piece = record.piece
+    data: dict[str, Any] = {"kind": piece.kind}
+    defaults = {item.name: item.default for item in fields(piece)}
+    for name, value in asdict(piece).items():
+        if value != defaults[name]:
+            data[name] = list(value) if isinstance(value, tuple) else value
+    data["origin"] = "ours" if record.ours else "adopted"
+    if record.replaced is not None:
+        data["replaced"] = record.replaced
+    return data
+
+
+def from_json(data: Mapping[str, Any]) -> Record:
+    """Read a record back.
+
+    Raises:
+        ValueError: the kind is unknown or a field is missing or of the wrong type.
+    """
+    values = dict(data)
+    try:
+        kind = KINDS[values.pop("kind")]
+        origin = values.pop("origin")
+        replaced = values.pop("replaced", None)
+        piece = kind(**{name: _frozen(value) for name, value in values.items()})
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"not a record of this version: {error}") from error
+    if origin not in {"ours", "adopted"}:
+        raise ValueError(f"unknown origin {origin!r}")
+    return Record(piece, origin == "ours", replaced)
+
+
+def _frozen(value: Any) -> Any:
+    return tuple(_frozen(item) for item in value) if isinstance(value, list) else value
+
+
+def ours(records: Sequence[Record]) -> list[Record]:
+    """The records of pieces that laterctl put there itself."""
+    return [record for record in records if record.ours]
