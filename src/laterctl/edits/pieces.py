@@ -154,19 +154,19 @@ class Dependency(Piece):
 
 @dataclass(frozen=True)
 class TomlKey(Piece):
-    """A key of a TOML table. `value` is a TOML literal as written in the file."""
+    """A key of a TOML table. `value` is plain data; lists are tuples."""
 
     kind: ClassVar[str] = "toml"
     table: tuple[str, ...]
     name: str
-    value: str
+    value: Any
 
     @property
     def target(self) -> tuple[str, ...]:
         return self.kind, self.path, ".".join(self.table), self.name
 
     def describe(self) -> str:
-        return f"[{'.'.join(self.table)}] {self.name} = {self.value}"
+        return f"[{'.'.join(self.table)}] {self.name} = {self.value!r}"
 
 
 @dataclass(frozen=True)
@@ -253,7 +253,7 @@ def from_json(data: Mapping[str, Any]) -> Record:
         kind = KINDS[values.pop("kind")]
         origin = values.pop("origin")
         replaced = values.pop("replaced", None)
-        piece = kind(**{name: _frozen(value) for name, value in values.items()})
+        piece = kind(**{name: frozen(value) for name, value in values.items()})
     except (KeyError, TypeError) as error:
         raise ValueError(f"not a record of this version: {error}") from error
     if origin not in {"ours", "adopted"}:
@@ -261,8 +261,9 @@ def from_json(data: Mapping[str, Any]) -> Record:
     return Record(piece, origin == "ours", replaced)
 
 
-def _frozen(value: Any) -> Any:
-    return tuple(_frozen(item) for item in value) if isinstance(value, list) else value
+def frozen(value: Any) -> Any:
+    """Return plain data with lists turned into tuples, so that it can be part of a piece."""
+    return tuple(frozen(item) for item in value) if isinstance(value, list | tuple) else value
 
 
 def ours(records: Sequence[Record]) -> list[Record]:

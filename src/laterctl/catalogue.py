@@ -1,0 +1,87 @@
+"""The list of features. A feature's module is imported only when somebody asks for that feature."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+from functools import cache
+from importlib import import_module
+from pkgutil import iter_modules
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from laterctl.feature import Feature
+
+
+class UnknownFeature(LookupError):
+    """There is no feature of that name; `suggestions` are the closest ones."""
+
+    def __init__(self, name: str, suggestions: list[str]) -> None:
+        super().__init__(name)
+        self.name = name
+        self.suggestions = suggestions
+
+
+@cache
+def module_names() -> tuple[str, ...]:
+    """Return the feature modules there are, as feature names, sorted."""
+    from laterctl import features
+
+    found = (item.name for item in iter_modules(features.__path__))
+    return tuple(sorted(name.replace("_", "-") for name in found if not name.endswith("_rules")))
+
+
+@cache
+def feature(name: str) -> Feature:
+    """Return a feature by its own name.
+
+    Raises:
+        UnknownFeature: there is none.
+    """
+    if name not in module_names():
+        raise UnknownFeature(name, suggestions(name))
+    declared: Feature = import_module(f"laterctl.features.{name.replace('-', '_')}").feature
+    return declared
+
+
+def every() -> list[Feature]:
+    """Return all features, hidden ones too."""
+    return [feature(name) for name in module_names()]
+
+
+def find(name: str) -> Feature:
+    """Return a listed feature by its name or an alias.
+
+    Raises:
+        UnknownFeature: there is none; hidden capabilities cannot be asked for.
+    """
+    if name in module_names() and not feature(name).hidden:
+        return feature(name)
+    for item in every():
+        if name in item.aliases:
+            return item
+    raise UnknownFeature(name, suggestions(name))
+
+
+def suggestions(name: str) -> list[str]:
+    """Return names and aliases that look like `name`, closest first."""
+    known = [word for item in every() if not item.hidden for word in (item.name, *item.aliases)]
+    return get_close_matches(name, known, n=3, cutoff=0.5)
+
+
+def closure(names: Iterable[str]) -> list[str]:
+    """Return the given features and all they require, requirements first, alphabetical where that leaves a choice."""
+    done: list[str] = []
+
+    def visit(name: str, trail: tuple[str, ...]) -> None:
+        if name in done:
+            return
+        if name in trail:
+            raise ValueError(f"features require each other: {' -> '.join([*trail, name])}")
+        for required in sorted(feature(name).requires):
+            visit(required, (*trail, name))
+        done.append(name)
+
+    for name in sorted(names):
+        visit(name, ())
+    return done

@@ -1,0 +1,252 @@
+"""The command line: options in, results out. All work is done by plain functions in `laterctl.commands`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from laterctl.cli.exits import Exit, outcomes
+
+app = typer.Typer(
+    name="laterctl",
+    help="Add production features to a FastAPI project that exists already: previewed, proved, taken back.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Show the plan and stop.")]
+Diff = Annotated[bool, typer.Option("--diff", help="Show the patch and stop; plain when piped.")]
+Output = Annotated[Path | None, typer.Option("-o", "--output", help="Write the patch of --diff to a file.")]
+Check = Annotated[bool, typer.Option("--check", help="Exit with 1 when something would change.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Accept the plan; never means overwrite.")]
+NoInstall = Annotated[bool, typer.Option("--no-install", help="Leave the dependencies to me.")]
+Manager = Annotated[str, typer.Option("--install", help="Package manager: uv, poetry, pdm or pip.", metavar="MANAGER")]
+Prove = Annotated[
+    bool | None, typer.Option("--prove/--no-prove", help="Start the app before and after, in a scratch copy.")
+]
+AllowDirty = Annotated[bool, typer.Option("--allow-dirty", help="Edit files with uncommitted changes.")]
+Set = Annotated[list[str] | None, typer.Option("--set", help="Option of a feature.", metavar="FEATURE.NAME=VALUE")]
+
+
+def complete_feature(incomplete: str) -> list[str]:
+    """Return feature names for shell completion."""
+    from laterctl import catalogue
+
+    return [item.name for item in catalogue.every() if not item.hidden and item.name.startswith(incomplete)]
+
+
+Features = Annotated[list[str] | None, typer.Argument(metavar="FEATURE...", autocompletion=complete_feature)]
+
+
+@app.callback()
+def common(
+    context: typer.Context,
+    directory: Annotated[Path, typer.Option("-C", "--directory", help="Run as if started there.")] = Path(),
+    reference: Annotated[str, typer.Option("--app", help="The application: MODULE:ATTR.")] = "",
+) -> None:
+    """Take the options that all commands share."""
+    if not directory.is_dir():
+        raise typer.BadParameter(f"{directory} is not a folder", param_hint="-C")
+    context.obj = (directory, reference or None)
+
+
+@app.command()
+def add(
+    context: typer.Context,
+    features: Features = None,
+    dry_run: DryRun = False,
+    diff: Diff = False,
+    output: Output = None,
+    check: Check = False,
+    json: Json = False,
+    yes: Yes = False,
+    no_install: NoInstall = False,
+    install: Manager = "",
+    prove: Prove = None,
+    allow_dirty: AllowDirty = False,
+    options: Set = None,
+) -> None:
+    """Add features, and what they need."""
+    from laterctl import catalogue
+    from laterctl.cli import ask
+    from laterctl.cli.flow import Flags, run
+    from laterctl.plan import Request
+
+    flags = Flags(dry_run, diff, output, check, json, yes, not no_install, install, prove, allow_dirty)
+    with outcomes(as_json=json):
+        names = features or ask.pick(context.obj[0], as_json=json)
+        wanted = tuple(dict.fromkeys(catalogue.find(name).name for name in names))
+        run(context.obj, Request(add=wanted, options=_options(options, wanted)), "add", flags, options or [])
+
+
+@app.command()
+def remove(
+    context: typer.Context,
+    features: Annotated[list[str], typer.Argument(metavar="FEATURE...", autocompletion=complete_feature)],
+    dry_run: DryRun = False,
+    diff: Diff = False,
+    output: Output = None,
+    check: Check = False,
+    json: Json = False,
+    yes: Yes = False,
+    no_install: NoInstall = False,
+    install: Manager = "",
+    prove: Prove = None,
+    allow_dirty: AllowDirty = False,
+) -> None:
+    """Take features out again; what you edited stays."""
+    from laterctl import catalogue
+    from laterctl.cli.flow import Flags, run
+    from laterctl.plan import Request
+
+    flags = Flags(dry_run, diff, output, check, json, yes, not no_install, install, prove, allow_dirty)
+    with outcomes(as_json=json):
+        wanted = tuple(dict.fromkeys(catalogue.find(name).name for name in features))
+        run(context.obj, Request(remove=wanted), "remove", flags, [])
+
+
+@app.command()
+def undo(context: typer.Context, json: Json = False, yes: Yes = False) -> None:
+    """Take back the last run on this machine, byte for byte."""
+    from laterctl.cli import flow
+
+    with outcomes(as_json=json):
+        flow.undo(context.obj[0], yes=yes, as_json=json)
+
+
+@app.command()
+def doctor(
+    context: typer.Context,
+    json: Json = False,
+    fix: Annotated[bool, typer.Option("--fix", help="Put back missing wiring of installed features.")] = False,
+    run: Annotated[bool, typer.Option("--run", help="Also start the app, in a scratch copy.")] = False,
+    only: Annotated[list[str] | None, typer.Option("--only", metavar="RULE")] = None,
+    skip: Annotated[list[str] | None, typer.Option("--skip", metavar="RULE")] = None,
+    yes: Yes = False,
+    allow_dirty: AllowDirty = False,
+) -> None:
+    """Inspect installed features and read the code for known mistakes; never runs it."""
+    from laterctl.cli import flow, show
+    from laterctl.commands import doctor as command
+    from laterctl.outcome import Verdict
+
+    directory, reference = context.obj
+    with outcomes(as_json=json):
+        if fix:
+            flow.fix(context.obj, yes=yes, allow_dirty=allow_dirty, as_json=json)
+        findings = command.examine(directory, app=reference, only=only or (), skip=skip or (), run=run)
+        show.findings(findings, as_json=json)
+    verdicts = {item.verdict for item in findings}
+    if Verdict.PROBLEM in verdicts:
+        raise typer.Exit(Exit.PENDING)
+    if Verdict.UNKNOWN in verdicts:
+        raise typer.Exit(Exit.UNKNOWN)
+
+
+@app.command("list")
+def list_(context: typer.Context, json: Json = False) -> None:
+    """List the features there are, and which are installed."""
+    from laterctl.cli import show
+    from laterctl.commands import read
+
+    show.listing(read.listing(context.obj[0]), as_json=json)
+
+
+@app.command()
+def info(
+    context: typer.Context,
+    feature: Annotated[str, typer.Argument(autocompletion=complete_feature)] = "",
+    project: Annotated[bool, typer.Option("--project", help="What was detected, and on what evidence.")] = False,
+    json: Json = False,
+) -> None:
+    """Explain a feature, or what was detected in the project."""
+    from laterctl.cli import show
+    from laterctl.commands import read
+    from laterctl.commands.change import survey
+
+    directory, reference = context.obj
+    if bool(feature) == project:
+        raise typer.BadParameter("name a feature, or give --project")
+    with outcomes(as_json=json):
+        found, installed = survey(directory, reference)
+        if project:
+            show.project(read.facts(found), as_json=json)
+            return
+        declared = read.about(feature)
+        entry = installed.get(declared.name)
+        show.feature(declared, read.by_hand(found, entry) if entry else [], as_json=json)
+
+
+@app.command()
+def secret(feature: Annotated[str, typer.Argument(autocompletion=complete_feature)]) -> None:
+    """Print fresh key material for a feature; nothing is written."""
+    from laterctl.commands import read
+
+    with outcomes():
+        try:
+            values = read.secret(feature)
+        except ValueError as error:
+            raise typer.BadParameter(str(error)) from error
+        for name, value in values.items():
+            typer.echo(f"{name}={value}")
+
+
+@app.command()
+def explain(rule: Annotated[str, typer.Argument(help="A rule id, such as JWT001.")] = "", json: Json = False) -> None:
+    """Explain a doctor rule; without one, list them."""
+    from laterctl import rules
+    from laterctl.cli import show
+
+    known = rules.every()
+    if not rule:
+        show.rules(known, as_json=json)
+        return
+    found = next((item for item in known if item.id.lower() == rule.lower()), None)
+    if found is None:
+        raise typer.BadParameter(f"there is no rule {rule}; `laterctl explain` lists them")
+    show.rules([found], as_json=json, whole=True)
+
+
+@app.command()
+def new(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(help="The project's name; its folder is created here.")],
+    settings: Annotated[str, typer.Option(help="dynaconf or pydantic.")] = "dynaconf",
+    python: Annotated[str, typer.Option(help="The oldest Python to support.")] = "3.12",
+    json: Json = False,
+) -> None:
+    """Write a new FastAPI project that the features fit."""
+    from laterctl.cli import show
+    from laterctl.commands.create import create
+
+    with outcomes(as_json=json):
+        try:
+            paths = create(context.obj[0], name, settings=settings, python=python)
+        except ValueError as error:
+            raise typer.BadParameter(str(error)) from error
+        show.created(name, paths, as_json=json)
+
+
+def _options(given: list[str] | None, wanted: tuple[str, ...]) -> dict[str, dict[str, str]]:
+    """Read `--set FEATURE.NAME=VALUE`. Raises `typer.BadParameter` for what no requested feature has."""
+    from laterctl import catalogue
+
+    options: dict[str, dict[str, str]] = {}
+    for item in given or []:
+        key, equals, value = item.partition("=")
+        feature_name, dot, option_name = key.partition(".")
+        if not equals or not dot:
+            raise typer.BadParameter(f"{item!r} is not FEATURE.NAME=VALUE", param_hint="--set")
+        feature = catalogue.find(feature_name)
+        option = next((known for known in feature.options if known.name == option_name), None)
+        if option is None or feature.name not in catalogue.closure(wanted):
+            names = ", ".join(f"{feature.name}.{known.name}" for known in feature.options) or "none"
+            raise typer.BadParameter(f"{key} is not an option here; {feature.name} has {names}", param_hint="--set")
+        if option.choices and value not in option.choices:
+            raise typer.BadParameter(f"{key} takes {', '.join(option.choices)}", param_hint="--set")
+        options.setdefault(feature.name, {})[option_name] = value
+    return options

@@ -1,0 +1,57 @@
+"""Questions to a person at a terminal; without one nothing is asked and nothing is guessed."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from laterctl.cli.exits import Exit
+
+if TYPE_CHECKING:
+    from laterctl.commands.change import Prepared
+
+
+def interactive() -> bool:
+    """Whether there is a person at a terminal to ask."""
+    return sys.stdin.isatty() and sys.stdout.isatty()
+
+
+def yes_no(question: str) -> bool:
+    """Ask a question whose default is no."""
+    return typer.confirm(question, default=False)
+
+
+def accept(prepared: Prepared, *, prove: bool, install: bool) -> bool:
+    """Ask the one question of a run: it names the dirty files, the install step and the proof."""
+    parts = ["Write this"]
+    if install and prepared.plan.requirements:
+        parts.append("install the dependencies")
+    if prove:
+        parts.append("start the app in a scratch copy to prove it")
+    question = ", ".join(parts[:-1]) + f" and {parts[-1]}" if len(parts) > 1 else parts[0]
+    if prepared.dirty:
+        typer.echo(f"Uncommitted changes in {', '.join(prepared.dirty)}: a reset would lose them together with this.")
+    elif prepared.dirty is None:
+        typer.echo("The project is not in git: `laterctl undo` is the only way back.")
+    return yes_no(f"{question}?")
+
+
+def pick(directory: Path, *, as_json: bool) -> list[str]:
+    """Let a person choose features from the list."""
+    from laterctl.cli import show
+    from laterctl.commands import read
+
+    if as_json or not interactive():
+        show.failure("usage", "name at least one feature; `laterctl list` shows them", as_json=as_json)
+        raise typer.Exit(Exit.USAGE)
+    offered = [item for item in read.listing(directory) if not item.installed]
+    show.choices(offered)
+    answer = typer.prompt("Features to add, by number or name, separated by spaces", default="")
+    chosen = [offered[int(word) - 1].name if word.isdigit() and 0 < int(word) <= len(offered) else word
+              for word in answer.replace(",", " ").split()]
+    if not chosen:
+        raise typer.Exit(Exit.DONE)
+    return chosen

@@ -1,0 +1,211 @@
+"""The run behind every changing command: discover, plan, prove, then write under a journal, install, prove again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from laterctl import git, ledger
+from laterctl.outcome import Note, Refusal, Refused
+from laterctl.project.facts import Place
+
+if TYPE_CHECKING:
+    from laterctl.install import Step
+    from laterctl.ledger import Entry
+    from laterctl.plan import Plan, Request
+    from laterctl.project.discover import Project
+    from laterctl.proof.dynamic import Report
+    from laterctl.proof.static import Failure
+
+
+class ProofFailed(Exception):
+    """A proof found something wrong; the project is as it was. `packages` were installed and stay."""
+
+    def __init__(self, failures: list[Failure], packages: tuple[str, ...] = ()) -> None:
+        super().__init__("; ".join(failure.message for failure in failures))
+        self.failures = failures
+        self.packages = packages
+
+
+class InstallFailed(Exception):
+    """The dependency step failed; the project is as it was. `output` is the package manager's, masked."""
+
+    def __init__(self, command: str, output: str) -> None:
+        super().__init__(f"{command} failed")
+        self.command = command
+        self.output = output
+
+
+class Dirty(Exception):
+    """Files that the run edits have uncommitted changes of the user's."""
+
+    def __init__(self, paths: tuple[str, ...]) -> None:
+        super().__init__(", ".join(paths))
+        self.paths = paths
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Everything that is known before anything is written.
+
+    `dirty` are files that the run edits and that hold uncommitted bytes other than laterctl's own last write;
+    `None` without git.
+    """
+
+    project: Project
+    installed: Mapping[str, Entry]
+    request: Request
+    plan: Plan
+    dirty: tuple[str, ...] | None = ()
+    notes: tuple[Note, ...] = ()
+
+    @property
+    def root(self) -> Path:
+        """The project's root folder."""
+        return self.project.root
+
+
+@dataclass(frozen=True)
+class Done:
+    """What a run did. `proof` is `None` when the dynamic proof was not asked for."""
+
+    prepared: Prepared
+    installed: tuple[str, ...] = ()
+    skipped_install: tuple[str, ...] = ()
+    proof: Report | None = None
+    notes: tuple[Note, ...] = ()
+
+
+@dataclass(frozen=True)
+class Choices:
+    """How a run is carried out.
+
+    `manager` names the package manager, `""` detects it; `install` false leaves the dependencies to the user.
+    `prove` asks for the dynamic proof.
+    """
+
+    install: bool = True
+    manager: str = ""
+    prove: bool = False
+    allow_dirty: bool = False
+    command: str = ""
+    progress: Callable[[str], None] = field(default=lambda _: None)
+
+
+def survey(start: Path, app: str | None = None) -> tuple[Project, dict[str, Entry]]:
+    """Discover the project around a folder and read its ledger.
+
+    Raises:
+        Refused: the ledger cannot be read.
+    """
+    from laterctl.project.discover import discover, find_root
+
+    project = discover(find_root(start), app=app)
+    return project, ledger.load(project.tree)
+
+
+def prepare(start: Path, request: Request, app: str | None = None) -> Prepared:
+    """Plan a run and prove it statically; nothing is written.
+
+    Raises:
+        Refused: the project cannot take it; every reason is in it.
+        ProofFailed: the result would not be whole.
+    """
+    from laterctl import plan as planning
+    from laterctl.project.source import Unreadable
+    from laterctl.project.tree import Outside
+
+    try:
+        project, installed = survey(start, app)
+        plan = planning.make(project, installed, request)
+    except Unreadable as error:
+        raise Refused(
+            Refusal(error.code, f"{error.path} cannot be read: {error.reason}", Place(error.path, error.line),
+                    remedy=error.hint)
+        ) from error
+    except Outside as error:
+        raise Refused(
+            Refusal("outside", str(error), Place(error.path, 1), remedy="replace the symbolic link by a file")
+        ) from error
+    if plan.refusals:
+        raise Refused(*plan.refusals)
+    if not plan.changeset:
+        return Prepared(project, installed, request, plan)
+    _check_ignored(project, plan)
+    from laterctl.proof.static import prove
+
+    failures = prove(project, plan)
+    if failures:
+        raise ProofFailed(failures)
+    return Prepared(project, installed, request, plan, _dirty(project, plan), tuple(plan.notes))
+
+
+def _check_ignored(project: Project, plan: Plan) -> None:
+    created = [path for path, change in plan.changeset.items() if change.before is None]
+    ignored = sorted(git.ignored(project.root, created))
+    if ignored:
+        raise Refused(
+            *(
+                Refusal("ignored-by-git", f"git would ignore {path}, so it would never reach your repository",
+                        Place(path, 1), remedy="change .gitignore, or choose another folder in [tool.laterctl]")
+                for path in ignored
+            )
+        )
+
+
+def _dirty(project: Project, plan: Plan) -> tuple[str, ...] | None:
+    from laterctl.journal import digest, last_written
+
+    edited = [path for path, change in plan.changeset.items() if change.before is not None]
+    changed = git.dirty(project.root, edited)
+    if changed is None:
+        return None
+    own = last_written(project.root) if changed else {}
+    return tuple(sorted(path for path in changed if own.get(path) != digest(project.tree.read(path))))
+
+
+def carry_out(prepared: Prepared, choices: Choices) -> Done:
+    """Write a prepared run under a journal, install what it needs, and prove it; any failure restores everything.
+
+    Raises:
+        Dirty: files to be edited have uncommitted changes and that was not allowed.
+        InstallFailed, ProofFailed: and the project is as it was.
+        laterctl.journal.JournalError: the write failed, or another run is under way.
+    """
+    from laterctl import install, journal
+
+    if prepared.dirty and not choices.allow_dirty:
+        raise Dirty(prepared.dirty)
+    steps = install.steps(prepared.project, prepared.plan.requirements, choices.manager) if choices.install else []
+    report = None
+    with journal.lock(prepared.root) as held:
+        baseline = None
+        if choices.prove:
+            from laterctl.proof import dynamic
+
+            choices.progress("starting the app as it is")
+            baseline = dynamic.observe(prepared.project, {})
+        derived = install.derived(prepared.project) if steps else ()
+        with journal.begin(held, prepared.plan.changeset, command=choices.command, extra=derived) as run:
+            run.apply()
+            for step in steps:
+                choices.progress(step.shown)
+                _install(step, prepared.root)
+            if choices.prove and baseline is not None:
+                choices.progress("starting the app as it is now")
+                report = dynamic.compare(prepared, baseline)
+                if report.failures:
+                    raise ProofFailed(list(report.failures), prepared.plan.requirements if steps else ())
+            run.commit()
+    skipped = () if steps else prepared.plan.requirements
+    return Done(prepared, prepared.plan.requirements if steps else (), skipped, report, prepared.notes)
+
+
+def _install(step: Step, root: Path) -> None:
+    from laterctl import install
+
+    result = install.run(step, root)
+    if result.code:
+        raise InstallFailed(step.shown, result.output)

@@ -1,0 +1,125 @@
+"""`doctor`: inspects installed features, then lets the rules read the project's code. It parses; it never runs it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from laterctl import catalogue, ledger
+from laterctl.edits import converge
+from laterctl.edits.pieces import Argument, Block, Dependency, ImportName, OwnedFile, Record, State, Statement
+from laterctl.outcome import Finding, Refused, Verdict
+from laterctl.project.facts import Place
+
+if TYPE_CHECKING:
+    from laterctl.ledger import Entry
+    from laterctl.project.discover import Project
+
+
+def examine(
+    start: Path, *, app: str | None = None, only: Collection[str] = (), skip: Collection[str] = ()
+) -> list[Finding]:
+    """Return the findings about the project around a folder, problems first, then by place.
+
+    Args:
+        start: a folder in the project.
+        app: `module:attr` of the application that is meant.
+        only: rule ids, or prefixes of them, to keep; all when empty.
+        skip: rule ids, or prefixes of them, to leave out.
+    """
+    from laterctl.project.discover import discover, find_root
+
+    project = discover(find_root(start), app=app)
+    skipped = {*skip, *_configured(project)}
+    findings = [*_journal(project), *_installed(project), *_rules(project)]
+    kept = [item for item in findings if _matches(item.rule, only, default=True) and not _matches(item.rule, skipped)]
+    order = {Verdict.PROBLEM: 0, Verdict.UNKNOWN: 1, Verdict.OK: 2}
+    return sorted(kept, key=lambda item: (order[item.verdict], item.place or Place("", 0), item.rule))
+
+
+def _configured(project: Project) -> Iterable[str]:
+    listed = project.config.get("doctor", {})
+    skip = listed.get("skip", ()) if isinstance(listed, Mapping) else ()
+    return [str(item) for item in skip]
+
+
+def _matches(rule: str, wanted: Collection[str], *, default: bool = False) -> bool:
+    return any(rule.lower().startswith(item.lower()) for item in wanted) if wanted else default
+
+
+def _journal(project: Project) -> Iterator[Finding]:
+    from laterctl import journal
+
+    pending = journal.pending(project.root)
+    if pending is not None:
+        yield Finding("LTR001", Verdict.PROBLEM, f"an interrupted run is pending: {pending.command}",
+                      fix="run any changing command: it restores the files first")
+
+
+def _installed(project: Project) -> Iterator[Finding]:
+    try:
+        entries = ledger.load(project.tree)
+    except Refused as refused:
+        for refusal in refused.refusals:
+            yield Finding("LTR002", Verdict.UNKNOWN, refusal.message, refusal.place, refusal.remedy)
+        return
+    yield from _ledger_lost(project, entries)
+    records = ledger.records_of(entries.values())
+    for name, entry in sorted(entries.items()):
+        problems = [*_records(project, entry, records), *_requirements(entry, entries)]
+        yield from problems
+        if not any(item.verdict is Verdict.PROBLEM for item in problems):
+            yield Finding("LTR003", Verdict.OK, f"{name} is whole ({len(entry.records)} pieces)", feature=name)
+
+
+def _ledger_lost(project: Project, entries: Mapping[str, Entry]) -> Iterator[Finding]:
+    """A file that says it was added by laterctl, without a ledger that knows it."""
+    known = {record.piece.path for entry in entries.values() for record in entry.records}
+    for path in project.tree.holding(b"# Added by `laterctl add "):
+        if path not in known:
+            yield Finding("LTR004", Verdict.PROBLEM, f"{path} was added by laterctl, but no ledger knows it",
+                          Place(path, 1), fix="restore .laterctl/ from version control, or run `laterctl add` again")
+
+
+def _records(project: Project, entry: Entry, records: list[Record]) -> Iterator[Finding]:
+    for record in entry.records:
+        piece = record.piece
+        data = project.tree.read(piece.path)
+        others = [item for item in records if item.piece.path == piece.path]
+        inspection = converge.inspect(piece, data, others)
+        place = Place(piece.path, inspection.line or 1)
+        if inspection.state is State.ABSENT:
+            what = "is gone" if data is not None or isinstance(piece, OwnedFile) else f"is gone with {piece.path}"
+            yield Finding("LTR005", Verdict.PROBLEM, f"{piece.describe()} {what}", place, _mend(entry), entry.feature,
+                          fixable=_fixable(record))
+        elif inspection.state is State.ALTERED:
+            yield Finding("LTR006", Verdict.OK, f"{piece.describe()} was edited (yours)", place, feature=entry.feature)
+        elif inspection.detail == "moved":
+            yield Finding("LTR007", Verdict.OK, f"{piece.describe()} was moved (yours)", place, feature=entry.feature)
+
+
+def _fixable(record: Record) -> bool:
+    """What was deleted stays deleted; what a wired feature cannot work without can be put back when asked."""
+    return record.ours and isinstance(record.piece, ImportName | Statement | Argument | Block | Dependency)
+
+
+def _mend(entry: Entry) -> str:
+    return f"put it back, or take the rest out: laterctl remove {entry.feature}"
+
+
+def _requirements(entry: Entry, entries: Mapping[str, Entry]) -> Iterator[Finding]:
+    if entry.feature not in catalogue.module_names():
+        yield Finding("LTR008", Verdict.UNKNOWN, f"{entry.feature} is not a feature of this laterctl",
+                      Place(entry.path, 1), fix="run the version that installed it", feature=entry.feature)
+        return
+    for name in catalogue.feature(entry.feature).requires:
+        if name not in entries:
+            yield Finding("LTR009", Verdict.PROBLEM, f"{entry.feature} needs {name}, which is not installed",
+                          Place(entry.path, 1), fix=f"laterctl add {entry.feature}", feature=entry.feature)
+
+
+def _rules(project: Project) -> Iterator[Finding]:
+    from laterctl import rules
+
+    yield from rules.run(project)

@@ -1,0 +1,118 @@
+"""Commands that only look: list, info, secret, explain."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from laterctl import catalogue, ledger
+
+if TYPE_CHECKING:
+    from laterctl.feature import Feature
+    from laterctl.ledger import Entry
+    from laterctl.project.discover import Project
+
+
+@dataclass(frozen=True)
+class Listed:
+    """A line of `list`: a feature and whether it is installed (`requested`, `automatic`, or `""`)."""
+
+    name: str
+    group: str
+    summary: str
+    aliases: tuple[str, ...]
+    installed: str = ""
+
+
+def listing(start: Path) -> list[Listed]:
+    """Return all listed features in the order of their groups, with what is installed around `start`."""
+    installed = _installed(start)
+    return [
+        Listed(item.name, item.group, item.summary, item.aliases, _status(installed.get(item.name)))
+        for item in sorted(catalogue.every(), key=lambda item: (GROUPS.index(item.group), item.name))
+        if not item.hidden
+    ]
+
+
+GROUPS = (
+    "",
+    "Testing",
+    "Dependency injection",
+    "API scaling",
+    "Security hardening",
+    "Database",
+    "Performance",
+    "Operations",
+    "Monitoring",
+)
+"""Sections of the list, in order."""
+
+
+def _status(entry: Entry | None) -> str:
+    return "" if entry is None else "requested" if entry.requested else "automatic"
+
+
+def _installed(start: Path) -> Mapping[str, Entry]:
+    from laterctl.outcome import Refused
+    from laterctl.project.discover import find_root
+    from laterctl.project.tree import Tree
+
+    try:
+        return ledger.load(Tree(find_root(start)))
+    except Refused:
+        return {}
+
+
+def about(name: str) -> Feature:
+    """Return a feature by name or alias. Raises `laterctl.catalogue.UnknownFeature`."""
+    return catalogue.find(name) if name not in catalogue.module_names() else catalogue.feature(name)
+
+
+def by_hand(project: Project, entry: Entry) -> list[str]:
+    """Return what an installed feature has in the project, in words."""
+    return [
+        f"{record.piece.path}: {record.piece.describe()}{'' if record.ours else ' (yours, adopted)'}"
+        for record in entry.records
+    ]
+
+
+def facts(project: Project) -> dict[str, Any]:
+    """Return what discovery found out, as plain JSON values, each with its evidence."""
+    from dataclasses import asdict, is_dataclass
+
+    def plain(value: Any) -> Any:
+        if is_dataclass(value) and not isinstance(value, type):
+            return {key: plain(item) for key, item in asdict(value).items()}
+        if isinstance(value, Mapping):
+            return {str(key): plain(item) for key, item in value.items()}
+        if isinstance(value, list | tuple):
+            return [plain(item) for item in value]
+        if isinstance(value, set | frozenset):
+            return sorted(plain(item) for item in value)
+        return value
+
+    return {
+        "root": project.root.name,
+        "apps": plain(project.apps),
+        "app": plain(project.app),
+        "settings": plain(project.settings),
+        "container": plain(project.container),
+        "manifest": plain(project.manifest),
+        "layout": plain(project.layout),
+        "undecided": plain(project.undecided),
+    }
+
+
+def secret(name: str) -> Mapping[str, str]:
+    """Return fresh key material for a feature: environment variable to value; nothing is written.
+
+    Raises:
+        laterctl.catalogue.UnknownFeature: there is no such feature.
+        ValueError: the feature has no secret.
+    """
+    feature = catalogue.find(name)
+    if feature.secret is None:
+        raise ValueError(f"{feature.name} has no secret")
+    return feature.secret()

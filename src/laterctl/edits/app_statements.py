@@ -1,0 +1,180 @@
+"""Statements put on the app: middleware by rank, routers, exception handlers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from laterctl.edits.pieces import Anchor, Statement
+from laterctl.edits.site import Site, Wanted, user_statements
+from laterctl.outcome import Refusal, Refused
+from laterctl.project.facts import App, Registration
+
+RANKS: Mapping[str, int] = {
+    name: number
+    for number, name in enumerate(
+        (
+            "error-boundary",
+            "profiling",
+            "compression",
+            "versions",
+            "rate-limit",
+            "cors",
+            "trusted-host",
+            "security-headers",
+            "metrics",
+            "request-context",
+        )
+    )
+}
+"""Middleware order from the innermost to the outermost: the order in which the calls stand in the file."""
+
+KNOWN: Mapping[str, str] = {
+    "starlette.middleware.cors.CORSMiddleware": "cors",
+    "starlette.middleware.gzip.GZipMiddleware": "compression",
+    "starlette.middleware.trustedhost.TrustedHostMiddleware": "trusted-host",
+    "starlette.middleware.httpsredirect.HTTPSRedirectMiddleware": "trusted-host",
+    "asgi_correlation_id.CorrelationIdMiddleware": "request-context",
+    "asgi_correlation_id.middleware.CorrelationIdMiddleware": "request-context",
+    "slowapi.middleware.SlowAPIMiddleware": "rate-limit",
+    "slowapi.middleware.SlowAPIASGIMiddleware": "rate-limit",
+    "starlette_exporter.PrometheusMiddleware": "metrics",
+    "brotli_asgi.BrotliMiddleware": "compression",
+}
+OURS: Mapping[str, str] = {
+    "core.error_boundary.ErrorBoundary": "error-boundary",
+    "core.cors.CORSMiddleware": "cors",
+    "core.security_headers.SecurityHeadersMiddleware": "security-headers",
+    "core.metrics.MetricsMiddleware": "metrics",
+    "core.request_id.RequestIDMiddleware": "request-context",
+}
+STRICT = frozenset({("error-boundary", "cors"), ("rate-limit", "cors")})
+"""Pairs (inner, outer) whose order decides whether the feature works at all."""
+
+
+def rank_of(target: str) -> int | None:
+    """Return the rank of a middleware class by its dotted name, `None` when it is not a known one."""
+    name = KNOWN.get(target) or next((rank for tail, rank in OURS.items() if target.endswith(f".{tail}")), None)
+    return RANKS[name] if name is not None else None
+
+
+@dataclass(frozen=True)
+class Middleware:
+    """`app.add_middleware(...)` with the class `source` (`core.cors:CORSMiddleware`), at its rank."""
+
+    source: str
+    rank: str
+
+    def resolve(self, site: Site) -> Iterator[Wanted]:
+        name = self.source.partition(":")[2]
+        app = site.app(f"app.add_middleware({name})")
+        wanted, local = site.imported(app.path, self.source)
+        code = f"{app.name}.add_middleware({local})"
+        yield wanted
+        piece = Statement(app.path, app.scope, code, (RANKS[self.rank], local))
+        yield Wanted(piece, Anchor(app.body, self._after(site, app, code)))
+
+    def _after(self, site: Site, app: App, code: str) -> int:
+        rank = RANKS[self.rank]
+        users = set(user_statements(site, app.path, app.body, [item.index for item in app.middleware]))
+        present = [item for item in app.middleware if item.index in users and item.style != "list"]
+        inner = [item.index for item in present if self._is_inner(item, rank)]
+        outer = [item for item in present if (other := rank_of(item.target)) is not None and other > rank]
+        place = max([app.index, *inner])
+        if self.rank == "error-boundary":
+            place = app.index
+        first_outer = min((item.index for item in outer), default=None)
+        if first_outer is not None and place >= first_outer:
+            known_inner = [item for item in present if (other := rank_of(item.target)) is not None and other < rank]
+            place = max([app.index, *(item.index for item in known_inner)])
+            if place >= first_outer:
+                culprit = outer[0]
+                site.warn(
+                    f"{code} cannot stand at its place in the middleware order: {culprit.target} should be outside it",
+                    culprit.place,
+                )
+            else:
+                place = first_outer - 1
+        self._check_list(site, app, code)
+        return _below_limit(site, app, place, code)
+
+    def _is_inner(self, item: Registration, rank: int) -> bool:
+        other = rank_of(item.target)
+        return other is None or other <= rank
+
+    def _check_list(self, site: Site, app: App, code: str) -> None:
+        """Refuse when the app's own `middleware=[...]` holds something that must stand outside of us."""
+        for item in app.middleware:
+            other = rank_of(item.target)
+            if item.style != "list" or other is None or other <= RANKS[self.rank]:
+                continue
+            pair = self.rank, next(name for name, number in RANKS.items() if number == other)
+            message = f"{item.target} stands in FastAPI(middleware=...), inside of every add_middleware() call"
+            if pair not in STRICT:
+                site.warn(f"{message}; it should be outside {self.source.partition(':')[2]}", item.place)
+                continue
+            raise Refused(
+                Refusal(
+                    "middleware-order",
+                    message,
+                    item.place,
+                    seen=f"middleware=[... {item.target} ...]",
+                    expected=f"{pair[1]} outside {pair[0]}",
+                    snippet=f"Middleware({self.source.partition(':')[2]})  # as the last entry of middleware=[...]",
+                    remedy="add the entry by hand and run the command again",
+                    feature=site.feature,
+                )
+            )
+
+
+def _below_limit(site: Site, app: App, place: int, code: str) -> int:
+    """Keep a statement above `return app`, a main guard, or a re-binding of the app's name."""
+    if app.limit is None or place < app.limit:
+        return place
+    if app.limit > app.index:
+        return app.limit - 1
+    raise Refused(
+        Refusal("no-place", "nothing can be put on the app after it is built", app.place, snippet=code,
+                remedy="paste the line by hand", feature=site.feature)
+    )
+
+
+@dataclass(frozen=True)
+class Router:
+    """`app.include_router(...)` for `source` (`api.auth:router`), imported as `alias`."""
+
+    source: str
+    alias: str
+
+    def resolve(self, site: Site) -> Iterator[Wanted]:
+        app = site.app(f"app.include_router({self.alias})")
+        wanted, local = site.imported(app.path, self.source, self.alias)
+        code = f"{app.name}.include_router({local})"
+        yield wanted
+        yield Wanted(Statement(app.path, app.scope, code, (100, local)), Anchor(app.body, after_routers(site, app, code)))
+
+
+def after_routers(site: Site, app: App, code: str) -> int:
+    """Return the statement after which a router is included: the last one that includes one, or that adds middleware."""
+    includes = user_statements(site, app.path, app.body, [item.index for item in app.routers])
+    others = user_statements(site, app.path, app.body, [item.index for item in app.middleware if item.style != "list"])
+    return _below_limit(site, app, max([app.index, *(includes or others)]), code)
+
+
+@dataclass(frozen=True)
+class ExceptionHandler:
+    """`app.add_exception_handler(Error, handler)` with both given as `module:Name`."""
+
+    error: str
+    handler: str
+
+    def resolve(self, site: Site) -> Iterator[Wanted]:
+        app = site.app(f"app.add_exception_handler({self.error.partition(':')[2]}, {self.handler.partition(':')[2]})")
+        error, error_name = site.imported(app.path, self.error)
+        handler, handler_name = site.imported(app.path, self.handler)
+        code = f"{app.name}.add_exception_handler({error_name}, {handler_name})"
+        places = user_statements(site, app.path, app.body, [item.index for item in app.handlers])
+        after = _below_limit(site, app, max([app.index, *places]), code)
+        yield error
+        yield handler
+        yield Wanted(Statement(app.path, app.scope, code, (50, error_name)), Anchor(app.body, after))

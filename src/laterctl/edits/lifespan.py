@@ -1,0 +1,76 @@
+"""The lifespan ladder: how the managed resources get into the app's start and stop."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from laterctl.edits.app_statements import after_routers
+from laterctl.edits.pieces import Anchor, Argument, Block, Statement
+from laterctl.edits.site import Site, Wanted
+from laterctl.outcome import Refusal, Refused
+from laterctl.project.facts import App, Lifespan
+
+
+@dataclass(frozen=True)
+class ManagedLifespan:
+    """Enter the async context manager `source` while the app runs.
+
+    `lifespan=` silently disables `on_event` handlers, so it is given only where there are none: an own lifespan gets
+    the context around its `yield`; handlers, or a lifespan that cannot be edited, get a router with a lifespan, which
+    FastAPI merges from 0.112.2 on.
+    """
+
+    source: str
+
+    def resolve(self, site: Site) -> Iterator[Wanted]:
+        name = self.source.partition(":")[2]
+        app = site.app(f"app = FastAPI(lifespan={name})")
+        kind = app.lifespan.kind
+        if kind == "function" and app.lifespan.place is not None:
+            yield from self._wrap(site, app.lifespan)
+        elif kind == "none" and not app.open_keywords and "lifespan" not in app.keywords:
+            wanted, local = site.imported(app.path, self.source)
+            yield wanted
+            yield Wanted(Argument(app.path, app.scope, app.holder, "lifespan", local))
+        else:
+            yield from self._router(site, app)
+
+    def _wrap(self, site: Site, lifespan: Lifespan) -> Iterator[Wanted]:
+        assert lifespan.place is not None
+        path = lifespan.place.path
+        function = _function(site, path, lifespan)
+        parameters = [*function.args.posonlyargs, *function.args.args]
+        if not parameters:
+            raise Refused(
+                Refusal("lifespan-no-app", f"{function.name}() takes no application", lifespan.place,
+                        snippet=f"async with {self.source.partition(':')[2]}(app):\n    yield",
+                        remedy="give it the parameter `app: FastAPI`", feature=site.feature)
+            )
+        wanted, local = site.imported(path, self.source)
+        yield wanted
+        yield Wanted(Block(path, lifespan.name, f"async with {local}({parameters[-1].arg}):"))
+
+    def _router(self, site: Site, app: App) -> Iterator[Wanted]:
+        wanted, local = site.imported(app.path, self.source)
+        router, router_name = site.imported(app.path, "fastapi:APIRouter")
+        code = f"{app.name}.include_router({router_name}(lifespan={local}))"
+        yield wanted
+        yield router
+        reason = "its on_event handlers would be disabled by lifespan=" if app.lifespan.kind == "on_event" else (
+            app.lifespan.reason or "the app's own lifespan is left as it is"
+        )
+        site.notice(f"resources are managed by a router's lifespan: {reason}", app.lifespan.place)
+        yield Wanted(Statement(app.path, app.scope, code, (110, local)), Anchor(app.body, after_routers(site, app, code)))
+
+
+def _function(site: Site, path: str, lifespan: Lifespan) -> ast.AsyncFunctionDef | ast.FunctionDef:
+    tree = site.project.tree.python(path).tree
+    for node in ast.walk(tree):
+        if isinstance(node, ast.AsyncFunctionDef | ast.FunctionDef) and node.name == lifespan.name.rpartition(".")[2]:
+            return node
+    raise Refused(
+        Refusal("lifespan-lost", f"the lifespan {lifespan.name} was not found again", lifespan.place,
+                feature=site.feature)
+    )

@@ -1,0 +1,150 @@
+"""Owned files: rendered from a template in the project's style, compared by content, rendered only when they change."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from laterctl.codemods.statements import split_lines, tokens_of
+from laterctl.edits import provider, setting
+from laterctl.edits.pieces import Inspection, OwnedFile, Record, State
+from laterctl.edits.site import Site, Wanted
+from laterctl.outcome import Refusal, Refused
+from laterctl.project.facts import Place
+from laterctl.render import Context, Expr, Import
+
+
+@dataclass(frozen=True)
+class File:
+    """A file `path` below the application package, or below `tests/`, from `template`.
+
+    `template` is a path below the template folder or a function that chooses one. `open` marks a file that other
+    edits put pieces into. `when` leaves the file out of projects it does not fit.
+    """
+
+    path: str
+    template: str | Callable[[Site], str]
+    open: bool = False
+    when: Callable[[Site], bool] | None = None
+
+    def resolve(self, site: Site) -> Iterator[Wanted]:
+        if self.when is not None and not self.when(site):
+            return
+        path = site.path(self.path)
+        yield from _packages(site, path)
+        template = self.template if isinstance(self.template, str) else self.template(site)
+        yield Wanted(OwnedFile(path, (), template, self.open))
+
+
+def _packages(site: Site, path: str) -> Iterator[Wanted]:
+    """Yield the `__init__.py` files that the folders of a new module need: those of folders that do not exist."""
+    layout = site.project.layout
+    folder = path.rpartition("/")[0]
+    if folder == layout.tests or folder.startswith(f"{layout.tests}/"):
+        return
+    while folder and folder != layout.folder:
+        init = f"{folder}/__init__.py"
+        if site.own_file(init) or not site.project.tree.is_dir(folder):
+            yield Wanted(OwnedFile(init, (), "", open=False))
+        folder = folder.rpartition("/")[0]
+
+
+def rendered(piece: OwnedFile, site: Site) -> OwnedFile:
+    """Return an owned file with its content, rendered for this project."""
+    from laterctl.render import render
+
+    if not piece.template:
+        return piece
+    text = render(piece.template, context(site), origin=f"Added by `laterctl add {site.feature}`.")
+    return OwnedFile(piece.path, tuple(split_lines(text)), piece.template, piece.open)
+
+
+def context(site: Site) -> Context:
+    """Return what templates may ask for in this project."""
+    project = site.project
+    layout = project.layout
+    app = project.app
+    reference, _, attribute = (app.reference if app else "main:app").partition(":")
+    return Context(
+        setting=lambda name: setting.read(site.settings[name], site),
+        provided=lambda name: provider.read(site, name),
+        module=site.module,
+        environment=project.settings.environment
+        if project.settings
+        else Expr("os.environ.get('ENVIRONMENT', '')", (Import("os"),)),
+        style=layout.style,
+        first_party=layout.first_party,
+        values={
+            "app_module": reference,
+            "app_name": attribute,
+            "app_call": f"{attribute}()" if app and app.factory else attribute,
+            "http_client": http_client(site),
+            "options": dict(site.options),
+        },
+    )
+
+
+def http_client(site: Site) -> str:
+    """Return the HTTP client library of the project: `httpx` when it is declared, else `httpx2`."""
+    manifest = site.project.manifest
+    names = {item.name for item in manifest.requirements} if manifest else set()
+    return "httpx" if "httpx" in names and "httpx2" not in names else "httpx2"
+
+
+def inspect(piece: OwnedFile, data: bytes | None, records: list[Record]) -> Inspection:
+    """Compare an owned file with what it was created with.
+
+    Args:
+        piece: with its content.
+        data: the file as it is.
+        records: of our pieces that were put into the file; their statements do not count.
+    """
+    if data is None:
+        return Inspection(State.ABSENT)
+    text = data.decode("utf-8", errors="replace").removeprefix("\ufeff")
+    plain = text.replace("\r\n", "\n")
+    if plain == piece.text.replace("\r\n", "\n"):
+        return Inspection(State.PRESENT, 1)
+    if piece.path.endswith(".py"):
+        try:
+            current = _without(plain, records) if records else plain
+        except SyntaxError as error:
+            return Inspection(State.ALTERED, error.lineno or 1, "syntax error")
+        if tokens_of(current) == tokens_of(piece.text.replace("\r\n", "\n")):
+            return Inspection(State.PRESENT, 1, "reformatted")
+    return Inspection(State.ALTERED, _first_difference(plain, piece.text), "edited")
+
+
+def _without(text: str, records: list[Record]) -> str:
+    """Cut our own whole statements out of a Python text."""
+    from laterctl.edits.python_file import Text, own_spots
+
+    document = Text(text)
+    spots = own_spots(document, records)
+    gone: set[int] = set()
+    for item in document.statements:
+        if item.spot in spots:
+            gone.update(range(item.node.lineno, (item.node.end_lineno or item.node.lineno) + 1))
+    return "".join(line for number, line in enumerate(document.lines, 1) if number not in gone)
+
+
+def _first_difference(left: str, right: str) -> int:
+    for number, (one, other) in enumerate(zip(left.split("\n"), right.split("\n"), strict=False), 1):
+        if one != other:
+            return number
+    return 1
+
+
+def taken(piece: OwnedFile, site: Site) -> Refused:
+    """Return the refusal for a file that stands where an owned file would go: nothing is ever overwritten."""
+    return Refused(
+        Refusal(
+            "file-exists",
+            f"{piece.path} exists already and is not what this feature would write",
+            Place(piece.path, 1),
+            expected="no file there",
+            snippet=piece.text,
+            remedy='move it away, or choose other folders: [tool.laterctl] core = "package.module", tests = "folder"',
+            feature=site.feature,
+        )
+    )

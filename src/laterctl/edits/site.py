@@ -1,0 +1,205 @@
+"""What a declared edit sees of a project while it resolves into pieces."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Protocol
+
+from laterctl.edits.pieces import Anchor, ImportName, OwnedFile, Piece, Record
+from laterctl.outcome import Note, Refusal, Refused
+from laterctl.project.facts import App, BodyPath, Place
+
+if TYPE_CHECKING:
+    from laterctl.edits.python_file import Spot
+    from laterctl.project.discover import Project
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A piece that a feature wants, and for a new statement where it goes."""
+
+    piece: Piece
+    anchor: Anchor | None = None
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A setting: lower-case name, type annotation for typed settings classes, default, and whether it is a secret.
+
+    `example` is what an example environment file shows; `help` is one line for people. `imports` are names that the
+    annotation needs, as `module:Name`.
+    """
+
+    name: str
+    annotation: str
+    default: Any = None
+    secret: bool = False
+    example: str = ""
+    help: str = ""
+    imports: tuple[str, ...] = ()
+
+    def resolve(self, site: Site) -> Iterator[Wanted]:
+        from laterctl.edits.setting import resolve
+
+        yield from resolve(self, site)
+
+
+class Edit(Protocol):
+    """A declared edit."""
+
+    def resolve(self, site: Site) -> Iterator[Wanted]:
+        """Yield the pieces that this edit means in one project.
+
+        Raises:
+            Refused: the project has no safe place for it.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class Site:
+    """One feature's view of one project: facts, options, and who else is there.
+
+    `records` are those of all installed features. `settings` and `providers` map names to their declarations in all
+    features that matter. `notes` collects warnings and notices.
+    """
+
+    project: Project
+    feature: str
+    options: Mapping[str, str]
+    records: Sequence[Record]
+    settings: Mapping[str, Setting]
+    providers: Mapping[str, str]
+    notes: list[Note] = field(default_factory=list)
+
+    def module(self, place: str) -> str:
+        """Return the dotted import path of a place below the application package, such as `core.cors`."""
+        head, dot, rest = place.partition(".")
+        custom = self.project.config.get(head)
+        if isinstance(custom, str) and head in {"core", "api"}:
+            return custom + dot + rest
+        package = self.project.layout.package
+        return f"{package}.{place}" if package else place
+
+    def path(self, place: str) -> str:
+        """Return the path of a file given below the application package (`core/cors.py`) or in `tests/`."""
+        layout = self.project.layout
+        head, slash, rest = place.partition("/")
+        if head == "tests":
+            return f"{layout.tests}{slash}{rest}"
+        custom = self.project.config.get(head)
+        if isinstance(custom, str) and head in {"core", "api"}:
+            root = f"{layout.import_root}/" if layout.import_root not in {"", "."} else ""
+            return f"{root}{custom.replace('.', '/')}{slash}{rest}"
+        return f"{layout.folder}/{place}" if layout.folder not in {"", "."} else place
+
+    def imported(self, path: str, source: str, asname: str = "") -> tuple[Wanted, str]:
+        """Return the import of `source` (`core.cors:CORS` of ours, or `package.module:Name`) and the name it binds.
+
+        The import takes the form that the file uses for the project's own modules.
+
+        Raises:
+            Refused: the name is bound to something else in that file.
+        """
+        place, _, name = source.partition(":")
+        own = place.split(".", 1)[0] in {"core", "api"}
+        absolute = self.module(place) if own else place
+        module = self._spelled(path, absolute) if own else absolute
+        piece = ImportName(path, module, name, asname, f"{absolute}.{name}")
+        self._check_free(piece)
+        return Wanted(piece), piece.local
+
+    def _spelled(self, path: str, absolute: str) -> str:
+        from laterctl.edits.relative import spelled
+
+        return spelled(self.project, path, absolute)
+
+    def _check_free(self, piece: ImportName) -> None:
+        from laterctl.edits.relative import bound_to
+        from laterctl.project.names import canonical
+
+        place, dotted = bound_to(self.project, piece.path, piece.local)
+        if place is None or dotted == canonical(piece.source):
+            return
+        raise Refused(
+            Refusal(
+                "name-clash",
+                f"{piece.path} already binds the name {piece.local}",
+                place,
+                seen=dotted or piece.local,
+                expected=f"the name to be free for `{piece.describe()}`",
+                snippet=piece.describe(),
+                remedy=f"rename {piece.local} in {piece.path}, or paste the import under another name",
+                feature=self.feature,
+            )
+        )
+
+    def app(self, snippet: str) -> App:
+        """Return the app to edit.
+
+        Raises:
+            Refused: there is none, discovery could not decide, or it is built in a way that cannot be edited.
+        """
+        app = self.project.app
+        if app is None:
+            undecided = next((item for item in self.project.undecided if item.code.startswith("app")), None)
+            raise Refused(
+                Refusal(
+                    undecided.code if undecided else "no-app",
+                    undecided.message if undecided else "no FastAPI application was found",
+                    undecided.places[0] if undecided and undecided.places else None,
+                    expected="one FastAPI(...) call in the project",
+                    snippet=snippet,
+                    remedy=undecided.hint if undecided else "name it: --app MODULE:ATTR",
+                    feature=self.feature,
+                )
+            )
+        if not app.editable:
+            raise Refused(
+                Refusal(
+                    "app-not-editable",
+                    f"the app cannot be edited safely: {app.reason}",
+                    app.place,
+                    snippet=snippet,
+                    remedy="paste the lines by hand, then run the command again",
+                    feature=self.feature,
+                )
+            )
+        return app
+
+    def spots(self, path: str) -> set[Spot]:
+        """Places of statements in a Python file that are ours."""
+        return self._spots.setdefault(path, self._find_spots(path))
+
+    @cached_property
+    def _spots(self) -> dict[str, set[Spot]]:
+        return {}
+
+    def _find_spots(self, path: str) -> set[Spot]:
+        from laterctl.edits.python_file import Text, own_spots
+
+        records = [record for record in self.records if record.piece.path == path]
+        return own_spots(Text(self.project.tree.python(path).text), records) if records else set()
+
+    def own_file(self, path: str) -> bool:
+        """Whether a file is one of ours."""
+        return any(isinstance(record.piece, OwnedFile) and record.piece.path == path for record in self.records)
+
+    def warn(self, message: str, place: Place | None = None) -> None:
+        """Say something beside the diff."""
+        self.notes.append(Note("warning", message, place, self.feature))
+
+    def notice(self, message: str, place: Place | None = None) -> None:
+        """Say something after success."""
+        self.notes.append(Note("notice", message, place, self.feature))
+
+
+ResolveEdits = Callable[[Site], Iterator[Edit]]
+
+
+def user_statements(site: Site, path: str, body: BodyPath, ordinals: Sequence[int]) -> list[int]:
+    """Leave out of `ordinals` the statements of a list that are ours."""
+    own = site.spots(path)
+    return [ordinal for ordinal in ordinals if (body, ordinal) not in own]

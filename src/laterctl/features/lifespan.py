@@ -1,0 +1,17 @@
+"""Managed resources: what is opened at start-up is closed at shutdown, each step bounded in time."""
+
+from laterctl.edits.lifespan import ManagedLifespan
+from laterctl.edits.owned_file import File
+from laterctl.feature import Feature
+
+feature = Feature(
+    name="lifespan",
+    hidden=True,
+    summary="resources opened at start-up and closed at shutdown",
+    floors={"python": "3.10", "fastapi": "0.112.2"},
+    edits=(
+        File("core/lifespan.py", "lifespan/core/lifespan.py.jinja"),
+        ManagedLifespan("core.lifespan:managed_resources"),
+        File("tests/test_lifespan.py", "lifespan/tests/test_lifespan.py.jinja"),
+    ),
+)

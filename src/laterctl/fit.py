@@ -1,0 +1,111 @@
+"""Whether a feature fits a project: floors, conflicts, and the same job done by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
+
+from laterctl.edits.pieces import OwnedFile
+from laterctl.ledger import Entry
+from laterctl.outcome import Refusal
+from laterctl.project.facts import Manifest, Place
+
+if TYPE_CHECKING:
+    from laterctl.edits.site import Site
+    from laterctl.feature import Feature
+
+
+def misfits(feature: Feature, site: Site, installed: Mapping[str, Entry]) -> list[Refusal]:
+    """Return the reasons why a feature cannot go into a project; an empty list when it can."""
+    found = [*_floors(feature, site), *_conflicts(feature, installed)]
+    if feature.needs is not None and (reason := feature.needs(site)):
+        found.append(Refusal("does-not-fit", reason, feature=feature.name))
+    return found or list(_by_hand(feature, site, installed))
+
+
+def _conflicts(feature: Feature, installed: Mapping[str, Entry]) -> Iterator[Refusal]:
+    for name in feature.conflicts:
+        if name in installed:
+            yield Refusal("conflict", f"{feature.name} and {name} exclude each other", feature=feature.name,
+                          remedy=f"laterctl remove {name}")
+
+
+def _floors(feature: Feature, site: Site) -> Iterator[Refusal]:
+    manifest = site.project.manifest
+    if manifest is None:
+        return
+    for name, floor in feature.floors.items():
+        if name == "python":
+            yield from _python_floor(feature, manifest, floor)
+            continue
+        from laterctl.codemods import requirements
+
+        for item in manifest.requirements:
+            if item.name == name and not item.group and not requirements.satisfiable(item.text, f"{name}>={floor}"):
+                yield _below(feature, f"{item.text} excludes {name} {floor} and newer, which {feature.name} needs",
+                             item.place, f"{name}>={floor}")
+        locked = manifest.locked.get(name)
+        if locked and not requirements.satisfiable(f"{name}=={locked}", f"{name}>={floor}"):
+            yield _below(feature, f"{manifest.lock} locks {name} {locked}; {feature.name} needs {floor} or newer",
+                         Place(manifest.lock, 1), f"{name}>={floor}")
+
+
+def _python_floor(feature: Feature, manifest: Manifest, floor: str) -> Iterator[Refusal]:
+    from packaging.specifiers import InvalidSpecifier, SpecifierSet
+
+    if not manifest.requires_python:
+        return
+    try:
+        declared = SpecifierSet(manifest.requires_python)
+    except InvalidSpecifier:
+        return
+    minor = int(floor.split(".")[1])
+    allowed = [older for older in range(6, minor) if declared.contains(f"3.{older}.99", prereleases=True)]
+    if allowed:
+        yield _below(feature, f"the project supports Python 3.{allowed[0]}; {feature.name} needs {floor} or newer",
+                     Place(manifest.path, 1), f"requires-python >= {floor}")
+
+
+def _below(feature: Feature, message: str, place: Place, expected: str) -> Refusal:
+    return Refusal("below-floor", message, place, expected=expected, feature=feature.name,
+                   remedy="raise it yourself if the project can take it: your caps are never raised for you")
+
+
+def _by_hand(feature: Feature, site: Site, installed: Mapping[str, Entry]) -> Iterator[Refusal]:
+    from laterctl.project import sightings
+
+    signs = feature.by_hand
+    project = site.project
+    own = {
+        record.piece.path
+        for entry in installed.values()
+        for record in entry.records
+        if isinstance(record.piece, OwnedFile)
+    }
+    found: list[tuple[str, Place]] = []
+    if signs.imports:
+        found += [("import", place) for place in sightings.imports(project, signs.imports)]
+    if signs.middleware:
+        found += [("middleware", place) for place in sightings.middleware(project, signs.middleware)]
+    if signs.routes:
+        found += [("route", place) for place in sightings.routes(project, signs.routes)]
+    if signs.names:
+        found += [("name", place) for place in sightings.definitions(project, signs.names)]
+    if project.manifest is not None:
+        found += [
+            ("dependency", item.place) for item in project.manifest.requirements
+            if item.name in signs.dependencies and not item.group
+        ]
+    outside = [(what, place) for what, place in found if place.path not in own]
+    if outside:
+        what, place = outside[0]
+        others = ", ".join(str(other) for _, other in outside[1:4])
+        yield Refusal(
+            "already-by-hand",
+            f"the project does the job of {feature.name} already ({what})",
+            place,
+            seen=f"also at {others}" if others else "",
+            expected="no second one: it is never doubled",
+            remedy=f"keep yours, or take it out and run `laterctl add {feature.name}` again",
+            feature=feature.name,
+        )

@@ -1,0 +1,304 @@
+"""What still needs a piece that is about to go: the user's code, or our own code that the user has edited."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING
+
+from laterctl.edits import converge
+from laterctl.edits.pieces import (
+    Dependency,
+    ImportName,
+    OwnedFile,
+    Piece,
+    Record,
+    State,
+    Statement,
+    TextLine,
+    TomlKey,
+)
+from laterctl.edits.python_file import Text, own_spots
+from laterctl.ledger import Entry, records_of
+from laterctl.outcome import Refusal
+from laterctl.project.facts import Place
+from laterctl.project.names import imports_of, resolve
+
+if TYPE_CHECKING:
+    from laterctl.project.discover import Project
+
+IMPORT_NAMES: Mapping[str, tuple[str, ...]] = {
+    "pyjwt": ("jwt",),
+    "python-multipart": ("python_multipart", "multipart"),
+    "opentelemetry-sdk": ("opentelemetry.sdk",),
+}
+"""Modules of distributions that are not called like them."""
+
+
+def check(
+    project: Project, installed: Mapping[str, Entry], removed: Iterable[str], after: Iterable[Record]
+) -> tuple[list[Refusal], dict[Piece, str]]:
+    """Look for what a removal would leave dangling.
+
+    Returns:
+        Refusals, one for each reference from the user's own code; and the pieces that stay because the user edited
+        something that binds to them, with the reason.
+    """
+    wanted = {record.piece.target for record in after if record.ours}
+    going = {
+        name: [item for item in installed[name].records if item.ours and item.piece.target not in wanted]
+        for name in removed
+    }
+    search = _Search(project, records_of(installed.values()), [item for items in going.values() for item in items])
+    return search.refusals(), search.kept(going)
+
+
+class _Search:
+    def __init__(self, project: Project, records: list[Record], gone: list[Record]) -> None:
+        self.project = project
+        self.records = records
+        self.gone = gone
+        self.files = {item.piece.path: item.piece for item in gone if isinstance(item.piece, OwnedFile)}
+        self.modules = {
+            project.module_of(path): path for path in self.files if path.endswith(".py")
+        }
+        self.texts: dict[str, Text] = {}
+
+    def refusals(self) -> list[Refusal]:
+        found = [*self._imported_modules(), *self._bound_names(), *self._dependencies()]
+        unique: dict[tuple[str, Place | None], Refusal] = {}
+        for item in found:
+            unique.setdefault((item.message, item.place), item)
+        return sorted(unique.values(), key=lambda item: (item.place or Place("", 0), item.message))
+
+    def text(self, path: str) -> Text | None:
+        """A Python document of the user's, `None` when it cannot be read."""
+        if path not in self.texts:
+            try:
+                self.texts[path] = Text(self.project.tree.python(path).text)
+            except (SyntaxError, ValueError, OSError, Exception):  # noqa: BLE001
+                return None
+        return self.texts[path]
+
+    def _users(self, needle: str) -> Iterator[tuple[str, Text, Mapping[str, str]]]:
+        """Files that mention `needle` and are not going, with their imports."""
+        for path in self.project.tree.holding(needle.encode()):
+            if path in self.files:
+                continue
+            text = self.text(path)
+            if text is not None:
+                module = self.project.module_of(path)
+                yield path, text, imports_of(text.tree, module, path.endswith("__init__.py"))
+
+    def _own(self, path: str, text: Text) -> set[int]:
+        """Identities of the nodes in a file that are ours or an edited form of ours."""
+        records = [item for item in self.records if item.piece.path == path]
+        spots = own_spots(text, records)
+        nodes = {id(item.node) for item in text.statements if item.spot in spots}
+        for record in records:
+            if isinstance(record.piece, Statement):
+                inspection = converge.inspect(record.piece, self.project.tree.read(path), records)
+                if inspection.state is State.ALTERED:
+                    nodes.update(id(item.node) for item in text.statements if item.node.lineno == inspection.line)
+        return nodes
+
+    def _imported_modules(self) -> Iterator[Refusal]:
+        for module in self.modules:
+            for path, text, _ in self._users(module.rpartition(".")[2]):
+                own = self._own(path, text)
+                ours = {
+                    (item.piece.module, item.piece.name)
+                    for item in self.records
+                    if isinstance(item.piece, ImportName) and item.piece.path == path and item.ours
+                }
+                for node in ast.walk(text.tree):
+                    if id(node) in own or not isinstance(node, ast.Import | ast.ImportFrom):
+                        continue
+                    if self._imports(node, module, path, ours):
+                        yield self._refusal(f"{path} imports {module}", Place(path, node.lineno))
+
+    def _imports(self, node: ast.Import | ast.ImportFrom, module: str, path: str, ours: set[tuple[str, str]]) -> bool:
+        if isinstance(node, ast.Import):
+            return any(alias.name == module for alias in node.names)
+        base = _absolute(node, self.project.module_of(path), path.endswith("__init__.py"))
+        text = "." * node.level + (node.module or "")
+        names = [alias.name for alias in node.names if (text, alias.name) not in ours]
+        return (base == module and bool(names)) or any(f"{base}.{name}" == module for name in names)
+
+    def _bound_names(self) -> Iterator[Refusal]:
+        for record in self.gone:
+            piece = record.piece
+            if isinstance(piece, ImportName):
+                yield from self._uses_in(piece.path, piece.local)
+            elif isinstance(piece, Statement):
+                name = _binds(piece.code)
+                if not name:
+                    continue
+                if piece.scope:
+                    yield from self._attributes(piece, name)
+                else:
+                    yield from self._uses_in(piece.path, name)
+                    yield from self._imports_of_name(self.project.module_of(piece.path), name)
+
+    def _uses_in(self, path: str, name: str) -> Iterator[Refusal]:
+        text = self.text(path) if self.project.tree.read(path) is not None and path not in self.files else None
+        if text is None:
+            return
+        own = self._own(path, text)
+        arguments = {
+            (record.piece.keyword, record.piece.value) for record in self.gone if hasattr(record.piece, "keyword")
+        }
+        headers = {record.piece.header for record in self.gone if hasattr(record.piece, "header")}
+        todo: list[ast.AST] = [text.tree]
+        while todo:
+            node = todo.pop()
+            if id(node) in own or isinstance(node, ast.Import | ast.ImportFrom):
+                continue
+            if isinstance(node, ast.keyword) and (node.arg, ast.unparse(node.value)) in arguments:
+                continue
+            if isinstance(node, ast.withitem) and any(ast.unparse(node) in header for header in headers):
+                continue
+            if isinstance(node, ast.Name) and node.id == name and isinstance(node.ctx, ast.Load):
+                yield self._refusal(f"{path} uses {name}", Place(path, node.lineno))
+                return
+            todo.extend(ast.iter_child_nodes(node))
+
+    def _imports_of_name(self, module: str, name: str) -> Iterator[Refusal]:
+        for path, text, imports in self._users(name):
+            own = self._own(path, text)
+            for node in ast.walk(text.tree):
+                if isinstance(node, ast.ImportFrom) and id(node) not in own:
+                    base = _absolute(node, self.project.module_of(path), path.endswith("__init__.py"))
+                    if base == module and any(alias.name == name for alias in node.names):
+                        yield self._refusal(f"{path} uses {name} of {module}", Place(path, node.lineno))
+                elif isinstance(node, ast.Attribute) and resolve(node, imports) == f"{module}.{name}":
+                    yield self._refusal(f"{path} uses {name} of {module}", Place(path, node.lineno))
+
+    def _attributes(self, piece: Statement, name: str) -> Iterator[Refusal]:
+        """Uses of a provider or a setting as an attribute of the container, the settings object, or their class."""
+        owner = piece.scope.rpartition(".")[2]
+        accesses = {owner}
+        for fact in (self.project.container, self.project.settings):
+            if fact is not None and fact.path == piece.path and fact.access is not None:
+                accesses.add(fact.access.text)
+        for path, text, _ in self._users(name):
+            own = self._own(path, text)
+            todo: list[ast.AST] = [text.tree]
+            while todo:
+                node = todo.pop()
+                if id(node) in own:
+                    continue
+                if isinstance(node, ast.Attribute) and node.attr == name and ast.unparse(node.value) in accesses:
+                    yield self._refusal(f"{path} uses {owner}.{name}", Place(path, node.lineno))
+                    break
+                todo.extend(ast.iter_child_nodes(node))
+
+    def _dependencies(self) -> Iterator[Refusal]:
+        for record in self.gone:
+            piece = record.piece
+            if not isinstance(piece, Dependency) or record.replaced is not None:
+                continue
+            for module in IMPORT_NAMES.get(piece.name, (piece.name.replace("-", "_"),)):
+                for path, text, _ in self._users(module.rpartition(".")[2]):
+                    own = self._own(path, text)
+                    for node in ast.walk(text.tree):
+                        if id(node) not in own and _imports_package(node, module):
+                            assert isinstance(node, ast.stmt)
+                            yield self._refusal(f"{path} imports {module} ({piece.name})", Place(path, node.lineno))
+
+    def _refusal(self, message: str, place: Place) -> Refusal:
+        return Refusal("still-used", message, place, expected="no use of it outside the feature's own code",
+                       remedy="take the use out first, then remove the feature")
+
+    def kept(self, going: Mapping[str, list[Record]]) -> dict[Piece, str]:
+        """Pieces that the user edited, and all that they bind to."""
+        roots: dict[Piece, str] = {}
+        for record in self.gone:
+            data = self.project.tree.read(record.piece.path)
+            records = [item for item in self.records if item.piece.path == record.piece.path]
+            if isinstance(record.piece, OwnedFile | Statement):
+                if data is not None and converge.inspect(record.piece, data, records).state is State.ALTERED:
+                    roots[record.piece] = "edited"
+        if not roots:
+            return {}
+        kept = dict(roots)
+        todo = list(roots)
+        while todo:
+            piece = todo.pop()
+            for other in self._bound_by(piece):
+                if other not in kept:
+                    kept[other] = "needed by what you edited"
+                    todo.append(other)
+        for records in going.values():
+            if any(record.piece in kept and isinstance(record.piece, OwnedFile) for record in records):
+                for record in records:
+                    if isinstance(record.piece, Dependency | TomlKey | TextLine) or _is_member(record.piece):
+                        kept.setdefault(record.piece, "needed by what you edited")
+        for record in self.gone:
+            if isinstance(record.piece, ImportName) and any(_uses(item, record.piece) for item in kept):
+                kept.setdefault(record.piece, "needed by what you edited")
+        return kept
+
+    def _bound_by(self, piece: Piece) -> Iterator[Piece]:
+        """Owned files and imports that a piece in the user's hands leads to."""
+        text = self.text(piece.path) if piece.path.endswith(".py") else None
+        if text is None:
+            return
+        if isinstance(piece, OwnedFile):
+            for module in _modules(text, self.project.module_of(piece.path)):
+                if module in self.modules:
+                    yield self.files[self.modules[module]]
+            folder = piece.path.rpartition("/")[0]
+            if f"{folder}/__init__.py" in self.files:
+                yield self.files[f"{folder}/__init__.py"]
+            return
+        for record in self.gone:
+            other = record.piece
+            if isinstance(other, ImportName) and other.path == piece.path and _uses(piece, other):
+                yield other
+                module = other.source.rpartition(".")[0]
+                if module in self.modules:
+                    yield self.files[self.modules[module]]
+
+
+def _uses(piece: Piece, imported: ImportName) -> bool:
+    if not isinstance(piece, Statement) or piece.path != imported.path:
+        return False
+    return any(isinstance(node, ast.Name) and node.id == imported.local for node in ast.walk(ast.parse(piece.code)))
+
+
+def _is_member(piece: Piece) -> bool:
+    return isinstance(piece, Statement) and bool(_binds(piece.code)) and bool(piece.scope)
+
+
+def _binds(code: str) -> str:
+    node = ast.parse(code).body[0]
+    target = node.targets[0] if isinstance(node, ast.Assign) else getattr(node, "target", None)
+    return target.id if isinstance(target, ast.Name) else ""
+
+
+def _absolute(node: ast.ImportFrom, module: str, is_package: bool) -> str:
+    if not node.level:
+        return node.module or ""
+    parts = module.split(".")
+    drop = node.level - 1 if is_package else node.level
+    base = parts[: len(parts) - drop]
+    return ".".join([*base, *([node.module] if node.module else [])])
+
+
+def _modules(text: Text, module: str) -> Iterator[str]:
+    for node in ast.walk(text.tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = _absolute(node, module, is_package=False)
+            yield base
+            yield from (f"{base}.{alias.name}" for alias in node.names)
+
+
+def _imports_package(node: ast.AST, module: str) -> bool:
+    if isinstance(node, ast.Import):
+        return any(alias.name == module or alias.name.startswith(f"{module}.") for alias in node.names)
+    if isinstance(node, ast.ImportFrom) and not node.level and node.module:
+        return node.module == module or node.module.startswith(f"{module}.")
+    return False
