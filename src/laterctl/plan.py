@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
@@ -11,7 +12,7 @@ from laterctl.changeset import Change, Changeset
 from laterctl.edits import converge, owned_file
 from laterctl.edits.pieces import Anchor, Dependency, OwnedFile, Piece, Record, State, TomlKey
 from laterctl.edits.provider import Provider
-from laterctl.edits.site import Setting, Site, Wanted
+from laterctl.edits.site import Setting, Site, Wanted, layout_of
 from laterctl.ledger import Entry
 from laterctl.outcome import Note, Refusal, Refused
 from laterctl.project.facts import Place
@@ -192,7 +193,7 @@ def _adopted(site: Site, piece: Piece, declared: str) -> Record:
                         snippet=piece.requirement, remedy="raise the cap yourself: it is never raised for you",
                         feature=site.feature)
             )
-        if requirements.missing_extras(declared, piece.requirement):
+        if requirements.extras_of(piece.requirement) - requirements.extras_of(declared):
             return Record(piece, ours=True, replaced=declared)
     return Record(piece, ours=False)
 
@@ -224,7 +225,7 @@ def _converged(
     removed: tuple[str, ...],
     requested: set[str],
 ) -> Plan:
-    from laterctl.codemods.errors import EditRefused
+    from laterctl.codemods.placement import TextEditError
 
 
     entries = dict(draft.entries)
@@ -241,16 +242,16 @@ def _converged(
         data = project.tree.read(path)
         try:
             result = converge.converge(
-                path, data, _at(before, path), _at(effective, path), draft.anchors, project.layout
+                path, data, _at(before, path), _at(effective, path), draft.anchors, layout_of(project)
             )
-        except EditRefused as refused:
+        except TextEditError as refused:
             refusal = Refusal("cannot-edit", f"{path} cannot be edited: {refused.reason}", Place(path, refused.line),
                               remedy="edit it by hand")
             return Plan(Changeset({}), installed, added, removed=removed, refusals=(refusal,))
         replaced.update(result.replaced)
         kept.update(result.left)
         if result.data != data:
-            changes[path] = Change(data, result.data)
+            changes[path] = Change(data, result.data, _mode(project, path))
     for name, entry in entries.items():
         if name in added:
             entries[name] = replace(
@@ -265,7 +266,7 @@ def _converged(
         data = project.tree.read(path)
         wanted = ledger.dump(entries[name]) if name in entries else None
         if wanted != data:
-            changes[path] = Change(data, wanted)
+            changes[path] = Change(data, wanted, _mode(project, path))
     fresh = [record.piece.requirement for record in _new(before, after) if isinstance(record.piece, Dependency)]
     return Plan(
         Changeset(changes),
@@ -277,6 +278,13 @@ def _converged(
         kept=tuple((piece, reason) for piece, reason in kept.items() if reason != "gone"),
         requirements=tuple(sorted(set(fresh))),
     )
+
+
+def _mode(project: Project, path: str) -> int | None:
+    try:
+        return stat.S_IMODE((project.root / path).stat().st_mode)
+    except OSError:
+        return None
 
 
 def _new(before: Sequence[Record], after: Sequence[Record]) -> list[Record]:

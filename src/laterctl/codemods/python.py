@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
-from laterctl.codemods.errors import EditRefused
+from laterctl.codemods.placement import TextEditError
 from laterctl.project.facts import BodyPath
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ def edit(data: bytes, operations: Iterable[Operation], *, encoding: str = "utf-8
         The edited bytes; everything that no operation names is byte for byte as it was.
 
     Raises:
-        EditRefused: LibCST does not give this file back unchanged, or a place shares its line with other code.
+        TextEditError: LibCST does not give this file back unchanged, or a place shares its line with other code.
     """
     import libcst as cst
 
@@ -107,9 +107,9 @@ def edit(data: bytes, operations: Iterable[Operation], *, encoding: str = "utf-8
     try:
         module = cst.parse_module(source)
     except cst.ParserSyntaxError as error:
-        raise EditRefused(f"LibCST cannot read the file: {error.message}") from error
+        raise TextEditError(f"LibCST cannot read the file: {error.message}") from error
     if module.code != source:
-        raise EditRefused("LibCST does not reproduce this file exactly")
+        raise TextEditError("LibCST does not reproduce this file exactly")
     hand = _Hand(module)
     by_body: dict[BodyPath, list[Operation]] = {}
     for operation in operations:
@@ -276,10 +276,10 @@ def _line_of(statements: Sequence[Any], ordinal: int, body: BodyPath) -> int:
         width = _width([item])
         if seen <= ordinal < seen + width:
             if width > 1:
-                raise EditRefused("the statement shares its line with another one")
+                raise TextEditError("the statement shares its line with another one")
             return index
         seen += width
-    raise EditRefused("there is no such statement")
+    raise TextEditError("there is no such statement")
 
 
 def _span(statements: Sequence[Any], region: Region) -> tuple[int, int]:
@@ -301,7 +301,7 @@ def _descend(node: Any, path: BodyPath, work: Callable[[Any], Any]) -> Any:
     import libcst as cst
 
     if isinstance(node, cst.SimpleStatementSuite):
-        raise EditRefused("the block is written on one line")
+        raise TextEditError("the block is written on one line")
     if not path:
         return work(node)
     ordinal, field = path[0]
@@ -331,6 +331,6 @@ def _into(statement: Any, field: str, rest: BodyPath, work: Callable[[Any], Any]
     if isinstance(part, cst.If):
         # `elif`: ast sees a list with one `If`, LibCST the `If` itself.
         if not rest:
-            raise EditRefused("the place is an elif")
+            raise TextEditError("the place is an elif")
         return statement.with_changes(orelse=_into(part, rest[0][1], rest[1:], work))
     return statement.with_changes(**{name: part.with_changes(body=_descend(part.body, rest, work))})

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from laterctl import catalogue, ledger
 from laterctl.edits import converge
+from laterctl.edits.owned_file import ORIGIN
 from laterctl.edits.pieces import Argument, Block, Dependency, ImportName, OwnedFile, Record, State, Statement
 from laterctl.outcome import Finding, Refused, Verdict
 from laterctl.project.facts import Place
@@ -76,7 +77,7 @@ def _installed(project: Project) -> Iterator[Finding]:
 def _ledger_lost(project: Project, entries: Mapping[str, Entry]) -> Iterator[Finding]:
     """A file that says it was added by laterctl, without a ledger that knows it."""
     known = {record.piece.path for entry in entries.values() for record in entry.records}
-    for path in project.tree.holding(b"# Added by `laterctl add "):
+    for path in project.tree.holding(f"# {ORIGIN}".encode()):
         if path not in known:
             yield Finding("LTR004", Verdict.PROBLEM, f"{path} was added by laterctl, but no ledger knows it",
                           Place(path, 1), fix="restore .laterctl/ from version control, or run `laterctl add` again")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from laterctl.edits import owned_file, python_file
 from laterctl.edits.pieces import (
@@ -60,22 +61,25 @@ def _inspect_text(piece: Piece, data: bytes) -> Inspection:
 
     text = _decoded(data)
     if isinstance(piece, Dependency):
-        declared = requirements.declared(text, DependencyHome(piece.form, piece.path, piece.table))
-        found = declared.get(piece.name)
-        if found is None:
-            return Inspection(State.ABSENT)
-        return Inspection(State.PRESENT, 0, found)
+        found = requirements.declared(text, _home(piece)).get(piece.name)
+        return Inspection(State.ABSENT) if found is None else Inspection(State.PRESENT, 0, found)
     if isinstance(piece, TomlKey):
-        value = toml.get(text, (*piece.table, piece.name))
+        keys = (*piece.table, piece.name)
+        value = toml.get(text, keys)
         if value is None:
             return Inspection(State.ABSENT)
-        same = value == toml.value_of(piece.value)
-        return Inspection(State.PRESENT if same else State.ALTERED, toml.line_of(text, (*piece.table, piece.name)))
+        state = State.PRESENT if toml.same(value, piece.value) else State.ALTERED
+        return Inspection(state, toml.line_of(text, keys), f"{piece.name} = {value!r}")
     assert isinstance(piece, TextLine)
-    line = lines.find(text, piece.text, form=piece.form)
-    if line is None:
-        return Inspection(State.ABSENT)
-    return Inspection(State.PRESENT, line)
+    wanted = _about(piece)
+    for number, line in enumerate(text.splitlines(), 1):
+        if (lines.env_key(line) if piece.form == "env" else line.strip()) == wanted:
+            return Inspection(State.PRESENT, number)
+    return Inspection(State.ABSENT)
+
+
+def _about(piece: TextLine) -> str:
+    return piece.text.partition("=")[0] if piece.form == "env" else piece.text.strip()
 
 
 def converge(
@@ -89,7 +93,7 @@ def converge(
     """Bring the document at `path` from `before` to `after`; only our own records count.
 
     Raises:
-        laterctl.codemods.errors.EditRefused: no clean edit is possible.
+        laterctl.codemods.placement.TextEditError: no clean edit is possible.
     """
     had, wanted = ours(before), ours(after)
     file_before = next((record.piece for record in had if isinstance(record.piece, OwnedFile)), None)
@@ -126,49 +130,95 @@ def _converge_text(
 ) -> bytes | None:
     from laterctl.codemods import lines, requirements, toml
 
-    raw = data or b""
-    bom = b"\xef\xbb\xbf" if raw.startswith(b"\xef\xbb\xbf") else b""
-    text = raw[len(bom) :].decode("utf-8")
-    for home in sorted({_home(item.piece) for item in [*before, *after] if isinstance(item.piece, Dependency)},
-                       key=lambda item: item.table):
-        text = requirements.converge_dependencies(text, home, _joined(before, home), _joined(after, home))
-    tables = sorted({item.piece.table for item in [*before, *after] if isinstance(item.piece, TomlKey)})
-    for table in tables:
-        text = toml.converge_keys(text, table, _keys(before, table), _keys(after, table))
-    for form in ("env", "ignore"):
-        old, new = _lines(before, form), _lines(after, form)
-        if old != new:
-            text = lines.converge_lines(text, old, new, form=form)
-    if data is None and not text:
-        return None
-    created = any(isinstance(record.piece, Dependency | TomlKey | TextLine) for record in before)
-    if not text and created and not after:
-        return None
-    return bom + text.encode()
+    text = (data or b"").decode("utf-8")
+    text = _extras(text, before, after)
+    old, new = ([item for item in side if item.replaced is None] for side in (before, after))
+    if path.endswith(".toml"):
+        for home in _homes([*old, *new]):
+            requirements.check_home(text, home)
+        text = toml.converge(text, _toml_pieces(old), _toml_pieces(new))
+    else:
+        text = lines.converge_env(text, _lines(old, "env"), _lines(new, "env"))
+        text = lines.converge_ignores(text, _lines(old, "ignore"), _lines(new, "ignore"))
+        for home in _homes([*old, *new]):
+            text = requirements.converge_dependencies(text, home, _joined(old, home), _joined(new, home))
+    for record in before:
+        if record not in after and inspect(record.piece, text.encode()).state is not State.ABSENT and not record.replaced:
+            left.setdefault(record.piece, "edited")
+    return text.encode() if text or after or (data is not None and not before) else None
+
+
+def _extras(text: str, before: Sequence[Record], after: Sequence[Record]) -> str:
+    """Give the user's own declarations the extras that are wanted, and their old spelling back when nobody does."""
+    from laterctl.codemods import requirements
+
+    changed = {item.piece.target: item for item in [*before, *after] if item.replaced is not None}
+    for record in changed.values():
+        piece = record.piece
+        if not isinstance(piece, Dependency) or record.replaced is None:
+            continue
+        wanted = [item.piece for item in after if item.piece.target == piece.target]
+        extras = {extra for item in wanted if isinstance(item, Dependency) for extra in _extras_of(item)}
+        declared = requirements.with_extras(record.replaced, sorted(extras)) if extras else record.replaced
+        if piece.name in requirements.declared(text, _home(piece)):
+            text = requirements.replace_dependency(text, _home(piece), piece.name, declared)
+    return text
+
+
+def _extras_of(piece: Dependency) -> frozenset[str]:
+    from laterctl.codemods import requirements
+
+    return requirements.extras_of(piece.requirement)
+
+
+def _toml_pieces(records: Iterable[Record]) -> list[Any]:
+    from laterctl.codemods import requirements, toml
+
+    kept = list(records)
+    found: list[Any] = []
+    for home in _homes(kept):
+        found.extend(requirements.pieces(home, _joined(kept, home)))
+    keys = {item.piece.target: item.piece for item in kept if isinstance(item.piece, TomlKey)}
+    for _, piece in sorted(keys.items()):
+        assert isinstance(piece, TomlKey)
+        found.append(toml.Key((*piece.table, piece.name), _thawed(piece.value)))
+    return found
+
+
+def _thawed(value: Any) -> Any:
+    return [_thawed(item) for item in value] if isinstance(value, tuple) else value
 
 
 def _home(piece: Dependency) -> DependencyHome:
     return DependencyHome(piece.form, piece.path, piece.table)
 
 
-def _joined(records: Iterable[Record], home: DependencyHome) -> list[str]:
-    """Return the joined requirement of each dependency of ours in a home: united extras, highest floor."""
-    from laterctl.codemods import requirements
+def _homes(records: Iterable[Record]) -> list[DependencyHome]:
+    homes = {_home(item.piece) for item in records if isinstance(item.piece, Dependency)}
+    return sorted(homes, key=lambda home: home.table)
 
+
+def _joined(records: Iterable[Record], home: DependencyHome) -> list[str]:
+    """Return the join of our requirements in a home, one a distribution: united extras, highest floor."""
     wanted: dict[str, list[str]] = {}
     for record in records:
         piece = record.piece
         if isinstance(piece, Dependency) and _home(piece) == home:
             wanted.setdefault(piece.name, []).append(piece.requirement)
-    return [requirements.joined(items) for _, items in sorted(wanted.items())]
+    return [_join(items) for _, items in sorted(wanted.items())]
 
 
-def _keys(records: Iterable[Record], table: tuple[str, ...]) -> dict[str, str]:
-    return {
-        record.piece.name: record.piece.value
-        for record in records
-        if isinstance(record.piece, TomlKey) and record.piece.table == table
-    }
+def _join(items: Sequence[str]) -> str:
+    if len(set(items)) == 1:
+        return items[0]
+    from packaging.requirements import Requirement
+    from packaging.version import Version
+
+    parsed = [Requirement(item) for item in items]
+    extras = sorted({extra for item in parsed for extra in item.extras})
+    floors = [(Version(part.version), str(item.specifier)) for item in parsed for part in item.specifier]
+    highest = max(floors)[1] if floors else ""
+    return parsed[0].name + (f"[{','.join(extras)}]" if extras else "") + highest
 
 
 def _lines(records: Iterable[Record], form: str) -> list[str]:

@@ -43,11 +43,11 @@ class DependencyFloor:
     dev: bool = False
 
     def resolve(self, site: Site) -> Iterator[Wanted]:
-        from laterctl.codemods.requirements import name_of
+        from laterctl.codemods.placement import entry_name
 
         manifest = manifest_of(site, self.requirement)
         home = manifest.dev if self.dev else manifest.runtime
-        name = name_of(self.requirement)
+        name = entry_name(self.requirement)
         yield Wanted(Dependency(home.path, home.form, home.table, name, self.requirement))
 
 

@@ -8,10 +8,14 @@ from dataclasses import dataclass
 from laterctl.codemods.statements import split_lines, tokens_of
 from laterctl.edits import provider, setting
 from laterctl.edits.pieces import Inspection, OwnedFile, Record, State
-from laterctl.edits.site import Site, Wanted
+from laterctl.edits.site import Site, Wanted, layout_of
 from laterctl.outcome import Refusal, Refused
 from laterctl.project.facts import Place
 from laterctl.render import Context, Expr, Import
+
+
+ORIGIN = "From laterctl: "
+"""How the one line begins that says where an owned file came from."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +45,10 @@ def _packages(site: Site, path: str) -> Iterator[Wanted]:
     layout = site.project.layout
     folder = path.rpartition("/")[0]
     if folder == layout.tests or folder.startswith(f"{layout.tests}/"):
+        # As a package, pytest finds the project's modules from it without being configured.
+        init = f"{layout.tests}/__init__.py"
+        if site.own_file(init) or not site.project.tree.is_dir(layout.tests):
+            yield Wanted(OwnedFile(init, (), "", open=False))
         return
     while folder and folder != layout.folder:
         init = f"{folder}/__init__.py"
@@ -55,14 +63,14 @@ def rendered(piece: OwnedFile, site: Site) -> OwnedFile:
 
     if not piece.template:
         return piece
-    text = render(piece.template, context(site), origin=f"Added by `laterctl add {site.feature}`.")
+    text = render(piece.template, context(site), origin=f"{ORIGIN}{site.feature}.")
     return OwnedFile(piece.path, tuple(split_lines(text)), piece.template, piece.open)
 
 
 def context(site: Site) -> Context:
     """Return what templates may ask for in this project."""
     project = site.project
-    layout = project.layout
+    layout = layout_of(project)
     app = project.app
     reference, _, attribute = (app.reference if app else "main:app").partition(":")
     return Context(

@@ -335,7 +335,7 @@ def converge(
         encoding: of the document.
 
     Raises:
-        EditRefused: a place cannot be edited without touching what is not ours.
+        TextEditError: a place cannot be edited without touching what is not ours.
     """
     from laterctl.codemods import python
 
@@ -601,7 +601,7 @@ def _with_arguments(text: str, pieces: Iterable[Argument], style: Style) -> str:
 
 
 def _blocks(work: _Work, before: Sequence[Record], after: Sequence[Record]) -> None:
-    from laterctl.codemods.errors import EditRefused
+    from laterctl.codemods.placement import TextEditError
     from laterctl.codemods.python import Unwrap, Wrap
 
     had = {record.piece for record in before if isinstance(record.piece, Block)}
@@ -618,7 +618,7 @@ def _blocks(work: _Work, before: Sequence[Record], after: Sequence[Record]) -> N
         assert isinstance(piece, Block)
         target = _yield_of(work.text, piece.scope)
         if target is None:
-            raise EditRefused(f"{piece.scope}() has no single yield statement")
+            raise TextEditError(f"{piece.scope}() has no single yield statement")
         work.replaced[piece] = work.text.code(target)
         work.blocks.append(Wrap(target.body, target.ordinal, piece.header))
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
 
 from laterctl.edits.pieces import Anchor, ImportName, OwnedFile, Piece, Record
 from laterctl.outcome import Note, Refusal, Refused
-from laterctl.project.facts import App, BodyPath, Place
+from laterctl.project.facts import App, BodyPath, Layout, Place
 
 if TYPE_CHECKING:
     from laterctl.edits.python_file import Spot
@@ -196,7 +196,13 @@ class Site:
         self.notes.append(Note("notice", message, place, self.feature))
 
 
-ResolveEdits = Callable[[Site], Iterator[Edit]]
+def layout_of(project: Project) -> Layout:
+    """Return the project's layout, with the modules that laterctl adds among the first-party ones."""
+    layout = project.layout
+    places = [project.config.get(name) or (layout.package or name) for name in ("core", "api")]
+    return replace(layout, first_party=layout.first_party | {str(place).partition(".")[0] for place in places})
+
+
 
 
 def user_statements(site: Site, path: str, body: BodyPath, ordinals: Sequence[int]) -> list[int]:

@@ -51,7 +51,11 @@ class Registration:
     `index` is the ordinal of the top-most statement in that body which contains it (an `if` counts as a whole);
     `target` is the resolved dotted name of the class, router or function, or `""` when it cannot be told.
     `style` is `call`, `decorator`, `list` (inside `FastAPI(middleware=[...])`), `loop` or `helper`
-    (the app was handed to a function that may register anything).
+    (the app was handed to a function: what that registers when it is the project's own, else the function itself).
+    `conditional` says that it stands under an `if`, in a `try` or in a loop. `function` is the dotted name of an
+    exception handler (`target` is then the exception class or the status code). `outside` marks what is registered
+    in another statement list, after the app's body has run (by the caller of a factory, or by another module);
+    `index` is then the number of statements in the body.
     """
 
     index: int
@@ -59,6 +63,22 @@ class Registration:
     style: str
     place: Place
     conditional: bool = False
+    function: str = ""
+    outside: bool = False
+
+
+@dataclass(frozen=True)
+class ListSite:
+    """A list literal that can be extended: the value of statement number `index` of `body` in file `path`.
+
+    The literal is the assigned or returned value, or inside a call the value of keyword `keyword`.
+    """
+
+    path: str
+    body: BodyPath
+    index: int
+    place: Place
+    keyword: str = ""
 
 
 @dataclass(frozen=True)
@@ -86,8 +106,14 @@ class App:
     `body` in file `path`. Registrations must stand before statement `limit` of that body when it is not `None`
     (`return app`, `app = socketio.ASGIApp(app)`, `if __name__ == "__main__":`). `scope` is the qualified name of the
     function that builds the app, `""` at module level.
-    `reference` is how others get hold of it: `package.module:attr`; `factory` is true when `attr` must be called.
-    `keywords` are those of the call; `open_keywords` is true when it has `**mapping`.
+    `reference` is how others get hold of it: `package.module:attr`, `""` when nobody can; `factory` is true when
+    `attr` must be called (it then takes no argument). `wrapped` is the dotted name of what `attr` is wrapped in, when
+    it is not the FastAPI object itself (`socketio.ASGIApp`).
+    `keywords` are those of the call; `open_keywords` is true when more may be passed or the call cannot take more
+    (`**mapping`, a subclass, two calls in an `if`): then add no keyword, use statements.
+    `middleware_argument` is the source of the call's `middleware=`, `""` without one; `middleware_list` is where its
+    list literal stands, `None` when there is none to extend. `routers` are `include_router` calls, `mounts` are
+    mounted applications.
     """
 
     path: str
@@ -104,12 +130,20 @@ class App:
     open_keywords: bool = False
     middleware: tuple[Registration, ...] = ()
     middleware_argument: str = ""
+    middleware_list: ListSite | None = None
+    mounts: tuple[Registration, ...] = ()
+    wrapped: str = ""
     routers: tuple[Registration, ...] = ()
     handlers: tuple[Registration, ...] = ()
     lifespan: Lifespan = Lifespan("none")
     editable: bool = True
     reason: str = ""
     evidence: tuple[Evidence, ...] = ()
+
+    @property
+    def holder(self) -> str:
+        """The target that the constructing statement assigns to, as source text."""
+        return self.name
 
 
 @dataclass(frozen=True)
@@ -140,6 +174,11 @@ class Settings:
     reason: str = ""
     evidence: tuple[Evidence, ...] = ()
 
+    @property
+    def scope(self) -> str:
+        """The qualified name of the settings class."""
+        return self.class_name
+
 
 @dataclass(frozen=True)
 class Container:
@@ -159,6 +198,11 @@ class Container:
     editable: bool = True
     reason: str = ""
     evidence: tuple[Evidence, ...] = ()
+
+    @property
+    def scope(self) -> str:
+        """The qualified name of the container class."""
+        return self.class_name
 
 
 @dataclass(frozen=True)
