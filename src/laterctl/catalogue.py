@@ -28,7 +28,7 @@ def module_names() -> tuple[str, ...]:
     from laterctl import features
 
     found = (item.name for item in iter_modules(features.__path__))
-    return tuple(sorted(name.replace("_", "-") for name in found if not name.endswith("_rules")))
+    return tuple(sorted(name.replace("_", "-") for name in found if not name.endswith(("_rules", "_code", "_config"))))
 
 
 @cache

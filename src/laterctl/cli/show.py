@@ -302,7 +302,8 @@ def done(result: Done, again: str, *, as_json: bool) -> None:
     for piece, reason in prepared.plan.kept:
         screen.print(f"  [magenta]![/] {_escaped(piece.path)}: {_escaped(piece.describe())} stayed: {reason}")
     if result.skipped_install:
-        screen.print(f"  not installed: {_escaped(', '.join(result.skipped_install))}")
+        missing = ", ".join(result.skipped_install)
+        screen.print(f"  not installed: {_escaped(missing)} ({_escaped(result.skipped_because)})")
     screen.print(f"  {_escaped(_proved(result))}")
     _notes(prepared.notes, "notice")
     _next_steps(prepared)
@@ -327,9 +328,9 @@ def _next_steps(prepared: Prepared) -> None:
 def undone(last: LastRun, *, as_json: bool) -> None:
     """Say what was taken back."""
     if as_json:
-        document("undone", command=last.command, paths=list(last.paths))
+        document("undone", command=last.command, paths=list(last.changeset))
     else:
-        console().print(f"[bold green]Taken back[/] {_escaped(last.command)}: {len(last.paths)} files are as before")
+        console().print(f"[bold green]Taken back[/] {_escaped(last.command)}: {len(last.changeset)} files are as before")
 
 
 MARKS = {Verdict.OK: "[green]ok[/]", Verdict.PROBLEM: "[red]problem[/]", Verdict.UNKNOWN: "[yellow]unknown[/]"}

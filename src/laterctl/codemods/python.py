@@ -51,7 +51,8 @@ class Drop:
 class Region:
     """Statements `start` up to `stop` of a list become `items`, which name each of the old ones once.
 
-    `tail` blank lines are added below the region, or taken away when negative.
+    `tail` blank lines are added below the region, or taken away when negative. With `takes`, a new first item takes
+    over all that stands above the statement it is put in front of, so that a licence or a shebang stays on top.
     """
 
     body: BodyPath
@@ -59,6 +60,7 @@ class Region:
     stop: int
     items: tuple[Keep | New | Drop, ...]
     tail: int = 0
+    takes: bool = False
 
 
 @dataclass(frozen=True)
@@ -169,17 +171,13 @@ class _Hand:
         return node.with_changes(body=statements)
 
     def _region(self, node: Any, region: Region) -> Any:
-        import libcst as cst
-
         statements = list(node.body)
         start, stop = _span(statements, region)
         by_ordinal = {region.start + _width(statements[start:index]): statements[index] for index in range(start, stop)}
         following = statements[stop] if stop < len(statements) else None
-        opens_module = start == 0 and isinstance(node, cst.Module)
         carried: list[Any] = []
         made: list[Any] = []
-        if opens_module and region.items and isinstance(region.items[0], New):
-            # What stands at the top of a file (a shebang, a licence) stays at the top.
+        if region.takes and region.items and isinstance(region.items[0], New):
             if by_ordinal:
                 first = by_ordinal[region.start]
                 by_ordinal[region.start] = first.with_changes(leading_lines=())

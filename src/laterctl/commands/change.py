@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,7 +13,7 @@ from laterctl.outcome import Note, Refusal, Refused
 from laterctl.project.facts import Place
 
 if TYPE_CHECKING:
-    from laterctl.install import Step
+    from laterctl.install import Argv
     from laterctl.ledger import Entry
     from laterctl.plan import Plan, Request
     from laterctl.project.discover import Project
@@ -74,6 +75,7 @@ class Done:
     prepared: Prepared
     installed: tuple[str, ...] = ()
     skipped_install: tuple[str, ...] = ()
+    skipped_because: str = ""
     proof: Report | None = None
     notes: tuple[Note, ...] = ()
 
@@ -174,38 +176,59 @@ def carry_out(prepared: Prepared, choices: Choices) -> Done:
         InstallFailed, ProofFailed: and the project is as it was.
         laterctl.journal.JournalError: the write failed, or another run is under way.
     """
-    from laterctl import install, journal
+    from laterctl import journal
 
     if prepared.dirty and not choices.allow_dirty:
         raise Dirty(prepared.dirty)
-    steps = install.steps(prepared.project, prepared.plan.requirements, choices.manager) if choices.install else []
+    steps, derived, reason = _steps(prepared, choices)
+    installed = prepared.plan.requirements if steps else ()
     report = None
     with journal.lock(prepared.root) as held:
+        journal.recover(held)
         baseline = None
         if choices.prove:
             from laterctl.proof import dynamic
 
-            choices.progress("starting the app as it is")
-            baseline = dynamic.observe(prepared.project, {})
-        derived = install.derived(prepared.project) if steps else ()
+            choices.progress("starting the app as it is, in a scratch copy")
+            baseline = dynamic.observe(prepared.project)
         with journal.begin(held, prepared.plan.changeset, command=choices.command, extra=derived) as run:
             run.apply()
             for step in steps:
-                choices.progress(step.shown)
+                choices.progress(shlex.join(step))
                 _install(step, prepared.root)
             if choices.prove and baseline is not None:
-                choices.progress("starting the app as it is now")
-                report = dynamic.compare(prepared, baseline)
+                choices.progress("starting the app as it is now, in a scratch copy")
+                report = dynamic.compare(prepared.project, prepared.plan, baseline)
                 if report.failures:
-                    raise ProofFailed(list(report.failures), prepared.plan.requirements if steps else ())
+                    raise ProofFailed(list(report.failures), installed)
             run.commit()
     skipped = () if steps else prepared.plan.requirements
-    return Done(prepared, prepared.plan.requirements if steps else (), skipped, report, prepared.notes)
+    return Done(prepared, installed, skipped, reason, report, prepared.notes)
 
 
-def _install(step: Step, root: Path) -> None:
+def _steps(prepared: Prepared, choices: Choices) -> tuple[tuple[Argv, ...], tuple[str, ...], str]:
+    """Return the commands of the dependency step, the files they write, and why there are none when there are none."""
     from laterctl import install
 
-    result = install.run(step, root)
-    if result.code:
-        raise InstallFailed(step.shown, result.output)
+    plan, manifest = prepared.plan, prepared.project.manifest
+    if not choices.install or not plan.requirements or manifest is None:
+        return (), (), "left to you by --no-install" if plan.requirements else ""
+    manager = choices.manager or manifest.manager
+    python = install.interpreter(prepared.root, manager)
+    version = install.manager_version(manager, prepared.root) if manager == "poetry" else ()
+    homes = [home for home in (manifest.runtime, manifest.dev) if home.path in plan.changeset]
+    try:
+        steps = install.commands(manager, manifest, homes, plan.requirements, python=python, version=version)
+    except install.CannotInstall as error:
+        if choices.manager:
+            raise InstallFailed(choices.manager, str(error)) from error
+        return (), (), str(error)
+    return steps, install.derived(manager, manifest), ""
+
+
+def _install(step: Argv, root: Path) -> None:
+    from laterctl import install
+
+    outcome = install.run(step, root)
+    if not outcome.ok:
+        raise InstallFailed(install.mask(shlex.join(step)), f"{outcome.output}\n{outcome.reason}".strip())

@@ -19,7 +19,12 @@ if TYPE_CHECKING:
 
 
 def examine(
-    start: Path, *, app: str | None = None, only: Collection[str] = (), skip: Collection[str] = ()
+    start: Path,
+    *,
+    app: str | None = None,
+    only: Collection[str] = (),
+    skip: Collection[str] = (),
+    run: bool = False,
 ) -> list[Finding]:
     """Return the findings about the project around a folder, problems first, then by place.
 
@@ -28,12 +33,15 @@ def examine(
         app: `module:attr` of the application that is meant.
         only: rule ids, or prefixes of them, to keep; all when empty.
         skip: rule ids, or prefixes of them, to leave out.
+        run: also start the app, in a scratch copy.
     """
     from laterctl.project.discover import discover, find_root
 
     project = discover(find_root(start), app=app)
     skipped = {*skip, *_configured(project)}
     findings = [*_journal(project), *_installed(project), *_rules(project)]
+    if run:
+        findings.append(_started(project))
     kept = [item for item in findings if _matches(item.rule, only, default=True) and not _matches(item.rule, skipped)]
     order = {Verdict.PROBLEM: 0, Verdict.UNKNOWN: 1, Verdict.OK: 2}
     return sorted(kept, key=lambda item: (order[item.verdict], item.place or Place("", 0), item.rule))
@@ -118,6 +126,15 @@ def _requirements(entry: Entry, entries: Mapping[str, Entry]) -> Iterator[Findin
         if name not in entries:
             yield Finding("LTR009", Verdict.PROBLEM, f"{entry.feature} needs {name}, which is not installed",
                           Place(entry.path, 1), fix=f"laterctl add {entry.feature}", feature=entry.feature)
+
+
+def _started(project: Project) -> Finding:
+    from laterctl.proof import dynamic
+
+    seen = dynamic.observe(project)
+    if seen.ran:
+        return Finding("LTR011", Verdict.OK, f"the app starts: {seen.summary}")
+    return Finding("LTR011", Verdict.UNKNOWN, f"the app was not started: {seen.summary}")
 
 
 def _rules(project: Project) -> Iterator[Finding]:

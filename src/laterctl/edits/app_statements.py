@@ -43,9 +43,9 @@ KNOWN: Mapping[str, str] = {
 }
 OURS: Mapping[str, str] = {
     "core.error_boundary.ErrorBoundary": "error-boundary",
-    "core.cors.CORSMiddleware": "cors",
+    "core.cors.CorsMiddleware": "cors",
     "core.security_headers.SecurityHeadersMiddleware": "security-headers",
-    "core.metrics.MetricsMiddleware": "metrics",
+    "core.metrics_middleware.MetricsMiddleware": "metrics",
     "core.request_id.RequestIDMiddleware": "request-context",
 }
 STRICT = frozenset({("error-boundary", "cors"), ("rate-limit", "cors")})

@@ -661,6 +661,10 @@ def _region(work: _Work, body: BodyPath, nodes: Sequence[ast.stmt], start: int, 
     above = nodes[start - 1] if start else None
     below = nodes[stop] if stop < len(nodes) else None
     nested = bool(body)
+    heads = above is None or (_is_docstring(above) and below is not None and work.section(below) is not None)
+    takes = not nested and heads
+    if takes:
+        above = None
     items: list[Keep | New | Drop] = []
     old_above: ast.stmt | _Fresh | None = above
     new_above: ast.stmt | _Fresh | None = above
@@ -687,7 +691,7 @@ def _region(work: _Work, body: BodyPath, nodes: Sequence[ast.stmt], start: int, 
     for item in queue:
         put(item)
     tail = _tail(work, above, new_above, below) - _tail(work, above, old_above, below)
-    return Region(body, start, stop, tuple(items), tail)
+    return Region(body, start, stop, tuple(items), tail, takes)
 
 
 def _gap(work: _Work, above: ast.stmt | _Fresh | None, item: ast.stmt | _Fresh, *, nested: bool) -> int:

@@ -1,5 +1,6 @@
 """Managed resources: what is opened at start-up is closed at shutdown, each step bounded in time."""
 
+from laterctl.edits.dropped_test import DroppedTest
 from laterctl.edits.lifespan import ManagedLifespan
 from laterctl.edits.owned_file import File
 from laterctl.feature import Feature
@@ -12,6 +13,6 @@ feature = Feature(
     edits=(
         File("core/lifespan.py", "lifespan/core/lifespan.py.jinja"),
         ManagedLifespan("core.lifespan:managed_resources"),
-        File("tests/test_lifespan.py", "lifespan/tests/test_lifespan.py.jinja"),
+        DroppedTest("test_lifespan.py", "lifespan/tests/test_lifespan.py.jinja", client=False),
     ),
 )

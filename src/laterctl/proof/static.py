@@ -80,7 +80,7 @@ def prove(project: Project, plan: Plan) -> list[Failure]:
             if state is not State.PRESENT:
                 place = Place(record.piece.path, 1)
                 failures.append(Failure("present", f"{record.piece.describe()} would be {state.value}", place))
-    return failures
+    return list(dict.fromkeys(failures))
 
 
 def _oldest(project: Project) -> tuple[int, int]:

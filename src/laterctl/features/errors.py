@@ -1,0 +1,37 @@
+"""The error boundary: a 500 that passes through the other middleware, in the project's own error shape."""
+
+from laterctl.edits.app_statements import Middleware
+from laterctl.edits.dropped_test import DroppedTest
+from laterctl.edits.owned_file import File
+from laterctl.edits.site import Site
+from laterctl.feature import Feature
+
+
+def problems(site: Site) -> str:
+    """Choose the template of error bodies: the foundation's `APIError` shape where it is found, RFC 9457 elsewhere."""
+    shape = "apierror" if has_api_error(site) else "problem"
+    return f"errors/core/problems.{shape}.py.jinja"
+
+
+def has_api_error(site: Site) -> bool:
+    """Whether `core/errors.py` has the foundation's `error_response` and `APIError`."""
+    from laterctl.edits.relative import bound_to
+
+    path = site.path("core/errors.py")
+    return all(bound_to(site.project, path, name)[0] is not None for name in ("APIError", "error_response"))
+
+
+feature = Feature(
+    name="errors",
+    hidden=True,
+    summary="error boundary and problem bodies",
+    floors={"python": "3.10", "fastapi": "0.112.2"},
+    edits=(
+        File("core/problems.py", problems),
+        File("core/error_boundary.py", "errors/core/error_boundary.py.jinja"),
+        File("core/startup.py", "errors/core/startup.py.jinja"),
+        Middleware("core.error_boundary:ErrorBoundary", rank="error-boundary"),
+        DroppedTest("test_error_boundary.py", "errors/tests/test_error_boundary.py.jinja"),
+    ),
+    changes=("unexpected exceptions answer 500 from inside the middleware, in the project's error shape",),
+)

@@ -1,0 +1,23 @@
+"""A Redis client that is made on first use and closed at shutdown; no server is needed until something uses it."""
+
+from laterctl.edits.manifest import DependencyFloor
+from laterctl.edits.owned_file import File
+from laterctl.edits.provider import Provider
+from laterctl.edits.site import Setting
+from laterctl.feature import Feature
+
+feature = Feature(
+    name="redis",
+    hidden=True,
+    summary="a Redis client",
+    requires=("settings", "lifespan"),
+    floors={"python": "3.10", "fastapi": "0.112.2", "pydantic": "2"},
+    edits=(
+        DependencyFloor("redis[hiredis]>=6"),
+        Setting("redis_url", "str", "", help="redis://host:6379/0; empty: nothing is shared between processes"),
+        Setting("redis_timeout_seconds", "float", 1.0, help="limit for connecting and for each answer"),
+        Setting("redis_max_connections", "int", 100),
+        File("core/redis.py", "redis/core/redis.py.jinja"),
+        Provider("redis", "core.redis:get_redis"),
+    ),
+)

@@ -1,0 +1,24 @@
+"""A settings module for a project that has none: one small pydantic-settings class that other features extend."""
+
+from collections.abc import Iterator
+
+from laterctl.edits.manifest import DependencyFloor
+from laterctl.edits.owned_file import File
+from laterctl.edits.site import Edit, Site
+from laterctl.feature import Feature
+
+
+def module(site: Site) -> Iterator[Edit]:
+    """Create the module only where nothing reads settings: a second system is never put beside a first."""
+    if site.project.settings is None:
+        yield DependencyFloor("pydantic-settings>=2.6")
+        yield File("core/settings.py", "settings/core/settings.py.jinja", open=True)
+
+
+feature = Feature(
+    name="settings",
+    hidden=True,
+    summary="a settings module where there is none",
+    floors={"python": "3.10", "pydantic": "2"},
+    more=module,
+)

@@ -1,0 +1,255 @@
+"""One FastAPI application: the place where things are registered on it, and what is registered."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Sequence
+
+from laterctl.project.arguments import keyword, keywords_of, listed_middleware
+from laterctl.project.bodies import Function, Scope, assigned_value, body_at, bound_targets, is_main_guard, own_nodes
+from laterctl.project.construct import Candidate, Export, Site, gives_back
+from laterctl.project.facts import App, BodyPath, Evidence, Lifespan, Place
+from laterctl.project.lifespan import lifespan_of
+from laterctl.project.names import Names, Own, dotted_path
+from laterctl.project.places import is_aside
+from laterctl.project.registered import Registered, registered_on
+from laterctl.project.source import Unreadable
+from laterctl.project.tree import Outside
+
+_SERVERS = frozenset({"uvicorn.run", "hypercorn.run.run", "granian.Granian"})
+
+
+def describe(names: Names, candidate: Candidate, export: Export | None, evidence: Sequence[Evidence]) -> App:
+    """Describe one application. `export` is how others get hold of it, `evidence` why that is believed."""
+    site = candidate.site
+    path, name, body, index = site.path, site.name, *_anchor(candidate.sites)
+    scope = site.spot.scope
+    editable, reason = True, ""
+    open_keywords = len(candidate.sites) > 1 or site.subclass is not None
+    if not name and export is not None and export.steps:
+        # A factory that returns the call itself: register where its caller holds the object.
+        step = export.steps[0]
+        path, name, body, index = step.path, step.name, step.spot.body, step.spot.index
+        scope, open_keywords = step.spot.scope, True
+    elif site.provider:
+        editable, reason = False, "the application is built by a dependency-injector provider"
+    elif not name:
+        editable, reason = False, "no name holds the application: it is returned or wrapped where it is made"
+    elif scope and not candidate.exports and isinstance(scope[-1], Function) and not name.startswith("self."):
+        editable, reason = False, f"{site.qualname}() builds the application and does not hand it out"
+    elif _is_global(scope[-1] if scope else None, name):
+        editable, reason = False, f"{site.qualname}() binds the application to a global name"
+    tree = names.tree.python(path).tree
+    statements = body_at(tree, body)
+    limit = _limit(names, path, statements, index, name, bool(scope)) if name else None
+    found = _registered(names, candidate, export, path, body, index, name) if name else Registered()
+    keywords, opened = keywords_of(candidate.sites)
+    argument = keyword(site, "middleware")
+    where, listed = listed_middleware(names, site, index)
+    reference = ""
+    if export is not None:
+        reference = f"{names.module_name(export.path)}:{export.attr}"
+    return App(
+        path=path,
+        module=names.module_name(path),
+        name=name,
+        body=body,
+        index=index,
+        place=site.place,
+        reference=reference,
+        factory=export is not None and export.factory,
+        scope=".".join(part.name for part in scope),
+        limit=limit,
+        keywords=keywords,
+        open_keywords=opened or open_keywords,
+        middleware=(*listed, *found.middleware),
+        middleware_argument=ast.unparse(argument) if argument is not None else "",
+        middleware_list=where,
+        routers=tuple(found.routers),
+        handlers=tuple(found.handlers),
+        mounts=tuple(found.mounts),
+        wrapped=export.wrapped if export is not None else "",
+        lifespan=_lifespan(names, candidate, found, opened),
+        editable=editable,
+        reason=reason,
+        evidence=(Evidence("FastAPI is constructed", site.place), *evidence, *_further(candidate, export)),
+    )
+
+
+def _further(candidate: Candidate, export: Export | None) -> list[Evidence]:
+    """Return the other module-level calls of the factory: what is registered in it reaches them too."""
+    made = {each.steps[-1].spot.node: each for each in candidate.exports if each.steps and not each.factory}
+    mine = export.steps[-1].spot.node if export is not None and export.steps else None
+    return [
+        Evidence(f"the factory also makes {each.attr}", each.place) for node, each in made.items() if node is not mine
+    ]
+
+
+def _anchor(sites: Sequence[Site]) -> tuple[BodyPath, int]:
+    """Return the statement after which the app exists: the call's, or the `if` whose branches hold the calls."""
+    body, index = sites[-1].spot.body, sites[-1].spot.index
+    for site in sites[:-1]:
+        shared = 0
+        other = site.spot.body
+        while shared < min(len(body), len(other)) and body[shared] == other[shared]:
+            shared += 1
+        ordinals = [
+            path[shared][0] if len(path) > shared else at for path, at in ((body, index), (other, site.spot.index))
+        ]
+        body, index = body[:shared], max(ordinals)
+    return body, index
+
+
+def _is_global(function: ast.AST | None, name: str) -> bool:
+    if not isinstance(function, Function):
+        return False
+    return any(isinstance(node, ast.Global) and name in node.names for node in function.body)
+
+
+def _limit(names: Names, path: str, statements: list[ast.stmt], index: int, name: str, in_function: bool) -> int | None:
+    """Return the ordinal of the first statement that registrations must stand before."""
+    for number in range(index + 1, len(statements)):
+        node = statements[number]
+        if is_main_guard(node):
+            return number
+        ends = not isinstance(node, Scope) and any(isinstance(part, ast.Return | ast.Yield) for part in own_nodes(node))
+        if in_function and ends:
+            return number
+        if any(dotted_path(target) == name for target in bound_targets(node)):
+            value = assigned_value(node)
+            if not (isinstance(value, ast.Call) and gives_back(names, value, path)):
+                return number
+        if isinstance(node, ast.Delete) and any(dotted_path(target) == name for target in node.targets):
+            return number
+        called = node.value.func if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call) else None
+        if called is not None and names.resolve(called, path) in _SERVERS:
+            return number
+    return None
+
+
+def _registered(
+    names: Names, candidate: Candidate, export: Export | None, path: str, body: BodyPath, index: int, name: str
+) -> Registered:
+    site = candidate.site
+    tree = names.tree.python(path).tree
+    scope = site.spot.scope if path == site.path else ()
+    statements = body_at(tree, body)
+    last = len(statements)
+    found = Registered()
+    if site.subclass is not None:
+        found.extend(_by_subclass(names, site.subclass, index))
+    found.extend(registered_on(names, path, statements, {name}, scope=scope, after=index))
+    floor = _function_depth(tree, body)
+    for cut in range(len(body) - 1, floor - 1, -1):  # an app made inside `if` or `with`: what follows further out
+        around = body_at(tree, body[:cut])
+        found.extend(
+            registered_on(names, path, around, {name}, scope=scope, after=body[cut][0], index=last, outside=True)
+        )
+    if export is None:
+        return found
+    for step in export.steps:
+        if (step.path, step.spot.body, step.spot.index) == (path, body, index):
+            continue
+        block = body_at(names.tree.python(step.path).tree, step.spot.body)
+        found.extend(
+            registered_on(
+                names,
+                step.path,
+                block,
+                {step.name},
+                scope=step.spot.scope,
+                after=step.spot.index,
+                index=last,
+                outside=True,
+            )
+        )
+    found.extend(_by_importers(names, candidate, path, last))
+    return found
+
+
+def _function_depth(tree: ast.Module, body: BodyPath) -> int:
+    """Return how many steps of `body` lead to the list of the innermost function or class."""
+    depth = 0
+    for cut in range(len(body)):
+        node = body_at(tree, body[:cut])[body[cut][0]]
+        if isinstance(node, Function | ast.ClassDef):
+            depth = cut + 1
+    return depth
+
+
+def _by_subclass(names: Names, subclass: Own, index: int) -> Registered:
+    """Collect what the `__init__` of a subclass of FastAPI registers on itself."""
+    node = names.statement(subclass)
+    found = Registered()
+    for member in node.body if isinstance(node, ast.ClassDef) else ():
+        if isinstance(node, ast.ClassDef) and isinstance(member, Function) and member.name == "__init__":
+            scope = (node, member)
+            found.extend(
+                registered_on(names, subclass.path, member.body, {"self"}, scope=scope, index=index, style="helper")
+            )
+    return found
+
+
+def _by_importers(names: Names, candidate: Candidate, app_path: str, last: int) -> Registered:
+    """Collect what modules register that import the app object."""
+    found = Registered()
+    exports = {Own(export.path, export.attr) for export in candidate.exports if not export.factory}
+    attrs = {own.name for own in exports}
+    words = (b"add_middleware", b"include_router", b"exception_handler", b"on_event", b"add_event_handler")
+    paths = {path for word in words for path in names.tree.holding(word)} - {app_path}
+    for path in sorted(paths):
+        if is_aside(path):
+            continue
+        try:
+            imports = names.imports(path)
+            held = {
+                local
+                for local, dotted in imports.items()
+                if dotted.rpartition(".")[2] in attrs and names.trace(dotted, path) in exports
+            }
+            if held:
+                body = names.tree.python(path).tree.body
+                found.extend(registered_on(names, path, body, held, index=last, outside=True, everywhere=True))
+        except (Unreadable, Outside):
+            continue
+    return found
+
+
+def _lifespan(names: Names, candidate: Candidate, found: Registered, opened: bool) -> Lifespan:
+    if found.contexts:
+        return Lifespan("foreign", found.contexts[0], reason="router.lifespan_context is assigned")
+    site = candidate.site
+    spans = []
+    for each in candidate.sites:
+        value = keyword(each, "lifespan")
+        if value is not None:
+            spans.append(lifespan_of(names, value, each.path, each.spot.scope))
+    if site.subclass is not None and not spans:
+        spans += _subclass_lifespan(names, site.subclass)
+    if spans:
+        same = all(span == spans[0] for span in spans) and len(spans) in {1, len(candidate.sites)}
+        if same and spans[0].kind != "none":
+            return spans[0]
+        if not same:
+            return Lifespan("foreign", spans[0].place, spans[0].name, reason="the branches have different lifespans")
+    startup = keyword(site, "on_startup") or keyword(site, "on_shutdown")
+    if startup is not None:
+        return Lifespan("on_event", Place(site.path, startup.lineno))
+    if found.hooks:
+        return Lifespan("on_event", found.hooks[0])
+    if opened:
+        reason = "the call takes a mapping of keywords that may hold a lifespan"
+        return Lifespan("foreign", site.place, reason=reason)
+    return Lifespan("none")
+
+
+def _subclass_lifespan(names: Names, subclass: Own) -> list[Lifespan]:
+    node = names.statement(subclass)
+    if node is None:
+        return []
+    for inner in ast.walk(node):
+        if isinstance(inner, ast.Call) and isinstance(inner.func, ast.Attribute) and inner.func.attr == "__init__":
+            for word in inner.keywords:
+                if word.arg == "lifespan":
+                    return [lifespan_of(names, word.value, subclass.path, ())]
+    return []

@@ -1,0 +1,156 @@
+"""Statement lists of a module and the ordinal paths that name them."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from laterctl.project.facts import BodyPath
+
+Function = ast.FunctionDef | ast.AsyncFunctionDef
+Scope = Function | ast.ClassDef
+
+
+@dataclass(frozen=True)
+class Spot:
+    """A statement: number `index` of list `body`, inside the functions and classes of `scope`, outermost first."""
+
+    body: BodyPath
+    index: int
+    node: ast.stmt
+    scope: tuple[Scope, ...] = ()
+
+    @property
+    def inner(self) -> BodyPath:
+        """The path of the statement's own `body`."""
+        return (*self.body, (self.index, "body"))
+
+
+def blocks(node: ast.stmt) -> Iterator[tuple[str, list[ast.stmt]]]:
+    """Yield the statement lists of a compound statement with the field names that a `BodyPath` uses."""
+    for name in ("body", "orelse", "finalbody"):
+        block = getattr(node, name, None)
+        if isinstance(block, list) and block:
+            yield name, block
+    for name in ("handlers", "cases"):
+        for number, part in enumerate(getattr(node, name, ())):
+            yield f"{name}.{number}", part.body
+
+
+def body_at(tree: ast.Module, path: BodyPath) -> list[ast.stmt]:
+    """Return the statement list that `path` names. Raises `LookupError` when there is none."""
+    body = tree.body
+    for ordinal, name in path:
+        body = dict(blocks(body[ordinal]))[name]
+    return body
+
+
+def spots(tree: ast.Module) -> Iterator[Spot]:
+    """Yield every statement of a module, each before those it contains."""
+    yield from spots_in(tree.body, ())
+
+
+def spots_in(body: list[ast.stmt], path: BodyPath, scope: tuple[Scope, ...] = ()) -> Iterator[Spot]:
+    """Yield every statement of a statement list, each before those it contains."""
+    for index, node in enumerate(body):
+        yield Spot(path, index, node, scope)
+        inner = (*scope, node) if isinstance(node, Scope) else scope
+        for name, block in blocks(node):
+            yield from spots_in(block, (*path, (index, name)), inner)
+
+
+def own_nodes(node: ast.AST) -> Iterator[ast.AST]:
+    """Yield `node` and what it contains, without the bodies of functions, classes and lambdas below it."""
+    yield node
+    for child in ast.iter_child_nodes(node):
+        if not isinstance(child, Scope | ast.Lambda):
+            yield from own_nodes(child)
+
+
+def expressions(node: ast.stmt) -> Iterator[ast.AST]:
+    """Yield the expressions that belong to a statement itself, not to the statements it contains."""
+    for name, value in ast.iter_fields(node):
+        if name in {"body", "orelse", "finalbody", "handlers", "cases"}:
+            continue
+        for child in value if isinstance(value, list) else [value]:
+            if isinstance(child, ast.AST):
+                yield from own_nodes(child)
+
+
+def calls(tree: ast.Module) -> Iterator[tuple[Spot, ast.Call]]:
+    """Yield every call of a module with the statement it belongs to."""
+    for spot in spots(tree):
+        for node in expressions(spot.node):
+            if isinstance(node, ast.Call):
+                yield spot, node
+
+
+def bound_targets(node: ast.stmt) -> list[ast.expr]:
+    """Return the plain targets (names, attributes) that an assignment binds, tuples flattened."""
+    if isinstance(node, ast.Assign):
+        todo = list(node.targets)
+    elif isinstance(node, ast.AnnAssign):
+        todo = [node.target] if node.value is not None else []
+    elif isinstance(node, ast.AugAssign | ast.For | ast.AsyncFor):
+        todo = [node.target]
+    elif isinstance(node, ast.With | ast.AsyncWith):
+        todo = [item.optional_vars for item in node.items if item.optional_vars is not None]
+    else:
+        return []
+    found: list[ast.expr] = []
+    while todo:
+        target = todo.pop(0)
+        if isinstance(target, ast.Tuple | ast.List):
+            todo[:0] = target.elts
+        elif isinstance(target, ast.Starred):
+            todo.insert(0, target.value)
+        else:
+            found.append(target)
+    return found
+
+
+def assigned_value(node: ast.stmt) -> ast.expr | None:
+    """Return the right-hand side of an assignment, `await` taken off."""
+    value = node.value if isinstance(node, ast.Assign | ast.AnnAssign) else None
+    return value.value if isinstance(value, ast.Await) else value
+
+
+def is_main_guard(node: ast.stmt) -> bool:
+    """Whether a statement is `if __name__ == "__main__":`, either way round."""
+    if not isinstance(node, ast.If) or not isinstance(node.test, ast.Compare):
+        return False
+    sides = [node.test.left, *node.test.comparators]
+    names = {side.id for side in sides if isinstance(side, ast.Name)}
+    values = {side.value for side in sides if isinstance(side, ast.Constant)}
+    return names == {"__name__"} and values == {"__main__"}
+
+
+def bound_names(tree: ast.Module) -> dict[str, int]:
+    """Return the names that a module's top level binds, each with the line where it is first bound.
+
+    Function and class bodies do not count, branches and loops do; star imports bind what nobody can tell.
+    """
+    found: dict[str, int] = {}
+    for spot in spots(tree):
+        if spot.scope:
+            continue
+        node = spot.node
+        names: list[str] = []
+        if isinstance(node, Scope):
+            names = [node.name]
+        elif isinstance(node, ast.Import):
+            names = [alias.asname or alias.name.split(".")[0] for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            names = [alias.asname or alias.name for alias in node.names if alias.name != "*"]
+        elif isinstance(node, ast.Try):
+            names = [handler.name for handler in node.handlers if handler.name]
+        names += [target.id for target in bound_targets(node) if isinstance(target, ast.Name)]
+        names += [
+            inner.target.id
+            for inner in expressions(node)
+            if isinstance(inner, ast.NamedExpr) and isinstance(inner.target, ast.Name)
+        ]
+        for name in names:
+            found.setdefault(name, node.lineno)
+    return found

@@ -1,0 +1,221 @@
+"""Which of several FastAPI objects is the application: the one that is served, or the one the user names."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from laterctl.project.app import describe
+from laterctl.project.construct import Candidate, Export, Site, find_candidates
+from laterctl.project.facts import App, Evidence, Place, Undecided
+from laterctl.project.names import Names, Own
+from laterctl.project.places import is_aside
+from laterctl.project.roots import project_below
+from laterctl.project.served import Served
+from laterctl.project.source import Unreadable
+from laterctl.project.tree import Outside
+
+_HINT = "--app MODULE:ATTR, or app in [tool.laterctl]"
+_LIKELY = ("app", "application", "api")
+_CLI_DEFAULT = ("main.py", "app.py", "api.py", "app/main.py", "app/app.py", "app/api.py")  # fastapi_cli.discover
+
+
+@dataclass(frozen=True)
+class Apps:
+    """All applications found, best first, the one that is meant (`None` when undecided), and what stays open.
+
+    `notes` names the files that look like they hold an application and cannot be read.
+    """
+
+    apps: tuple[App, ...]
+    app: App | None
+    undecided: tuple[Undecided, ...] = ()
+    notes: tuple[Evidence, ...] = ()
+
+
+@dataclass(frozen=True)
+class _Ranked:
+    """A candidate, how strongly it is served (0 when it is not), by what, and the export that others use."""
+
+    candidate: Candidate
+    level: int
+    evidence: tuple[Evidence, ...]
+    export: Export | None
+
+
+def find_apps(names: Names, served: Sequence[Served], asked: str = "") -> Apps:
+    """Find the applications; `asked` is the user's `module:attr` (the attribute may be left out).
+
+    Applications of another project, in a folder with a manifest of its own, only count when asked for.
+    """
+    holding = names.tree.holding(b"FastAPI")
+    paths = [path for path in holding if not is_aside(path)]
+    candidates = find_candidates(names, paths)
+    if asked:
+        candidates += find_candidates(names, [path for path in holding if is_aside(path)])
+    below = {} if asked else {item.site.path: project_below(names.tree, item.site.path) for item in candidates}
+    own = [item for item in candidates if not below.get(item.site.path)]
+    if candidates and not own:
+        return Apps((), None, (_below(sorted(set(below.values())), candidates),), _unreadable(names, paths))
+    ranked = sorted((_rank(names, candidate, served) for candidate in own), key=lambda item: -item.level)
+    apps = [describe(names, item.candidate, item.export, item.evidence) for item in ranked]
+    notes = _unreadable(names, paths)
+    if asked:
+        return _asked(names, asked, ranked, apps, notes)
+    if not apps:
+        return Apps((), None, (_nothing(names, holding, notes),), notes)
+    app = _chosen(ranked, apps)
+    if isinstance(app, Undecided):
+        return Apps(tuple(apps), None, (app,), notes)
+    return Apps((app, *(other for other in apps if other.place != app.place)), app, (), notes)
+
+
+def _unreadable(names: Names, paths: Iterable[str]) -> tuple[Evidence, ...]:
+    notes: list[Evidence] = []
+    for path in [*paths, *(path for path in sorted(names.tree.refused) if not is_aside(path))]:
+        try:
+            _ = names.tree.python(path).tree
+        except Unreadable as error:
+            hint = f" ({error.hint})" if error.hint else ""
+            notes.append(Evidence(f"{error.reason}{hint}", Place(path, error.line)))
+        except Outside as error:
+            notes.append(Evidence(str(error), Place(path, 1)))
+    return tuple(notes)
+
+
+def _nothing(names: Names, holding: Sequence[str], notes: tuple[Evidence, ...]) -> Undecided:
+    if notes:
+        places = tuple(note.place for note in notes)
+        message = f"no application found; {notes[0].place} cannot be read: {notes[0].what}"
+        return Undecided("app-unreadable", message, _HINT, places)
+    aside = find_candidates(names, [path for path in holding if is_aside(path)])
+    if aside:
+        places = tuple(candidate.site.place for candidate in aside)
+        message = "the only FastAPI objects are in tests, documentation or examples"
+        return Undecided("app-aside", message, _HINT, places)
+    return Undecided("no-app", "no FastAPI application found", f"-C DIR of the project, or {_HINT}")
+
+
+def _below(folders: Sequence[str], candidates: Sequence[Candidate]) -> Undecided:
+    places = tuple(candidate.site.place for candidate in candidates)
+    message = f"the application belongs to a project further down: {', '.join(folders)}"
+    return Undecided("project-below", message, " or ".join(f"-C {folder}" for folder in folders), places)
+
+
+def _rank(names: Names, candidate: Candidate, served: Sequence[Served]) -> _Ranked:
+    """Find what serves a candidate, and so the export that others use."""
+    exports = {Own(export.path, export.attr): export for export in candidate.exports}
+    hits: list[tuple[Served, Export]] = []
+    for reference in served:
+        for path in _files_meant(names, reference):
+            target = _attribute(names, path, reference.attr or "app")
+            export = exports.get(target) if target is not None else None
+            if reference.path and export is None:
+                export = next((item for item in candidate.exports if item.path == path), None)
+            if export is not None:
+                same = export.path == path
+                hits.append((reference, export if same else replace(export, path=path, attr=reference.attr or "app")))
+    if not hits:
+        ordered = sorted(candidate.exports, key=lambda export: _export_order(candidate.site, export))
+        return _Ranked(candidate, 0, (), ordered[0] if ordered else None)
+    hits.sort(key=lambda hit: -hit[0].strength)
+    evidence = [Evidence(f"served as {hit.path or f'{hit.module}:{hit.attr}'}", hit.place) for hit, _ in hits[:4]]
+    return _Ranked(candidate, hits[0][0].strength, tuple(evidence), hits[0][1])
+
+
+def _export_order(site: Site, export: Export) -> tuple[bool, bool, bool, bool]:
+    return export.factory, bool(export.wrapped), export.attr not in _LIKELY, export.path != site.path
+
+
+def _files_meant(names: Names, reference: Served) -> list[str]:
+    """Return the files a reference may mean; those below the folder where it stands win over others."""
+    meant = [path for path in names.tree.python_files() if reference.means(path) and not is_aside(path)]
+    folder = reference.place.path.rpartition("/")[0]
+    near = [path for path in meant if folder and path.startswith(f"{folder}/")]
+    return near or meant
+
+
+def _attribute(names: Names, path: str, attr: str) -> Own | None:
+    try:
+        found = names.lookup(ast.parse(attr, mode="eval").body, path)
+    except (Unreadable, Outside, SyntaxError):
+        return None
+    return found if isinstance(found, Own) else None
+
+
+def _asked(
+    names: Names, asked: str, ranked: Sequence[_Ranked], apps: Sequence[App], notes: tuple[Evidence, ...]
+) -> Apps:
+    """Take the application the user names by `module:attr`, by `module`, or by its file."""
+    module, _, attr = asked.partition(":")
+    attr = attr.removesuffix("()")
+    fits: list[App] = []
+    for item, app in zip(ranked, apps, strict=True):
+        exports = [export for export in item.candidate.exports if attr in {"", export.attr}]
+        exports = [export for export in exports if module in _module_spellings(names, export.path)]
+        if exports:
+            export = min(exports, key=lambda export: _export_order(item.candidate.site, export))
+            fits.append(describe(names, item.candidate, export, item.evidence))
+        elif (
+            module in _module_spellings(names, app.path)
+            and attr in {"", app.name}
+            or app.reference
+            and asked in {app.reference, app.reference.partition(":")[0]}
+        ):
+            fits.append(app)
+    if len(fits) == 1:
+        rest = (app for app in apps if app.place != fits[0].place)
+        return Apps((fits[0], *rest), fits[0], (), notes)
+    if fits:
+        return Apps(tuple(apps), None, (_several(f"{asked} may mean any of", fits),), notes)
+    if not apps and notes:
+        return Apps((), None, (_nothing(names, [], notes),), notes)
+    shown = ", ".join(_shown(app) for app in apps) or "none"
+    places = tuple(app.place for app in apps)
+    missing = Undecided("app-not-found", f"no application {asked}; found: {shown}", _HINT, places)
+    return Apps(tuple(apps), None, (missing,), notes)
+
+
+def _module_spellings(names: Names, path: str) -> set[str]:
+    return {names.module_name(path), path.removesuffix(".py").replace("/", "."), path}
+
+
+def _chosen(ranked: Sequence[_Ranked], apps: Sequence[App]) -> App | Undecided:
+    """Choose the application that is served; between several that mount each other in one file, ask."""
+    top = ranked[0].level
+    mounted = {entry.target for app in apps for entry in app.mounts}
+    best = [app for item, app in zip(ranked, apps, strict=True) if item.level == top]
+    outer = [app for app in best if not mounted & _spellings(app)] or best
+    together = [app for app in apps if app.path == outer[0].path]
+    if _mount_each_other(together):
+        return _several("several applications in one file, one mounted on the other:", together)
+    if len(outer) == 1:
+        return outer[0]
+    if top == 0:
+        for path in _CLI_DEFAULT:
+            likely = [app for app in outer if app.path == path]
+            if len(likely) == 1:
+                why = Evidence("what `fastapi run` serves by default", likely[0].place)
+                return replace(likely[0], evidence=(*likely[0].evidence, why))
+            if likely:
+                break
+    return _several("several applications:", outer)
+
+
+def _several(message: str, apps: Sequence[App]) -> Undecided:
+    shown = ", ".join(_shown(app) for app in apps)
+    return Undecided("several-apps", f"{message} {shown}", _HINT, tuple(app.place for app in apps))
+
+
+def _shown(app: App) -> str:
+    return app.reference or f"{app.module}:{app.name or app.scope}"
+
+
+def _spellings(app: App) -> set[str]:
+    return {f"{app.module}.{app.name}", app.reference.replace(":", ".")}
+
+
+def _mount_each_other(apps: Sequence[App]) -> bool:
+    names = {spelling for app in apps for spelling in _spellings(app)}
+    return any(entry.target in names for app in apps for entry in app.mounts)

@@ -1,0 +1,346 @@
+"""Where FastAPI objects are constructed, and under which names other modules get hold of them."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
+
+from laterctl.project.bodies import (
+    Function,
+    Scope,
+    Spot,
+    assigned_value,
+    bound_targets,
+    calls,
+    expressions,
+    own_nodes,
+    spots,
+)
+from laterctl.project.facts import Place
+from laterctl.project.names import Names, Own, dotted_path
+from laterctl.project.source import Unreadable
+from laterctl.project.tree import Outside
+
+FASTAPI = "fastapi.FastAPI"
+_CHAIN = 4  # factories that call factories
+
+
+@dataclass(frozen=True)
+class Site:
+    """A call that makes a FastAPI object. `name` is the local expression that holds it, `""` when nothing does."""
+
+    path: str
+    spot: Spot
+    call: ast.Call
+    name: str
+    subclass: Own | None = None
+    provider: bool = False
+
+    @property
+    def place(self) -> Place:
+        return Place(self.path, self.call.lineno)
+
+    @property
+    def qualname(self) -> str:
+        """The qualified name of the function or class around it, `""` at module level."""
+        return ".".join(node.name for node in self.spot.scope)
+
+    @property
+    def function(self) -> Function | None:
+        """The innermost function around it."""
+        last = self.spot.scope[-1] if self.spot.scope else None
+        return last if isinstance(last, Function) else None
+
+
+@dataclass(frozen=True)
+class Step:
+    """A statement that binds the object to `name` on its way out: a call of the factory, at module level or in another."""
+
+    path: str
+    spot: Spot
+    name: str
+
+
+@dataclass(frozen=True)
+class Export:
+    """How to get the object from outside: attribute `attr` of file `path`, to be called when `factory`.
+
+    `spot` is the module-level statement that binds it, `None` for a factory that nobody calls there. `steps` are the
+    calls of factories in between, innermost first. `wrapped` names what the object is wrapped in, if anything.
+    """
+
+    path: str
+    attr: str
+    place: Place
+    factory: bool = False
+    spot: Spot | None = None
+    wrapped: str = ""
+    steps: tuple[Step, ...] = ()
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A FastAPI object in the project's code: all the calls that make it (two when an `if` decides) and its exports."""
+
+    sites: tuple[Site, ...]
+    exports: tuple[Export, ...] = field(default=())
+
+    @property
+    def site(self) -> Site:
+        return self.sites[0]
+
+
+def find_sites(names: Names, paths: Iterable[str]) -> list[Site]:
+    """Return every construction of `fastapi.FastAPI`, or of a subclass of it, in `paths`; unreadable files are left out."""
+    paths = list(paths)
+    classes = _subclasses(names, paths)
+    extra = {path for own in classes for path in names.tree.holding(own.name.encode())}
+    found: list[Site] = []
+    for path in dict.fromkeys([*paths, *sorted(extra)]):
+        try:
+            found += _sites_in(names, path, classes)
+        except (Unreadable, Outside):
+            continue
+    return found
+
+
+def _subclasses(names: Names, paths: list[str]) -> set[Own]:
+    found: set[Own] = set()
+    for _ in range(3):
+        before = len(found)
+        for path in paths:
+            try:
+                for name, node in names.bound(path).items():
+                    if isinstance(node, ast.ClassDef) and any(_is_app(names, base, path, found) for base in node.bases):
+                        found.add(Own(path, name))
+            except (Unreadable, Outside):
+                continue
+        if len(found) == before:
+            break
+    return found
+
+
+def _is_app(names: Names, node: ast.expr, path: str, classes: set[Own]) -> bool:
+    target = names.lookup(node, path)
+    return target == FASTAPI or target in classes
+
+
+def _sites_in(names: Names, path: str, classes: set[Own]) -> Iterator[Site]:
+    words = {own.name for own in classes} | {"FastAPI"}
+    tree = names.tree.python(path).tree
+    words |= {local for local, dotted in names.imports(path).items() if dotted.rpartition(".")[2] in words}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom):  # also those inside functions
+            words |= {alias.asname for alias in node.names if alias.asname and alias.name in words}
+    for spot, node in calls(tree):
+        if dotted_path(node.func).rpartition(".")[2] in words:
+            target = _target(names, node.func, path, spot.scope)
+            if target == FASTAPI:
+                yield Site(path, spot, node, _holder(spot.node, node))
+            elif isinstance(target, Own) and target in classes:
+                yield Site(path, spot, node, _holder(spot.node, node), subclass=target)
+        elif node.args and dotted_path(node.args[0]).rpartition(".")[2] in words:
+            given = _target(names, node.args[0], path, spot.scope)
+            if given == FASTAPI and names.resolve(node.func, path).startswith("dependency_injector."):
+                yield Site(path, spot, node, "", provider=True)
+
+
+def _target(names: Names, node: ast.expr, path: str, scope: tuple[Scope, ...]) -> Own | str:
+    local = any(isinstance(inner, ast.Import | ast.ImportFrom) for part in scope for inner in ast.walk(part))
+    return names.lookup(node, path, scope if local else ())
+
+
+def _holder(statement: ast.stmt, call: ast.Call) -> str:
+    """Return the expression that the statement binds the call's value to."""
+    if assigned_value(statement) is call:
+        return next((text for target in bound_targets(statement) if (text := dotted_path(target))), "")
+    for node in expressions(statement):
+        if isinstance(node, ast.NamedExpr) and node.value is call:
+            return node.target.id
+    return ""
+
+
+def find_candidates(names: Names, paths: Iterable[str]) -> list[Candidate]:
+    """Return the FastAPI objects that `paths` construct, with their exports."""
+    groups: dict[tuple[str, str, str], list[Site]] = {}
+    for number, site in enumerate(find_sites(names, paths)):
+        # Calls that bind one name in one scope make one application: an `if` chooses between them.
+        key = site.name or f"#{number}"
+        groups.setdefault((site.path, site.qualname, key), []).append(site)
+    return [Candidate(tuple(sites), tuple(find_exports(names, sites[0]))) for sites in groups.values()]
+
+
+def find_exports(names: Names, site: Site) -> list[Export]:
+    """Return how a constructed object can be imported: module attributes first, then factories that take no argument."""
+    scope = site.spot.scope
+    if not scope:
+        return _module_exports(names, site.path, site.name, site.spot) if site.name else []
+    if site.function is None:
+        return [Export(site.path, f"{site.qualname}.{site.name}", site.place, spot=site.spot)] if site.name else []
+    if site.name.startswith("self.") and len(scope) >= 2 and isinstance(scope[-2], ast.ClassDef):
+        return _instance_exports(names, site, scope[-2])
+    if returns(site.function, site.name, site.call):
+        return _maker_exports(names, Own(site.path, site.qualname), site.function, _CHAIN)
+    return []
+
+
+def returns(function: Function, name: str, call: ast.Call | None = None) -> bool:
+    """Whether a function returns the object it holds as `name` (or the value of `call` itself)."""
+    for node in own_body(function):
+        value = node.value if isinstance(node, ast.Return) else None
+        if value is not None and (value is call or (name and name in _returned(value))):
+            return True
+    return False
+
+
+def _returned(value: ast.expr) -> set[str]:
+    parts = value.elts if isinstance(value, ast.Tuple) else [value]
+    found = {dotted_path(part) for part in parts}
+    if isinstance(value, ast.Call):  # a wrapper: return ASGIApp(sio, app)
+        found |= {dotted_path(argument) for argument in [*value.args, *(word.value for word in value.keywords)]}
+    return found
+
+
+def own_body(function: Function) -> Iterator[ast.AST]:
+    """Yield the nodes of a function's body without those of functions and classes inside it."""
+    for statement in function.body:
+        if not isinstance(statement, Scope):
+            yield from own_nodes(statement)
+
+
+def _module_exports(names: Names, path: str, name: str, spot: Spot) -> list[Export]:
+    """Return the module-level names that hold an object first bound to `name` at `spot`."""
+    found = {name: Export(path, name, Place(path, spot.node.lineno), spot=spot)}
+    tree = names.tree.python(path).tree
+    for other in spots(tree):
+        if other.scope or other.node.lineno <= spot.node.lineno:
+            continue
+        value = assigned_value(other.node)
+        targets = [target.id for target in bound_targets(other.node) if isinstance(target, ast.Name)]
+        if value is None or not targets:
+            continue
+        for target in targets:
+            place = Place(path, other.node.lineno)
+            if isinstance(value, ast.Name) and value.id in found:
+                found[target] = Export(path, target, place, spot=other, wrapped=found[value.id].wrapped)
+            elif isinstance(value, ast.Call) and (target in found or target in {"app", "application"}):
+                arguments = [*value.args, *(word.value for word in value.keywords)]
+                if any(isinstance(argument, ast.Name) and argument.id in found for argument in arguments):
+                    wrapped = "" if gives_back(names, value, path) else names.resolve(value.func, path) or "?"
+                    found[target] = Export(path, target, place, spot=other, wrapped=wrapped)
+    return list(found.values())
+
+
+def gives_back(names: Names, call: ast.Call, path: str) -> bool:
+    """Whether a call to a function of the project returns the argument it was given (`app = setup(app)`)."""
+    target = names.lookup(call.func, path)
+    function = names.statement(target) if isinstance(target, Own) else None
+    if not isinstance(function, Function):
+        return False
+    parameters = {argument.arg for argument in function.args.args}
+    return any(
+        isinstance(node, ast.Return) and isinstance(node.value, ast.Name) and node.value.id in parameters
+        for node in own_body(function)
+    )
+
+
+def _instance_exports(names: Names, site: Site, owner: ast.ClassDef) -> list[Export]:
+    """Return the exports of an object held as `self.x` by a class: through module-level instances of the class."""
+    attr = site.name.removeprefix("self.")
+    members = {attr}
+    for member in owner.body:
+        if isinstance(member, Function) and returns(member, site.name):
+            members.add(member.name)
+    found: list[Export] = []
+    target = Own(site.path, owner.name)
+    for path in names.tree.holding(owner.name.encode()):
+        try:
+            found += _instances_in(names, path, target, members, attr)
+        except (Unreadable, Outside):
+            continue
+    return found
+
+
+def _instances_in(names: Names, path: str, target: Own, members: set[str], attr: str) -> Iterator[Export]:
+    instances: dict[str, Spot] = {}
+    taken = False
+    for spot in spots(names.tree.python(path).tree):
+        value = assigned_value(spot.node)
+        bound = [node.id for node in bound_targets(spot.node) if isinstance(node, ast.Name)]
+        if spot.scope or value is None or not bound:
+            continue
+        if isinstance(value, ast.Call) and not value.args and isinstance(value.func, ast.Attribute):
+            value = value.func if value.func.attr in members else value
+        if isinstance(value, ast.Call) and names.lookup(value.func, path) == target:
+            instances[bound[0]] = spot
+        elif isinstance(value, ast.Attribute) and value.attr in members:
+            holder = value.value
+            made = isinstance(holder, ast.Call) and names.lookup(holder.func, path) == target
+            if made or (isinstance(holder, ast.Name) and holder.id in instances):
+                taken = True
+                yield Export(path, bound[0], Place(path, spot.node.lineno), spot=spot)
+    if not taken:
+        for name, spot in instances.items():
+            yield Export(path, f"{name}.{attr}", Place(path, spot.node.lineno), spot=spot)
+
+
+def _maker_exports(
+    names: Names, maker: Own, function: Function, depth: int, steps: tuple[Step, ...] = ()
+) -> list[Export]:
+    """Return the exports of what a factory returns: where it is called at module level, else the factory itself."""
+    found: list[Export] = []
+    outer: list[Export] = []
+    for path in names.tree.holding(maker.name.rpartition(".")[2].encode()):
+        try:
+            for spot, call in _calls_of(names, path, maker):
+                name = _holder(spot.node, call)
+                through = (*steps, Step(path, spot, name)) if name else steps
+                if not spot.scope and name:
+                    made = _module_exports(names, path, name, spot)
+                    found += [replace(export, steps=through) for export in made]
+                    continue
+                caller = spot.scope[-1] if spot.scope else None
+                own = Own(path, _qualname(spot))
+                if isinstance(caller, Function) and own != maker and depth > 0 and returns(caller, name, call):
+                    outer += _maker_exports(names, own, caller, depth - 1, through)
+        except (Unreadable, Outside):
+            continue
+    found += outer
+    if not _required(function) and "." not in maker.name:
+        place = Place(maker.path, function.lineno)
+        found.append(Export(maker.path, maker.name, place, factory=True, steps=steps))
+    return found
+
+
+def _calls_of(names: Names, path: str, maker: Own) -> Iterator[tuple[Spot, ast.Call]]:
+    word = maker.name.rpartition(".")[2]
+    locals_ = {local for local, dotted in names.imports(path).items() if dotted.rpartition(".")[2] == word} | {word}
+    for spot, node in calls(names.tree.python(path).tree):
+        last = node.func.attr if isinstance(node.func, ast.Attribute) else dotted_path(node.func)
+        if last not in locals_:
+            continue
+        if _target(names, node.func, path, spot.scope) == maker or _is_method(names, node.func, path, maker):
+            yield spot, node
+
+
+def _is_method(names: Names, func: ast.expr, path: str, maker: Own) -> bool:
+    """Whether `func` is `Class().method` or `Class.method` for the factory method `maker`."""
+    owner, _, method = maker.name.rpartition(".")
+    if not owner or not isinstance(func, ast.Attribute) or func.attr != method:
+        return False
+    holder = func.value.func if isinstance(func.value, ast.Call) else func.value
+    if isinstance(holder, ast.Name) and isinstance(bound := names.bound(path).get(holder.id), ast.Assign):
+        holder = bound.value.func if isinstance(bound.value, ast.Call) else holder
+    return names.lookup(holder, path) == Own(maker.path, owner)
+
+
+def _qualname(spot: Spot) -> str:
+    return ".".join(node.name for node in spot.scope)
+
+
+def _required(function: Function) -> bool:
+    """Whether a function cannot be called without arguments."""
+    arguments = function.args
+    positional = len(arguments.posonlyargs) + len(arguments.args) - len(arguments.defaults)
+    return positional > 0 or any(default is None for default in arguments.kw_defaults)

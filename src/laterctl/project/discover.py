@@ -1,0 +1,173 @@
+"""The facts about a project, each found when it is first asked for. Parses; never imports or runs user code."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, TypeVar
+
+from laterctl.project.choose import Apps, find_apps
+from laterctl.project.container import find_container
+from laterctl.project.facts import App, Container, Evidence, Layout, Manifest, Place, Settings, Undecided
+from laterctl.project.layout import find_layout, import_roots
+from laterctl.project.manifest import PYPROJECT, find_manifest
+from laterctl.project.names import Names
+from laterctl.project.places import is_aside
+from laterctl.project.roots import find_root
+from laterctl.project.served import Served, find_served
+from laterctl.project.settings import find_settings
+from laterctl.project.source import Unreadable
+from laterctl.project.style import find_style
+from laterctl.project.tomlfile import load_toml, table
+from laterctl.project.tree import Outside, Tree
+
+
+@dataclass(frozen=True)
+class Project:
+    """Read-only facts about the project at `root`. `asked` is the `module:attr` of `--app`, or `""`.
+
+    Every attribute is computed when first read. What could not be decided is in `undecided`, with the place and the
+    flag that decides it; the fact is then `None`.
+    """
+
+    tree: Tree
+    asked: str = ""
+
+    @property
+    def root(self) -> Path:
+        return self.tree.root
+
+    def with_overlay(self, more: Mapping[str, bytes | None]) -> Project:
+        """Return the project as it will be with `more` written; what was read from disk is not read again."""
+        return Project(self.tree.with_overlay(more), self.asked)
+
+    @cached_property
+    def config(self) -> Mapping[str, Any]:
+        """The user's `[tool.laterctl]` table, `{}` without one or when pyproject.toml is broken."""
+        try:
+            return table(load_toml(self.tree, PYPROJECT), "tool", "laterctl")
+        except (Unreadable, Outside):
+            return {}
+
+    @cached_property
+    def names(self) -> Names:
+        """The resolver of names."""
+        paths = [path for path in self.tree.holding(b"FastAPI") if not is_aside(path)]
+        return Names(self.tree, import_roots(self.tree, paths, self._served))
+
+    @cached_property
+    def _served(self) -> list[Served]:
+        return find_served(self.tree)
+
+    @cached_property
+    def python_files(self) -> list[str]:
+        """All Python files."""
+        return self.tree.python_files()
+
+    @cached_property
+    def _apps(self) -> Apps:
+        return find_apps(self.names, self._served, self.asked or self._configured("app"))
+
+    @property
+    def apps(self) -> tuple[App, ...]:
+        """Every FastAPI application found, best first."""
+        return self._apps.apps
+
+    @property
+    def app(self) -> App | None:
+        """The application that is meant."""
+        return self._apps.app
+
+    @property
+    def notes(self) -> tuple[Evidence, ...]:
+        """What discovery passed over, and why: files that cannot be read."""
+        return self._apps.notes
+
+    @cached_property
+    def _settings(self) -> tuple[Settings | None, tuple[Undecided, ...]]:
+        return _tried(lambda: find_settings(self.names, self.app, self._configured("settings")))
+
+    @property
+    def settings(self) -> Settings | None:
+        """Where settings are read, `None` when there is no system for it."""
+        return self._settings[0]
+
+    @cached_property
+    def _container(self) -> tuple[Container | None, tuple[Undecided, ...]]:
+        return _tried(lambda: find_container(self.names, self.app, self._configured("container")))
+
+    @property
+    def container(self) -> Container | None:
+        """The dependency-injector container, if any."""
+        return self._container[0]
+
+    @cached_property
+    def _manifest(self) -> tuple[Manifest | None, tuple[Undecided, ...]]:
+        return _tried(lambda: find_manifest(self.tree, [path for path in self.tree.files() if "ocker" in path]))
+
+    @property
+    def manifest(self) -> Manifest | None:
+        """The file that declares dependencies."""
+        return self._manifest[0]
+
+    @cached_property
+    def layout(self) -> Layout:
+        """Where code lives. Without an application: the project root, flat."""
+        if self.app is None:
+            return Layout("", "", "", "tests")
+        style = find_style(self.tree, self.app.path)
+        return find_layout(self.names, self.app.path, tests=self._configured("tests"), style=style)
+
+    @property
+    def core(self) -> str:
+        """The dotted package that modules of the core go below: the user's choice, or `core` below the package."""
+        return self._configured("core") or ".".join(filter(None, (self.layout.package, "core")))
+
+    @property
+    def undecided(self) -> tuple[Undecided, ...]:
+        """Everything that could not be decided. Computes all facts."""
+        return (*self._apps.undecided, *self._settings[1], *self._container[1], *self._manifest[1])
+
+    def module_of(self, path: str) -> str:
+        """Return the dotted name under which the project's own code imports a file (which need not exist)."""
+        return self.names.module_name(path)
+
+    def file_of(self, module: str) -> str | None:
+        """Return the file of one of the project's modules, as the app file would import it."""
+        near = self.app.path if self.app is not None else ""
+        return self.names.module_file(module, near) or self.names.module_file_at_root(module)
+
+    def _configured(self, key: str) -> str:
+        value = self.config.get(key, "")
+        return value if isinstance(value, str) else ""
+
+
+Fact = TypeVar("Fact")
+
+
+def _tried(
+    find: Callable[[], tuple[Fact | None, tuple[Undecided, ...]]],
+) -> tuple[Fact | None, tuple[Undecided, ...]]:
+    """Turn a file that cannot be read into something undecided, named with its place."""
+    try:
+        return find()
+    except Unreadable as error:
+        return None, (Undecided(error.code, str(error), error.hint, (Place(error.path, error.line),)),)
+    except Outside as error:
+        return None, (Undecided("outside", str(error), "make it a plain file", (Place(error.path, 1),)),)
+
+
+__all__ = ["Project", "discover", "find_root"]
+
+
+def discover(root: Path, *, app: str | None = None, overlay: Mapping[str, bytes | None] | None = None) -> Project:
+    """Return the facts about the project at `root`.
+
+    Args:
+        root: the project's folder, as `find_root` gives it.
+        app: `module:attr` of the application that is meant, when the user said so.
+        overlay: files as they are to be, `None` for absent, instead of what is on disk.
+    """
+    return Project(Tree(root, overlay), app or "")

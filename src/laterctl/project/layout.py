@@ -1,0 +1,141 @@
+"""Where code lives, how modules name each other, and where absolute imports start from."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections import Counter
+from collections.abc import Iterable
+
+from laterctl.project.facts import Layout
+from laterctl.project.names import Names
+from laterctl.project.places import is_aside
+from laterctl.project.served import Served
+from laterctl.project.source import Unreadable
+from laterctl.project.tree import Outside, Tree
+from laterctl.render import Style
+
+
+def import_roots(tree: Tree, paths: Iterable[str], served: Iterable[Served] = ()) -> tuple[str, ...]:
+    """Return the folders that absolute imports start from, best first.
+
+    Every absolute import in `paths` that names a module of the project votes for the folders from which it is found;
+    what is `served` decides between folders that no import speaks for. The project root comes last.
+    """
+    paths = list(paths)
+    votes: Counter[str] = Counter()
+    modules = {path.removesuffix(".py").removesuffix("/__init__") for path in tree.python_files()}
+    for path in paths:
+        try:
+            dotted = absolute_imports(tree.python(path).tree)
+        except (Unreadable, Outside):
+            continue
+        for root in ancestors(path):
+            votes[root] += sum(_found(name, root, modules) for name in dotted)
+    meant = [reference.root_for(path) for reference in served for path in paths]
+    started = Counter(root for root in meant if root is not None)
+    both = sorted({*votes, *started}, key=lambda root: (-votes[root], -started[root], root.count("/"), root))
+    ranked = [root for root in both if votes[root] or started[root]]
+    return tuple(dict.fromkeys([*ranked, *(("src",) if tree.is_dir("src") else ()), ""]))
+
+
+def absolute_imports(tree: ast.Module) -> list[str]:
+    """Return the dotted names that a module imports absolutely, the standard library's left out."""
+    found: list[str] = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and not node.level and node.module:
+            found += [f"{node.module}.{alias.name}" for alias in node.names]
+    return [name for name in found if name.partition(".")[0] not in sys.stdlib_module_names]
+
+
+def ancestors(path: str) -> list[str]:
+    """Return the folders above a file, the project root (`""`) first."""
+    parts = path.split("/")[:-1]
+    return ["/".join(parts[:count]) for count in range(len(parts) + 1)]
+
+
+def _found(dotted: str, root: str, modules: set[str]) -> bool:
+    stem = "/".join(filter(None, (root, dotted.replace(".", "/"))))
+    return stem in modules or ("." in dotted and stem.rpartition("/")[0] in modules)
+
+
+def find_layout(names: Names, app_path: str, *, tests: str = "", style: Style | None = None) -> Layout:
+    """Describe the layout around the app file.
+
+    `tests` is the folder of tests where the user's configuration names it.
+    """
+    tree = names.tree
+    module = names.module_name(app_path)
+    stem = app_path.removesuffix(".py").removesuffix("/__init__")
+    depth = module.count(".") + 1
+    import_root = "/".join(stem.split("/")[:-depth])
+    package = _package(tree, app_path, module, import_root)
+    folder = "/".join(filter(None, (import_root, package.replace(".", "/"))))
+    return Layout(
+        package=package,
+        folder=folder,
+        import_root=import_root,
+        tests=tests or _tests(tree, folder),
+        relative=_is_relative(names, app_path),
+        first_party=_first_party(tree, import_root),
+        style=style or Style(),
+    )
+
+
+def _package(tree: Tree, app_path: str, module: str, import_root: str) -> str:
+    """Return the package of the application: the top-level one, or what is inside when that is a mere shell."""
+    parts = module.split(".") if app_path.endswith("__init__.py") else module.split(".")[:-1]
+    count = 1
+    while count < len(parts) and _is_shell(tree, "/".join(filter(None, (import_root, *parts[:count]))), parts[count]):
+        count += 1
+    return ".".join(parts[:count])
+
+
+def _is_shell(tree: Tree, folder: str, child: str) -> bool:
+    """Whether a folder holds no code of its own beside the folder `child`."""
+    for path in tree.python_files():
+        if not path.startswith(f"{folder}/"):
+            continue
+        rest = path[len(folder) + 1 :]
+        if rest == "__init__.py":
+            if (tree.read(path) or b"").strip():
+                return False
+        elif not rest.startswith(f"{child}/") and not is_aside(rest):
+            return False
+    return True
+
+
+def _tests(tree: Tree, folder: str) -> str:
+    counted: Counter[str] = Counter()
+    for path in tree.python_files():
+        name = path.rpartition("/")[2]
+        if name.startswith("test_") or name.endswith("_test.py") or name == "conftest.py":
+            parts = path.split("/")[:-1]
+            top = next((number for number, part in enumerate(parts) if part in {"tests", "test"}), None)
+            if top is not None:
+                counted["/".join(parts[: top + 1])] += 1
+    for likely in ("tests", "test", f"{folder}/tests"):
+        if likely in counted:
+            return likely
+    return counted.most_common(1)[0][0] if counted else "tests"
+
+
+def _is_relative(names: Names, app_path: str) -> bool:
+    tree = names.tree.python(app_path).tree
+    nodes = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
+    relative = sum(1 for node in nodes if node.level)
+    absolute = sum(1 for name in absolute_imports(tree) if names.is_own(name, app_path))
+    return relative > absolute
+
+
+def _first_party(tree: Tree, import_root: str) -> frozenset[str]:
+    found: set[str] = set()
+    for root in {import_root, ""}:
+        prefix = f"{root}/" if root else ""
+        for path in tree.python_files():
+            if path.startswith(prefix):
+                top, slash, _ = path[len(prefix) :].partition("/")
+                found.add(top if slash else top.removesuffix(".py"))
+    return frozenset(name for name in found if name.isidentifier())

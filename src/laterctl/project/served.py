@@ -1,0 +1,87 @@
+"""What is started in production: `module:attr` references in container files, scripts and manifests."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from laterctl.project.facts import Place
+from laterctl.project.source import Unreadable
+from laterctl.project.tree import Outside, Tree
+
+_REFERENCE = re.compile(r"(?<![\w./:@-])([A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*):([A-Za-z_][\w.]*)(?![\w:/@-])")
+_FILE = re.compile(r"\bfastapi[\"',\s]+(?:run|dev)[\"',\s]+(?:--[\w-]+[= ]\S+\s+)*[\"']?([\w./-]+\.py)")
+_SERVER = re.compile(r"uvicorn|gunicorn|hypercorn|granian|daphne|fastapi|asgi|wsgi_app|entrypoint|serverless|handler")
+_SCRIPTS = re.compile(
+    r"^(?:Dockerfile.*|.*\.[Dd]ockerfile|(?:docker-)?compose.*\.ya?ml|Procfile.*|[Mm]akefile|[Jj]ustfile)$"
+)
+_SUFFIXES = (".sh", ".service", ".bat", ".ps1", ".fish", ".toml", ".cfg", ".ini", ".conf")
+_WEAK = re.compile(r"^README(?:\.\w+)?$", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Served:
+    """A reference to an application object: module and attribute as written, or `path` for `fastapi run FILE`.
+
+    `strength` is 3 for what starts the application in production, 2 for a Python script, 1 for what merely tells
+    people how to.
+    """
+
+    module: str
+    attr: str
+    place: Place
+    strength: int
+    path: str = ""
+
+    def means(self, path: str) -> bool:
+        """Whether this may mean file `path`: the module must end the file's path, wherever the import root is."""
+        if self.path:
+            return path == self.path or path.endswith(f"/{self.path}")
+        stem = path.removesuffix(".py").removesuffix("/__init__")
+        module = self.module.replace(".", "/")
+        return stem == module or stem.endswith(f"/{module}")
+
+    def root_for(self, path: str) -> str | None:
+        """Return the import root under which this means file `path`, `None` when it does not."""
+        if self.path or not self.means(path):
+            return None
+        depth = self.module.count(".") + 1
+        return "/".join(path.removesuffix(".py").removesuffix("/__init__").split("/")[:-depth])
+
+
+def find_served(tree: Tree) -> list[Served]:
+    """Return every reference to an application in the files that start one, in the order of paths and lines."""
+    found: list[Served] = []
+    for path in tree.files():
+        name = path.rpartition("/")[2]
+        depth = path.count("/")
+        if _WEAK.match(name) and depth <= 1:
+            found += _references(tree, path, 1)
+        elif depth <= 3 and (_SCRIPTS.match(name) or name.endswith(_SUFFIXES)):
+            found += _references(tree, path, 3)
+    for path in sorted({*tree.holding(b"uvicorn"), *tree.holding(b"gunicorn"), *tree.holding(b"wsgi_app")}):
+        found += _references(tree, path, 2)
+    return found
+
+
+def _references(tree: Tree, path: str, strength: int) -> list[Served]:
+    try:
+        data = tree.read(path)
+    except (Outside, Unreadable):
+        return []
+    text = (data or b"")[:200_000].decode("utf-8", "replace")
+    if not _SERVER.search(text):
+        return []
+    found: list[Served] = []
+    python = path.endswith(".py")
+    for number, line in enumerate(text.splitlines(), 1):
+        stripped = line.lstrip()
+        if stripped.startswith("#") or ":" not in line and "fastapi" not in line:
+            continue
+        for match in _FILE.finditer(line):
+            found.append(Served("", "", Place(path, number), strength, match[1].removeprefix("./")))
+        for match in _REFERENCE.finditer(line):
+            quoted = line[match.start() - 1 : match.start()] in {'"', "'"}
+            if not python or quoted:
+                found.append(Served(match[1], match[2], Place(path, number), strength))
+    return found

@@ -1,0 +1,162 @@
+"""Where the project reads its settings, and the expression with which other modules reach them."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Sequence
+from dataclasses import replace
+
+from laterctl.project.facts import App, Settings, Undecided
+from laterctl.project.names import Names, Own, dotted_path
+from laterctl.project.places import is_aside
+from laterctl.project.settings_common import FROM_OS, Found, family, imported
+from laterctl.project.settings_dynaconf import find_dynaconf
+from laterctl.project.settings_plain import find_starlette, find_unsupported
+from laterctl.project.settings_pydantic import find_pydantic
+from laterctl.render import Expr, Import
+
+_HINT = "settings in [tool.laterctl], as module:object"
+_ENVIRONMENT = (
+    *("environment", "env", "app_environment", "app_env", "current_environment", "current_env", "environment_name"),
+    *("env_name", "deploy_env", "deployment_environment", "fastapi_env", "env_state", "stage"),
+)
+_NEAR = 3  # imports followed from the app file to find the settings it uses
+
+
+def find_settings(names: Names, app: App | None, asked: str = "") -> tuple[Settings | None, tuple[Undecided, ...]]:
+    """Find the settings; `asked` is the user's `module:object`, where a getter counts as an object."""
+    found = [*find_dynaconf(names), *find_pydantic(names), *find_starlette(names)]
+    if asked:
+        wanted = [item for item in found if _is_asked(names, item, asked)]
+        if not wanted:
+            shown = ", ".join(names.spell(own) for item in found for own in (*item.objects, *item.getters)) or "none"
+            return None, (Undecided("settings-not-found", f"no settings {asked}; found: {shown}", _HINT),)
+        return _reached(names, wanted[0], app, asked), ()
+    best = _nearest(names, found, app)
+    if len(best) > 1:
+        best = [item for item in best if any(own.name == "settings" for own in item.objects)] or best
+    if len(best) > 1:
+        places = tuple(item.settings.place for item in best)
+        shown = ", ".join(item.settings.class_name or item.settings.module for item in best)
+        return None, (Undecided("several-settings", f"several settings: {shown}", _HINT, places),)
+    if best:
+        return _reached(names, best[0], app), ()
+    return find_unsupported(names, app), ()
+
+
+def _is_asked(names: Names, item: Found, asked: str) -> bool:
+    module, _, attr = asked.partition(":")
+    attr = attr.removesuffix("()")
+    every = (*item.objects, *item.getters, Own(item.settings.path, item.settings.class_name))
+    return any(names.module_name(own.path) == module and attr in {"", own.name} for own in every)
+
+
+def _nearest(names: Names, found: Sequence[Found], app: App | None) -> list[Found]:
+    """Return those that the app file imports, or the modules it imports, by the shortest way."""
+    if len(found) < 2 or app is None:
+        return list(found)
+    seen, level = {app.path}, [app.path]
+    for _ in range(_NEAR):
+        following: list[str] = []
+        hit: list[Found] = []
+        for path in level:
+            targets = list(imported(names, path))
+            hit += [item for item in found if item not in hit and _touches(item, targets, path)]
+            following += [own.path for own in targets if own.path not in seen]
+            seen.update(following)
+        if hit:
+            return hit
+        level = following
+    return list(found)
+
+
+def _touches(item: Found, targets: Sequence[Own], path: str) -> bool:
+    reached = {*item.objects, *item.getters}
+    files = {own.path for own in reached} | {item.settings.path}
+    if path in files:
+        return True
+    return any(own in reached or (not own.name and own.path in files) for own in targets)
+
+
+def _reached(names: Names, item: Found, app: App | None, asked: str = "") -> Settings:
+    """Complete the facts with the expressions for the object and for the environment's name."""
+    settings = item.settings
+    own = _form(names, item, app, asked)
+    if own is None:
+        settings = replace(settings, kind="other") if settings.kind != "starlette" else settings
+        reason = settings.reason or f"no module-level object or getter of {settings.class_name} was found"
+        return replace(settings, reason=reason, environment=FROM_OS)
+    if app is not None and own.path in {app.path, names.module_file(app.reference.partition(":")[0], app.path)}:
+        reason = "the settings object is made in the application module; importing it elsewhere would be a cycle"
+        return replace(settings, kind="other", reason=reason, environment=FROM_OS)
+    access = _expression(names, own, own in item.getters, app)
+    return replace(settings, access=access, environment=_environment(names, settings, access))
+
+
+def _form(names: Names, item: Found, app: App | None, asked: str) -> Own | None:
+    """Choose between several objects and getters: the app file's, else what most modules import, else the first."""
+    every = [*item.objects, *item.getters]
+    if len(every) < 2:
+        return every[0] if every else None
+    if asked:
+        attr = asked.partition(":")[2].removesuffix("()")
+        every = [own for own in every if own.name == attr] or every
+    if app is not None:
+        used = set(imported(names, app.path))
+        mine = [own for own in every if own in used] or [own for own in every if Own(own.path) in used]
+        if mine:
+            return mine[0]
+    counts = {own: sum(own in set(imported(names, path)) for path in _users(names, own)) for own in every}
+    return max(every, key=lambda own: counts[own])
+
+
+def _users(names: Names, own: Own) -> list[str]:
+    return [path for path in names.tree.holding(own.name.encode()) if path != own.path and not is_aside(path)]
+
+
+def _expression(names: Names, own: Own, called: bool, app: App | None) -> Expr:
+    """Spell the object the way the app file reaches it, else by a plain import from its module."""
+    call = "()" if called else ""
+    for local, dotted in names.imports(app.path).items() if app is not None else ():
+        target = names.trace(dotted, app.path) if app is not None else ""
+        head, _, last = dotted.rpartition(".")
+        holder = names.module_file(head, app.path) or names.module_file_at_root(head) if app is not None else None
+        if target == own and holder is not None:
+            return Expr(f"{last}{call}", (Import(names.module_name(holder), last),))
+        if target == Own(own.path) and "." not in own.name and not local.startswith("*"):
+            module = names.module_name(own.path)
+            parent, _, name = module.rpartition(".")
+            asname = local if local != name else ""
+            item = Import(parent, name, asname) if parent else Import(module, "", asname)
+            return Expr(f"{local}.{own.name}{call}", (item,))
+    return Expr(f"{own.name}{call}", (Import(names.module_name(own.path), own.name),))
+
+
+def _environment(names: Names, settings: Settings, access: Expr) -> Expr:
+    if settings.kind == "dynaconf":
+        return Expr(f"str({access.text}.current_env)", access.imports)
+    known = {name.lower(): name for name in settings.fields}
+    field = next((known[name] for name in _ENVIRONMENT if name in known), "")
+    if not field:
+        return FROM_OS
+    if settings.kind == "starlette":
+        return Expr(f"str({field})", (Import(settings.module, field),))
+    if _is_enum(names, settings, field):
+        return Expr(f"str({access.text}.{field}.value)", access.imports)
+    return Expr(f"str({access.text}.{field})", access.imports)
+
+
+def _is_enum(names: Names, settings: Settings, field: str) -> bool:
+    """Whether a field's annotation is an enumeration of the project, whose `str()` is not its value."""
+    for own in family(names, Own(settings.path, settings.class_name)):
+        node = names.statement(own)
+        for member in node.body if isinstance(node, ast.ClassDef) else ():
+            if isinstance(member, ast.AnnAssign) and dotted_path(member.target) == field:
+                for part in ast.walk(member.annotation):
+                    target = names.lookup(part, own.path) if isinstance(part, ast.Name | ast.Attribute) else ""
+                    other = names.statement(target) if isinstance(target, Own) else None
+                    if isinstance(other, ast.ClassDef) and isinstance(target, Own):
+                        bases = {names.resolve(base, target.path) for base in other.bases}
+                        if bases & {"enum.Enum", "enum.StrEnum", "strenum.StrEnum"}:
+                            return True
+    return False

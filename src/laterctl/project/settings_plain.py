@@ -1,0 +1,114 @@
+"""Settings read by `starlette.config.Config`, and ways of reading them that this tool does not extend."""
+
+from __future__ import annotations
+
+import ast
+
+from laterctl.project.bodies import assigned_value
+from laterctl.project.facts import App, Evidence, Place, Settings
+from laterctl.project.names import Names, Own, dotted_path
+from laterctl.project.places import is_aside
+from laterctl.project.settings_common import FROM_OS, Found, bound, imported, text_of
+from laterctl.project.source import Unreadable
+from laterctl.project.tree import Outside
+from laterctl.render import Expr
+
+_READERS = {  # other ways to read settings, that this tool does not extend
+    "decouple": "python-decouple",
+    "environs": "environs",
+    "traitlets.config": "traitlets",
+    "omegaconf": "OmegaConf",
+    "hydra": "Hydra",
+    "everett": "everett",
+    "confuse": "confuse",
+}
+
+
+def find_starlette(names: Names) -> list[Found]:
+    found = []
+    for path in names.tree.holding(b"starlette"):
+        if is_aside(path):
+            continue
+        for name, node in bound(names, path).items():
+            value = assigned_value(node)
+            if isinstance(value, ast.Call) and names.resolve(value.func, path) == "starlette.config.Config":
+                found.append(Found(_starlette_facts(names, path, name, node, value), (Own(path, name),)))
+    return found
+
+
+def _starlette_facts(names: Names, path: str, name: str, node: ast.stmt, call: ast.Call) -> Settings:
+    fields = []
+    for field, statement in names.bound(path).items():
+        value = assigned_value(statement)
+        if isinstance(value, ast.Call) and dotted_path(value.func) == name:
+            fields.append(field)
+    place = Place(path, node.lineno)
+    prefix = next((text_of(word.value) for word in call.keywords if word.arg == "env_prefix"), "")
+    return Settings(
+        kind="starlette",
+        path=path,
+        module=names.module_name(path),
+        access=Expr(""),
+        environment=Expr(""),
+        place=place,
+        fields=tuple(fields),
+        prefix=prefix,
+        upper=True,
+        evidence=(Evidence(f"starlette Config {name}", place),),
+    )
+
+
+def find_unsupported(names: Names, app: App | None) -> Settings | None:
+    """Describe a way of reading settings that this tool does not extend; plain `os.environ` is none."""
+    for package, title in _READERS.items():
+        for path in names.tree.holding(package.partition(".")[0].encode()):
+            if is_aside(path):
+                continue
+            line = _import_line(names, path, package)
+            if line:
+                return _unsupported(names, Place(path, line), f"settings are read with {title}")
+    if app is None:
+        return None
+    for own in {*imported(names, app.path)}:
+        stem = own.path.rpartition("/")[2].removesuffix(".py")
+        if any(word in stem for word in ("config", "settings")) and (line := _loader_line(names, own.path)):
+            return _unsupported(names, Place(own.path, line), "settings are read by a loader of the project's own")
+    return None
+
+
+def _import_line(names: Names, path: str, package: str) -> int:
+    try:
+        tree = names.tree.python(path).tree
+    except (Unreadable, Outside):
+        return 0
+    for node in ast.walk(tree):
+        modules = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+        if isinstance(node, ast.ImportFrom) and not node.level and node.module:
+            modules = [node.module]
+        if any(module == package or module.startswith(f"{package}.") for module in modules):
+            return node.lineno if isinstance(node, ast.stmt) else 0
+    return 0
+
+
+def _loader_line(names: Names, path: str) -> int:
+    loaders = {"yaml.safe_load", "yaml.load", "json.load", "json.loads", "tomllib.load", "configparser.ConfigParser"}
+    try:
+        for node in ast.walk(names.tree.python(path).tree):
+            if isinstance(node, ast.Call) and names.resolve(node.func, path) in loaders:
+                return node.lineno
+    except (Unreadable, Outside):
+        return 0
+    return 0
+
+
+def _unsupported(names: Names, place: Place, reason: str) -> Settings:
+    return Settings(
+        kind="other",
+        path=place.path,
+        module=names.module_name(place.path),
+        access=Expr(""),
+        environment=FROM_OS,
+        place=place,
+        reason=reason,
+        evidence=(Evidence(reason, place),),
+    )

@@ -1,0 +1,213 @@
+"""Finds what was done by hand: imports, calls, middleware, routes and definitions in the project's production code.
+
+Every search looks at bytes first and parses only the files that may hold a match. Tests, documentation and examples
+are left out, as are files that cannot be read.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable, Collection, Iterable, Iterator
+from dataclasses import dataclass
+
+from laterctl.project import bodies
+from laterctl.project.bodies import Scope, Spot, assigned_value, bound_targets, spots
+from laterctl.project.discover import Project
+from laterctl.project.facts import Place
+from laterctl.project.names import Own, dotted_path
+from laterctl.project.places import is_aside
+from laterctl.project.source import Unreadable
+from laterctl.project.tree import Outside
+
+_METHODS = ("get", "post", "put", "patch", "delete", "head", "options", "trace", "api_route", "websocket", "route")
+_ADDERS = ("add_api_route", "add_route", "mount", "add_api_websocket_route", "add_websocket_route")
+
+
+def imports(project: Project, modules: Collection[str]) -> list[Place]:
+    """Return where a module of `modules`, or anything below it, is imported, also inside functions."""
+
+    def wanted(dotted: str) -> bool:
+        return any(dotted == module or dotted.startswith(f"{module}.") for module in modules)
+
+    found: list[Place] = []
+    for path in _files(project, {module.partition(".")[0] for module in modules}):
+        for node in ast.walk(project.tree.python(path).tree):
+            if isinstance(node, ast.Import):
+                names = [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom) and not node.level and node.module:
+                names = [f"{node.module}.{alias.name}" for alias in node.names]
+            else:
+                continue
+            if any(wanted(name) for name in names) and not _is_own(project, names[0], path):
+                found.append(Place(path, node.lineno))
+    return sorted(set(found))
+
+
+def _is_own(project: Project, dotted: str, path: str) -> bool:
+    return project.names.module_file(dotted.partition(".")[0], path) is not None
+
+
+def calls(project: Project, dotted: Collection[str]) -> list[Place]:
+    """Return where something is called whose canonical dotted name is in `dotted`."""
+    return [place for place, _ in _calls(project, dotted)]
+
+
+def _calls(project: Project, dotted: Collection[str]) -> Iterator[tuple[Place, ast.Call]]:
+    words = {name.rpartition(".")[2] for name in dotted}
+    for path in _files(project, words):
+        for spot, node in bodies.calls(project.tree.python(path).tree):
+            if _resolved(project, node.func, path, spot) in dotted:
+                yield Place(path, node.lineno), node
+
+
+def _resolved(project: Project, node: ast.expr, path: str, spot: Spot) -> str:
+    found = project.names.resolve(node, path)
+    return found or (project.names.resolve(node, path, spot.scope) if spot.scope and dotted_path(node) else "")
+
+
+def middleware(project: Project, classes: Collection[str]) -> list[Place]:
+    """Return where a middleware class of `classes` (canonical dotted names) is put on an application.
+
+    That is `x.add_middleware(Class)`, whatever `x` is, `Middleware(Class)` in a list, and `Class(app)` around one.
+    """
+    words = {name.rpartition(".")[2] for name in classes}
+    found: list[Place] = []
+    for path in _files(project, words):
+        for spot, node in bodies.calls(project.tree.python(path).tree):
+            named = [word.value for word in node.keywords if word.arg in {"middleware_class", "cls"}]
+            adds = isinstance(node.func, ast.Attribute) and node.func.attr == "add_middleware"
+            if adds or _resolved(project, node.func, path, spot) == "starlette.middleware.Middleware":
+                put = [*node.args[:1], *named]
+            else:
+                put = [node.func]
+            if any(_resolved(project, each, path, spot) in classes for each in put):
+                found.append(Place(path, node.lineno))
+    return sorted(set(found))
+
+
+def definitions(project: Project, names: Collection[str]) -> list[Place]:
+    """Return where a class, function or module-level name called one of `names` is defined (imports do not count)."""
+    found: list[Place] = []
+    for path in _files(project, names):
+        for spot in spots(project.tree.python(path).tree):
+            inside = bool(spot.scope)
+            if isinstance(spot.node, Scope):
+                if spot.node.name in names and not any(not isinstance(part, ast.ClassDef) for part in spot.scope):
+                    found.append(Place(path, spot.node.lineno))
+            elif not inside and any(dotted_path(target) in names for target in bound_targets(spot.node)):
+                found.append(Place(path, spot.node.lineno))
+    return sorted(set(found))
+
+
+@dataclass(frozen=True)
+class Route:
+    """A route as written: its own path, the object it is put on, and every static prefix that may stand before it."""
+
+    path: str
+    place: Place
+    prefixes: tuple[str, ...]
+
+    @property
+    def full(self) -> frozenset[str]:
+        """The paths under which it may answer, without a trailing slash."""
+        return frozenset((prefix + self.path).rstrip("/") or "/" for prefix in self.prefixes)
+
+
+def routes(project: Project, paths: Collection[str]) -> list[Place]:
+    """Return the routes that answer under one of `paths`, as far as prefixes are written as literals.
+
+    A route below a prefix that cannot be read counts by its own path.
+    """
+    wanted = {path.rstrip("/") or "/" for path in paths}
+    last = {path.rstrip("/").rpartition("/")[2] for path in paths}
+    found = [route.place for route in all_routes(project, last) if route.full & wanted]
+    return sorted(set(found))
+
+
+def all_routes(project: Project, words: Iterable[str] = ("",)) -> list[Route]:
+    """Return the routes of the files whose text contains one of `words`."""
+    prefixes = _Prefixes(project)
+    found: list[Route] = []
+    for path in _files(project, words):
+        for spot, node in bodies.calls(project.tree.python(path).tree):
+            literal = _route_path(node, isinstance(spot.node, Scope))
+            if literal is not None and isinstance(node.func, ast.Attribute):
+                before = prefixes.of(node.func.value, path)
+                found.append(Route(literal, Place(path, node.lineno), before))
+    return found
+
+
+def _route_path(call: ast.Call, decorates: bool) -> str | None:
+    """Return the literal path of a call that makes a route, else `None`."""
+    method = call.func.attr if isinstance(call.func, ast.Attribute) else ""
+    if method not in _ADDERS and not (decorates and method in _METHODS):
+        return None
+    named = [word.value for word in call.keywords if word.arg == "path"]
+    literal = next(iter([*call.args[:1], *named]), None)
+    value = literal.value if isinstance(literal, ast.Constant) else None
+    return value if isinstance(value, str) and (not value or value.startswith("/")) else None
+
+
+class _Prefixes:
+    """Static prefixes of routers: their own, and those of every `include_router` that names them."""
+
+    def __init__(self, project: Project) -> None:
+        self._project = project
+        self._included: dict[Own, list[tuple[str, Own | None]]] | None = None
+
+    def of(self, node: ast.expr, path: str) -> tuple[str, ...]:
+        """Return what may stand before a route of the object `node`, `("",)` when nothing is known."""
+        own = self._project.names.lookup(node, path)
+        return self._of(own, frozenset()) if isinstance(own, Own) else ("",)
+
+    def _of(self, own: Own, seen: frozenset[Own]) -> tuple[str, ...]:
+        base = self._base(own)
+        included = self._includes().get(own, [])
+        if not included or own in seen:
+            return (base,)
+        found: list[str] = []
+        for prefix, holder in included:
+            outer = self._of(holder, seen | {own}) if holder is not None else ("",)
+            found += [before + prefix + base for before in outer]
+        return tuple(dict.fromkeys(found))
+
+    def _base(self, own: Own) -> str:
+        statement = self._project.names.statement(own)
+        value = assigned_value(statement) if statement is not None else None
+        return self._prefix(value) if isinstance(value, ast.Call) else ""
+
+    def _prefix(self, call: ast.Call) -> str:
+        for word in call.keywords:
+            if word.arg == "prefix" and isinstance(word.value, ast.Constant):
+                return str(word.value.value or "")
+        return ""
+
+    def _includes(self) -> dict[Own, list[tuple[str, Own | None]]]:
+        if self._included is None:
+            self._included = {}
+            for path in _files(self._project, {"include_router"}):
+                for _, node in bodies.calls(self._project.tree.python(path).tree):
+                    if isinstance(node.func, ast.Attribute) and node.func.attr == "include_router" and node.args:
+                        self._note(node, node.func.value, path)
+        return self._included
+
+    def _note(self, node: ast.Call, holder: ast.expr, path: str) -> None:
+        assert self._included is not None
+        own = self._project.names.lookup(node.args[0], path)
+        outer = self._project.names.lookup(holder, path)
+        if isinstance(own, Own):
+            entry = (self._prefix(node), outer if isinstance(outer, Own) else None)
+            self._included.setdefault(own, []).append(entry)
+
+
+def _files(project: Project, words: Iterable[str]) -> Iterator[str]:
+    """Yield the production files that contain one of `words` and parse."""
+    holding: Callable[[bytes], list[str]] = project.tree.holding
+    for path in sorted({path for word in words for path in holding(word.encode())}):
+        if is_aside(path):
+            continue
+        try:
+            _ = project.tree.python(path).tree
+        except (Unreadable, Outside):
+            continue
+        yield path

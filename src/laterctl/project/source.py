@@ -1,0 +1,147 @@
+"""One Python file of the user's, decoded the way Python itself decodes it, and its syntax tree."""
+
+from __future__ import annotations
+
+import ast
+import codecs
+import io
+import re
+import warnings
+from collections.abc import Callable
+from functools import cached_property
+
+Repair = Callable[[str], str | None]
+"""Blanks out what this interpreter's `ast` cannot read, keeping lines and the ordinal of every statement.
+
+`None` when the text is not Python at all. The default is no repair; a newer parser can be plugged in here.
+"""
+
+_COOKIE = re.compile(rb"^[ \t\f]*#.*?coding[:=][ \t]*([-\w.]+)")  # PEP 263
+_WIDE_BOMS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE, codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)
+_NEWER = (
+    re.compile(r"^\s*type\s+\w+.*="),  # PEP 695, 3.12
+    re.compile(r"^\s*(?:async\s+)?(?:def|class)\s+\w+\s*\["),  # PEP 695, 3.12
+    re.compile(r"^\s*except\*?\s+[\w.]+\s*,"),  # PEP 758, 3.14
+    re.compile(r"(?<![\w\"'])(?:t|tr|rt|T|TR|RT)[\"']"),  # PEP 750, 3.14
+    re.compile(r"^\s*lazy\s+(?:from|import)\b"),  # PEP 810, 3.15
+    re.compile(r"(?<!\w)(?:f|fr|rf|F|FR|RF)[\"'].*\{"),  # PEP 701, 3.12
+)
+
+
+class Unreadable(Exception):
+    """A file that cannot be read as what it claims to be.
+
+    `code` is stable: `syntax-error`, `too-new`, `encoding`, `nul`, `toml`, `permission`. `line` counts from 1.
+    """
+
+    def __init__(self, path: str, line: int, reason: str, hint: str = "", *, code: str = "syntax-error") -> None:
+        super().__init__(f"{path}:{line}: {reason}")
+        self.path = path
+        self.line = line
+        self.reason = reason
+        self.hint = hint
+        self.code = code
+
+
+def split_lines(text: str) -> list[str]:
+    """Split as the Python tokenizer does: at `\\n`, `\\r\\n` and `\\r` only, each line with its ending."""
+    return list(io.StringIO(text, newline=""))
+
+
+def newline_of(text: str) -> str:
+    """Return the most frequent line ending of `text`, or `""` when it has none."""
+    crlf = text.count("\r\n")
+    counts = {"\n": text.count("\n") - crlf, "\r\n": crlf, "\r": text.count("\r") - crlf}
+    kind = max(counts, key=lambda ending: counts[ending])
+    return kind if counts[kind] else ""
+
+
+class Source:
+    """A decoded Python file. Everything is computed when first asked for.
+
+    Raises `Unreadable` from `text` (and what needs it) when the bytes are not the text they claim to be, and from
+    `tree` when the text does not parse.
+    """
+
+    def __init__(self, path: str, data: bytes, repair: Repair | None = None) -> None:
+        self.path = path
+        self.data = data
+        self._repair = repair
+
+    @property
+    def bom(self) -> bool:
+        """Whether the file starts with a UTF-8 byte order mark."""
+        return self.data.startswith(codecs.BOM_UTF8)
+
+    @cached_property
+    def encoding(self) -> str:
+        """The encoding by PEP 263: the byte order mark, else the cookie in the first two lines, else UTF-8."""
+        if self.data.startswith(_WIDE_BOMS):
+            raise self._unreadable(1, "the file is UTF-16 or UTF-32, not UTF-8", "encoding")
+        first, _, rest = self.data[:500].partition(b"\n")
+        second = rest.partition(b"\n")[0]
+        match = _COOKIE.match(first)
+        if match is None and (not first.strip() or first.lstrip().startswith((b"#", codecs.BOM_UTF8))):
+            match = _COOKIE.match(second)
+        if match is None or self.bom:
+            return "utf-8"
+        name = match[1].decode("ascii", "replace")
+        try:
+            return codecs.lookup(name).name
+        except LookupError:
+            raise self._unreadable(1, f"unknown encoding {name!r} in the coding line", "encoding") from None
+
+    @cached_property
+    def text(self) -> str:
+        """The text without its byte order mark, line endings as they are."""
+        encoding = self.encoding
+        if b"\0" in self.data:
+            line = self.data[: self.data.index(b"\0")].count(b"\n") + 1
+            raise self._unreadable(line, "the file contains a NUL byte", "nul")
+        data = self.data[len(codecs.BOM_UTF8) :] if self.bom else self.data
+        try:
+            return data.decode(encoding)
+        except UnicodeDecodeError as error:
+            line = data[: error.start].count(b"\n") + 1
+            raise self._unreadable(line, f"the file is not valid {encoding.upper()}", "encoding") from None
+
+    @cached_property
+    def lines(self) -> list[str]:
+        """The lines with their endings; `lines[node.lineno - 1]` is the line of a node."""
+        return split_lines(self.text)
+
+    @cached_property
+    def newline(self) -> str:
+        """The most frequent line ending; `\\n` for a file without one."""
+        return newline_of(self.text) or "\n"
+
+    @cached_property
+    def tree(self) -> ast.Module:
+        """The syntax tree."""
+        text = self.text
+        try:
+            return _parse(text)
+        except (SyntaxError, RecursionError, MemoryError) as error:
+            found = self._syntax_error(error)
+        if self._repair is not None and (repaired := self._repair(text)) is not None:
+            return _parse(repaired)
+        raise found
+
+    def _unreadable(self, line: int, reason: str, code: str) -> Unreadable:
+        return Unreadable(self.path, line, reason, "save the file as UTF-8", code=code)
+
+    def _syntax_error(self, error: SyntaxError | RecursionError | MemoryError) -> Unreadable:
+        if not isinstance(error, SyntaxError):
+            return Unreadable(self.path, 1, "the file is nested too deeply to be parsed")
+        line = error.lineno or 1
+        shown = self.lines[line - 1] if 0 < line <= len(self.lines) else ""
+        if any(pattern.search(shown) for pattern in _NEWER):
+            reason = f"syntax that this Python cannot read: {shown.strip()}"
+            return Unreadable(self.path, line, reason, "run laterctl under a newer Python", code="too-new")
+        return Unreadable(self.path, line, error.msg or "invalid syntax", "correct the syntax error first")
+
+
+def _parse(text: str) -> ast.Module:
+    with warnings.catch_warnings():  # invalid escapes in the user's strings are not ours to print
+        warnings.simplefilter("ignore")
+        return ast.parse(text)

@@ -1,0 +1,210 @@
+"""A read-only view of a project's files, with an overlay of changes that are not written yet."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+
+from laterctl.project.source import Repair, Source, Unreadable
+
+PRUNED = frozenset({"node_modules", "__pycache__", "build", "dist", "site-packages"})
+
+
+class Outside(Exception):
+    """A path or symbolic link that leads out of the project."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(f"{path} leads out of the project")
+        self.path = path
+
+
+@dataclass
+class _Shared:
+    """What is known about the disk; shared by all overlays of one root, so each file is read once."""
+
+    listing: dict[str, bool] | None = None  # path -> is a symbolic link
+    data: dict[str, bytes | None] = field(default_factory=dict)
+    sources: dict[str, Source] = field(default_factory=dict)
+    holding: dict[bytes, frozenset[str]] = field(default_factory=dict)
+    refused: dict[str, Outside | Unreadable] = field(default_factory=dict)
+
+
+class Tree:
+    """The files below `root`. Paths are relative, with forward slashes.
+
+    `overlay` maps paths to the bytes they are to have, or to `None` when they are to be absent. Nothing is ever
+    written. `repair` is handed to each `Source`.
+    """
+
+    def __init__(
+        self, root: Path, overlay: Mapping[str, bytes | None] | None = None, *, repair: Repair | None = None
+    ) -> None:
+        self.root = root.resolve()
+        self.overlay: Mapping[str, bytes | None] = dict(overlay or {})
+        self._repair = repair
+        self._shared = _Shared()
+        self._own: dict[str, Source] = {}
+
+    def with_overlay(self, more: Mapping[str, bytes | None]) -> Tree:
+        """Return a tree that shows `more` on top of this one and shares what was read from disk."""
+        tree = Tree(self.root, {**self.overlay, **more}, repair=self._repair)
+        tree._shared = self._shared
+        return tree
+
+    def read(self, path: str) -> bytes | None:
+        """Return the bytes of a file, `None` when there is no such file.
+
+        Raises:
+            Outside: the path, or a symbolic link on it, leaves the project.
+            Unreadable: the file exists and may not be read.
+        """
+        path = _normal(path)
+        if path in self.overlay:
+            return self.overlay[path]
+        known = self._shared.data
+        if path not in known:
+            known[path] = self._read_disk(path)
+        return known[path]
+
+    def exists(self, path: str) -> bool:
+        """Whether `path` is a file or a folder with files in it."""
+        path = _normal(path)
+        if path in self.overlay:
+            return self.overlay[path] is not None
+        if any(name.startswith(f"{path}/") for name, data in self.overlay.items() if data is not None):
+            return True
+        return os.path.exists(self._checked(path))
+
+    def is_dir(self, path: str) -> bool:
+        """Whether `path` is a folder (`""` is the root)."""
+        path = _normal(path) if path else ""
+        prefix = f"{path}/" if path else ""
+        if any(name.startswith(prefix) for name, data in self.overlay.items() if data is not None):
+            return True
+        return os.path.isdir(self._checked(path))
+
+    def names(self, folder: str = "") -> list[str]:
+        """Return the names of the files that stand directly in `folder`, dot files included, sorted."""
+        prefix = f"{_normal(folder)}/" if folder else ""
+        directory = self._checked(folder) if folder else str(self.root)
+        found: set[str] = set()
+        if os.path.isdir(directory):
+            with os.scandir(directory) as entries:
+                found.update(entry.name for entry in entries if entry.is_file())
+        for path, data in self.overlay.items():
+            if path.startswith(prefix) and "/" not in (name := path[len(prefix) :]):
+                found.discard(name)
+                if data is not None:
+                    found.add(name)
+        return sorted(found)
+
+    def files(self) -> list[str]:
+        """Return all files, sorted, without what is installed, generated or hidden."""
+        found = {path for path in self._listing() if self.overlay.get(path, b"") is not None}
+        found.update(path for path, data in self.overlay.items() if data is not None and not _hidden(path))
+        return sorted(found)
+
+    def python_files(self) -> list[str]:
+        """Return the Python files of `files()`."""
+        return [path for path in self.files() if path.endswith(".py")]
+
+    def holding(self, needle: bytes) -> list[str]:
+        """Return the Python files whose bytes contain `needle`; what cannot be read is left out."""
+        known = self._shared.holding
+        if needle not in known:
+            disk = (path for path in self._listing() if path.endswith(".py"))
+            known[needle] = frozenset(path for path in disk if needle in (self._quietly(path) or b""))
+        found = {path for path in known[needle] if path not in self.overlay}
+        found.update(
+            path
+            for path, data in self.overlay.items()
+            if data is not None and path.endswith(".py") and needle in data and not _hidden(path)
+        )
+        return sorted(found)
+
+    @property
+    def refused(self) -> Mapping[str, Outside | Unreadable]:
+        """The files that a search could not read, with the reason."""
+        return self._shared.refused
+
+    def python(self, path: str) -> Source:
+        """Return a Python file. Raises `FileNotFoundError` besides what `read` raises."""
+        path = _normal(path)
+        cache = self._own if path in self.overlay else self._shared.sources
+        if path not in cache:
+            data = self.read(path)
+            if data is None:
+                raise FileNotFoundError(path)
+            cache[path] = Source(path, data, self._repair)
+        return cache[path]
+
+    def _listing(self) -> dict[str, bool]:
+        if self._shared.listing is None:
+            listing: dict[str, bool] = {}
+            _walk(str(self.root), "", listing)
+            self._shared.listing = listing
+        return self._shared.listing
+
+    def _quietly(self, path: str) -> bytes | None:
+        try:
+            return self.read(path) if path not in self.overlay else self._read_disk(path)
+        except (Outside, Unreadable) as error:
+            self._shared.refused[path] = error
+            return None
+
+    def _read_disk(self, path: str) -> bytes | None:
+        # Resolving every path costs more than reading it: what the walk saw as a plain file is inside.
+        listed = self._shared.listing
+        plain = listed is not None and listed.get(path) is False
+        full = f"{self.root}/{path}" if plain else self._checked(path)
+        try:
+            with open(full, "rb") as file:
+                return file.read()
+        except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
+            return None
+        except OSError as error:
+            raise Unreadable(
+                path, 1, error.strerror or str(error), "make the file readable", code="permission"
+            ) from None
+
+    def _checked(self, path: str) -> str:
+        full = f"{self.root}/{path}"
+        real = os.path.realpath(full)
+        root = str(self.root)
+        if real != root and not real.startswith(root.rstrip("/") + "/"):
+            raise Outside(path)
+        return full
+
+
+def _normal(path: str) -> str:
+    pure = PurePosixPath(path)
+    if pure.is_absolute() or ".." in pure.parts:
+        raise Outside(path)
+    return str(pure)
+
+
+def _hidden(path: str) -> bool:
+    return any(part in PRUNED or part.startswith(".") for part in path.split("/")[:-1])
+
+
+def _walk(directory: str, prefix: str, listing: dict[str, bool]) -> None:
+    folders: list[str] = []
+    files: dict[str, bool] = {}
+    try:
+        with os.scandir(directory) as entries:
+            for entry in entries:
+                link = entry.is_symlink()
+                if entry.is_dir(follow_symlinks=False):
+                    if entry.name not in PRUNED and not entry.name.startswith("."):
+                        folders.append(entry.name)
+                elif not link or entry.is_file():
+                    files[entry.name] = link
+    except OSError:  # a folder that may not be listed hides what is in it, as it does from Python
+        return
+    if prefix and "pyvenv.cfg" in files:
+        return
+    listing.update((prefix + name, link) for name, link in files.items())
+    for name in folders:
+        _walk(f"{directory}/{name}", f"{prefix}{name}/", listing)
