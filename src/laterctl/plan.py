@@ -57,6 +57,7 @@ class _Draft:
 
     project: Project
     entries: dict[str, Entry]
+    installed: list[Record]
     anchors: dict[Piece, Anchor] = field(default_factory=dict)
     refusals: list[Refusal] = field(default_factory=list)
     notes: list[Note] = field(default_factory=list)
@@ -84,8 +85,8 @@ def make(project: Project, installed: Mapping[str, Entry], request: Request) -> 
     added = [name for name in wanted if name not in installed]
     if refusals:
         return Plan(Changeset({}), installed, removed=tuple(removed), refusals=tuple(refusals))
-    draft = _Draft(project, {name: entry for name, entry in installed.items() if name not in removed})
     before = ledger.records_of(installed.values())
+    draft = _Draft(project, {name: entry for name, entry in installed.items() if name not in removed}, before)
     for name in wanted:
         if name in installed:
             draft.entries[name] = replace(installed[name], requested=name in requested)
@@ -145,7 +146,7 @@ def _site(draft: _Draft, feature: Feature, options: Mapping[str, str], wanted: S
                 settings[edit.name] = edit
             elif isinstance(edit, Provider):
                 providers[edit.name] = edit.source
-    return Site(draft.project, feature.name, options, draft.records(), settings, providers)
+    return Site(draft.project, feature.name, options, draft.installed, draft.records(), settings, providers)
 
 
 def _record(draft: _Draft, site: Site, wanted: Wanted, mine: Mapping[tuple[str, ...], Record]) -> Record:

@@ -58,6 +58,7 @@ class _Search:
         self.project = project
         self.records = records
         self.gone = gone
+        self.owned = {item.piece.path for item in records if isinstance(item.piece, OwnedFile) and item.ours}
         self.files = {item.piece.path: item.piece for item in gone if isinstance(item.piece, OwnedFile)}
         self.modules = {
             project.module_of(path): path for path in self.files if path.endswith(".py")
@@ -196,15 +197,23 @@ class _Search:
     def _dependencies(self) -> Iterator[Refusal]:
         for record in self.gone:
             piece = record.piece
-            if not isinstance(piece, Dependency) or record.replaced is not None:
+            if not isinstance(piece, Dependency) or record.replaced is not None or self._declared_elsewhere(piece):
                 continue
             for module in IMPORT_NAMES.get(piece.name, (piece.name.replace("-", "_"),)):
                 for path, text, _ in self._users(module.rpartition(".")[2]):
+                    if path in self.owned:
+                        continue
                     own = self._own(path, text)
                     for node in ast.walk(text.tree):
                         if id(node) not in own and _imports_package(node, module):
                             assert isinstance(node, ast.stmt)
                             yield self._refusal(f"{path} imports {module} ({piece.name})", Place(path, node.lineno))
+
+    def _declared_elsewhere(self, piece: Dependency) -> bool:
+        manifest = self.project.manifest
+        declared = sum(item.name == piece.name for item in manifest.requirements) if manifest else 0
+        homes = {item.piece.target for item in self.gone if isinstance(item.piece, Dependency)}
+        return declared > sum(target[-1] == piece.name for target in homes)
 
     def _refusal(self, message: str, place: Place) -> Refusal:
         return Refusal("still-used", message, place, expected="no use of it outside the feature's own code",

@@ -13,8 +13,12 @@ import sys
 import tokenize
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import jinja2
 
 TEMPLATES = Path(__file__).parent / "templates"
 
@@ -86,23 +90,13 @@ def render(template: str, context: Context, *, origin: str = "") -> str:
     Raises:
         jinja2.TemplateError: the template is missing or asks for a name that the context does not have.
     """
-    import jinja2
-
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(TEMPLATES),
-        undefined=jinja2.StrictUndefined,
-        keep_trailing_newline=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        autoescape=False,
-    )
     needed: list[Import] = []
 
     def spelled(expr: Expr) -> str:
         needed.extend(expr.imports)
         return expr.text
 
-    text = environment.get_template(template).render(
+    text = _environment().get_template(template).render(
         {
             **context.values,
             "setting": lambda name: spelled(context.setting(name)),
@@ -116,6 +110,20 @@ def render(template: str, context: Context, *, origin: str = "") -> str:
     if origin:
         text = f"# {origin}\n{text}"
     return text
+
+
+@cache
+def _environment() -> jinja2.Environment:
+    import jinja2
+
+    return jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATES),
+        undefined=jinja2.StrictUndefined,
+        keep_trailing_newline=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        autoescape=False,
+    )
 
 
 def in_style(source: str, needed: Iterable[Import], style: Style, first_party: frozenset[str]) -> str:

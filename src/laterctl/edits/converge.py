@@ -104,15 +104,16 @@ def converge(
         data = file_after.text.replace("\n", layout.style.newline).encode()
     rest_before = [record for record in had if not isinstance(record.piece, OwnedFile)]
     rest_after = [record for record in wanted if not isinstance(record.piece, OwnedFile)]
-    if data is not None and path.endswith(".py"):
+    replaced: dict[Piece, str] = {}
+    if not rest_before and not rest_after:
+        pass
+    elif data is not None and path.endswith(".py"):
         done = python_file.converge(data, rest_before, rest_after, anchors, layout)
         data, replaced = done.data, dict(done.replaced)
         left.update(done.left)
     elif data is not None or rest_after:
-        replaced = {}
         data = _converge_text(path, data, rest_before, rest_after, left)
     else:
-        replaced = {}
         left.update({record.piece: "gone" for record in rest_before if record not in rest_after})
     if file_before is not None and file_after is None:
         assert isinstance(file_before, OwnedFile)

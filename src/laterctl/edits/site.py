@@ -62,13 +62,15 @@ class Edit(Protocol):
 class Site:
     """One feature's view of one project: facts, options, and who else is there.
 
-    `records` are those of all installed features. `settings` and `providers` map names to their declarations in all
+    `installed` are the records that the project has, `records` those and the ones of features resolved before this one
+    in the same run. `settings` and `providers` map names to their declarations in all
     features that matter. `notes` collects warnings and notices.
     """
 
     project: Project
     feature: str
     options: Mapping[str, str]
+    installed: Sequence[Record]
     records: Sequence[Record]
     settings: Mapping[str, Setting]
     providers: Mapping[str, str]

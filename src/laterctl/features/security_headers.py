@@ -20,6 +20,7 @@ feature = Feature(
         Setting("security_hsts_preload", "bool", False, help="ask for a place in the browsers' preload lists"),
         Setting("security_csp_report_only", "bool", False, help="report what the CSP would block, block nothing"),
         Setting("security_profile", "str", "api", help="api, or html for an application that serves pages"),
+        File("core/header_values.py", "security-headers/core/header_values.py.jinja"),
         File("core/security_headers.py", "security-headers/core/security_headers.py.jinja"),
         Middleware("core.security_headers:SecurityHeadersMiddleware", rank="security-headers"),
         DroppedTest("test_security_headers.py", "security-headers/tests/test_security_headers.py.jinja"),

@@ -46,6 +46,7 @@ def describe(names: Names, candidate: Candidate, export: Export | None, evidence
     keywords, opened = keywords_of(candidate.sites)
     argument = keyword(site, "middleware")
     where, listed = listed_middleware(names, site, index)
+    span = _lifespan(names, candidate, found, opened)
     reference = ""
     if export is not None:
         reference = f"{names.module_name(export.path)}:{export.attr}"
@@ -69,10 +70,15 @@ def describe(names: Names, candidate: Candidate, export: Export | None, evidence
         handlers=tuple(found.handlers),
         mounts=tuple(found.mounts),
         wrapped=export.wrapped if export is not None else "",
-        lifespan=_lifespan(names, candidate, found, opened),
+        lifespan=span,
         editable=editable,
         reason=reason,
-        evidence=(Evidence("FastAPI is constructed", site.place), *evidence, *_further(candidate, export)),
+        evidence=(
+            Evidence("FastAPI is constructed", site.place),
+            *evidence,
+            *_further(candidate, export),
+            *_idle(span, found),
+        ),
     )
 
 
@@ -83,6 +89,13 @@ def _further(candidate: Candidate, export: Export | None) -> list[Evidence]:
     return [
         Evidence(f"the factory also makes {each.attr}", each.place) for node, each in made.items() if node is not mine
     ]
+
+
+def _idle(span: Lifespan, found: Registered) -> list[Evidence]:
+    """Return the handlers of `on_event` that never run because the application has a lifespan."""
+    if span.kind in {"none", "on_event"} or not span.name:
+        return []
+    return [Evidence("an on_event handler that never runs beside a lifespan", place) for place in found.hooks]
 
 
 def _anchor(sites: Sequence[Site]) -> tuple[BodyPath, int]:
@@ -190,6 +203,11 @@ def _by_subclass(names: Names, subclass: Own, index: int) -> Registered:
     return found
 
 
+def _last_part(path: str) -> str:
+    """Return the last part of a file's module name, which every import of the module spells."""
+    return path.removesuffix(".py").removesuffix("/__init__").rpartition("/")[2]
+
+
 def _by_importers(names: Names, candidate: Candidate, app_path: str, last: int) -> Registered:
     """Collect what modules register that import the app object."""
     found = Registered()
@@ -197,6 +215,8 @@ def _by_importers(names: Names, candidate: Candidate, app_path: str, last: int) 
     attrs = {own.name for own in exports}
     words = (b"add_middleware", b"include_router", b"exception_handler", b"on_event", b"add_event_handler")
     paths = {path for word in words for path in names.tree.holding(word)} - {app_path}
+    held_by = {path for own in exports for path in names.tree.holding(_last_part(own.path).encode())}
+    paths &= held_by
     for path in sorted(paths):
         if is_aside(path):
             continue

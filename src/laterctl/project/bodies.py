@@ -53,19 +53,28 @@ def spots(tree: ast.Module) -> Iterator[Spot]:
 
 def spots_in(body: list[ast.stmt], path: BodyPath, scope: tuple[Scope, ...] = ()) -> Iterator[Spot]:
     """Yield every statement of a statement list, each before those it contains."""
-    for index, node in enumerate(body):
-        yield Spot(path, index, node, scope)
-        inner = (*scope, node) if isinstance(node, Scope) else scope
-        for name, block in blocks(node):
-            yield from spots_in(block, (*path, (index, name)), inner)
+    # A stack instead of recursion: a long chain of `elif` is as deep as it is long.
+    todo = [Spot(path, index, node, scope) for index, node in reversed(list(enumerate(body)))]
+    while todo:
+        spot = todo.pop()
+        yield spot
+        scope = (*spot.scope, spot.node) if isinstance(spot.node, Scope) else spot.scope
+        below = [
+            Spot((*spot.body, (spot.index, name)), index, node, scope)
+            for name, block in blocks(spot.node)
+            for index, node in enumerate(block)
+        ]
+        todo.extend(reversed(below))
 
 
 def own_nodes(node: ast.AST) -> Iterator[ast.AST]:
     """Yield `node` and what it contains, without the bodies of functions, classes and lambdas below it."""
-    yield node
-    for child in ast.iter_child_nodes(node):
-        if not isinstance(child, Scope | ast.Lambda):
-            yield from own_nodes(child)
+    todo = [node]
+    while todo:
+        node = todo.pop()
+        yield node
+        below = [child for child in ast.iter_child_nodes(node) if not isinstance(child, Scope | ast.Lambda)]
+        todo.extend(reversed(below))
 
 
 def expressions(node: ast.stmt) -> Iterator[ast.AST]:

@@ -107,7 +107,10 @@ def _rank(names: Names, candidate: Candidate, served: Sequence[Served]) -> _Rank
     """Find what serves a candidate, and so the export that others use."""
     exports = {Own(export.path, export.attr): export for export in candidate.exports}
     hits: list[tuple[Served, Export]] = []
+    attrs = {export.attr for export in candidate.exports} | {*_LIKELY, ""}
     for reference in served:
+        if reference.attr not in attrs:  # spares parsing every entry point of a plugin
+            continue
         for path in _files_meant(names, reference):
             target = _attribute(names, path, reference.attr or "app")
             export = exports.get(target) if target is not None else None
@@ -130,7 +133,7 @@ def _export_order(site: Site, export: Export) -> tuple[bool, bool, bool, bool]:
 
 def _files_meant(names: Names, reference: Served) -> list[str]:
     """Return the files a reference may mean; those below the folder where it stands win over others."""
-    meant = [path for path in names.tree.python_files() if reference.means(path) and not is_aside(path)]
+    meant = [path for path in names.files_ending(reference.ending) if not is_aside(path)]
     folder = reference.place.path.rpartition("/")[0]
     near = [path for path in meant if folder and path.startswith(f"{folder}/")]
     return near or meant

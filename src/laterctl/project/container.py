@@ -9,6 +9,7 @@ from laterctl.project.bodies import Spot, assigned_value, bound_targets, spots
 from laterctl.project.facts import App, BodyPath, Container, Evidence, Place, Undecided
 from laterctl.project.names import Names, Own, dotted_path
 from laterctl.project.places import is_aside
+from laterctl.project.settings_common import imported
 from laterctl.project.source import Unreadable
 from laterctl.project.tree import Outside
 from laterctl.render import Expr, Import
@@ -186,7 +187,7 @@ def _describe(
         if isinstance(value, ast.Call) and _is_provider(names, value, item.own.path):
             providers.update({text: number for node in bound_targets(statement) if (text := dotted_path(node))})
     place = Place(item.own.path, item.node.lineno)
-    access, why = _access(names, instances, app)
+    access, why = _access(names, item, instances, app)
     editable, reason = True, why
     if item.own in overridden:
         editable, reason = False, f"another container overrides {item.own.name} (@containers.override)"
@@ -213,14 +214,19 @@ def _is_provider(names: Names, call: ast.Call, path: str) -> bool:
     return names.resolve(func, path).startswith(f"{_PROVIDERS}.")
 
 
-def _access(names: Names, instances: list[_Instance], app: App | None) -> tuple[Expr | None, str]:
+def _access(names: Names, item: _Class, instances: list[_Instance], app: App | None) -> tuple[Expr | None, str]:
     """Return how to reach the instance, or `None` and why that is not possible from other modules."""
     at_module = [found for found in instances if not found.scope and found.name and "." not in found.name]
     app_files = {app.path, *_reference_file(names, app)} if app is not None else set()
     free = [found for found in at_module if found.path not in app_files]
-    if free:
-        best = free[0]
+    shared = [found for found in free if found.path == item.own.path] or [
+        found for found in free if _is_used(names, found)
+    ]
+    if shared:
+        best = shared[0]
         return Expr(best.name, (Import(names.module_name(best.path), best.name),)), ""
+    if free:
+        return None, f"the instance in {Place(free[0].path, free[0].line)} is imported by no other module"
     if at_module:
         where = Place(at_module[0].path, at_module[0].line)
         return None, f"the instance is made in the application module ({where}); importing it would be a cycle"
@@ -229,6 +235,19 @@ def _access(names: Names, instances: list[_Instance], app: App | None) -> tuple[
         how = f"made inside {first.scope}" if first.scope else f"held as {first.name or 'part of an expression'}"
         return None, f"the instance is {how} ({Place(first.path, first.line)})"
     return None, "no instance of the container was found"
+
+
+def _is_used(names: Names, found: _Instance) -> bool:
+    """Whether a module other than its own imports an instance, or reaches it through the module it is in."""
+    module = found.path.removesuffix(".py").rpartition("/")[2]
+    for path in names.tree.holding(module.encode()):
+        if path == found.path or is_aside(path):
+            continue
+        targets = set(imported(names, path))
+        through = f"{module}.{found.name}".encode() in (names.tree.read(path) or b"")
+        if Own(found.path, found.name) in targets or (through and Own(found.path) in targets):
+            return True
+    return False
 
 
 def _reference_file(names: Names, app: App) -> set[str]:

@@ -18,7 +18,7 @@ from laterctl.project.places import is_aside
 from laterctl.project.roots import find_root
 from laterctl.project.served import Served, find_served
 from laterctl.project.settings import find_settings
-from laterctl.project.source import Unreadable
+from laterctl.project.source import Repair, Unreadable
 from laterctl.project.style import find_style
 from laterctl.project.tomlfile import load_toml, table
 from laterctl.project.tree import Outside, Tree
@@ -162,12 +162,19 @@ def _tried(
 __all__ = ["Project", "discover", "find_root"]
 
 
-def discover(root: Path, *, app: str | None = None, overlay: Mapping[str, bytes | None] | None = None) -> Project:
+def discover(
+    root: Path,
+    *,
+    app: str | None = None,
+    overlay: Mapping[str, bytes | None] | None = None,
+    repair: Repair | None = None,
+) -> Project:
     """Return the facts about the project at `root`.
 
     Args:
         root: the project's folder, as `find_root` gives it.
         app: `module:attr` of the application that is meant, when the user said so.
         overlay: files as they are to be, `None` for absent, instead of what is on disk.
+        repair: blanks out syntax that is too new for the running interpreter's `ast`.
     """
-    return Project(Tree(root, overlay), app or "")
+    return Project(Tree(root, overlay, repair=repair), app or "")

@@ -108,6 +108,7 @@ def _is_shell(tree: Tree, folder: str, child: str) -> bool:
 
 
 def _tests(tree: Tree, folder: str) -> str:
+    """Return the folder of tests; one beside the application's modules when there are several below them."""
     counted: Counter[str] = Counter()
     for path in tree.python_files():
         name = path.rpartition("/")[2]
@@ -116,10 +117,13 @@ def _tests(tree: Tree, folder: str) -> str:
             top = next((number for number, part in enumerate(parts) if part in {"tests", "test"}), None)
             if top is not None:
                 counted["/".join(parts[: top + 1])] += 1
-    for likely in ("tests", "test", f"{folder}/tests"):
+    beside = f"{folder}/tests" if folder else "tests"
+    for likely in ("tests", "test", beside):
         if likely in counted:
             return likely
-    return counted.most_common(1)[0][0] if counted else "tests"
+    if len(counted) == 1:
+        return next(iter(counted))
+    return beside if counted else "tests"
 
 
 def _is_relative(names: Names, app_path: str) -> bool:
@@ -138,4 +142,4 @@ def _first_party(tree: Tree, import_root: str) -> frozenset[str]:
             if path.startswith(prefix):
                 top, slash, _ = path[len(prefix) :].partition("/")
                 found.add(top if slash else top.removesuffix(".py"))
-    return frozenset(name for name in found if name.isidentifier())
+    return frozenset(name for name in found if name.isidentifier() and name != "__init__")

@@ -27,14 +27,14 @@ def lifespan_of(names: Names, value: ast.expr, path: str, scope: tuple[Scope, ..
                 return _function(names, path, spot.node, spot.inner)
     found = names.lookup(value, path, scope)
     if not isinstance(found, Own):
-        reason = f"the lifespan {found or shown} is not a function of this project"
+        reason = f"`lifespan={shown}` is not a function of this project"
         return Lifespan("foreign", place, shown, reason=reason)
     for spot in spots(names.tree.python(found.path).tree):
         if spot.scope == () and isinstance(spot.node, Function) and spot.node.name == found.name:
             return _function(names, found.path, spot.node, spot.inner)
     statement = names.statement(found)
     there = Place(found.path, statement.lineno) if statement is not None else place
-    return Lifespan("foreign", there, shown, reason=f"the lifespan {shown} is not a plain function")
+    return Lifespan("foreign", there, shown, reason=f"`lifespan={shown}` is not a plain function")
 
 
 def _function(names: Names, path: str, node: Function, inner: BodyPath) -> Lifespan:
@@ -45,16 +45,16 @@ def _function(names: Names, path: str, node: Function, inner: BodyPath) -> Lifes
 
     decorators = {names.resolve(decorator, path) for decorator in node.decorator_list}
     if not decorators <= _MANAGERS:
-        return foreign(f"the lifespan {node.name} has a decorator other than asynccontextmanager")
+        return foreign(f"the lifespan `{node.name}` has a decorator other than asynccontextmanager")
     if not isinstance(node, ast.AsyncFunctionDef):
-        return foreign(f"the lifespan {node.name} is not an async function")
+        return foreign(f"the lifespan `{node.name}` is not an async function")
     yields = [part for part in _own(node) if isinstance(part, ast.Yield | ast.YieldFrom)]
     if len(yields) != 1:
-        return foreign(f"the lifespan {node.name} has {len(yields)} yields, not one")
+        return foreign(f"the lifespan `{node.name}` has {len(yields)} yields, not one")
     for spot in spots_in(node.body, inner):
         if isinstance(spot.node, ast.Expr) and spot.node.value is yields[0]:
             return Lifespan("function", place, node.name, spot.body, spot.index)
-    return foreign(f"the yield of the lifespan {node.name} is not a statement of its own")
+    return foreign(f"the yield of the lifespan `{node.name}` is not a statement of its own")
 
 
 def _own(node: Function) -> list[ast.AST]:

@@ -212,8 +212,10 @@ class Names:
         self._bound: dict[str, Mapping[str, ast.stmt]] = {}
         self._modules: dict[str, str] = {}
         self._folders: set[str] = set()
+        self._last: dict[str, list[str]] = {}
         for path in tree.python_files():
             self._modules[_stem(path)] = path
+            self._last.setdefault(_stem(path).rpartition("/")[2], []).append(path)
             folder = path.rpartition("/")[0]
             while folder and folder not in self._folders:
                 self._folders.add(folder)
@@ -265,6 +267,11 @@ class Names:
             if path is not None:
                 return path
         return None
+
+    def files_ending(self, ending: str) -> list[str]:
+        """Return the modules whose path without `.py` or `/__init__.py` ends in `ending`, whole folders compared."""
+        likely = self._last.get(ending.rpartition("/")[2], ())
+        return [path for path in likely if f"/{_stem(path)}".endswith(f"/{ending}")]
 
     def module_file_at_root(self, dotted: str) -> str | None:
         """Return the file of a module named from the project root, as `imports` names relative imports."""

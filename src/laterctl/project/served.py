@@ -33,20 +33,17 @@ class Served:
     strength: int
     path: str = ""
 
-    def means(self, path: str) -> bool:
-        """Whether this may mean file `path`: the module must end the file's path, wherever the import root is."""
-        if self.path:
-            return path == self.path or path.endswith(f"/{self.path}")
-        stem = path.removesuffix(".py").removesuffix("/__init__")
-        module = self.module.replace(".", "/")
-        return stem == module or stem.endswith(f"/{module}")
+    @property
+    def ending(self) -> str:
+        """How the path of the file that is meant ends, without `.py`; what comes before is the import root."""
+        return self.path.removesuffix(".py") if self.path else self.module.replace(".", "/")
 
     def root_for(self, path: str) -> str | None:
         """Return the import root under which this means file `path`, `None` when it does not."""
-        if self.path or not self.means(path):
+        stem = path.removesuffix(".py").removesuffix("/__init__")
+        if self.path or not f"/{stem}".endswith(f"/{self.ending}"):
             return None
-        depth = self.module.count(".") + 1
-        return "/".join(path.removesuffix(".py").removesuffix("/__init__").split("/")[:-depth])
+        return stem[: -len(self.ending)].rstrip("/")
 
 
 def find_served(tree: Tree) -> list[Served]:

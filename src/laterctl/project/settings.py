@@ -33,8 +33,8 @@ def find_settings(names: Names, app: App | None, asked: str = "") -> tuple[Setti
             return None, (Undecided("settings-not-found", f"no settings {asked}; found: {shown}", _HINT),)
         return _reached(names, wanted[0], app, asked), ()
     best = _nearest(names, found, app)
-    if len(best) > 1:
-        best = [item for item in best if any(own.name == "settings" for own in item.objects)] or best
+    for fits in (_is_well_named, lambda item: item.settings.class_name in {"Settings", "AppSettings", "Config"}):
+        best = [item for item in best if fits(item)] or best
     if len(best) > 1:
         places = tuple(item.settings.place for item in best)
         shown = ", ".join(item.settings.class_name or item.settings.module for item in best)
@@ -42,6 +42,10 @@ def find_settings(names: Names, app: App | None, asked: str = "") -> tuple[Setti
     if best:
         return _reached(names, best[0], app), ()
     return find_unsupported(names, app), ()
+
+
+def _is_well_named(item: Found) -> bool:
+    return any(own.name in {"settings", "get_settings"} for own in (*item.objects, *item.getters))
 
 
 def _is_asked(names: Names, item: Found, asked: str) -> bool:

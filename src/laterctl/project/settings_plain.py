@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 
-from laterctl.project.bodies import assigned_value
+from laterctl.project.bodies import assigned_value, bound_targets, expressions, spots
 from laterctl.project.facts import App, Evidence, Place, Settings
 from laterctl.project.names import Names, Own, dotted_path
 from laterctl.project.places import is_aside
@@ -23,10 +23,15 @@ _READERS = {  # other ways to read settings, that this tool does not extend
     "confuse": "confuse",
 }
 
+_LOADERS = frozenset(
+    {"yaml.safe_load", "yaml.load", "json.load", "json.loads", "tomllib.load", "toml.load", "configparser.ConfigParser"}
+)
+_WORDS = ("config", "settings")
+
 
 def find_starlette(names: Names) -> list[Found]:
     found = []
-    for path in names.tree.holding(b"starlette"):
+    for path in names.tree.holding(b"starlette.config"):
         if is_aside(path):
             continue
         for name, node in bound(names, path).items():
@@ -69,10 +74,10 @@ def find_unsupported(names: Names, app: App | None) -> Settings | None:
                 return _unsupported(names, Place(path, line), f"settings are read with {title}")
     if app is None:
         return None
-    for own in {*imported(names, app.path)}:
-        stem = own.path.rpartition("/")[2].removesuffix(".py")
-        if any(word in stem for word in ("config", "settings")) and (line := _loader_line(names, own.path)):
-            return _unsupported(names, Place(own.path, line), "settings are read by a loader of the project's own")
+    for path in dict.fromkeys([app.path, *(own.path for own in imported(names, app.path))]):
+        stem = path.rpartition("/")[2].removesuffix(".py")
+        if line := _loader_line(names, path, any(word in stem for word in _WORDS)):
+            return _unsupported(names, Place(path, line), "settings are read by a loader of the project's own")
     return None
 
 
@@ -90,14 +95,21 @@ def _import_line(names: Names, path: str, package: str) -> int:
     return 0
 
 
-def _loader_line(names: Names, path: str) -> int:
-    loaders = {"yaml.safe_load", "yaml.load", "json.load", "json.loads", "tomllib.load", "configparser.ConfigParser"}
+def _loader_line(names: Names, path: str, any_call: bool) -> int:
+    """Return the line where a file is loaded into something called like settings, or anywhere when `any_call`."""
     try:
-        for node in ast.walk(names.tree.python(path).tree):
-            if isinstance(node, ast.Call) and names.resolve(node.func, path) in loaders:
-                return node.lineno
+        every = list(spots(names.tree.python(path).tree))
     except (Unreadable, Outside):
         return 0
+    for spot in every:
+        targets = [dotted_path(target).lower() for target in bound_targets(spot.node)]
+        if any("log" in target for target in targets):  # the configuration of logging is something else
+            continue
+        if not any_call and (spot.scope or not any(word in target for target in targets for word in _WORDS)):
+            continue
+        for node in expressions(spot.node):
+            if isinstance(node, ast.Call) and names.resolve(node.func, path) in _LOADERS:
+                return node.lineno
     return 0
 
 

@@ -49,9 +49,17 @@ def find_pydantic(names: Names) -> list[Found]:
     if mixed and not used:
         return [_mixed(names, own, made, classes) for own, made in mixed]
     if not used:
-        bases = {base for own in classes for base in family(names, own)[1:]}
-        used = [own for own in classes if own not in bases]
+        return [_unreached(names, classes)]
     return [Found(_class_facts(names, own, classes[own]), tuple(objects[own]), tuple(getters[own])) for own in used]
+
+
+def _unreached(names: Names, classes: Mapping[Own, str]) -> Found:
+    """Describe classes of which no module holds an instance: a container or a function makes it."""
+    bases = {base for own in classes for base in family(names, own)[1:]}
+    leaves = sorted((own for own in classes if own not in bases), key=lambda own: (own.path, own.name))
+    shown = ", ".join(own.name for own in leaves)
+    facts = _class_facts(names, leaves[0], classes[leaves[0]])
+    return Found(replace(facts, kind="other", reason=f"no module-level object or getter of {shown} was found"))
 
 
 def _mixed(names: Names, own: Own, made: set[Own], classes: Mapping[Own, str]) -> Found:

@@ -6,6 +6,7 @@ import ast
 import codecs
 import io
 import re
+import sys
 import warnings
 from collections.abc import Callable
 from functools import cached_property
@@ -17,14 +18,14 @@ Repair = Callable[[str], str | None]
 """
 
 _COOKIE = re.compile(rb"^[ \t\f]*#.*?coding[:=][ \t]*([-\w.]+)")  # PEP 263
+_DEEPEST = 300  # Python allows 100 levels of indentation; only a chain of `elif` goes deeper
 _WIDE_BOMS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE, codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)
-_NEWER = (
-    re.compile(r"^\s*type\s+\w+.*="),  # PEP 695, 3.12
-    re.compile(r"^\s*(?:async\s+)?(?:def|class)\s+\w+\s*\["),  # PEP 695, 3.12
-    re.compile(r"^\s*except\*?\s+[\w.]+\s*,"),  # PEP 758, 3.14
-    re.compile(r"(?<![\w\"'])(?:t|tr|rt|T|TR|RT)[\"']"),  # PEP 750, 3.14
-    re.compile(r"^\s*lazy\s+(?:from|import)\b"),  # PEP 810, 3.15
-    re.compile(r"(?<!\w)(?:f|fr|rf|F|FR|RF)[\"'].*\{"),  # PEP 701, 3.12
+_NEWER = (  # first version that reads it, a line that shows it
+    ((3, 12), re.compile(r"^\s*type\s+\w+.*=")),  # PEP 695
+    ((3, 12), re.compile(r"^\s*(?:async\s+)?(?:def|class)\s+\w+\s*\[")),  # PEP 695
+    ((3, 14), re.compile(r"^\s*except\*?\s+[\w.]+\s*,")),  # PEP 758
+    ((3, 14), re.compile(r"(?<![\w\"'])(?:t|tr|rt|T|TR|RT)[\"']")),  # PEP 750
+    ((3, 15), re.compile(r"^\s*lazy\s+(?:from|import)\b")),  # PEP 810
 )
 
 
@@ -120,7 +121,10 @@ class Source:
         """The syntax tree."""
         text = self.text
         try:
-            return _parse(text)
+            tree = _parse(text)
+            if text.count("elif") > _DEEPEST and _depth(tree) > _DEEPEST:
+                raise RecursionError
+            return tree
         except (SyntaxError, RecursionError, MemoryError) as error:
             found = self._syntax_error(error)
         if self._repair is not None and (repaired := self._repair(text)) is not None:
@@ -135,10 +139,22 @@ class Source:
             return Unreadable(self.path, 1, "the file is nested too deeply to be parsed")
         line = error.lineno or 1
         shown = self.lines[line - 1] if 0 < line <= len(self.lines) else ""
-        if any(pattern.search(shown) for pattern in _NEWER):
+        nested = sys.version_info < (3, 12) and "f-string" in error.msg  # PEP 701
+        if nested or any(sys.version_info < version and pattern.search(shown) for version, pattern in _NEWER):
             reason = f"syntax that this Python cannot read: {shown.strip()}"
             return Unreadable(self.path, line, reason, "run laterctl under a newer Python", code="too-new")
         return Unreadable(self.path, line, error.msg or "invalid syntax", "correct the syntax error first")
+
+
+def _depth(tree: ast.Module) -> int:
+    """Return how deep statements are nested; an `elif` is inside the `else` of the one before it."""
+    deepest = 0
+    todo: list[tuple[int, ast.AST]] = [(0, tree)]
+    while todo:
+        depth, node = todo.pop()
+        deepest = max(deepest, depth)
+        todo.extend((depth + 1, child) for child in ast.iter_child_nodes(node) if isinstance(child, ast.stmt))
+    return deepest
 
 
 def _parse(text: str) -> ast.Module:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import configparser
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -92,10 +91,17 @@ def _line_length(tree: Tree, ruff: Mapping[str, Any]) -> int:
 
 
 def _flake8(tree: Tree, path: str) -> int | None:
-    data = tree.read(path)
+    try:
+        data = tree.read(path)
+    except (Unreadable, Outside):
+        return None
+    if not data or b"flake8" not in data:
+        return None
+    import configparser  # most projects need it no more
+
     parser = configparser.ConfigParser(interpolation=None, strict=False)
     try:
-        parser.read_string((data or b"").decode("utf-8-sig"))
+        parser.read_string(data.decode("utf-8-sig"))
         for key in ("max-line-length", "max_line_length"):
             if parser.has_option("flake8", key):
                 return parser.getint("flake8", key)

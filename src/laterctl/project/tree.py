@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path, PurePosixPath
 
 from laterctl.project.source import Repair, Source, Unreadable
@@ -27,7 +28,7 @@ class _Shared:
     listing: dict[str, bool] | None = None  # path -> is a symbolic link
     data: dict[str, bytes | None] = field(default_factory=dict)
     sources: dict[str, Source] = field(default_factory=dict)
-    holding: dict[bytes, frozenset[str]] = field(default_factory=dict)
+    holding: dict[bytes, list[str]] = field(default_factory=dict)
     refused: dict[str, Outside | Unreadable] = field(default_factory=dict)
 
 
@@ -102,27 +103,36 @@ class Tree:
 
     def files(self) -> list[str]:
         """Return all files, sorted, without what is installed, generated or hidden."""
+        return list(self._files)
+
+    def python_files(self) -> list[str]:
+        """Return the Python files of `files()`."""
+        return list(self._python_files)
+
+    @cached_property
+    def _files(self) -> list[str]:
         found = {path for path in self._listing() if self.overlay.get(path, b"") is not None}
         found.update(path for path, data in self.overlay.items() if data is not None and not _hidden(path))
         return sorted(found)
 
-    def python_files(self) -> list[str]:
-        """Return the Python files of `files()`."""
-        return [path for path in self.files() if path.endswith(".py")]
+    @cached_property
+    def _python_files(self) -> list[str]:
+        return [path for path in self._files if path.endswith(".py")]
 
     def holding(self, needle: bytes) -> list[str]:
         """Return the Python files whose bytes contain `needle`; what cannot be read is left out."""
         known = self._shared.holding
         if needle not in known:
-            disk = (path for path in self._listing() if path.endswith(".py"))
-            known[needle] = frozenset(path for path in disk if needle in (self._quietly(path) or b""))
-        found = {path for path in known[needle] if path not in self.overlay}
-        found.update(
-            path
-            for path, data in self.overlay.items()
-            if data is not None and path.endswith(".py") and needle in data and not _hidden(path)
-        )
-        return sorted(found)
+            disk = self._shared.data
+            known[needle] = [
+                path
+                for path in sorted(self._listing())
+                if path.endswith(".py") and needle in ((disk[path] if path in disk else self._quietly(path)) or b"")
+            ]
+        found = [path for path in known[needle] if path not in self.overlay]
+        python = {path: data for path, data in self.overlay.items() if path.endswith(".py") and not _hidden(path)}
+        here = [path for path, data in python.items() if data is not None and needle in data]
+        return sorted([*found, *here]) if here else found
 
     @property
     def refused(self) -> Mapping[str, Outside | Unreadable]:
@@ -179,6 +189,8 @@ class Tree:
 
 
 def _normal(path: str) -> str:
+    if path and path[0] not in "/." and "//" not in path and "/." not in path and path[-1] != "/":
+        return path  # what the walk lists; building a path object for each costs more than reading the file
     pure = PurePosixPath(path)
     if pure.is_absolute() or ".." in pure.parts:
         raise Outside(path)

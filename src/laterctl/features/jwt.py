@@ -1,0 +1,85 @@
+"""Signing in with a password, and requests that carry a token: access tokens, rotating refresh tokens, logout."""
+
+from laterctl.edits.alias import DependencyAlias
+from laterctl.edits.app_statements import Router
+from laterctl.edits.dropped_test import DroppedTest
+from laterctl.edits.manifest import DependencyFloor
+from laterctl.edits.owned_file import File
+from laterctl.edits.provider import Provider
+from laterctl.edits.site import Setting, Site
+from laterctl.feature import ByHand, Feature
+
+
+def authenticator(site: Site) -> str:
+    """Choose who checks passwords: the foundation's user service where it is found, a place to fill in elsewhere."""
+    form = "foundation" if has_user_service(site) else "protocol"
+    return f"jwt/core/auth/authenticator.{form}.py.jinja"
+
+
+def has_user_service(site: Site) -> bool:
+    """Whether the project has the foundation's `UserService` and a container that provides it."""
+    from laterctl.edits.provider import in_container
+    from laterctl.edits.relative import bound_to
+
+    container = site.project.container
+    provided = in_container(container) and container is not None and "user_service" in container.providers
+    return provided and bound_to(site.project, site.path("services/user.py"), "UserService")[0] is not None
+
+
+def fresh_key() -> dict[str, str]:
+    """Return a signing key of 256 bits under a new key id (RFC 7518, 3.2)."""
+    import base64
+    import secrets
+
+    key = base64.b64encode(secrets.token_bytes(32)).decode()
+    return {"JWT_KEYS": f"{secrets.token_hex(4)}:{key}"}
+
+
+feature = Feature(
+    name="jwt",
+    group="API scaling",
+    aliases=("auth",),
+    summary="sign-in with access tokens and rotating refresh tokens",
+    requires=("settings", "lifespan", "errors", "redis"),
+    floors={"python": "3.10", "fastapi": "0.112.2", "pydantic": "2"},
+    edits=(
+        DependencyFloor("pyjwt>=2.10"),
+        DependencyFloor("python-multipart>=0.0.18"),
+        Setting("jwt_keys", "SecretStr | None", None, secret=True, imports=("pydantic:SecretStr",),
+                help="kid:base64[,kid:base64]; the first signs, all verify"),
+        Setting("jwt_issuer", "str", "api", help="who issues the tokens"),
+        Setting("jwt_audience", "str", "api", help="whom the tokens are for"),
+        Setting("jwt_algorithm", "str", "HS256"),
+        Setting("jwt_access_ttl", "int", 900, help="life of an access token, in seconds"),
+        Setting("jwt_refresh_ttl", "int", 1209600, help="life of a refresh token, in seconds"),
+        Setting("jwt_max_ttl", "int", 3600, help="longest life of an access token that is believed"),
+        Setting("jwt_denylist", "str", "off", help="off, fail_open or fail_closed"),
+        *(
+            File(f"core/auth/{name}.py", f"jwt/core/auth/{name}.py.jinja")
+            for name in ("config", "errors", "keys", "refresh", "refresh_store", "tokens")
+        ),
+        File("core/auth/authenticator.py", authenticator),
+        File("api/current_user.py", "jwt/api/current_user.py.jinja"),
+        File("api/auth.py", "jwt/api/auth.py.jinja"),
+        Provider("token_service", "core.auth.tokens:get_token_service"),
+        Provider("refresh_store", "core.auth.refresh_store:get_refresh_store"),
+        Router("api.auth:router", alias="auth_router"),
+        DependencyAlias(
+            "CurrentUser",
+            "Annotated[Principal, Depends(get_current_user)]",
+            ("typing:Annotated", "fastapi:Depends", "api.current_user:get_current_user", "core.auth.tokens:Principal"),
+        ),
+        DroppedTest("test_jwt.py", "jwt/tests/test_jwt.py.jinja"),
+    ),
+    by_hand=ByHand(
+        imports=("jose", "jwt", "authlib", "joserfc", "fastapi_users", "authx"),
+        names=("CurrentUser", "create_access_token", "get_current_user"),
+        routes=("/auth/token",),
+    ),
+    changes=("POST /auth/token, /auth/refresh and /auth/logout answer",),
+    notes=(
+        "put a key into the environment or the secrets file: laterctl secret jwt",
+        "protect a route: async def route(user: CurrentUser)",
+    ),
+    secret=fresh_key,
+)

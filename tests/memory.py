@@ -1,0 +1,69 @@
+"""Runs the engine in memory: a project is a mapping of paths to bytes, a run maps one to the next."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+from laterctl import ledger, plan
+from laterctl.outcome import Refusal
+from laterctl.plan import Plan, Request
+from laterctl.project.discover import Project
+from laterctl.project.tree import Tree
+
+Files = Mapping[str, bytes]
+EMPTY = Path(tempfile.mkdtemp(prefix="laterctl-empty-"))
+
+
+class Refusing(AssertionError):
+    """The engine refused; `refusals` say why."""
+
+    def __init__(self, refusals: tuple[Refusal, ...]) -> None:
+        super().__init__("; ".join(f"{item.code}: {item.message} ({item.place})" for item in refusals))
+        self.refusals = refusals
+
+
+def project(files: Files, app: str = "") -> Project:
+    """Return the facts about files that exist in memory only."""
+    return Project(Tree(EMPTY, dict(files)), app)
+
+
+def planned(files: Files, request: Request, app: str = "") -> Plan:
+    """Plan a run over files in memory."""
+    facts = project(files, app)
+    return plan.make(facts, ledger.load(facts.tree), request)
+
+
+def run(files: Files, request: Request, app: str = "") -> dict[str, bytes]:
+    """Return the files after a run. Raises `Refusing` when the engine does."""
+    made = planned(files, request, app)
+    if made.refusals:
+        raise Refusing(made.refusals)
+    after = dict(files)
+    for path, change in made.changeset.items():
+        assert files.get(path) == change.before
+        if change.after is None:
+            del after[path]
+        else:
+            after[path] = change.after
+    return after
+
+
+def add(files: Files, *names: str, app: str = "") -> dict[str, bytes]:
+    """Return the files after `add`."""
+    return run(files, Request(add=names), app)
+
+
+def remove(files: Files, *names: str, app: str = "") -> dict[str, bytes]:
+    """Return the files after `remove`."""
+    return run(files, Request(remove=names), app)
+
+
+def read(folder: Path) -> dict[str, bytes]:
+    """Return the files of a folder, without those of git."""
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and ".git" not in path.relative_to(folder).parts and "__pycache__" not in path.parts
+    }
