@@ -94,9 +94,9 @@ def parse(path: str, data: bytes) -> Entry:
             tuple(from_json(item) for item in values["records"]),
         )
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        line = getattr(error, "lineno", 1)
+        number = error.lineno if isinstance(error, json.JSONDecodeError) else 1
         raise Refused(
-            Refusal("ledger-broken", f"{path} cannot be read: {error}", Place(path, line),
+            Refusal("ledger-broken", f"{path} cannot be read: {error}", Place(path, number),
                     remedy="restore it from version control, or delete it and run `laterctl add` again")
         ) from error
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import stat
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING
 from laterctl import __version__, catalogue, ledger, references
 from laterctl.changeset import Change, Changeset
 from laterctl.edits import converge, owned_file
-from laterctl.edits.pieces import Anchor, Dependency, OwnedFile, Piece, Record, State, TomlKey
+from laterctl.edits.pieces import Anchor, Dependency, ImportName, OwnedFile, Piece, Record, State, Statement, TomlKey
 from laterctl.edits.provider import Provider
 from laterctl.edits.site import Setting, Site, Wanted, layout_of
 from laterctl.ledger import Entry
@@ -97,6 +98,34 @@ def make(project: Project, installed: Mapping[str, Entry], request: Request) -> 
     return _converged(project, installed, draft, before, tuple(added), tuple(removed), requested)
 
 
+def mend(project: Project, installed: Mapping[str, Entry]) -> Plan:
+    """Plan to put back wiring of installed features that is gone; files that were deleted stay deleted."""
+    gone = {
+        name: [record for record in entry.records if _is_lost(project, record)] for name, entry in installed.items()
+    }
+    present = {
+        name: replace(entry, records=tuple(item for item in entry.records if item not in gone[name]))
+        for name, entry in installed.items()
+    }
+    before = ledger.records_of(present.values())
+    draft = _Draft(project, dict(present), before)
+    for name in catalogue.closure(name for name in installed if gone[name]):
+        if gone.get(name):
+            entry = installed[name]
+            _add(draft, catalogue.feature(name), entry.requested, entry.options, list(installed), check=False)
+    if draft.refusals:
+        return Plan(Changeset({}), installed, refusals=tuple(draft.refusals), notes=tuple(draft.notes))
+    requested = {name for name, entry in installed.items() if entry.requested}
+    return _converged(project, installed, draft, before, (), (), requested)
+
+
+def _is_lost(project: Project, record: Record) -> bool:
+    piece = record.piece
+    if not record.ours or isinstance(piece, OwnedFile):
+        return False
+    return converge.inspect(piece, project.tree.read(piece.path)).state is State.ABSENT
+
+
 def _required(name: str, wanted: Sequence[str]) -> Refusal:
     users = [other for other in wanted if name in catalogue.feature(other).requires]
     return Refusal(
@@ -107,13 +136,21 @@ def _required(name: str, wanted: Sequence[str]) -> Refusal:
     )
 
 
-def _add(draft: _Draft, feature: Feature, asked: bool, options: Mapping[str, str], wanted: Sequence[str]) -> None:
+def _add(
+    draft: _Draft,
+    feature: Feature,
+    asked: bool,
+    options: Mapping[str, str],
+    wanted: Sequence[str],
+    *,
+    check: bool = True,
+) -> None:
     """Resolve one feature into an entry; what stands in the way goes to the draft's refusals."""
     from laterctl.fit import misfits
 
     values = {option.name: option.default for option in feature.options if option.default} | dict(options)
     site = _site(draft, feature, values, wanted)
-    found = misfits(feature, site, draft.entries)
+    found = misfits(feature, site, draft.entries) if check else []
     if found:
         draft.refusals.extend(found)
         return
@@ -160,7 +197,7 @@ def _record(draft: _Draft, site: Site, wanted: Wanted, mine: Mapping[tuple[str, 
     data = draft.project.tree.read(piece.path)
     inspection = converge.inspect(piece, data)
     if inspection.state is State.PRESENT:
-        return _adopted(site, piece, inspection.detail)
+        return Record(piece) if _relinked(piece, mine) else _adopted(site, piece, inspection.detail)
     if inspection.state is State.ALTERED:
         place = Place(piece.path, inspection.line)
         raise Refused(
@@ -181,6 +218,16 @@ def _shared(site: Site, piece: Piece, other: Record) -> Record:
                     expected=piece.describe(), feature=site.feature)
         )
     return Record(piece if isinstance(piece, Dependency) else other.piece, other.ours, other.replaced)
+
+
+def _relinked(piece: Piece, mine: Mapping[tuple[str, ...], Record]) -> bool:
+    """Whether a piece that is there binds to a file that says it came from laterctl: its ledger was lost."""
+    files = {record.piece.path for record in mine.values() if isinstance(record.piece, OwnedFile) and record.relinked}
+    if isinstance(piece, ImportName):
+        module = piece.source.rpartition(".")[0].replace(".", "/")
+        return any(path.endswith(f"{module}.py") for path in files)
+    names = {record.piece.local for record in mine.values() if record.ours and isinstance(record.piece, ImportName)}
+    return isinstance(piece, Statement) and bool(files) and bool(names & set(re.findall(r"\w+", piece.code)))
 
 
 def _adopted(site: Site, piece: Piece, declared: str) -> Record:
@@ -213,7 +260,9 @@ def _file_record(draft: _Draft, site: Site, piece: OwnedFile, shared: Record | N
     if data is None:
         return Record(made)
     if converge.inspect(made, data).state is State.PRESENT:
-        return Record(made, ours=False)
+        return Record(made, relinked=bool(made.template))
+    if converge.inspect(owned_file.unsigned(made), data).state is State.PRESENT:
+        return Record(owned_file.unsigned(made), ours=False)
     raise owned_file.taken(made, site)
 
 
@@ -254,20 +303,17 @@ def _converged(
         if result.data != data:
             changes[path] = Change(data, result.data, _mode(project, path))
     for name, entry in entries.items():
-        if name in added:
-            entries[name] = replace(
-                entry,
-                records=tuple(
-                    replace(record, replaced=replaced.get(record.piece, record.replaced)) if record.ours else record
-                    for record in entry.records
-                ),
-            )
+        records = tuple(
+            replace(record, replaced=replaced[record.piece]) if record.ours and record.piece in replaced else record
+            for record in entry.records
+        )
+        entries[name] = replace(entry, records=records)
     for name in {*installed, *entries}:
         path = f"{ledger.FOLDER}/{name}.json"
         data = project.tree.read(path)
-        wanted = ledger.dump(entries[name]) if name in entries else None
-        if wanted != data:
-            changes[path] = Change(data, wanted, _mode(project, path))
+        file = ledger.dump(entries[name]) if name in entries else None
+        if file != data:
+            changes[path] = Change(data, file, _mode(project, path))
     fresh = [record.piece.requirement for record in _new(before, after) if isinstance(record.piece, Dependency)]
     return Plan(
         Changeset(changes),

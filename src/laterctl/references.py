@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 from laterctl.edits import converge
 from laterctl.edits.pieces import (
+    Argument,
+    Block,
     Dependency,
     ImportName,
     OwnedFile,
@@ -23,6 +25,8 @@ from laterctl.ledger import Entry, records_of
 from laterctl.outcome import Refusal
 from laterctl.project.facts import Place
 from laterctl.project.names import imports_of, resolve
+from laterctl.project.source import Unreadable
+from laterctl.project.tree import Outside
 
 if TYPE_CHECKING:
     from laterctl.project.discover import Project
@@ -77,7 +81,7 @@ class _Search:
         if path not in self.texts:
             try:
                 self.texts[path] = Text(self.project.tree.python(path).text)
-            except (SyntaxError, ValueError, OSError, Exception):  # noqa: BLE001
+            except (SyntaxError, Unreadable, Outside):
                 return None
         return self.texts[path]
 
@@ -147,9 +151,9 @@ class _Search:
             return
         own = self._own(path, text)
         arguments = {
-            (record.piece.keyword, record.piece.value) for record in self.gone if hasattr(record.piece, "keyword")
+            (record.piece.keyword, record.piece.value) for record in self.gone if isinstance(record.piece, Argument)
         }
-        headers = {record.piece.header for record in self.gone if hasattr(record.piece, "header")}
+        headers = {record.piece.header for record in self.gone if isinstance(record.piece, Block)}
         todo: list[ast.AST] = [text.tree]
         while todo:
             node = todo.pop()

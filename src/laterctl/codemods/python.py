@@ -33,10 +33,14 @@ class Keep:
 
 @dataclass(frozen=True)
 class New:
-    """A statement to put in below `lead` blank lines: without indentation, ending without a line break."""
+    """A statement to put in below `lead` blank lines: without indentation, ending without a line break.
+
+    With `takes` it takes over all that stands above the next statement that stays: blank lines, a licence, a shebang.
+    """
 
     text: str
     lead: int = 0
+    takes: bool = False
 
 
 @dataclass(frozen=True)
@@ -51,8 +55,7 @@ class Drop:
 class Region:
     """Statements `start` up to `stop` of a list become `items`, which name each of the old ones once.
 
-    `tail` blank lines are added below the region, or taken away when negative. With `takes`, a new first item takes
-    over all that stands above the statement it is put in front of, so that a licence or a shebang stays on top.
+    `tail` blank lines are added below the region, or taken away when negative.
     """
 
     body: BodyPath
@@ -60,7 +63,6 @@ class Region:
     stop: int
     items: tuple[Keep | New | Drop, ...]
     tail: int = 0
-    takes: bool = False
 
 
 @dataclass(frozen=True)
@@ -174,20 +176,13 @@ class _Hand:
         statements = list(node.body)
         start, stop = _span(statements, region)
         by_ordinal = {region.start + _width(statements[start:index]): statements[index] for index in range(start, stop)}
-        following = statements[stop] if stop < len(statements) else None
         carried: list[Any] = []
         made: list[Any] = []
-        if region.takes and region.items and isinstance(region.items[0], New):
-            if by_ordinal:
-                first = by_ordinal[region.start]
-                by_ordinal[region.start] = first.with_changes(leading_lines=())
-                carried = list(first.leading_lines)
-            elif following is not None:
-                carried = list(following.leading_lines)
-                statements[stop] = following.with_changes(leading_lines=())
-        for item in region.items:
+        for place, item in enumerate(region.items):
             if isinstance(item, New):
-                made.append(self._parse(item.text).with_changes(leading_lines=[*carried, *_blanks(item.lead)]))
+                taken = _take_above(region.items[place:], by_ordinal, statements, stop) if item.takes else []
+                lines = [*carried, *taken, *_blanks(item.lead)]
+                made.append(self._parse(item.text).with_changes(leading_lines=lines))
                 carried = []
                 continue
             old = by_ordinal[item.ordinal]
@@ -214,6 +209,22 @@ class _Hand:
         if isinstance(old, cst.SimpleStatementLine) and isinstance(new, cst.SimpleStatementLine):
             changes["trailing_whitespace"] = old.trailing_whitespace
         return new.with_changes(**changes)
+
+
+def _take_above(
+    items: Sequence[Keep | New | Drop], by_ordinal: dict[int, Any], statements: list[Any], stop: int
+) -> list[Any]:
+    """Take the lines above the next statement that stays: one of ours, or else the one behind the region."""
+    for item in items:
+        if isinstance(item, Keep):
+            node = by_ordinal[item.ordinal]
+            by_ordinal[item.ordinal] = node.with_changes(leading_lines=())
+            return list(node.leading_lines)
+    if stop >= len(statements):
+        return []
+    node = statements[stop]
+    statements[stop] = node.with_changes(leading_lines=())
+    return list(node.leading_lines)
 
 
 def _extent(operation: Operation) -> tuple[int, int]:

@@ -25,8 +25,8 @@ _EXTRAS = re.compile(r"(\s*[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)(?:\s*\[([
 _CONSTRAINT = re.compile(r"\s*(?:[\^~*<>=!{\[]|v?\d[\w.*+-]*\s*(?:$|[,|]))")
 
 
-class RequirementError(ValueError):
-    """A dependency is written in a form that cannot be read."""
+class RequirementError(TextEditError):
+    """A dependency is written in a form that cannot be read; the line is not known here."""
 
 
 def parse(entry: str) -> Requirement:

@@ -189,7 +189,8 @@ def with_argument(text: str, call: ast.Call, argument: str) -> str:
         head = lines[row].encode()[:column].decode()
         lines[row] = f"{head}, {argument}{lines[row][len(head) :]}"
         return "\n".join(lines)
-    first = min([*call.args, *(keyword for keyword in call.keywords)], key=lambda node: (node.lineno, node.col_offset))
+    parts: list[ast.expr | ast.keyword] = [*call.args, *call.keywords]
+    first = min(parts, key=lambda node: (node.lineno, node.col_offset))
     own_line = lines[first.lineno - 1].encode()[: first.col_offset].decode()
     margin = own_line if not own_line.strip() else " " * 4
     if closing.strip():
@@ -241,7 +242,8 @@ def wrapped(text: str, style: Style, *, column: int = 0) -> str:
         value = value.value
     if not isinstance(value, ast.Call) or not (value.args or value.keywords):
         return text
-    parts = sorted([*value.args, *value.keywords], key=lambda node: node.col_offset)
+    given: list[ast.expr | ast.keyword] = [*value.args, *value.keywords]
+    parts = sorted(given, key=lambda node: node.col_offset)
     encoded = text.encode()
     head = encoded[: parts[0].col_offset].decode().rstrip()
     tail = encoded[(value.end_col_offset or 0) - 1 :].decode()

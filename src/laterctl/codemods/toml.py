@@ -83,7 +83,8 @@ def get(text: str, keys: Keys) -> Any:
 
 def line_of(text: str, keys: Keys) -> int:
     """Return the line on which the pair, or else the table, `keys` starts. Raises `KeyError` when there is none."""
-    sections = scan(_parsed(text))
+    body = _parsed(text)
+    sections = scan(body)
     pair = _find(sections, keys)
     offset = pair.start if pair else next((s.start for s in sections[1:] if s.path == keys), None)
     if offset is None:
@@ -92,7 +93,7 @@ def line_of(text: str, keys: Keys) -> int:
         offset = next((s.start for s in sections[1:] if s.path[: len(keys)] == keys), None)
     if offset is None:
         raise KeyError(".".join(keys))
-    return _line(text, offset)
+    return _line(body, offset)
 
 
 def source_of(text: str, keys: Keys) -> str:
@@ -265,8 +266,8 @@ def _without(data: dict[str, Any], pieces: Iterable[Piece]) -> dict[str, Any]:
             paths.add(piece.path[:-1])
         else:
             array = _get(rest, piece.array)
-            if isinstance(array, list) and piece.text in array:
-                array.remove(piece.text)
+            if isinstance(array, list):
+                array[:] = [item for item in array if item != piece.text]
             paths.add(piece.array)
     for path in paths:
         for end in range(len(path), 0, -1):
@@ -295,10 +296,10 @@ def _strip(text: str, pieces: Sequence[Piece]) -> tuple[str, list[Piece]]:
             if shorter is not None:
                 found.append(item)
                 text = shorter
-    data = parse(text)
+    data, sections = parse(text), scan(text)
     for piece in pieces:
         if isinstance(piece, Key) and same(_get(data, piece.path), piece.value):
-            pair = _find(scan(text), piece.path)
+            pair = _find(sections, piece.path)
             if pair is not None and not _has_comment(text, pair):
                 found.append(piece)
                 own.add(piece.path)
@@ -396,7 +397,8 @@ def _all_own(section: Section, own: set[Keys]) -> bool:
 
 
 def _cut_pairs(text: str, own: set[Keys]) -> str:
-    for keys in own:
+    inline = own - {(*section.path, *pair.keys) for section in scan(text) for pair in section.pairs}
+    for keys in sorted(inline):
         text = _cut_inline(text, keys)
     for section in reversed(scan(text)):
         cut = [pair for pair in section.pairs if (*section.path, *pair.keys) in own]

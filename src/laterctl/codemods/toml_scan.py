@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 import tomllib
 from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import NamedTuple
 
 Path = tuple[str | int, ...]
 """Keys from the root; an element of an array of tables is an integer."""
@@ -70,8 +72,7 @@ class Section:
     pairs: tuple[Pair, ...] = ()
 
 
-@dataclass(frozen=True)
-class _Token:
+class _Token(NamedTuple):
     kind: str
     text: str
     start: int
@@ -97,6 +98,7 @@ def strings(text: str) -> list[str]:
     return [match[0] for match in _TOKEN.finditer(text) if match.lastgroup == "string"]
 
 
+@lru_cache(maxsize=8)  # an edit looks at the same text several times
 def scan(text: str) -> tuple[Section, ...]:
     """Return the sections of `text`, which must be valid TOML; the first is the root."""
     reader = _Reader(text)

@@ -131,17 +131,27 @@ def prepare(start: Path, request: Request, app: str | None = None) -> Prepared:
         raise Refused(
             Refusal("outside", str(error), Place(error.path, 1), remedy="replace the symbolic link by a file")
         ) from error
+    return checked(project, installed, request, plan)
+
+
+def checked(project: Project, installed: Mapping[str, Entry], request: Request, plan: Plan) -> Prepared:
+    """Prove a plan statically and look at what git makes of it.
+
+    Raises:
+        Refused: the plan was refused, or git would ignore what it creates.
+        ProofFailed: the result would not be whole.
+    """
     if plan.refusals:
         raise Refused(*plan.refusals)
     if not plan.changeset:
-        return Prepared(project, installed, request, plan)
+        return Prepared(project, installed, request, plan, notes=plan.notes)
     _check_ignored(project, plan)
     from laterctl.proof.static import prove
 
     failures = prove(project, plan)
     if failures:
         raise ProofFailed(failures)
-    return Prepared(project, installed, request, plan, _dirty(project, plan), tuple(plan.notes))
+    return Prepared(project, installed, request, plan, _dirty(project, plan), plan.notes)
 
 
 def _check_ignored(project: Project, plan: Plan) -> None:

@@ -67,6 +67,12 @@ def rendered(piece: OwnedFile, site: Site) -> OwnedFile:
     return OwnedFile(piece.path, tuple(split_lines(text)), piece.template, piece.open)
 
 
+def unsigned(piece: OwnedFile) -> OwnedFile:
+    """Return an owned file without the line that says where it came from: as `laterctl new` writes it."""
+    lines = piece.lines[1:] if piece.lines and piece.lines[0].startswith(f"# {ORIGIN}") else piece.lines
+    return OwnedFile(piece.path, lines, piece.template, piece.open)
+
+
 def context(site: Site) -> Context:
     """Return what templates may ask for in this project."""
     project = site.project

@@ -7,7 +7,7 @@ the pieces count: inspecting, taking back and sharing between features need neit
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from enum import StrEnum
 from typing import Any, ClassVar
 
@@ -215,12 +215,14 @@ class Record:
     """A piece that a feature has in the project.
 
     `ours` is false when it stood there already (adopted: inspected, never removed). `replaced` is the user's text
-    that the piece, or another feature's piece on the same target, took the place of.
+    that the piece, or another feature's piece on the same target, took the place of. `relinked`, which is not recorded,
+    marks a file that was found to be ours although no ledger knew it.
     """
 
     piece: Piece
     ours: bool = True
     replaced: str | None = None
+    relinked: bool = field(default=False, compare=False)
 
 
 KINDS: Mapping[str, type[Piece]] = {

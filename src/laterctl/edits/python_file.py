@@ -289,6 +289,9 @@ class _Work:
             return section_of(node.names[0].name, self.layout.first_party)
         return None
 
+    def section_at(self, item: ast.stmt | _Fresh) -> int | None:
+        return item.section if isinstance(item, _Fresh) else self.section(item)
+
     def used(self) -> set[str]:
         """Names that the document uses outside what goes: in code, in quoted annotations, in `__all__`."""
         gone = self.gone | {id(item.node) for item in self.text.statements if item.spot in self.drop}
@@ -661,43 +664,53 @@ def _region(work: _Work, body: BodyPath, nodes: Sequence[ast.stmt], start: int, 
     above = nodes[start - 1] if start else None
     below = nodes[stop] if stop < len(nodes) else None
     nested = bool(body)
-    heads = above is None or (_is_docstring(above) and below is not None and work.section(below) is not None)
-    takes = not nested and heads
-    if takes:
+    if above is not None and _is_docstring(above) and below is not None and work.section(below) is not None:
         above = None
+    # The first of our imports in the section of the user's import below takes over the blank lines that set it apart.
+    shared = work.section(below) if below is not None and not nested else None
+    if shared is not None and above is not None and work.section(above) == shared:
+        shared = None
     items: list[Keep | New | Drop] = []
     old_above: ast.stmt | _Fresh | None = above
     new_above: ast.stmt | _Fresh | None = above
     queue = list(fresh)
 
+    def gap(over: ast.stmt | _Fresh | None, item: ast.stmt | _Fresh) -> int:
+        if shared is not None and work.section_at(item) == shared:
+            return 0
+        return _gap(work, over, item, nested=nested)
+
     def put(item: _Fresh) -> None:
         nonlocal new_above
-        items.append(New(item.text, _gap(work, new_above, item, nested=nested)))
+        first = new_above is None or work.section_at(new_above) != shared
+        takes = (shared is not None and item.section == shared and first) or (above is None and not items)
+        items.append(New(item.text, 0 if takes else gap(new_above, item), takes and not nested))
         new_above = item
 
     for ordinal in range(start, stop):
         node = nodes[ordinal]
         spot = (body, ordinal)
-        old_gap = _gap(work, old_above, node, nested=nested)
+        old_gap = gap(old_above, node)
         old_above = node
         if spot in work.drop:
             items.append(Drop(ordinal, old_gap))
             continue
         while queue and queue[0].order < work.order.get(spot, (9, 9, "")):
             put(queue.pop(0))
-        new_gap = _gap(work, new_above, node, nested=nested)
-        items.append(Keep(ordinal, work.retext.get(spot), new_gap - old_gap))
+        items.append(Keep(ordinal, work.retext.get(spot), gap(new_above, node) - old_gap))
         new_above = node
     for item in queue:
         put(item)
-    tail = _tail(work, above, new_above, below) - _tail(work, above, old_above, below)
-    return Region(body, start, stop, tuple(items), tail, takes)
+    tail = 0
+    if shared is None or above is None:
+        tail = _tail(work, above, new_above, below) - _tail(work, above, old_above, below)
+    return Region(body, start, stop, tuple(items), tail)
 
 
 def _gap(work: _Work, above: ast.stmt | _Fresh | None, item: ast.stmt | _Fresh, *, nested: bool) -> int:
     """Blank lines that one of our statements has above it, as formatters want them."""
-    section = item.section if isinstance(item, _Fresh) else work.section(item)
-    over = None if above is None else above.section if isinstance(above, _Fresh) else work.section(above)
+    section = work.section_at(item)
+    over = None if above is None else work.section_at(above)
     if section is not None:
         docstring = isinstance(above, ast.stmt) and _is_docstring(above)
         return int(docstring or (over is not None and over != section))

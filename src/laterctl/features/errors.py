@@ -2,6 +2,7 @@
 
 from laterctl.edits.app_statements import Middleware
 from laterctl.edits.dropped_test import DroppedTest
+from laterctl.edits.error_shape import has_api_error
 from laterctl.edits.owned_file import File
 from laterctl.edits.site import Site
 from laterctl.feature import Feature
@@ -11,14 +12,6 @@ def problems(site: Site) -> str:
     """Choose the template of error bodies: the foundation's `APIError` shape where it is found, RFC 9457 elsewhere."""
     shape = "apierror" if has_api_error(site) else "problem"
     return f"errors/core/problems.{shape}.py.jinja"
-
-
-def has_api_error(site: Site) -> bool:
-    """Whether `core/errors.py` has the foundation's `error_response` and `APIError`."""
-    from laterctl.edits.relative import bound_to
-
-    path = site.path("core/errors.py")
-    return all(bound_to(site.project, path, name)[0] is not None for name in ("APIError", "error_response"))
 
 
 feature = Feature(

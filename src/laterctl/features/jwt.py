@@ -1,12 +1,15 @@
 """Signing in with a password, and requests that carry a token: access tokens, rotating refresh tokens, logout."""
 
+from collections.abc import Iterator
+
 from laterctl.edits.alias import DependencyAlias
-from laterctl.edits.app_statements import Router
+from laterctl.edits.app_statements import ExceptionHandler, Router
 from laterctl.edits.dropped_test import DroppedTest
+from laterctl.edits.error_shape import has_api_error
 from laterctl.edits.manifest import DependencyFloor
 from laterctl.edits.owned_file import File
 from laterctl.edits.provider import Provider
-from laterctl.edits.site import Setting, Site
+from laterctl.edits.site import Edit, Setting, Site
 from laterctl.feature import ByHand, Feature
 
 
@@ -26,12 +29,20 @@ def has_user_service(site: Site) -> bool:
     return provided and bound_to(site.project, site.path("services/user.py"), "UserService")[0] is not None
 
 
+def answer_errors(site: Site) -> Iterator[Edit]:
+    """Answer authentication errors in the project's shape, unless the user handles `HTTPException`, which they are."""
+    app = site.project.app
+    handled = {item.target for item in app.handlers} if app is not None else set()
+    if has_api_error(site) or not handled & {"fastapi.HTTPException", "starlette.exceptions.HTTPException"}:
+        yield ExceptionHandler("core.auth.errors:AuthError", "core.auth.errors:auth_error_handler")
+
+
 def fresh_key() -> dict[str, str]:
-    """Return a signing key of 256 bits under a new key id (RFC 7518, 3.2)."""
+    """Return a signing key under a new key id, long enough for each of the algorithms (RFC 7518, 3.2)."""
     import base64
     import secrets
 
-    key = base64.b64encode(secrets.token_bytes(32)).decode()
+    key = base64.b64encode(secrets.token_bytes(64)).decode()
     return {"JWT_KEYS": f"{secrets.token_hex(4)}:{key}"}
 
 
@@ -43,10 +54,10 @@ feature = Feature(
     requires=("settings", "lifespan", "errors", "redis"),
     floors={"python": "3.10", "fastapi": "0.112.2", "pydantic": "2"},
     edits=(
-        DependencyFloor("pyjwt>=2.10"),
+        DependencyFloor("pyjwt>=2.11"),
         DependencyFloor("python-multipart>=0.0.18"),
         Setting("jwt_keys", "SecretStr | None", None, secret=True, imports=("pydantic:SecretStr",),
-                help="kid:base64[,kid:base64]; the first signs, all verify"),
+                example="main:replace-me", help="kid:base64[,kid:base64]; the first signs, all verify"),
         Setting("jwt_issuer", "str", "api", help="who issues the tokens"),
         Setting("jwt_audience", "str", "api", help="whom the tokens are for"),
         Setting("jwt_algorithm", "str", "HS256"),
@@ -71,6 +82,7 @@ feature = Feature(
         ),
         DroppedTest("test_jwt.py", "jwt/tests/test_jwt.py.jinja"),
     ),
+    more=answer_errors,
     by_hand=ByHand(
         imports=("jose", "jwt", "authlib", "joserfc", "fastapi_users", "authx"),
         names=("CurrentUser", "create_access_token", "get_current_user"),
@@ -78,8 +90,10 @@ feature = Feature(
     ),
     changes=("POST /auth/token, /auth/refresh and /auth/logout answer",),
     notes=(
+        "say who may sign in: get_user_authenticator() in core/auth/authenticator.py",
         "put a key into the environment or the secrets file: laterctl secret jwt",
         "protect a route: async def route(user: CurrentUser)",
+        "with more than one worker set REDIS_URL: refresh tokens are kept in one process without it",
     ),
     secret=fresh_key,
 )

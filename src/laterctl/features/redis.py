@@ -1,5 +1,6 @@
 """A Redis client that is made on first use and closed at shutdown; no server is needed until something uses it."""
 
+from laterctl.edits.dropped_test import DroppedTest
 from laterctl.edits.manifest import DependencyFloor
 from laterctl.edits.owned_file import File
 from laterctl.edits.provider import Provider
@@ -19,5 +20,6 @@ feature = Feature(
         Setting("redis_max_connections", "int", 100),
         File("core/redis.py", "redis/core/redis.py.jinja"),
         Provider("redis", "core.redis:get_redis"),
+        DroppedTest("test_redis.py", "redis/tests/test_redis.py.jinja", client=False),
     ),
 )

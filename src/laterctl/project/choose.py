@@ -160,13 +160,10 @@ def _asked(
         if exports:
             export = min(exports, key=lambda export: _export_order(item.candidate.site, export))
             fits.append(describe(names, item.candidate, export, item.evidence))
-        elif (
-            module in _module_spellings(names, app.path)
-            and attr in {"", app.name}
-            or app.reference
-            and asked in {app.reference, app.reference.partition(":")[0]}
-        ):
-            fits.append(app)
+        else:
+            here = module in _module_spellings(names, app.path) and attr in {"", app.name}
+            if here or asked in {app.reference, app.reference.partition(":")[0]}:
+                fits.append(app)
     if len(fits) == 1:
         rest = (app for app in apps if app.place != fits[0].place)
         return Apps((fits[0], *rest), fits[0], (), notes)

@@ -55,7 +55,7 @@ class Site:
 
 @dataclass(frozen=True)
 class Step:
-    """A statement that binds the object to `name` on its way out: a call of the factory, at module level or in another."""
+    """A statement that binds the object to `name` on its way out: a call of a factory."""
 
     path: str
     spot: Spot
@@ -92,7 +92,7 @@ class Candidate:
 
 
 def find_sites(names: Names, paths: Iterable[str]) -> list[Site]:
-    """Return every construction of `fastapi.FastAPI`, or of a subclass of it, in `paths`; unreadable files are left out."""
+    """Return every construction of `fastapi.FastAPI`, or of a subclass, in `paths`; unreadable files are left out."""
     paths = list(paths)
     classes = _subclasses(names, paths)
     extra = {path for own in classes for path in names.tree.holding(own.name.encode())}
@@ -172,7 +172,7 @@ def find_candidates(names: Names, paths: Iterable[str]) -> list[Candidate]:
 
 
 def find_exports(names: Names, site: Site) -> list[Export]:
-    """Return how a constructed object can be imported: module attributes first, then factories that take no argument."""
+    """Return how a constructed object can be imported: module attributes, then factories without arguments."""
     scope = site.spot.scope
     if not scope:
         return _module_exports(names, site.path, site.name, site.spot) if site.name else []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from laterctl.project.bodies import Spot, assigned_value, bound_targets, spots
 from laterctl.project.facts import App, BodyPath, Container, Evidence, Place, Undecided
@@ -266,8 +266,8 @@ def _dynamic(names: Names, paths: list[str]) -> Container | None:
             if isinstance(value, ast.Call) and names.resolve(value.func, path) == _DYNAMIC:
                 place = Place(path, spot.node.lineno)
                 reason = "a DynamicContainer has no class that providers could be added to"
+                evidence = (Evidence("DynamicContainer", place),)
                 module = names.module_name(path)
-                return Container(
-                    path, module, "", spot.body, place, None, {}, False, reason, (Evidence("DynamicContainer", place),)
-                )
+                found = Container(path, module, "", spot.body, place, None, reason=reason, evidence=evidence)
+                return replace(found, editable=False)
     return None

@@ -265,4 +265,4 @@ class Layout:
     tests: str
     relative: bool = False
     first_party: frozenset[str] = frozenset()
-    style: Style = Style()
+    style: Style = field(default_factory=Style)

@@ -151,7 +151,7 @@ def _from_pyproject(tree: Tree, project: Mapping[str, Any]) -> Manifest | Undeci
     )
     lock, manager = _manager(tree, project)
     listed = {requirement.group: requirement for requirement in reversed(requirements) if requirement.name == "fastapi"}
-    runtime = _runtime(project, groups, set(listed))
+    runtime = _runtime(project, groups)
     if isinstance(runtime, str):
         return Undecided("manifest-unsupported", runtime, "add the dependencies by hand", (Place(PYPROJECT, 1),))
     if runtime is None:
@@ -164,7 +164,7 @@ def _from_pyproject(tree: Tree, project: Mapping[str, Any]) -> Manifest | Undeci
         manager=manager,
         path=PYPROJECT,
         runtime=runtime,
-        dev=_dev(project, manager, runtime),
+        dev=_dev(project, manager),
         requires_python=python if isinstance(python, str) else "",
         requirements=requirements,
         lock=lock,
@@ -210,7 +210,7 @@ def _constraint(value: object) -> str:
 
 
 def _place(text: str, group: _Group, entry: str) -> Place:
-    needle = entry if group.home.form == "array" else entry.split(" ")[0]
+    needle = entry if group.home.form == "array" else entry.split(" ", maxsplit=1)[0]
     return Place(PYPROJECT, line_of(text, group.home.table, needle))
 
 
@@ -218,7 +218,7 @@ def _group_of(groups: Sequence[_Group], home: DependencyHome) -> str:
     return next((group.group for group in groups if group.home == home), "")
 
 
-def _runtime(project: Mapping[str, Any], groups: Sequence[_Group], listed: set[str]) -> DependencyHome | str | None:
+def _runtime(project: Mapping[str, Any], groups: Sequence[_Group]) -> DependencyHome | str | None:
     """Return where runtime dependencies go, a sentence when that is nothing this tool edits, or `None`.
 
     That is the list FastAPI is in: the main one, else the extra or group that has it.
@@ -240,14 +240,12 @@ def _runtime(project: Mapping[str, Any], groups: Sequence[_Group], listed: set[s
             return group.home
     if metadata:
         return DependencyHome("array", PYPROJECT, ("project", "dependencies"))
-    return (
-        DependencyHome("poetry", PYPROJECT, ("tool", "poetry", "dependencies"))
-        if table(project, "tool", "poetry")
-        else None
-    )
+    if table(project, "tool", "poetry"):
+        return DependencyHome("poetry", PYPROJECT, ("tool", "poetry", "dependencies"))
+    return None
 
 
-def _dev(project: Mapping[str, Any], manager: str, runtime: DependencyHome) -> DependencyHome:
+def _dev(project: Mapping[str, Any], manager: str) -> DependencyHome:
     """Return where development dependencies go: an existing group for it, else the one its manager would make."""
     for keys, form in (
         (("dependency-groups",), "array"),

@@ -141,28 +141,29 @@ def _locals(function: Function) -> set[str]:
 
 def _bind(body: Iterable[ast.stmt], names: dict[str, str], package: str) -> None:
     for node in body:
-        if isinstance(node, ast.Import):
-            for alias in node.names:
-                top = alias.name.split(".")[0]
-                names[alias.asname or top] = alias.name if alias.asname else top
-        elif isinstance(node, ast.ImportFrom):
-            source = _absolute(node, package)
-            for alias in node.names:
-                if alias.name == "*":
-                    names[f"*{source}"] = source
-                else:
-                    names[alias.asname or alias.name] = f"{source}.{alias.name}" if source else alias.name
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            names.update(_imported(node, package))
         elif isinstance(node, Scope):
             names.pop(node.name, None)
         else:
-            for target in bound_targets(node):
+            for target in node.targets if isinstance(node, ast.Delete) else bound_targets(node):
                 if isinstance(target, ast.Name):
                     names.pop(target.id, None)
-            if isinstance(node, ast.Delete):
-                for target in node.targets:
-                    if isinstance(target, ast.Name):
-                        names.pop(target.id, None)
             _bind_branches(node, names, package)
+
+
+def _imported(node: ast.Import | ast.ImportFrom, package: str) -> dict[str, str]:
+    if isinstance(node, ast.Import):
+        pairs = [(alias.asname or alias.name.partition(".")[0], alias) for alias in node.names]
+        return {name: alias.name if alias.asname else name for name, alias in pairs}
+    source = _absolute(node, package)
+    before = f"{source}." if source else ""
+    return {
+        f"*{source}" if alias.name == "*" else alias.asname or alias.name: source
+        if alias.name == "*"
+        else before + alias.name
+        for alias in node.names
+    }
 
 
 def _bind_branches(node: ast.stmt, names: dict[str, str], package: str) -> None:

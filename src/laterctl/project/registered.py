@@ -217,8 +217,38 @@ def _call(names: Names, call: ast.Call, view: _View, found: Registered) -> None:
         found.hooks.append(place)
     elif isinstance(call.func, ast.Call):
         _called_decorator(names, call, call.func, view, found, place)
+    elif (own := _own_method(call.func, view)) is not None:
+        _through_method(names, call, own, view, found)
     elif not method:
         _helper(names, call, view, found, place)
+
+
+def _own_method(func: ast.expr, view: _View) -> Function | None:
+    """Return the method that `self.name(...)` calls inside a method of the same class."""
+    if len(view.scope) < 2 or not isinstance(func, ast.Attribute) or dotted_path(func.value) != "self":
+        return None
+    owner = view.scope[-2]
+    members = owner.body if isinstance(owner, ast.ClassDef) else []
+    return next((node for node in members if isinstance(node, Function) and node.name == func.attr), None)
+
+
+def _through_method(names: Names, call: ast.Call, method: Function, view: _View, found: Registered) -> None:
+    """Follow a method of the class that holds the app: it reaches the app through `self` or is handed it."""
+    if view.depth == 0:
+        return
+    parameters = [argument.arg for argument in method.args.args[1:]]
+    given = {name for name, node in zip(parameters, call.args, strict=False) if dotted_path(node) in view.receivers}
+    named = {word.arg for word in call.keywords if word.arg and dotted_path(word.value) in view.receivers}
+    kept = {receiver for receiver in view.receivers if receiver.partition(".")[0] == "self"}
+    inner = replace(
+        view,
+        scope=(*view.scope[:-1], method),
+        receivers=frozenset(given | named | kept),
+        style="helper",
+        depth=view.depth - 1,
+        loops={},
+    )
+    _scan(names, method.body, inner, found)
 
 
 def _called_decorator(

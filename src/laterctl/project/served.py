@@ -73,12 +73,13 @@ def _references(tree: Tree, path: str, strength: int) -> list[Served]:
     python = path.endswith(".py")
     for number, line in enumerate(text.splitlines(), 1):
         stripped = line.lstrip()
-        if stripped.startswith("#") or ":" not in line and "fastapi" not in line:
+        if stripped.startswith("#") or (":" not in line and "fastapi" not in line):
             continue
-        for match in _FILE.finditer(line):
-            found.append(Served("", "", Place(path, number), strength, match[1].removeprefix("./")))
+        place = Place(path, number)
+        files = [match[1].removeprefix("./") for match in _FILE.finditer(line)]
+        found += [Served("", "", place, strength, file) for file in files]
         for match in _REFERENCE.finditer(line):
             quoted = line[match.start() - 1 : match.start()] in {'"', "'"}
-            if not python or quoted:
-                found.append(Served(match[1], match[2], Place(path, number), strength))
+            if quoted or not python:
+                found.append(Served(match[1], match[2], place, strength))
     return found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import codecs
+import contextlib
 import io
 import re
 import sys
@@ -119,16 +120,14 @@ class Source:
     @cached_property
     def tree(self) -> ast.Module:
         """The syntax tree."""
-        text = self.text
         try:
-            tree = _parse(text)
-            if text.count("elif") > _DEEPEST and _depth(tree) > _DEEPEST:
-                raise RecursionError
-            return tree
+            return _parse(self.text)
         except (SyntaxError, RecursionError, MemoryError) as error:
             found = self._syntax_error(error)
-        if self._repair is not None and (repaired := self._repair(text)) is not None:
-            return _parse(repaired)
+        repaired = self._repair(self.text) if self._repair is not None else None
+        if repaired is not None:
+            with contextlib.suppress(SyntaxError, RecursionError, MemoryError):
+                return _parse(repaired)
         raise found
 
     def _unreadable(self, line: int, reason: str, code: str) -> Unreadable:
@@ -160,4 +159,7 @@ def _depth(tree: ast.Module) -> int:
 def _parse(text: str) -> ast.Module:
     with warnings.catch_warnings():  # invalid escapes in the user's strings are not ours to print
         warnings.simplefilter("ignore")
-        return ast.parse(text)
+        tree = ast.parse(text)
+    if text.count("elif") > _DEEPEST and _depth(tree) > _DEEPEST:
+        raise RecursionError
+    return tree

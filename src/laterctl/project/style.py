@@ -130,6 +130,6 @@ def _future(tree: Tree, ruff: Mapping[str, Any], app_path: str) -> bool:
     holding = set(tree.holding(line.encode()))
     if not holding:
         return False
-    folder = app_path.split("/")[0] if "/" in app_path else ""
+    folder = app_path.split("/", maxsplit=1)[0] if "/" in app_path else ""
     every = [path for path in tree.python_files() if path.startswith(folder) and not path.endswith("__init__.py")]
     return sum(path in holding for path in every) * 2 > len(every)

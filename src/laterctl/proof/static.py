@@ -104,17 +104,17 @@ def _bound(piece: Piece, tree: ast.Module) -> Iterator[Failure]:
         code = piece.code if isinstance(piece, Statement) else piece.value if isinstance(piece, Argument) else ""
         if isinstance(piece, Block):
             code = f"async def _():\n {piece.header}\n  pass"
-        used = {node.id for node in ast.walk(ast.parse(code)) if _is_load(node)}
+        used = _loads(ast.parse(code))
     elif isinstance(piece, OwnedFile):
-        used = {node.id for node in ast.walk(tree) if _is_load(node)}
+        used = _loads(tree)
     else:
         return
     for name in sorted(used - _bindings(tree) - set(dir(builtins)) - {"__file__", "__name__"}):
         yield Failure("bound", f"{piece.path} would use {name}, which nothing binds", Place(piece.path, 1))
 
 
-def _is_load(node: ast.AST) -> bool:
-    return isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)
+def _loads(tree: ast.AST) -> set[str]:
+    return {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)}
 
 
 def _bindings(tree: ast.Module) -> set[str]:

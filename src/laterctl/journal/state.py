@@ -1,0 +1,158 @@
+"""Where laterctl keeps what is private to this machine, and the lock that lets one changing run in at a time."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from laterctl.journal.errors import BusyError, named
+
+PENDING = "pending.json"
+LAST = "last.json"
+_LOCK = "lock"
+_LOCK_BYTE = 1 << 20
+"""Where Windows locks: far behind the process number, which others may then still read."""
+
+
+@dataclass(frozen=True)
+class Lock:
+    """The right to change one project, held as long as `lock` is open. `root` has its links resolved."""
+
+    root: Path
+    state: Path
+
+
+@contextmanager
+def lock(root: Path) -> Iterator[Lock]:
+    """Hold the project at `root` against every other changing run, on this machine, until the block ends.
+
+    The kernel drops the lock when the process dies, however it dies, so a dead run never blocks the next one.
+
+    Raises:
+        BusyError: another process holds it.
+        WriteError: the state folder cannot be written.
+    """
+    state = state_dir(root)
+    with named(os.fspath(state)):
+        os.makedirs(state, mode=0o700, exist_ok=True)
+        file = os.open(state / _LOCK, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        with named(os.fspath(state)):
+            if not _acquire(file):
+                raise BusyError(_owner(file))
+            os.ftruncate(file, 0)
+            os.write(file, b"%d\n" % os.getpid())
+        yield Lock(root.resolve(), state)
+    finally:
+        with suppress(OSError):
+            os.close(file)
+
+
+def is_locked(state: Path) -> bool:
+    """Say whether a living process holds the lock of this state folder. Writes nothing."""
+    try:
+        file = os.open(state / _LOCK, os.O_RDWR)
+    except OSError:
+        return False
+    try:
+        return not _try_lock(file)
+    finally:
+        os.close(file)
+
+
+def state_dir(root: Path) -> Path:
+    """Return the state folder of the project at `root`; it need not exist yet.
+
+    In a git work tree it lies below the git directory of that work tree (what `git rev-parse --git-path laterctl`
+    prints), one folder for each project of the repository; elsewhere in the user's state folder. A project that
+    already has a record there keeps it when it becomes a repository later.
+    """
+    root = root.resolve()
+    found = _git_dir(root)
+    if found is None:
+        return _outside(root)
+    with suppress(RuntimeError):  # no home folder
+        outside = _outside(root)
+        if any(os.path.exists(outside / name) for name in (PENDING, LAST)):
+            return outside
+    git_dir, top = found
+    return git_dir / "laterctl" / _key(root.relative_to(top).as_posix())
+
+
+def _outside(root: Path) -> Path:
+    return _user_state(os.environ).resolve() / "laterctl" / _key(os.fspath(root))
+
+
+def _key(name: str) -> str:
+    import hashlib
+
+    return hashlib.sha256(os.fsencode(name)).hexdigest()[:16]
+
+
+def _user_state(environment: Mapping[str, str]) -> Path:
+    """Follow the XDG base directory specification (absolute paths only), with the local counterpart on Windows."""
+    if os.path.isabs(xdg := environment.get("XDG_STATE_HOME", "")):
+        return Path(xdg)
+    if sys.platform == "win32" and (local := environment.get("LOCALAPPDATA")):
+        return Path(local)
+    return Path.home() / ".local" / "state"
+
+
+def _git_dir(root: Path) -> tuple[Path, Path] | None:
+    """Return the git directory and the top of the work tree that holds `root`.
+
+    Read from `.git` itself, a folder or (worktrees, submodules) a file that points to one: the answer must be the
+    same in every run, also when git is not installed or refuses a repository of another owner.
+    """
+    for top in (root, *root.parents):
+        git_dir = top / ".git"
+        with suppress(OSError, UnicodeError):
+            if git_dir.is_file() and (text := git_dir.read_text()).startswith("gitdir:"):
+                git_dir = top / text.removeprefix("gitdir:").strip()
+        if os.path.exists(git_dir / "HEAD"):
+            return git_dir.resolve(), top
+    return None
+
+
+def _acquire(file: int) -> bool:
+    """Try for an instant: a reader that asks `is_locked` holds the lock for as long as the question takes."""
+    for pause in (0.01, 0.05, 0.1):
+        if _try_lock(file):
+            return True
+        time.sleep(pause)
+    return _try_lock(file)
+
+
+def _owner(file: int) -> int:
+    os.lseek(file, 0, os.SEEK_SET)
+    text = os.read(file, 20).strip()
+    return int(text) if text.isdigit() else 0
+
+
+if sys.platform == "win32":
+    import msvcrt
+
+    def _try_lock(file: int) -> bool:
+        os.lseek(file, _LOCK_BYTE, os.SEEK_SET)
+        try:
+            msvcrt.locking(file, msvcrt.LK_NBLCK, 1)
+        except OSError:
+            return False
+        finally:
+            os.lseek(file, 0, os.SEEK_SET)
+        return True
+
+else:
+    import fcntl
+
+    def _try_lock(file: int) -> bool:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True

@@ -1,0 +1,601 @@
+"""Doctor rules about CORS, security headers and the order of middleware: what they find, and what they leave alone."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable, Iterable, Iterator
+from textwrap import dedent
+from types import ModuleType
+
+import pytest
+
+from laterctl.features import cors_rules, middleware_rules, security_headers_rules
+from laterctl.features.rule_code import Found
+from laterctl.render import Style, render
+from tests import memory
+from tests.features import edge_app
+
+Rule = Callable[[str, ast.Module], Iterator[Found]]
+
+RULES: dict[str, Rule] = {
+    "CORS001": cors_rules.check_cors001,
+    "CORS002": cors_rules.check_cors002,
+    "CORS003": cors_rules.check_cors003,
+    "CORS004": cors_rules.check_cors004,
+    "CORS006": cors_rules.check_cors006,
+    "HDR001": security_headers_rules.second_sources,
+    "HDR002": security_headers_rules.check_hdr002,
+    "HDR003": security_headers_rules.check_hdr003,
+    "HDR005": security_headers_rules.headers_by_hand,
+    "MW002": middleware_rules.check_mw002,
+}
+
+START = """\
+from fastapi import FastAPI
+from fastapi.middleware.cors import CORSMiddleware
+
+app = FastAPI()
+"""
+
+SEED_HEADERS = """\
+from fastapi import Request
+from starlette.middleware.base import BaseHTTPMiddleware
+
+
+class SecurityHeadersMiddleware(BaseHTTPMiddleware):
+    async def dispatch(self, request: Request, call_next):
+        response = await call_next(request)
+        response.headers["X-Content-Type-Options"] = "nosniff"
+        response.headers["X-Frame-Options"] = "DENY"
+        response.headers["X-XSS-Protection"] = "1; mode=block"
+        response.headers["Strict-Transport-Security"] = "max-age=31536000"
+        return response
+"""
+
+
+def lines(found: Iterable[Found]) -> list[int]:
+    return [line for _, line, _, _ in found]
+
+
+def check(rule: str, source: str) -> list[Found]:
+    found = list(RULES[rule]("app/main.py", ast.parse(dedent(source))))
+    assert {name for name, *_ in found} <= {rule}
+    assert all(reason and fix for _, _, reason, fix in found)
+    return found
+
+
+CORS001_FOUND = [
+    'app.add_middleware(CORSMiddleware, allow_origins=["*"], allow_credentials=True)',
+    'app.add_middleware(CORSMiddleware, allow_origins=("https://a.example", "*"), allow_credentials=True)',
+    'app.add_middleware(CORSMiddleware, allow_origin_regex=".*", allow_credentials=True)',
+    'app.add_middleware(CORSMiddleware, allow_origin_regex=r"https?://.+", allow_credentials=True)',
+    'app.add_middleware(middleware_class=CORSMiddleware, allow_origins=["*"], allow_credentials=True)',
+    'origins = ["*"]\napp.add_middleware(CORSMiddleware, allow_origins=origins, allow_credentials=True)',
+    'wrapped = CORSMiddleware(app, allow_origins=["*"], allow_credentials=True)',
+]
+CORS001_FINE = [
+    'app.add_middleware(CORSMiddleware, allow_origins=["*"])',
+    'app.add_middleware(CORSMiddleware, allow_origins=["*"], allow_credentials=False)',
+    'app.add_middleware(CORSMiddleware, allow_origins=["*"], allow_credentials=settings.credentials)',
+    'app.add_middleware(CORSMiddleware, allow_origins=["https://a.example"], allow_credentials=True)',
+    r'app.add_middleware(CORSMiddleware, allow_origin_regex=r"https://.*\.a\.example", allow_credentials=True)',
+    'app.add_middleware(CORSMiddleware, allow_origin_regex="(", allow_credentials=True)',
+    "app.add_middleware(CORSMiddleware, allow_origins=load(), allow_credentials=True)",
+    'app.add_middleware(CORSMiddleware, allow_origins=["*"], **options)',
+    'class CORSMiddleware: ...\napp.add_middleware(CORSMiddleware, allow_origins=["*"], allow_credentials=True)',
+    (
+        "def add(origins):\n    app.add_middleware(CORSMiddleware, allow_origins=origins, allow_credentials=True)\n"
+        'origins = ["*"]'
+    ),
+    (
+        'origins = ["*"]\nif production:\n    origins = []\n'
+        "app.add_middleware(CORSMiddleware, allow_origins=origins, allow_credentials=True)"
+    ),
+]
+
+
+@pytest.mark.parametrize("source", CORS001_FOUND)
+def test_cors001_finds(source: str) -> None:
+    expected = len((START + source).splitlines())
+    assert lines(check("CORS001", START + source)) == [expected]
+
+
+@pytest.mark.parametrize("source", CORS001_FINE)
+def test_cors001_leaves_alone(source: str) -> None:
+    assert check("CORS001", START + source) == []
+
+
+@pytest.mark.parametrize(
+    "imports",
+    [
+        "from starlette.middleware.cors import CORSMiddleware as C",
+        "from fastapi.middleware import cors\nfrom starlette.middleware.cors import CORSMiddleware as C",
+    ],
+)
+def test_names_are_resolved(imports: str) -> None:
+    source = f'{imports}\napp.add_middleware(C, allow_origins=["*"], allow_credentials=True)\n'
+    assert len(check("CORS001", source)) == 1
+
+
+def test_imports_inside_a_factory_count() -> None:
+    source = """\
+        def create_app():
+            from fastapi.middleware import cors
+            app = FastAPI()
+            app.add_middleware(cors.CORSMiddleware, allow_origins=["*"], allow_credentials=True)
+            return app
+        """
+    assert lines(check("CORS001", source)) == [4]
+
+
+def test_the_list_of_the_constructor_counts() -> None:
+    source = """\
+        from fastapi import FastAPI
+        from fastapi.middleware import Middleware
+        from fastapi.middleware.cors import CORSMiddleware
+        app = FastAPI(middleware=[Middleware(CORSMiddleware, allow_origins=["*"], allow_credentials=True)])
+        """
+    assert lines(check("CORS001", source)) == [4]
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        'app.add_middleware(CORSMiddleware, allow_origins="https://a.example")',
+        'import os\napp.add_middleware(CORSMiddleware, allow_origins=os.getenv("ORIGINS", ""))',
+        'import os\napp.add_middleware(CORSMiddleware, allow_origins=os.environ["ORIGINS"])',
+        (
+            'from os import environ as env\nORIGINS = env.get("ORIGINS")\n'
+            "app.add_middleware(CORSMiddleware, allow_origins=ORIGINS)"
+        ),
+        (
+            'from starlette.config import Config\nconfig = Config(".env")\n'
+            'app.add_middleware(CORSMiddleware, allow_origins=config("ORIGINS"))'
+        ),
+        (
+            'from starlette.config import Config\nconfig = Config(".env")\nORIGINS = config("ORIGINS", cast=str)\n'
+            "app.add_middleware(CORSMiddleware, allow_origins=ORIGINS)"
+        ),
+        (
+            "from pydantic_settings import BaseSettings\nclass Settings(BaseSettings):\n    origins: str = ''\n"
+            "settings = Settings()\napp.add_middleware(CORSMiddleware, allow_origins=settings.origins)"
+        ),
+    ],
+)
+def test_cors002_finds(source: str) -> None:
+    assert len(check("CORS002", START + source)) == 1
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        'app.add_middleware(CORSMiddleware, allow_origins=["https://a.example"])',
+        'app.add_middleware(CORSMiddleware, allow_origins="*")',
+        'import os\napp.add_middleware(CORSMiddleware, allow_origins=os.environ["ORIGINS"].split(","))',
+        'import os\napp.add_middleware(CORSMiddleware, allow_origins=[os.environ["ORIGIN"]])',
+        (
+            "from starlette.config import Config\nfrom starlette.datastructures import CommaSeparatedStrings\n"
+            'config = Config(".env")\n'
+            'app.add_middleware(CORSMiddleware, allow_origins=config("ORIGINS", cast=CommaSeparatedStrings))'
+        ),
+        (
+            "from pydantic_settings import BaseSettings\nclass Settings(BaseSettings):\n    origins: list[str] = []\n"
+            "settings = Settings()\napp.add_middleware(CORSMiddleware, allow_origins=settings.origins)"
+        ),
+        "from app.config import settings\napp.add_middleware(CORSMiddleware, allow_origins=settings.origins)",
+        "app.add_middleware(CORSMiddleware)",
+    ],
+)
+def test_cors002_leaves_alone(source: str) -> None:
+    assert check("CORS002", START + source) == []
+
+
+def test_cors002_takes_the_type_of_a_setting_from_elsewhere() -> None:
+    source = "from app.config import settings\napp.add_middleware(CORSMiddleware, allow_origins=settings.origins)"
+    tree = ast.parse(START + source)
+
+    assert lines(cors_rules.check_cors002("app/main.py", tree, {"app.config.settings.origins"})) == [6]
+    assert lines(cors_rules.check_cors002("app/main.py", tree, {"app.config.settings.other"})) == []
+
+
+@pytest.mark.parametrize(
+    ("entry", "fix"),
+    [
+        ("https://a.example/", "write 'https://a.example'"),
+        ("https://A.example", "write 'https://a.example'"),
+        ("https://a.example/path", "write scheme"),
+        ("a.example", "write scheme"),
+        ("localhost:3000", "write scheme"),
+        ("https://*.a.example", "write scheme"),
+        ("https://user@a.example", "write scheme"),
+    ],
+)
+def test_cors003_finds(entry: str, fix: str) -> None:
+    source = f"app.add_middleware(CORSMiddleware, allow_origins=['https://b.example', {entry!r}])"
+    (found,) = check("CORS003", START + source)
+
+    assert (found[1], repr(entry) in found[2], found[3].startswith(fix)) == (5, True, True)
+
+
+@pytest.mark.parametrize(
+    "entry", ["*", "null", "https://a.example", "http://localhost:3000", "http://[::1]:80", "capacitor://localhost"]
+)
+def test_cors003_leaves_alone(entry: str) -> None:
+    assert check("CORS003", f"{START}app.add_middleware(CORSMiddleware, allow_origins=[{entry!r}])") == []
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "app.add_middleware(CORSMiddleware)\napp.add_middleware(CORSMiddleware)",
+        (
+            "from app.core.cors import CorsMiddleware\n"
+            "app.add_middleware(CORSMiddleware)\napp.add_middleware(CorsMiddleware)"
+        ),
+        (
+            "from fastapi.middleware import Middleware\n"
+            "app = FastAPI(middleware=[Middleware(CORSMiddleware), Middleware(CORSMiddleware)])"
+        ),
+    ],
+)
+def test_cors004_finds(source: str) -> None:
+    assert len(check("CORS004", START + source)) == 1
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "app.add_middleware(CORSMiddleware)",
+        "api = FastAPI()\napp.add_middleware(CORSMiddleware)\napi.add_middleware(CORSMiddleware)",
+        "if debug:\n    app.add_middleware(CORSMiddleware)\nelse:\n    app.add_middleware(CORSMiddleware)",
+        "if debug:\n    app.add_middleware(CORSMiddleware)\nif not debug:\n    app.add_middleware(CORSMiddleware)",
+        "def one():\n    app.add_middleware(CORSMiddleware)\ndef two():\n    app.add_middleware(CORSMiddleware)",
+    ],
+)
+def test_cors004_leaves_alone(source: str) -> None:
+    assert check("CORS004", START + source) == []
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        'response.headers["Access-Control-Allow-Origin"] = "*"',
+        'response.headers.setdefault("access-control-allow-origin", "*")',
+        'response.headers.update({"Access-Control-Allow-Methods": "GET"})',
+        'from fastapi.responses import JSONResponse\nJSONResponse({}, headers={"Access-Control-Allow-Origin": "*"})',
+        'from fastapi import Response\nResponse(headers={"Access-Control-Expose-Headers": "X"})',
+        'from fastapi import HTTPException\nraise HTTPException(400, headers={"Access-Control-Allow-Origin": "*"})',
+        'headers.append((b"access-control-allow-origin", b"*"))',
+    ],
+)
+def test_cors006_finds(source: str) -> None:
+    assert lines(check("CORS006", source)) == [len(source.splitlines())]
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        'client.get("/", headers={"Access-Control-Request-Method": "GET"})',
+        'allowed = response.headers["Access-Control-Allow-Origin"]',
+        'assert response.headers.get("Access-Control-Allow-Origin") == "*"',
+        'response.headers["X-Total-Count"] = "1"',
+        'upstream.put_object(headers={"Access-Control-Allow-Origin": "*"})',
+        'allowed = b"access-control-allow-origin" in headers',
+    ],
+)
+def test_cors006_leaves_alone(source: str) -> None:
+    assert check("CORS006", source) == []
+
+
+FUNCTION_HEADERS = """\
+from fastapi import FastAPI
+app = FastAPI()
+
+@app.middleware("http")
+async def headers(request, call_next):
+    response = await call_next(request)
+    response.headers["X-Frame-Options"] = "DENY"
+    return response
+"""
+ASGI_HEADERS = """\
+class Headers:
+    async def __call__(self, scope, receive, send):
+        async def send_more(message):
+            message["headers"].append((b"x-content-type-options", b"nosniff"))
+            await send(message)
+        await self.app(scope, receive, send_more)
+"""
+ROUTE_HEADERS = """\
+@router.get("/embed")
+async def embed(response: Response):
+    response.headers["X-Frame-Options"] = "SAMEORIGIN"
+    response.headers["Content-Security-Policy"] = "frame-ancestors https://a.example"
+"""
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        (SEED_HEADERS, [8, 9, 11]),
+        (FUNCTION_HEADERS, [7]),
+        (ASGI_HEADERS, [4]),
+        ("from secure.middleware import SecureASGIMiddleware\napp.add_middleware(SecureASGIMiddleware)", [2]),
+        (ROUTE_HEADERS, []),
+        (FUNCTION_HEADERS.replace("X-Frame-Options", "X-Request-ID"), []),
+        (FUNCTION_HEADERS.replace("X-Frame-Options", "Cache-Control"), []),
+        ("app.add_middleware(SecureASGIMiddleware)", []),
+    ],
+)
+def test_hdr001(source: str, expected: list[int]) -> None:
+    assert lines(check("HDR001", source)) == expected
+
+
+NGINX = """\
+server {
+    # add_header X-Frame-Options DENY;
+    add_header X-Frame-Options "DENY; {" always;
+    add_header X-Cache-Status $upstream_cache_status;
+    location /static {
+        add_header Content-Security-Policy "default-src 'self'";
+    }
+    location / {
+        add_header  strict-transport-security 'max-age=1';
+        proxy_pass http://app:8000;
+    }
+}
+server {
+    add_header X-Frame-Options DENY;
+    root /srv/www;
+}
+"""
+
+
+def test_hdr001_in_a_configuration_of_nginx() -> None:
+    assert lines(security_headers_rules.second_sources_in_nginx(NGINX)) == [3, 9]
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        (SEED_HEADERS, [10]),
+        ('response.headers["X-XSS-Protection"] = "0"', []),
+        ('response.headers.setdefault("x-xss-protection", "1; mode=block")', [1]),
+        ('headers.append((b"x-xss-protection", b"1"))', [1]),
+        ('VALUE = "1; mode=block"\nresponse.headers["X-XSS-Protection"] = VALUE', [2]),
+        ('response.headers["X-XSS-Protection"] = settings.xss', []),
+        ('assert response.headers["X-XSS-Protection"] == "1"', []),
+    ],
+)
+def test_hdr002(source: str, expected: list[int]) -> None:
+    assert lines(check("HDR002", source)) == expected
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        (("", ""), [11]),
+        (('"max-age=31536000"', 'f"max-age={AGE}"'), [11]),
+        (('"max-age=31536000"', '"max-age=0"'), []),
+        (('"max-age=31536000"', "settings.hsts"), []),
+        (('        response.headers["Strict', '        if production:\n            response.headers["Strict'), []),
+        (("        return response", '        assert request.url.scheme == "https"\n        return response'), []),
+        (('"max-age=31536000"', '"max-age=1" if secure else "max-age=0"'), []),
+        (("class Security", 'SCHEME = "https"\n\nclass Security'), [13]),
+    ],
+)
+def test_hdr003_in_a_class(change: tuple[str, str], expected: list[int]) -> None:
+    assert lines(check("HDR003", SEED_HEADERS.replace(*change, 1))) == expected
+
+
+@pytest.mark.parametrize(("guard", "expected"), [("", [7]), ("    https = request.url.scheme\n", [])])
+def test_hdr003_in_a_function(guard: str, expected: list[int]) -> None:
+    source = FUNCTION_HEADERS.replace("X-Frame-Options", "Strict-Transport-Security").replace("DENY", "max-age=60")
+
+    assert lines(check("HDR003", source.replace("    return", f"{guard}    return"))) == expected
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        (SEED_HEADERS, [5]),
+        (FUNCTION_HEADERS.replace("    return", '    response.headers["Referrer-Policy"] = "origin"\n    return'), [5]),
+        (SEED_HEADERS.replace("starlette.middleware.base", "app.base"), []),
+        (FUNCTION_HEADERS, []),
+        (ASGI_HEADERS, []),
+        (
+            (
+                "from starlette.middleware.base import BaseHTTPMiddleware\n"
+                "class One(BaseHTTPMiddleware):\n"
+                "    async def dispatch(self, request, call_next):\n"
+                "        response = await call_next(request)\n"
+                '        response.headers["X-Frame-Options"] = "DENY"\n'
+                "        return response\n"
+            ),
+            [],
+        ),
+    ],
+)
+def test_hdr005(source: str, expected: list[int]) -> None:
+    assert lines(check("HDR005", source)) == expected
+
+
+READER = """\
+from contextvars import ContextVar
+
+from fastapi import FastAPI
+from starlette.middleware.base import BaseHTTPMiddleware
+
+user = ContextVar("user")
+app = FastAPI()
+
+
+class Reader:
+    async def __call__(self, scope, receive, send):
+        await self.app(scope, receive, send)
+        print(user.get())
+
+
+class Plain:
+    async def __call__(self, scope, receive, send):
+        await self.app(scope, receive, send)
+
+
+class Base(BaseHTTPMiddleware):
+    async def dispatch(self, request, call_next):
+        return await call_next(request)
+
+
+"""
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ("app.add_middleware(Base)\napp.add_middleware(Reader)", [26]),
+        ("app.add_middleware(Reader)\napp.add_middleware(Base)", []),
+        ("app.add_middleware(Base)\napp.add_middleware(Plain)", []),
+        ("app.add_middleware(Plain)\napp.add_middleware(Reader)", []),
+        ("other.add_middleware(Base)\napp.add_middleware(Reader)", []),
+        ("app.add_middleware(BaseHTTPMiddleware, dispatch=f)\napp.add_middleware(Reader)", [26]),
+        ('@app.middleware("http")\nasync def f(request, call_next): ...\napp.add_middleware(Reader)', [27]),
+        ('@other.middleware("http")\nasync def f(request, call_next): ...\napp.add_middleware(Reader)', []),
+        (
+            (
+                "from fastapi.middleware import Middleware\n"
+                "application = FastAPI(middleware=[Middleware(Reader), Middleware(Base)])"
+            ),
+            [27],
+        ),
+        (
+            (
+                "from fastapi.middleware import Middleware\n"
+                "application = FastAPI(middleware=[Middleware(Base), Middleware(Reader)])"
+            ),
+            [],
+        ),
+    ],
+)
+def test_mw002(source: str, expected: list[int]) -> None:
+    assert lines(check("MW002", READER + source)) == expected
+
+
+def test_mw002_takes_known_readers() -> None:
+    source = READER + "from app.core.logs import AccessLog\napp.add_middleware(Base)\napp.add_middleware(AccessLog)\n"
+    tree = ast.parse(source)
+
+    assert lines(middleware_rules.check_mw002("app/main.py", tree)) == []
+    assert lines(middleware_rules.check_mw002("app/main.py", tree, {"app.core.logs.AccessLog"})) == [27]
+
+
+PROJECT = {
+    "pyproject.toml": "[project]\nname = 'app'\ndependencies = ['fastapi']\n",
+    "app/__init__.py": "",
+    "app/core/__init__.py": "",
+    "app/core/cors.py": "class CorsMiddleware: ...\n",
+    "app/core/security_headers.py": "class SecurityHeadersMiddleware: ...\n",
+    "deploy/nginx.conf": NGINX,
+    "tests/test_headers.py": SEED_HEADERS,
+}
+MAIN = """\
+from fastapi import FastAPI
+from fastapi.middleware import Middleware
+from fastapi.middleware.cors import CORSMiddleware
+from slowapi.middleware import SlowAPIMiddleware
+from starlette.middleware.authentication import AuthenticationMiddleware
+
+from app.core.cors import CorsMiddleware
+from app.core.security_headers import SecurityHeadersMiddleware
+
+app = FastAPI()
+"""
+
+
+def found_in(rules: ModuleType, main: str, **more: str) -> list[tuple[str, str]]:
+    files = PROJECT | {"app/main.py": main} | {f"app/{name}.py": text for name, text in more.items()}
+    project = memory.project({path: text.encode() for path, text in files.items()})
+    return [(rule, str(place)) for rule, place, _, _ in rules.check_project(project)]
+
+
+@pytest.mark.parametrize(
+    ("lines_of_main", "expected"),
+    [
+        ("app.add_middleware(CorsMiddleware)\napp.add_middleware(SlowAPIMiddleware)", ["app/main.py:11"]),
+        ("app.add_middleware(CORSMiddleware)\napp.add_middleware(SlowAPIMiddleware)", ["app/main.py:11"]),
+        ("app.add_middleware(CORSMiddleware)\napp.add_middleware(AuthenticationMiddleware)", ["app/main.py:11"]),
+        ("app.add_middleware(SlowAPIMiddleware)\napp.add_middleware(CorsMiddleware)", []),
+        ("app.add_middleware(SlowAPIMiddleware)", []),
+        ("app.add_middleware(CorsMiddleware)\napp.add_middleware(SecurityHeadersMiddleware)", []),
+    ],
+)
+def test_cors005(lines_of_main: str, expected: list[str]) -> None:
+    assert found_in(cors_rules, MAIN + lines_of_main) == [("CORS005", place) for place in expected]
+
+
+def test_cors005_in_the_list_of_the_constructor() -> None:
+    wrong = "[Middleware(SlowAPIMiddleware), Middleware(CORSMiddleware)]"
+    right = "[Middleware(CORSMiddleware), Middleware(SlowAPIMiddleware)]"
+
+    assert found_in(cors_rules, MAIN.replace("FastAPI()", f"FastAPI(middleware={right})")) == []
+    assert found_in(cors_rules, MAIN.replace("FastAPI()", f"FastAPI(middleware={wrong})")) == [
+        ("CORS005", "app/main.py:10")
+    ]
+
+
+@pytest.mark.parametrize("access", ["settings.origins", "get_settings().origins"])
+@pytest.mark.parametrize(("annotation", "found"), [("str", True), ("list[str]", False)])
+def test_cors002_reads_the_settings_of_the_project(access: str, annotation: str, found: bool) -> None:
+    getter = "@lru_cache\ndef get_settings() -> Settings:\n    return Settings()\n"
+    tail = getter if access.startswith("get_settings") else "settings = Settings()\n"
+    config = (
+        "from functools import lru_cache\nfrom pydantic_settings import BaseSettings\n"
+        f"class Settings(BaseSettings):\n    origins: {annotation} = ''\n{tail}"
+    )
+    name = access.partition("(")[0].partition(".")[0]
+    main = MAIN + f"from app.config import {name}\napp.add_middleware(CORSMiddleware, allow_origins={access})\n"
+
+    assert found_in(cors_rules, main, config=config) == ([("CORS002", "app/main.py:12")] if found else [])
+
+
+def test_headers_by_hand_until_the_feature_is_installed() -> None:
+    by_hand = "from app.headers import SecurityHeadersMiddleware as Mine\napp.add_middleware(Mine)\n"
+    without = found_in(security_headers_rules, MAIN + by_hand, headers=SEED_HEADERS)
+    installed = MAIN + by_hand + "app.add_middleware(SecurityHeadersMiddleware)\n"
+
+    assert without == [("HDR005", "app/headers.py:5")]
+    assert sorted(found_in(security_headers_rules, installed, headers=SEED_HEADERS)) == [
+        ("HDR001", "app/headers.py:11"),
+        ("HDR001", "app/headers.py:8"),
+        ("HDR001", "app/headers.py:9"),
+        ("HDR001", "deploy/nginx.conf:3"),
+        ("HDR001", "deploy/nginx.conf:9"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("lines_of_main", "expected"),
+    [
+        ("app.add_middleware(CorsMiddleware)\napp.add_middleware(SecurityHeadersMiddleware)", []),
+        ("app.add_middleware(SecurityHeadersMiddleware)\napp.add_middleware(CorsMiddleware)", ["app/main.py:11"]),
+        ("app.add_middleware(SecurityHeadersMiddleware)\napp.add_middleware(SlowAPIMiddleware)", ["app/main.py:11"]),
+    ],
+)
+def test_hdr004(lines_of_main: str, expected: list[str]) -> None:
+    found = found_in(security_headers_rules, MAIN + lines_of_main)
+    assert [place for rule, place in found if rule == "HDR004"] == expected
+
+
+@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize(
+    "template", ["cors/core/cors", "security-headers/core/security_headers", "errors/core/startup"]
+)
+def test_generated_code_has_no_finding(rule: str, template: str) -> None:
+    context = edge_app.context_of("dynaconf", "httpx2", Style())
+    assert check(rule, render(f"{template}.py.jinja", context)) == []
+
+
+@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize(
+    "source", ["", "x = 1", "import os.path\nfrom . import *\n", "a = b = c\n(x, *y) = z\nf()()()[0]()"]
+)
+def test_any_code_is_survived(rule: str, source: str) -> None:
+    assert check(rule, source) == []

@@ -1,0 +1,310 @@
+"""The doctor rules of `jwt`: what they find, what they leave alone, and that what they say is true."""
+
+from __future__ import annotations
+
+import ast
+import base64
+from collections.abc import Callable, Iterator
+from textwrap import dedent
+
+import jwt
+import pytest
+
+from laterctl.features import jwt_rules as rules
+from laterctl.features.rule_code import Found
+from laterctl.project.facts import Place, Requirement
+from laterctl.render import render
+from tests.features.jwt_app import FILES, context, foundation_context
+
+Rule = Callable[[str, ast.Module], Iterator[Found]]
+
+HEAD = """
+import datetime, datetime as dt, os
+from datetime import datetime as DateTime
+import jwt, jwt as pyjwt
+from jwt import decode, encode as sign, PyJWT, PyJWK, PyJWKClient
+from jose import jwt as jose_jwt
+from app.config import settings
+"""
+
+GOOD = 'jwt.decode(token, settings.key, algorithms=["HS256"], audience="a", issuer="i", options={"require": ["exp", "sub"]})'
+
+
+def found(rule: Rule, code: str, head: str = HEAD) -> list[str]:
+    """Return the source lines that a rule reports."""
+    source = head + dedent(code)
+    results = list(rule("app/security.py", ast.parse(source)))
+    assert all(reason and fix for _, _, reason, fix in results)
+    return [source.splitlines()[line - 1].strip() for _, line, _, _ in results]
+
+
+def ids(rule: Rule, code: str, head: str = HEAD) -> list[str]:
+    return [entry[0] for entry in rule("app/security.py", ast.parse(head + dedent(code)))]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "jwt.decode(token, settings.key)",
+        "pyjwt.decode(token, settings.key)",
+        "decode(token, settings.key)",
+        "jwt.decode_complete(token, settings.key)",
+        'jwt.decode(token, "secret")',
+        "jwt.decode(token, settings.key, None)",
+        "jwt.decode(token, key=settings.key, algorithms=None)",
+        'jwt.decode(token, os.environ.get("KEY"))',
+        "jose_jwt.decode(token, key)",
+        'jwt.decode(token, options={"verify_signature": False})',
+        'jwt.decode(token, key, ["HS256"], {"verify_signature": False})',
+        "jwt.decode(token, options=dict(verify_signature=False))",
+        'jose_jwt.decode(token, "", options={"verify_signature": False})',
+        'jwt.decode(token, key, algorithms=["HS256", "none"])',
+        "PyJWT().decode(token, settings.key)",
+    ],
+)
+def test_jwt001_reports_tokens_that_are_not_checked(line: str) -> None:
+    assert found(rules.check_jwt001, line) == [line]
+    assert ids(rules.check_jwt001, f"def current_user(token, key):\n    return {line}") == ["JWT001"]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        GOOD,
+        'jwt.decode(token, settings.key, ["HS256"])',
+        "jwt.decode(token, settings.key, [settings.algorithm])",
+        "jwt.decode(token, settings.key, algorithms=ALGORITHMS)",
+        "jwt.decode(token, settings.key, **options)",
+        "jwt.decode(*arguments)",
+        'jwt.decode(token, settings.key, ["HS256"], options=OPTIONS)',
+        'jwt.decode(token, settings.key, ["HS256"], options={**OPTIONS})',
+        'jwt.decode(token, settings.key, ["HS256"], options={"verify_signature": True})',
+        'jwt.decode(token, settings.key, ["HS256"], options={"verify_signature": settings.verify})',
+        "jwt.decode(token, key)",
+        'jwt.decode(token, PyJWK.from_json("{}"))',
+        "jwt.decode(token, PyJWKClient(url).get_signing_key_from_jwt(token))",
+        "jwt.get_unverified_header(token)",
+        "other.decode(token)",
+        "token.decode()",
+    ],
+)
+def test_jwt001_leaves_alone(line: str) -> None:
+    assert found(rules.check_jwt001, line) == []
+
+
+def test_jwt001_lets_a_function_look_before_it_verifies() -> None:
+    code = """
+    def current_user(token):
+        peeked = jwt.decode(token, options={"verify_signature": False})
+        return jwt.decode(token, keys[peeked["iss"]], algorithms=["RS256"])
+
+    def other(token):
+        return jwt.decode(token, options={"verify_signature": False})
+    """
+
+    assert found(rules.check_jwt001, code) == ['return jwt.decode(token, options={"verify_signature": False})']
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        'def read(jwt):\n    return jwt.decode("utf-8")',
+        'def read(path):\n    jwt = path.read_bytes()\n    return jwt.decode("utf-8")',
+        'for decode in codecs:\n    decode("x")',
+        'class jwt:\n    pass\njwt.decode("x")',
+    ],
+)
+def test_a_name_that_means_something_else_is_left_alone(code: str) -> None:
+    assert [ids(rule, code) for rule in (rules.check_jwt001, rules.check_jwt002)] == [[], []]
+
+
+def test_a_name_from_another_library_is_left_alone() -> None:
+    head = "from authlib.jose import jwt\nfrom app import jwt as mine\n"
+
+    assert ids(rules.check_jwt001, "jwt.decode(token, key)\nmine.decode(token, key)", head) == []
+
+
+@pytest.mark.parametrize(
+    ("line", "missing"),
+    [
+        ('jwt.decode(token, settings.key, algorithms=["HS256"])', ["audience", "issuer", "required"]),
+        ('jwt.decode(token, settings.key, ["HS256"], audience="a")', ["issuer", "required"]),
+        ('jwt.decode(token, settings.key, ["HS256"], issuer="i", options={"require": ["exp"]})', ["audience"]),
+        ('jwt.decode(token, settings.key, ["HS256"], issuer="i", audience="a", options={})', ["required"]),
+        ('jwt.decode(token, key, ["HS256"], {"verify_aud": False}, issuer="i")', ["required"]),
+        ('jose_jwt.decode(token, settings.key, ["HS256"])', ["audience", "issuer", "required"]),
+    ],
+)
+def test_jwt002_says_what_is_not_checked(line: str, missing: list[str]) -> None:
+    ((rule, _, reason, _),) = rules.check_jwt002("app/security.py", ast.parse(HEAD + line))
+
+    assert rule == "JWT002"
+    assert [word for word in ("audience", "issuer", "required") if word in reason] == missing
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        GOOD,
+        GOOD.replace('options={"require": ["exp", "sub"]}', "options=OPTIONS"),
+        'jwt.decode(token, settings.key, ["HS256"], **CHECKS)',
+        'jwt.decode(token, settings.key, ["HS256"], options=OPTIONS)',
+        'jwt.decode(token, options={"verify_signature": False})',
+        'PyJWT(options={"require": ["exp"]}).decode(token, settings.key, ["HS256"], issuer="i", audience="a")',
+        'jose_jwt.decode(token, key, "HS256", {"require_exp": True}, audience="a", issuer="i")',
+    ],
+)
+def test_jwt002_leaves_alone(line: str) -> None:
+    assert found(rules.check_jwt002, line) == []
+
+
+def test_what_jwt002_says_is_true_of_pyjwt() -> None:
+    key = "k" * 32
+    token = jwt.encode({"iss": "somebody else"}, key)
+
+    assert jwt.decode(token, key, algorithms=["HS256"]) == {"iss": "somebody else"}
+    checks = {"issuer": "i", "audience": "a", "options": {"require": ["exp", "iat", "sub", "iss", "aud"]}}
+    with pytest.raises(jwt.InvalidTokenError):
+        jwt.decode(token, key, algorithms=["HS256"], **checks)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("code", "line"),
+    [
+        ('jwt.encode(claims, "secret")', 'jwt.encode(claims, "secret")'),
+        ('sign(claims, b"secret", "HS256")', 'sign(claims, b"secret", "HS256")'),
+        ('jwt.encode(payload=claims, key="secret")', 'jwt.encode(payload=claims, key="secret")'),
+        ('KEY = "secret"\njose_jwt.encode(claims, KEY, "HS256")', 'jose_jwt.encode(claims, KEY, "HS256")'),
+        (
+            'KEY = "secret"\ndef read(token):\n    return jwt.decode(token, KEY, ["HS256"])',
+            'return jwt.decode(token, KEY, ["HS256"])',
+        ),
+        ('KEY = os.getenv("KEY", "secret")\njwt.encode(claims, KEY)', 'KEY = os.getenv("KEY", "secret")'),
+        (
+            'KEY = os.environ.get("KEY", default="secret")\njwt.encode(claims, KEY)',
+            'KEY = os.environ.get("KEY", default="secret")',
+        ),
+        ('jwt.encode(claims, "-----BEGIN PRIVATE KEY-----")', 'jwt.encode(claims, "-----BEGIN PRIVATE KEY-----")'),
+    ],
+)
+def test_jwt003_reports_keys_in_the_source(code: str, line: str) -> None:
+    assert found(rules.check_jwt003, code) == [line]
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "jwt.encode(claims, settings.key)",
+        'KEY = os.getenv("KEY")\njwt.encode(claims, KEY)',
+        'KEY = os.getenv("KEY", "")\njwt.encode(claims, KEY)',
+        'KEY = os.environ["KEY"]\njwt.encode(claims, KEY)',
+        'jwt.decode(token, "", options={"verify_signature": False})',
+        'jwt.decode(token, "-----BEGIN PUBLIC KEY-----", ["RS256"])',
+        'KEY = "secret"\nKEY = settings.key\njwt.encode(claims, KEY)',
+        'KEY = "secret"\ndef make(KEY):\n    return jwt.encode({}, KEY)',
+        'KEY = "secret"\nother.encode({}, KEY)',
+        '"text".encode("utf-8", "strict")',
+    ],
+)
+def test_jwt003_leaves_alone(code: str) -> None:
+    assert found(rules.check_jwt003, code) == []
+
+
+REAL = f"k1:{base64.b64encode(bytes(range(32))).decode()}"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        f"APP_JWT_KEYS={REAL}",
+        f"export JWT_KEYS='{REAL}'",
+        f'jwt_keys = "{REAL}"',
+        f"      JWT_KEYS: {REAL.replace('/', '_').replace('+', '-')}",
+        f"      - JWT_KEYS={REAL}",
+        f"JWT_KEYS=old:replace-me,{REAL}",
+    ],
+)
+def test_jwt003_reports_keys_in_tracked_files(line: str) -> None:
+    ((rule, number, reason, _),) = rules.check_jwt003_text(f"# settings\n{line}\n")
+
+    assert (rule, number) == ("JWT003", 2)
+    assert REAL.partition(":")[2] not in reason
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["JWT_KEYS=", "JWT_KEYS=main:replace-me", "JWT_KEYS=${JWT_KEYS}", "JWT_KEYS=k1:c2hvcnQ=", f"# JWT_KEYS={REAL}"],
+)
+def test_jwt003_leaves_placeholders_alone(line: str) -> None:
+    assert list(rules.check_jwt003_text(line)) == []
+
+
+def test_jwt004_reports_superseded_libraries() -> None:
+    def required(name: str) -> Requirement:
+        return Requirement(name, f"{name}>=1", Place("pyproject.toml", 7))
+
+    results = list(rules.check_jwt004([required("python-jose"), required("pyjwt"), required("passlib")]))
+
+    assert [(rule, str(place), reason.partition(":")[0]) for rule, place, reason, _ in results] == [
+        ("JWT004", "pyproject.toml:7", "python-jose"),
+        ("JWT004", "pyproject.toml:7", "passlib"),
+    ]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "expires = datetime.datetime.utcnow() + delta",
+        "expires = dt.datetime.utcnow()",
+        "expires = DateTime.utcnow()",
+        "expires = DateTime.utcfromtimestamp(0)",
+    ],
+)
+def test_jwt005_reports_naive_times(line: str) -> None:
+    assert found(rules.check_jwt005, line) == [line]
+
+
+def test_jwt005_looks_at_code_about_tokens_only() -> None:
+    assert found(rules.check_jwt005, "datetime.utcnow()", "from datetime import datetime\n") == []
+    assert found(rules.check_jwt005, "DateTime.now(tz=dt.timezone.utc)\nclock.utcnow()") == []
+
+
+def test_jwt006_reports_the_placeholder_until_it_is_replaced() -> None:
+    template = FILES["core/auth/authenticator.py"]
+    text = render(template, context())
+
+    assert found(rules.check_jwt006, text, "") == ["return PlaceholderAuthenticator()"]
+    assert found(rules.check_jwt006, text.replace("return PlaceholderAuthenticator()", "return Mine()"), "") == []
+    assert found(rules.check_jwt006, render(template.replace("protocol", "foundation"), foundation_context()), "") == []
+
+
+@pytest.mark.parametrize(
+    ("line", "reported"),
+    [
+        ('jwt.decode(token, key, algorithms=["HS256", "RS256"])', True),
+        ('jwt.decode(token, key, ("ES256", "HS512"))', True),
+        ('jose_jwt.decode(token, key, algorithms=["HS256", "RS256"])', True),
+        ('jwt.decode(token, key, algorithms=["HS256", "HS512"])', False),
+        ('jwt.decode(token, key, algorithms=["RS256", "ES256"])', False),
+        ('jwt.decode(token, key, algorithms=[settings.algorithm, "RS256"])', False),
+        ('other(algorithms=["HS256", "RS256"])', False),
+    ],
+)
+def test_jwt007_reports_mixed_algorithms(line: str, *, reported: bool) -> None:
+    assert found(rules.check_jwt007, line) == ([line] if reported else [])
+
+
+def test_jwt007_follows_a_constant() -> None:
+    code = 'ALGORITHMS = ["HS256", "RS256"]\njwt.decode(token, key, algorithms=ALGORITHMS)'
+
+    assert ids(rules.check_jwt007, code) == ["JWT007"]
+
+
+@pytest.mark.parametrize("dialect", ["plain", "foundation"])
+def test_the_feature_itself_is_clean(dialect: str) -> None:
+    chosen = context() if dialect == "plain" else foundation_context()
+    checks = [getattr(rules, f"check_jwt00{number}") for number in (1, 2, 3, 5, 7)]
+
+    for path, template in FILES.items():
+        tree = ast.parse(render(template, chosen))
+        assert [entry for check in checks for entry in check(path, tree)] == []

@@ -1,0 +1,273 @@
+"""Doctor rules of `metrics`: what they find, and what they leave alone."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from textwrap import dedent
+
+import pytest
+
+from laterctl.features import metrics_rules
+from laterctl.features.rule_code import Found
+from tests.features.metrics_app import write_project
+
+Rule = Callable[[str, ast.Module], Iterator[Found]]
+
+RULES: dict[str, Rule] = {
+    "MET001": metrics_rules.check_met001,
+    "MET002": metrics_rules.check_met002,
+    "MET003": metrics_rules.check_met003,
+}
+
+METRIC = """\
+from prometheus_client import Counter, Histogram
+from fastapi import FastAPI, Request
+
+REQUESTS = Counter("requests_total", "Requests.", ["method", "path"])
+app = FastAPI()
+"""
+
+
+def check(rule: str, source: str) -> list[int]:
+    found = list(RULES[rule]("app/main.py", ast.parse(dedent(source))))
+    assert {name for name, *_ in found} <= {rule}
+    return [line for _, line, _, _ in found]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        """
+        @app.middleware("http")
+        async def count(request: Request, call_next):
+            REQUESTS.labels(request.method, request.url.path).inc()
+        """,
+        """
+        @app.middleware("http")
+        async def count(request, call_next):
+            REQUESTS.labels(method=request.method, path=request.url.path).inc()
+        """,
+        """
+        @app.middleware("http")
+        async def count(request: Request, call_next):
+            path = request.url.path
+            response = await call_next(request)
+            REQUESTS.labels(request.method, path).inc()
+        """,
+        """
+        async def count(incoming: Request):
+            REQUESTS.labels("GET", f"{incoming.url.path}").inc()
+        """,
+        """
+        async def count(incoming: Request):
+            child = REQUESTS.labels("GET", str(incoming.url))
+        """,
+        """
+        from app.metrics import SECONDS
+
+        async def count(request: Request):
+            with SECONDS.labels(request.scope["path"]).time():
+                pass
+        """,
+        """
+        class Middleware:
+            async def __call__(self, scope, receive, send):
+                REQUESTS.labels(scope["method"], scope["path"]).inc()
+        """,
+        """
+        from starlette.middleware.base import BaseHTTPMiddleware
+
+        class Middleware(BaseHTTPMiddleware):
+            async def dispatch(self, request, call_next):
+                REQUESTS.labels(request.method, request.url.path).inc()
+        """,
+    ],
+)
+def test_met001_finds_the_raw_path(body: str) -> None:
+    found = check("MET001", METRIC + dedent(body))
+    assert len(found) == 1
+    assert ".labels(" in (METRIC + dedent(body)).splitlines()[found[0] - 1]
+
+
+def test_met001_names_the_class_however_it_is_imported() -> None:
+    source = """\
+    import prometheus_client as prom
+    import starlette.requests
+
+    SEEN = prom.metrics.Counter("seen_total", "Seen.", ["path"])
+
+    def count(request: starlette.requests.Request) -> None:
+        child = SEEN.labels(request.url.path)
+    """
+    assert check("MET001", source) == [7]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        # The template of the route.
+        """
+        async def count(request: Request):
+            REQUESTS.labels(request.method, request.scope["route"].path).inc()
+        """,
+        """
+        async def count(request: Request):
+            path = request.url.path
+            path = template_of(path)
+            REQUESTS.labels(request.method, path).inc()
+        """,
+        """
+        async def count(request: Request):
+            REQUESTS.labels(request.method, template_of(request.url.path)).inc()
+        """,
+        # Not a request.
+        """
+        async def count(job: Job):
+            REQUESTS.labels("GET", job.url.path).inc()
+        """,
+        """
+        def count(options):
+            REQUESTS.labels("GET", options["path"]).inc()
+        """,
+        # Not a metric.
+        """
+        async def draw(request: Request):
+            chart.labels(request.url.path)
+        """,
+        # Not a label.
+        """
+        async def log(request: Request):
+            logger.info(request.url.path)
+        """,
+        # Another function's name.
+        """
+        async def one(request: Request):
+            path = request.url.path
+
+        async def other(request: Request, path):
+            REQUESTS.labels("GET", path).inc()
+        """,
+    ],
+)
+def test_met001_leaves_alone(body: str) -> None:
+    assert check("MET001", METRIC + dedent(body)) == []
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        """\
+        import os
+        from prometheus_client import Counter
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = "/tmp/metrics"
+        """,
+        """\
+        import prometheus_client.multiprocess
+        from os import environ as env
+        env.setdefault("prometheus_multiproc_dir", "/tmp/metrics")
+        """,
+        """\
+        import os
+        import prometheus_client as prom
+
+        if os.cpu_count() > 1:
+            os.environ.update({"A": "1", "PROMETHEUS_MULTIPROC_DIR": "/tmp/metrics"})
+        """,
+    ],
+)
+def test_met002_finds_the_late_directory(source: str) -> None:
+    (line,) = check("MET002", source)
+    assert "multiproc_dir" in dedent(source).splitlines()[line - 1].lower()
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        # In time.
+        """\
+        import os
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = "/tmp/metrics"
+        from prometheus_client import Counter
+        """,
+        # Read, not set.
+        """\
+        import os
+        from prometheus_client import Counter
+        folder = os.environ["PROMETHEUS_MULTIPROC_DIR"]
+        """,
+        # Another variable, another dictionary.
+        """\
+        import os
+        from prometheus_client import Counter
+        os.environ["OTHER"] = "1"
+        options = {}
+        options["PROMETHEUS_MULTIPROC_DIR"] = "/tmp/metrics"
+        """,
+        # A parent that starts the processes that count.
+        """\
+        import os
+        from prometheus_client import Counter
+
+        def main():
+            os.environ["PROMETHEUS_MULTIPROC_DIR"] = "/tmp/metrics"
+
+        if __name__ == "__main__":
+            os.environ["PROMETHEUS_MULTIPROC_DIR"] = "/tmp/metrics"
+        """,
+        """\
+        import os
+        import uvicorn
+        from prometheus_client import Counter
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = "/tmp/metrics"
+        uvicorn.run("app.main:app", workers=3)
+        """,
+        # A module of the project's own.
+        """\
+        import os
+        from .prometheus_client import Counter
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = "/tmp/metrics"
+        """,
+    ],
+)
+def test_met002_leaves_alone(source: str) -> None:
+    assert check("MET002", source) == []
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        'from prometheus_client import Counter\nA = Counter("a", "A.", ["method", "user_id"])\n',
+        'from prometheus_client import Gauge as G\nA = G("a", "A.", labelnames=("Email",))\n',
+        'import prometheus_client\nNAMES = ("id",)\nA = prometheus_client.Histogram("a", "A.", NAMES)\n',
+        'from app.core.metrics import get_metrics\nA = get_metrics().counter("a", "A.", "channel", "session_id")\n',
+        'from app.core.metrics import get_metrics\nM = get_metrics()\nA = M.gauge("a", "A.", "user")\n',
+    ],
+)
+def test_met003_finds_labels_without_bound(source: str) -> None:
+    assert check("MET003", source) == [len(source.splitlines())]
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        'from prometheus_client import Counter\nA = Counter("a", "A.", ["method", "route", "tenant", "model_id"])\n',
+        'from prometheus_client import Counter\nA = Counter("user", "email", namespace="id")\n',
+        'from collections import Counter\nA = Counter("a", "A.", ["user"])\n',
+        'from app.shapes import Histogram\nA = Histogram("a", "A.", labelnames=["user"])\n',
+        'from prometheus_client import Counter\nA = Counter("a", "A.", names())\n',
+        'from app.core.other import get_metrics\nA = get_metrics().counter("a", "A.", "user")\n',
+        'from app.core.metrics import get_metrics\nA = get_metrics().counter("user", "id", "channel")\n',
+    ],
+)
+def test_met003_leaves_alone(source: str) -> None:
+    assert check("MET003", source) == []
+
+
+def test_our_own_code_is_clean(tmp_path: Path) -> None:
+    write_project(tmp_path, "container")
+    for file in tmp_path.rglob("*.py"):
+        for rule in RULES.values():
+            path = file.relative_to(tmp_path).as_posix()
+            assert list(rule(path, ast.parse(file.read_text()))) == [], path

@@ -1,0 +1,551 @@
+"""The doctor rules of `resources`: what they find, what they leave alone, and that what they say is true."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from textwrap import dedent
+
+import pytest
+from fastapi.testclient import TestClient
+
+from laterctl.features import resources_rules as rules
+from laterctl.features.container_code import Injection, injection
+from laterctl.project.discover import Project
+from laterctl.project.names import Names
+from laterctl.project.tree import Tree
+
+Found = tuple[str, int, str, str]
+Local = Callable[[str, ast.Module], Iterator[Found]]
+Wide = Callable[[str, ast.Module, Injection], Iterator[Found]]
+
+HEAD = """
+from typing import Annotated
+from fastapi import APIRouter, Depends, FastAPI
+from dependency_injector import containers, providers
+from dependency_injector.wiring import Provide, inject, inject as injected, Closing
+import dependency_injector.wiring as w
+router = APIRouter()
+"""
+
+
+def local(rule: Local, code: str, head: str = HEAD) -> list[str]:
+    """Return the source lines that a rule about one file reports."""
+    source = head + dedent(code)
+    found = list(rule("app/routes.py", ast.parse(source)))
+    assert all(reason and fix for _, _, reason, fix in found)
+    return [source.splitlines()[line - 1].strip() for _, line, _, _ in found]
+
+
+def whole(folder: Path, files: dict[str, str]) -> list[str]:
+    """Write a project and return `rule path` for everything that the rules over all its files report."""
+    for path, text in files.items():
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_text(text)
+    return [f"{rule} {place.path}" for rule, place, _, _ in rules.check_project(Project(Tree(folder)))]
+
+
+def wide(folder: Path, rule: Wide, files: dict[str, str]) -> list[str]:
+    """Write a project and return `path: source line` for everything that a rule about it reports."""
+    for path, text in files.items():
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_text(dedent(text))
+    tree = Tree(folder)
+    known = injection(Names(tree))
+    found = [(path, entry) for path in sorted(files) for entry in rule(path, tree.python(path).tree, known)]
+    assert all(reason and fix for _, (_, _, reason, fix) in found)
+    return [f"{path}: {dedent(files[path]).splitlines()[line - 1].strip()}" for path, (_, line, _, _) in found]
+
+
+PACKAGES = {"app/__init__.py": "", "app/api/__init__.py": ""}
+
+CONTAINER = """\
+from dependency_injector import containers, providers
+
+class Service: ...
+
+class Container(containers.DeclarativeContainer):
+    config = providers.Configuration()
+    service = providers.Singleton(Service)
+"""
+
+ROUTES = """\
+from fastapi import APIRouter, Depends
+from dependency_injector.wiring import Provide, inject
+from app.containers import Container
+router = APIRouter()
+
+@router.get("/x")
+@inject
+async def x(service=Depends(Provide[Container.service])): ...
+"""
+
+
+# DI001
+
+ASYNC = """\
+from dependency_injector import containers, providers, resources
+from app.pools import open_pool, Pool, make
+
+class Container(containers.DeclarativeContainer):
+    pool = providers.Resource({maker})
+    plain = providers.Resource(make)
+    users = providers.Factory(dict, pool={used})
+"""
+POOLS = """\
+from dependency_injector.resources import AsyncResource
+
+async def open_pool():
+    yield 1
+
+class Pool(AsyncResource):
+    async def init(self): ...
+
+def make():
+    yield 1
+"""
+
+
+@pytest.mark.parametrize("maker", ["open_pool", "Pool"])
+def test_di001_an_async_resource_below_another_provider(tmp_path: Path, maker: str) -> None:
+    files = {**PACKAGES, "app/pools.py": POOLS, "app/containers.py": ASYNC.format(maker=maker, used="pool")}
+    assert wide(tmp_path, rules.check_di001, files) == ["app/containers.py: users = providers.Factory(dict, pool=pool)"]
+
+
+@pytest.mark.parametrize(("maker", "used"), [("open_pool", "plain"), ("make", "pool"), ("open_pool", "pool.provider")])
+def test_di001_leaves_alone(tmp_path: Path, maker: str, used: str) -> None:
+    files = {**PACKAGES, "app/pools.py": POOLS, "app/containers.py": ASYNC.format(maker=maker, used=used)}
+    assert wide(tmp_path, rules.check_di001, files) == []
+
+
+def test_di001_an_async_resource_in_a_def_route(tmp_path: Path) -> None:
+    route = ROUTES.replace("Container.service", "Container.pool")
+    files = {
+        **PACKAGES,
+        "app/pools.py": POOLS,
+        "app/containers.py": ASYNC.format(maker="open_pool", used="plain"),
+        "app/api/a.py": route.replace("async def", "def"),
+        "app/api/b.py": route,
+        "app/api/c.py": route.replace("async def", "def").replace("Container.pool", "Container.plain"),
+    }
+    assert wide(tmp_path, rules.check_di001, files) == [
+        "app/api/a.py: def x(service=Depends(Provide[Container.pool])): ..."
+    ]
+
+
+# DI002, DI003, DI004
+
+
+@pytest.mark.parametrize("inject", ["inject", "injected", "w.inject"])
+def test_di002_inject_above_the_route_decorator(inject: str) -> None:
+    code = f"""
+    @{inject}
+    @router.get("/x")
+    async def x(s=Depends(Provide["s"])): ...
+    """
+    assert local(rules.check_di002, code) == [f"@{inject}"]
+
+
+@pytest.mark.parametrize(
+    "decorators",
+    ['@router.get("/x")\n@inject', '@inject\n@cache.get("key")', '@inject\n@router.on_event("startup")', "@inject"],
+)
+def test_di002_leaves_alone(decorators: str) -> None:
+    assert local(rules.check_di002, f"{decorators}\nasync def x(s=Depends(Provide['s'])): ...") == []
+
+
+@pytest.mark.parametrize(
+    "parameter",
+    [
+        'x=Depends(Provide["s"])',
+        "x: Annotated[int, Depends(Provide[C.s])]",
+        '*, x=Depends(Closing[Provide["s"]])',
+        'x=w.Provide["s"]',
+    ],
+)
+def test_di003_a_marker_without_inject(parameter: str) -> None:
+    code = f'@router.post("")\nasync def handler({parameter}): ...'
+    assert local(rules.check_di003, code) == [f"async def handler({parameter}): ..."]
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        '@router.get("/x")\n@inject\nasync def x(s=Depends(Provide["s"])): ...',
+        '@router.get("/x")\n@our_inject\nasync def x(s=Depends(Provide["s"])): ...',
+        '@router.get("/x")\nasync def x(s=Depends(get_s)): ...',
+        'async def x(s=Depends(Provide["s"])): ...',
+        'class Provide: ...\n@router.get("/x")\nasync def x(s=Provide["s"]): ...',
+    ],
+)
+def test_di003_leaves_alone(code: str) -> None:
+    assert local(rules.check_di003, code) == []
+
+
+FUTURE = "from __future__ import annotations\n"
+
+
+def test_di004_annotated_markers_under_future_annotations() -> None:
+    code = '@inject\nasync def x(s: Annotated[int, Depends(Provide["s"])]): ...'
+    assert local(rules.check_di004, code, FUTURE + HEAD) == [code.splitlines()[1]]
+
+
+@pytest.mark.parametrize(
+    ("head", "code"),
+    [
+        (HEAD, '@inject\nasync def x(s: Annotated[int, Depends(Provide["s"])]): ...'),
+        (FUTURE + HEAD, '@inject\nasync def x(s: int = Depends(Provide["s"])): ...'),
+        (FUTURE + HEAD, "@inject\nasync def x(s: Annotated[int, Depends(get_s)]): ..."),
+    ],
+)
+def test_di004_leaves_alone(head: str, code: str) -> None:
+    assert local(rules.check_di004, code, head) == []
+
+
+# DI005
+
+
+def wired(tmp_path: Path, **files: str) -> list[str]:
+    paths = {name.replace("__", "/") + ".py": text for name, text in files.items()}
+    written = {**PACKAGES, "app/containers.py": CONTAINER, "app/api/users.py": ROUTES, **paths}
+    return wide(tmp_path, rules.check_di005, written)
+
+
+UNWIRED = ["app/api/users.py: async def x(service=Depends(Provide[Container.service])): ..."]
+
+
+@pytest.mark.parametrize(
+    "main",
+    [
+        "from app.containers import Container\ncontainer = Container()",
+        "from app.containers import Container\nContainer().wire(modules=['app.api.other', __name__])",
+        "from app.api import other\nfrom app.containers import Container\nc = Container()\nc.wire(modules=[other])",
+        "import sys\nfrom app.containers import container\ncontainer.wire([sys.modules[__name__]])",
+        "from app.containers import Container\nc = Container()\nc.wire(modules=['thirdparty.routes'], packages=None)",
+    ],
+)
+def test_di005_a_module_that_nothing_wires(tmp_path: Path, main: str) -> None:
+    assert wired(tmp_path, app__main=main, app__api__other="") == UNWIRED
+
+
+@pytest.mark.parametrize(
+    "main",
+    [
+        "container.wire(modules=['app.api.users'])",
+        "container.wire(modules=['.api.users'], from_package='app')",
+        "container.wire(modules=['.api.users'], from_package=__package__)",
+        "container.wire(packages=['app.api'])",
+        "import app\ncontainer.wire(packages=[app])",
+        "from app.api import users\ncontainer.wire(modules=[users])",
+        "from .api import users\ncontainer.wire((users,))",
+        "MODULES = ['app.api.users']\ncontainer.wire(modules=MODULES)",
+        "container.wire(modules=find_modules())",
+        "container.wire(modules=[*MODULES])",
+        "container.wire(modules=['app.api.' + name for name in NAMES])",
+        "container.wire(**options)",
+        "from dependency_injector.wiring import register_loader_containers\nregister_loader_containers(container)",
+        "from dependency_injector.wiring import wire\nwire(container, ['app.api.users'])",
+    ],
+)
+def test_di005_leaves_wired_and_unknown_alone(tmp_path: Path, main: str) -> None:
+    assert wired(tmp_path, app__main=main) == []
+
+
+@pytest.mark.parametrize(
+    ("configuration", "expected"),
+    [
+        ("modules=['app.api.users']", []),
+        ("modules=['.api.users']", []),
+        ("packages=['.api'], from_package=__name__", []),
+        ("packages=['app']", []),
+        ("modules=['.main']", UNWIRED),
+    ],
+)
+def test_di005_reads_wiring_configurations(tmp_path: Path, configuration: str, expected: list[str]) -> None:
+    container = CONTAINER + f"    wiring_config = containers.WiringConfiguration({configuration})\n"
+    home = "app/__init__" if "__name__" in configuration else "app/containers"
+    files = {**PACKAGES, "app/main.py": "", "app/api/users.py": ROUTES, f"{home}.py": container}
+    assert wide(tmp_path, rules.check_di005, files) == expected
+
+
+def test_di005_in_a_src_layout(tmp_path: Path) -> None:
+    files = {
+        "src/app/__init__.py": "",
+        "src/app/containers.py": CONTAINER,
+        "src/app/users.py": ROUTES,
+        "src/app/main.py": "from app import users\nfrom app.containers import Container\nContainer().wire([users])",
+        "src/app/orders.py": ROUTES,
+    }
+    assert wide(tmp_path, rules.check_di005, files) == [
+        "src/app/orders.py: async def x(service=Depends(Provide[Container.service])): ..."
+    ]
+
+
+def test_the_rules_over_all_files_look_at_production_code_only(tmp_path: Path) -> None:
+    files = {**PACKAGES, "app/containers.py": CONTAINER, "app/api/users.py": ROUTES, "tests/test_users.py": ROUTES}
+    assert whole(tmp_path, files) == ["DI005 app/api/users.py"]
+    assert whole(tmp_path, {**files, "app/main.py": "c.wire(packages=['app'])"}) == []
+
+
+def test_a_file_that_cannot_be_parsed_is_left_out_and_may_wire_anything(tmp_path: Path) -> None:
+    files = {**PACKAGES, "app/containers.py": CONTAINER, "app/api/users.py": ROUTES}
+    broken = "import dependency_injector\nif:\n"
+    assert whole(tmp_path / "a", {**files, "app/broken.py": broken}) == ["DI005 app/api/users.py"]
+    assert whole(tmp_path / "b", {**files, "app/broken.py": f"{broken}container.wire()\n"}) == []
+
+
+# DI006
+
+
+def unknown(tmp_path: Path, marker: str, container: str = CONTAINER, **more: str) -> list[str]:
+    routes = f"from dependency_injector.wiring import Provide, Provider, Closing, as_int\nX = {marker}\n"
+    routes = f"from app.containers import Container\nimport app.containers as cs\n{routes}"
+    files = {**PACKAGES, "app/containers.py": container, "app/routes.py": routes}
+    files |= {f"app/{name}.py": text for name, text in more.items()}
+    return wide(tmp_path, rules.check_di006, files)
+
+
+@pytest.mark.parametrize(
+    "marker",
+    [
+        'Provide["servce"]',
+        'Provide["servce.provided.name"]',
+        "Provide[Container.servce]",
+        "Provide[cs.Container.servce.provided.name]",
+        "Closing[Provide[Container.servce]]",
+        'Provide["settings.port", as_int()]',
+    ],
+)
+def test_di006_a_provider_that_does_not_exist(tmp_path: Path, marker: str) -> None:
+    assert unknown(tmp_path, marker) == [f"app/routes.py: X = {marker}"]
+
+
+@pytest.mark.parametrize(
+    "marker",
+    [
+        'Provide["service"]',
+        'Provide["config.port", as_int()]',
+        "Provide[Container.service]",
+        "Provide[Container.service.provided.name]",
+        "Provide[Container]",
+        "Provide[Container.providers]",
+        'Provide["<container>"]',
+        "Provide[Elsewhere.thing]",
+        "cache['servce']",
+    ],
+)
+def test_di006_leaves_alone(tmp_path: Path, marker: str) -> None:
+    assert unknown(tmp_path, marker) == []
+
+
+@pytest.mark.parametrize(
+    "container",
+    [
+        CONTAINER.replace("containers.DeclarativeContainer", "Base").replace(
+            "class Service", "from app.base import Base\nclass Service"
+        ),
+        CONTAINER + "    for name in ('a', 'servce'):\n        locals()[name] = providers.Object(1)\n",
+        CONTAINER.replace("class Container", "@extended\nclass Container"),
+        CONTAINER.replace("containers.DeclarativeContainer", "containers.DeclarativeContainer, Mixin"),
+    ],
+)
+def test_di006_leaves_containers_alone_that_it_does_not_know_whole(tmp_path: Path, container: str) -> None:
+    base = CONTAINER.replace("Container(", "Base(").replace("service =", "servce =")
+    assert unknown(tmp_path, "Provide[Container.servce]", container, base=base) == []
+    assert unknown(tmp_path, 'Provide["servce"]', container, base=base) == []
+
+
+def test_di006_asks_all_containers_for_names_in_text(tmp_path: Path) -> None:
+    other = CONTAINER.replace("Container(", "Other(").replace("service =", "mailer =")
+    assert unknown(tmp_path, 'Provide["mailer"]', other=other) == []
+    assert unknown(tmp_path, "Provide[Container.mailer]", other=other) == [
+        "app/routes.py: X = Provide[Container.mailer]"
+    ]
+
+
+# DI007
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "class C(containers.DeclarativeContainer):\n    a = providers.Scope(dict)",
+        "@providers.inject\ndef f(): ...",
+        "from dependency_injector.providers import Provide",
+    ],
+)
+def test_di007_names_that_do_not_exist(code: str) -> None:
+    assert len(local(rules.check_di007, code)) == 1
+
+
+def test_di007_a_copied_container_with_methods_only() -> None:
+    code = "@containers.copy(Base)\nclass C(Base):\n    def create(self): ..."
+    assert local(rules.check_di007, code) == ["class C(Base):"]
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "class C(containers.DeclarativeContainer):\n    a = providers.Singleton(dict)",
+        "@containers.copy(Base)\nclass C(Base):\n    a = providers.Singleton(dict)",
+        "class providers: ...\nx = providers.Scope",
+        "from dependency_injector.wiring import Provide",
+    ],
+)
+def test_di007_leaves_alone(code: str) -> None:
+    assert local(rules.check_di007, code) == []
+
+
+# DI008, DI009
+
+START = """\
+async def start(container):
+    await container.init_resources()
+"""
+
+
+def resources(maker: str) -> dict[str, str]:
+    container = CONTAINER + f"    pool = providers.Resource({maker})\n"
+    container = container.replace(
+        "class Service", "from app.pools import *\nfrom app.pools import make, open_pool\nclass Service"
+    )
+    pools = POOLS + "\ndef give():\n    return 1\n"
+    return {**PACKAGES, "app/pools.py": pools, "app/containers.py": container, "app/main.py": START}
+
+
+def test_di008_awaiting_none(tmp_path: Path) -> None:
+    assert wide(tmp_path, rules.check_di008, resources("make")) == ["app/main.py: await container.init_resources()"]
+
+
+@pytest.mark.parametrize("maker", ["open_pool", "some_library.connect", "make()"])
+def test_di008_leaves_async_and_unknown_resources_alone(tmp_path: Path, maker: str) -> None:
+    assert wide(tmp_path, rules.check_di008, resources(maker)) == []
+
+
+def test_di008_leaves_guarded_calls_alone(tmp_path: Path) -> None:
+    guarded = (
+        "async def start(c):\n    if (r := c.init_resources()) is not None:\n        await r\n    c.init_resources()\n"
+    )
+    assert wide(tmp_path, rules.check_di008, {**resources("make"), "app/main.py": guarded}) == []
+    assert wide(tmp_path, rules.check_di008, {"app/containers.py": "", "app/main.py": START}) == []
+
+
+def test_di009_resources_that_nothing_shuts_down(tmp_path: Path) -> None:
+    assert wide(tmp_path, rules.check_di009, resources("make")) == ["app/main.py: await container.init_resources()"]
+
+
+def test_di009_leaves_alone(tmp_path: Path) -> None:
+    stop = "async def stop(container):\n    container.shutdown_resources()\n"
+    assert wide(tmp_path / "a", rules.check_di009, {**resources("make"), "app/stop.py": stop}) == []
+    assert wide(tmp_path / "b", rules.check_di009, resources("app.pools.give")) == []
+
+
+# DI010
+
+CLIENTS = """
+import httpx
+import redis
+from redis import asyncio as aioredis
+from redis.asyncio import Redis
+from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy import create_engine
+from dependency_injector import containers, providers
+"""
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "client = httpx.AsyncClient(timeout=5)",
+        "cache = Redis.from_url(url)",
+        "cache = aioredis.from_url(url)",
+        "engine = create_async_engine(url)",
+    ],
+)
+def test_di010_clients_built_at_import(line: str) -> None:
+    assert local(rules.check_di010, line, CLIENTS) == [line]
+    assert local(rules.check_di010, f"if url:\n    {line}", CLIENTS) == [line]
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "def get():\n    return httpx.AsyncClient()",
+        "make = lambda: httpx.AsyncClient()",
+        "cache = redis.Redis.from_url(url)",
+        "engine = create_engine(url)",
+        "class C(containers.DeclarativeContainer):\n    http = providers.Singleton(httpx.AsyncClient, timeout=5)",
+        "if __name__ == '__main__':\n    client = httpx.AsyncClient()",
+        "from app.fakes import Redis\ncache = Redis.from_url(url)",
+    ],
+)
+def test_di010_leaves_alone(code: str) -> None:
+    assert local(rules.check_di010, code, CLIENTS) == []
+
+
+# What the rules say is what dependency-injector does.
+
+TRUTH = """\
+{future}
+from typing import Annotated
+from dependency_injector import containers, providers
+from dependency_injector.wiring import Provide, inject
+from fastapi import Depends, FastAPI
+
+class Container(containers.DeclarativeContainer):
+    word = providers.Object("word")
+
+app = FastAPI()
+
+{code}
+
+container = Container()
+container.wire(modules=[{modules}])
+"""
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+@pytest.mark.parametrize(
+    ("rule", "code", "future", "modules"),
+    [
+        ("none", '@app.get("/")\n@inject\ndef x(word=Depends(Provide["word"])): return str(word)', "", "__name__"),
+        ("002", '@inject\n@app.get("/")\ndef x(word=Depends(Provide["word"])): return str(word)', "", "__name__"),
+        ("003", '@app.get("/")\ndef x(word=Depends(Provide["word"])): return str(word)', "", "__name__"),
+        (
+            "004",
+            '@app.get("/")\n@inject\ndef x(word: Annotated[object, Depends(Provide["word"])]): return str(word)',
+            "from __future__ import annotations",
+            "__name__",
+        ),
+        ("005", '@app.get("/")\n@inject\ndef x(word=Depends(Provide["word"])): return str(word)', "", ""),
+        ("006", '@app.get("/")\n@inject\ndef x(word=Depends(Provide["sword"])): return str(word)', "", "__name__"),
+    ],
+)
+def test_it_is_true_that_the_marker_arrives(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rule: str, code: str, future: str, modules: str
+) -> None:
+    name = f"truth_{rule}"
+    source = TRUTH.format(code=code, future=future, modules=modules)
+    (tmp_path / f"{name}.py").write_text(source)
+    monkeypatch.syspath_prepend(tmp_path)
+    module = importlib.import_module(name)
+    try:
+        answer = TestClient(module.app).get("/")
+    finally:
+        del sys.modules[name]
+    assert answer.status_code == 200
+    assert (answer.json() == "word") is (rule == "none")
+    tree = Tree(tmp_path)
+    known = injection(Names(tree))
+    parsed = tree.python(f"{name}.py").tree
+    checks: dict[str, Iterator[Found]] = {
+        "002": rules.check_di002(name, parsed),
+        "003": rules.check_di003(name, parsed),
+        "004": rules.check_di004(name, parsed),
+        "005": rules.check_di005(f"{name}.py", parsed, known),
+        "006": rules.check_di006(f"{name}.py", parsed, known),
+    }
+    assert [number for number, found in checks.items() if list(found)] == ([rule] if rule != "none" else [])

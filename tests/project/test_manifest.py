@@ -1,0 +1,380 @@
+"""The file that declares dependencies: where new ones go, what is locked, and what is not edited."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from laterctl.project.discover import Project
+from laterctl.project.facts import DependencyHome, Manifest
+from laterctl.project.manifest import requirement_name
+from tests.project.making import make, write
+
+PROJECT = """\
+[project]
+name = "x"
+requires-python = ">=3.11"
+dependencies = [
+    "fastapi[standard]>=0.115",
+    "httpx",
+]
+"""
+POETRY = """\
+[tool.poetry]
+name = "x"
+
+[tool.poetry.dependencies]
+python = "^3.11"
+fastapi = "^0.115"
+redis = {version = "^5", extras = ["hiredis"]}
+"""
+
+
+def the_manifest(project: Project) -> Manifest:
+    manifest = project.manifest
+    assert manifest is not None, project.undecided
+    return manifest
+
+
+def refused(project: Project) -> tuple[str, list[str]]:
+    """The code and the places of what was undecided about the manifest."""
+    assert project.manifest is None
+    (undecided,) = [item for item in project.undecided if "app" not in item.code]
+    return undecided.code, [str(place) for place in undecided.places]
+
+
+def array(*table: str) -> DependencyHome:
+    return DependencyHome("array", "pyproject.toml", table)
+
+
+def poetry(*table: str) -> DependencyHome:
+    return DependencyHome("poetry", "pyproject.toml", ("tool", "poetry", *table))
+
+
+def lines(path: str) -> DependencyHome:
+    return DependencyHome("lines", path)
+
+
+def test_pep621(tmp_path: Path) -> None:
+    manifest = the_manifest(make(tmp_path, {"pyproject.toml": PROJECT}))
+    assert (manifest.manager, manifest.path, manifest.requires_python) == ("pip", "pyproject.toml", ">=3.11")
+    assert (manifest.runtime, manifest.dev) == (array("project", "dependencies"), array("dependency-groups", "dev"))
+    assert [(entry.name, entry.text, str(entry.place)) for entry in manifest.requirements] == [
+        ("fastapi", "fastapi[standard]>=0.115", "pyproject.toml:5"),
+        ("httpx", "httpx", "pyproject.toml:6"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("more", "manager"),
+    [
+        ("[tool.uv]\n", "uv"),
+        ("[tool.pdm]\n", "pdm"),
+        ('[build-system]\nbuild-backend = "pdm.backend"\n', "pdm"),
+        ('[build-system]\nbuild-backend = "poetry.core.masonry.api"\n', "poetry"),
+        ('[build-system]\nbuild-backend = "uv_build"\n', "uv"),
+        ('[build-system]\nbuild-backend = "hatchling.build"\n', "pip"),
+    ],
+)
+def test_manager_by_table_or_backend(tmp_path: Path, more: str, manager: str) -> None:
+    assert the_manifest(make(tmp_path, {"pyproject.toml": PROJECT + more})).manager == manager
+
+
+LOCKED = """\
+[[package]]
+name = "FastAPI"
+version = "0.116.1"
+source = { registry = "x" }
+
+[[package]]
+name = "typing_extensions"
+version = "4.14.0"
+"""
+
+
+@pytest.mark.parametrize(("lock", "manager"), [("uv.lock", "uv"), ("poetry.lock", "poetry"), ("pdm.lock", "pdm")])
+@pytest.mark.parametrize("ending", ["\n", "\r\n"])
+def test_locks(tmp_path: Path, lock: str, manager: str, ending: str) -> None:
+    text = ("# generated\nversion = 1\n\n" + LOCKED).replace("\n", ending).encode()
+    manifest = the_manifest(make(tmp_path, {"pyproject.toml": PROJECT, lock: text}))
+    assert (manifest.manager, manifest.lock) == (manager, lock)
+    assert dict(manifest.locked) == {"fastapi": "0.116.1", "typing-extensions": "4.14.0"}
+
+
+def test_lock_is_read_lazily(tmp_path: Path) -> None:
+    project = make(tmp_path, {"pyproject.toml": PROJECT, "uv.lock": LOCKED})
+    locked = the_manifest(project).locked
+    project = project.with_overlay({"uv.lock": LOCKED.replace("0.116.1", "0.117.0").encode()})
+    assert (locked["fastapi"], the_manifest(project).locked["fastapi"]) == ("0.116.1", "0.117.0")
+
+
+def test_the_lock_of_the_stated_manager_wins(tmp_path: Path) -> None:
+    manifest = the_manifest(make(tmp_path, {"pyproject.toml": POETRY, "uv.lock": LOCKED, "poetry.lock": LOCKED}))
+    assert (manifest.manager, manifest.lock) == ("poetry", "poetry.lock")
+
+
+@pytest.mark.parametrize(
+    ("more", "home"),
+    [
+        ('[dependency-groups]\ntest = ["pytest"]\n', array("dependency-groups", "test")),
+        ('[dependency-groups]\ndocs = ["x"]\n', array("dependency-groups", "dev")),
+        ('[project.optional-dependencies]\ndev = ["pytest"]\n', array("project", "optional-dependencies", "dev")),
+        ('[tool.uv]\ndev-dependencies = ["pytest"]\n', array("tool", "uv", "dev-dependencies")),
+        ('[tool.pdm.dev-dependencies]\ntest = ["pytest"]\n', array("tool", "pdm", "dev-dependencies", "test")),
+        ("[tool.poetry]\n", poetry("group", "dev", "dependencies")),
+    ],
+)
+def test_dev_homes(tmp_path: Path, more: str, home: DependencyHome) -> None:
+    assert the_manifest(make(tmp_path, {"pyproject.toml": PROJECT + more})).dev == home
+
+
+def test_poetry(tmp_path: Path) -> None:
+    manifest = the_manifest(make(tmp_path, {"pyproject.toml": POETRY}))
+    assert (manifest.manager, manifest.requires_python) == ("poetry", "^3.11")
+    assert (manifest.runtime, manifest.dev) == (poetry("dependencies"), poetry("group", "dev", "dependencies"))
+    assert [(entry.name, entry.text, entry.place.line) for entry in manifest.requirements] == [
+        ("fastapi", "fastapi ^0.115", 6),
+        ("redis", "redis ^5", 7),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("more", "home"),
+    [
+        ('[tool.poetry.dev-dependencies]\npytest = "*"\n', poetry("dev-dependencies")),
+        ('[tool.poetry.group.test.dependencies]\npytest = "*"\n', poetry("group", "test", "dependencies")),
+    ],
+)
+def test_poetry_dev_homes(tmp_path: Path, more: str, home: DependencyHome) -> None:
+    assert the_manifest(make(tmp_path, {"pyproject.toml": POETRY + more})).dev == home
+
+
+def test_poetry_2_uses_the_standard_table(tmp_path: Path) -> None:
+    text = PROJECT + '[tool.poetry]\npackages = []\n[tool.poetry.group.dev.dependencies]\npytest = "^8"\n'
+    manifest = the_manifest(make(tmp_path, {"pyproject.toml": text}))
+    assert (manifest.manager, manifest.runtime) == ("poetry", array("project", "dependencies"))
+    assert manifest.dev == poetry("group", "dev", "dependencies")
+
+
+@pytest.mark.parametrize(
+    ("text", "home"),
+    [
+        (
+            '[project]\nname = "x"\ndependencies = []\n[project.optional-dependencies]\nserver = ["fastapi>=0.1"]\n',
+            array("project", "optional-dependencies", "server"),
+        ),
+        (
+            '[project]\nname = "x"\ndependencies = []\n[dependency-groups]\nserver = ["fastapi"]\n',
+            array("dependency-groups", "server"),
+        ),
+        (
+            '[tool.poetry.dependencies]\npython = "*"\n[tool.poetry.group.api.dependencies]\nfastapi = "*"\n',
+            poetry("group", "api", "dependencies"),
+        ),
+    ],
+)
+def test_fastapi_only_in_an_extra(tmp_path: Path, text: str, home: DependencyHome) -> None:
+    assert the_manifest(make(tmp_path, {"pyproject.toml": text})).runtime == home
+
+
+def test_fastapi_in_the_main_list_and_in_an_extra(tmp_path: Path) -> None:
+    manifest = the_manifest(
+        make(tmp_path, {"pyproject.toml": PROJECT + '[dependency-groups]\ndev = ["fastapi[all]"]\n'})
+    )
+    assert manifest.runtime == array("project", "dependencies")
+    assert [str(place) for place in manifest.others] == ["pyproject.toml:9"]
+
+
+def test_fastapi_nowhere(tmp_path: Path) -> None:
+    manifest = the_manifest(make(tmp_path, {"pyproject.toml": '[project]\nname = "x"\n'}))
+    assert manifest.runtime == array("project", "dependencies")
+
+
+def test_optional_in_poetry_is_refused(tmp_path: Path) -> None:
+    text = '[tool.poetry.dependencies]\nfastapi = {version = "*", optional = true}\n'
+    text += '[tool.poetry.extras]\napi = ["fastapi"]\n'
+    code, _ = refused(make(tmp_path, {"pyproject.toml": text}))
+    assert code == "manifest-unsupported"
+
+
+def test_dynamic_dependencies_are_refused(tmp_path: Path) -> None:
+    code, _ = refused(make(tmp_path, {"pyproject.toml": '[project]\nname = "x"\ndynamic = ["dependencies"]\n'}))
+    assert code == "manifest-unsupported"
+
+
+def test_dynamic_dependencies_in_a_requirements_file(tmp_path: Path) -> None:
+    files = {"pyproject.toml": '[project]\nname = "x"\ndynamic = ["dependencies"]\n', "requirements.txt": "fastapi\n"}
+    assert the_manifest(make(tmp_path, files)).runtime == lines("requirements.txt")
+
+
+@pytest.mark.parametrize(
+    ("data", "line"),
+    [
+        (b'[project]\nname = "x"\nbad = = 1\n', 3),
+        (b'[project]\nname = "x', 2),
+        (b"a = 1\na = 2\n", 2),
+        (b'x = "\xff"\n', 1),
+    ],
+)
+def test_broken_toml(tmp_path: Path, data: bytes, line: int) -> None:
+    code, places = refused(make(tmp_path, {"pyproject.toml": data}))
+    assert (code, places) == ("encoding" if b"\xff" in data else "toml", [f"pyproject.toml:{line}"])
+
+
+def test_byte_order_mark_and_crlf(tmp_path: Path) -> None:
+    data = b"\xef\xbb\xbf" + PROJECT.replace("\n", "\r\n").encode()
+    manifest = the_manifest(make(tmp_path, {"pyproject.toml": data}))
+    assert manifest.requirements[0].place.line == 5
+
+
+# Requirements files
+
+
+def test_requirements(tmp_path: Path) -> None:
+    text = (
+        "# comment\n-r other.txt\n--index-url https://example.org\n"
+        "fastapi[standard] >= 0.115 ; python_version > '3.8'  # web\n"
+        "uvicorn==0.30 \\\n    --hash=sha256:00\ngit+https://example.org/x\n-e .\nhttpx @ https://example.org/h.whl\nPyJWT~=2.8"
+    )
+    manifest = the_manifest(make(tmp_path, {"requirements.txt": text}))
+    assert (manifest.manager, manifest.runtime, manifest.dev) == (
+        "pip",
+        lines("requirements.txt"),
+        lines("requirements-dev.txt"),
+    )
+    assert [(entry.name, entry.place.line) for entry in manifest.requirements] == [
+        ("fastapi", 4),
+        ("uvicorn", 5),
+        ("httpx", 9),
+        ("pyjwt", 10),
+    ]
+    assert manifest.requirements[0].text == "fastapi[standard] >= 0.115 ; python_version > '3.8'"
+    assert manifest.requirements[1].text == "uvicorn==0.30"
+
+
+@pytest.mark.parametrize(
+    ("files", "runtime", "dev"),
+    [
+        ({"requirements.txt": "fastapi", "requirements-dev.txt": "pytest"}, "requirements.txt", "requirements-dev.txt"),
+        (
+            {"requirements.in": "fastapi", "requirements.txt": "# autogenerated by pip-compile\nfastapi==1"},
+            "requirements.in",
+            "requirements-dev.in",
+        ),
+        (
+            {"requirements/base.txt": "fastapi", "requirements/dev.txt": "-r base.txt\nfastapi\npytest"},
+            "requirements/base.txt",
+            "requirements/dev.txt",
+        ),
+        (
+            {"requirements/prod.txt": "fastapi", "requirements/test.txt": "fastapi"},
+            "requirements/prod.txt",
+            "requirements/test.txt",
+        ),
+        (
+            {"requirements.txt": "-r requirements/base.txt", "requirements/base.txt": "fastapi"},
+            "requirements/base.txt",
+            "requirements/dev.txt",
+        ),
+        (
+            {"requirements.txt": "httpx", "dev-requirements.txt": "fastapi"},
+            "dev-requirements.txt",
+            "requirements-dev.txt",
+        ),
+        ({"requirements.txt": "flask"}, "requirements.txt", "requirements-dev.txt"),
+    ],
+)
+def test_several_requirements_files(tmp_path: Path, files: dict[str, str], runtime: str, dev: str) -> None:
+    manifest = the_manifest(make(tmp_path, dict(files)))
+    assert (manifest.runtime.path, manifest.dev.path) == (runtime, dev)
+
+
+def test_pyproject_with_tool_tables_only(tmp_path: Path) -> None:
+    files = {"pyproject.toml": "[tool.ruff]\nline-length = 100\n", "requirements.txt": "fastapi\n"}
+    assert the_manifest(make(tmp_path, files)).runtime == lines("requirements.txt")
+
+
+def test_both_list_fastapi_the_project_file_wins(tmp_path: Path) -> None:
+    manifest = the_manifest(make(tmp_path, {"pyproject.toml": PROJECT, "requirements.txt": "fastapi\n"}))
+    assert manifest.runtime == array("project", "dependencies")
+    assert [str(place) for place in manifest.others] == ["requirements.txt:1"]
+
+
+def test_both_list_fastapi_and_the_container_installs_the_requirements(tmp_path: Path) -> None:
+    files = {
+        "pyproject.toml": PROJECT,
+        "requirements.txt": "fastapi\n",
+        "Dockerfile": "RUN pip install -r /app/requirements.txt\n",
+    }
+    manifest = the_manifest(make(tmp_path, files))
+    assert manifest.runtime == lines("requirements.txt")
+    assert [str(place) for place in manifest.others] == ["pyproject.toml:5"]
+    locked = the_manifest(make(tmp_path, {"uv.lock": LOCKED}))
+    assert locked.runtime == array("project", "dependencies")
+
+
+def test_dynamic_dependencies_in_a_file_of_another_name(tmp_path: Path) -> None:
+    text = '[project]\nname = "x"\ndynamic = ["dependencies"]\n'
+    text += '[tool.setuptools.dynamic]\ndependencies = {file = ["deps.txt", "no.txt"]}\n'
+    assert the_manifest(make(tmp_path, {"pyproject.toml": text, "deps.txt": "fastapi\n"})).runtime == lines("deps.txt")
+
+
+def test_setup_py_that_is_application_code_is_no_manifest(tmp_path: Path) -> None:
+    files = {"setup.py": "from fastapi import FastAPI\n", "requirements.txt": "fastapi\n"}
+    assert the_manifest(make(tmp_path, files)).runtime == lines("requirements.txt")
+
+
+@pytest.mark.parametrize(
+    "data",
+    ["fastapi\r\n".encode("utf-16"), "fastapi\r\n".encode("utf-16-le"), b"fastapi\n# caf\xe9\n"],
+)
+def test_requirements_in_another_encoding_are_reported(tmp_path: Path, data: bytes) -> None:
+    code, places = refused(make(tmp_path, {"requirements.txt": data}))
+    assert (code, places) == ("encoding", [f"requirements.txt:{2 if b'caf' in data else 1}"])
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "line"),
+    [
+        ("setup.py", "from setuptools import setup\nsetup(install_requires=['fastapi'])\n", 2),
+        ("setup.cfg", "[options]\ninstall_requires =\n    fastapi\n", 3),
+        ("Pipfile", '[packages]\nfastapi = "*"\n', 2),
+        ("environment.yml", "dependencies:\n  - pip:\n    - fastapi\n", 3),
+    ],
+)
+def test_files_that_are_not_edited_are_named(tmp_path: Path, name: str, text: str, line: int) -> None:
+    project = make(tmp_path, {name: text, "main.py": "from fastapi import FastAPI\napp = FastAPI()\n"})
+    code, places = refused(project)
+    assert (code, places) == ("manifest-unsupported", [f"{name}:{line}"])
+    (undecided,) = project.undecided
+    assert name in undecided.message
+
+
+def test_nothing_declares_dependencies(tmp_path: Path) -> None:
+    assert refused(make(tmp_path, {"main.py": ""})) == ("no-manifest", [])
+
+
+def test_link_that_leaves_the_project(tmp_path: Path) -> None:
+    write(tmp_path / "other", {"pyproject.toml": PROJECT})
+    root = tmp_path / "root"
+    root.mkdir()
+    (root / "pyproject.toml").symlink_to("../other/pyproject.toml")
+    code, places = refused(make(root, {}))
+    assert (code, places) == ("outside", ["pyproject.toml:1"])
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("Foo_Bar.baz>=1", "foo-bar-baz"),
+        ("fastapi[all]", "fastapi"),
+        ("x ; python_version < '3'", "x"),
+        ("fastapi (>=1)", "fastapi"),
+        ("-e .", ""),
+        ("https://example.org/x.whl", ""),
+        ("./local", ""),
+    ],
+)
+def test_requirement_names(text: str, name: str) -> None:
+    assert requirement_name(text) == name
