@@ -2,25 +2,40 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
+from laterctl.edits.owned_file import ORIGIN
 from laterctl.edits.pieces import OwnedFile
+from laterctl.edits.provider import Provider
+from laterctl.edits.site import Setting
 from laterctl.ledger import Entry
 from laterctl.outcome import Refusal
-from laterctl.project.facts import Manifest, Place
+from laterctl.project.facts import Manifest, Place, Requirement
 
 if TYPE_CHECKING:
     from laterctl.edits.site import Site
     from laterctl.feature import Feature
 
+SIGNATURE = f"# {ORIGIN}".encode()
+"""How a file of ours begins, also when its ledger is lost; `laterctl add` then finds out whether it is untouched."""
+
 
 def misfits(feature: Feature, site: Site, installed: Mapping[str, Entry]) -> list[Refusal]:
     """Return the reasons why a feature cannot go into a project; an empty list when it can."""
-    found = [*_floors(feature, site), *_conflicts(feature, installed)]
+    found = [*_open(feature, site), *_floors(feature, site), *_conflicts(feature, installed)]
     if feature.needs is not None and (reason := feature.needs(site)):
         found.append(Refusal("does-not-fit", reason, feature=feature.name))
     return found or list(_by_hand(feature, site, installed))
+
+
+def _open(feature: Feature, site: Site) -> Iterator[Refusal]:
+    """What the feature builds on and discovery could not decide: a second settings system is never put beside a first."""
+    kinds = {Setting: "settings", Provider: "container"}
+    for fact in sorted({kinds[type(edit)] for edit in feature.edits if type(edit) in kinds}):
+        if site.project.why_not(fact) is not None:
+            yield site.undecided(fact)
 
 
 def _conflicts(feature: Feature, installed: Mapping[str, Entry]) -> Iterator[Refusal]:
@@ -34,23 +49,47 @@ def _floors(feature: Feature, site: Site) -> Iterator[Refusal]:
     manifest = site.project.manifest
     if manifest is None:
         return
+    if "fastapi" in feature.floors and not _declares_fastapi(manifest):
+        yield Refusal("fastapi-undeclared", f"{manifest.path} does not declare fastapi, so it may not be the file that "
+                      "installs this app", Place(manifest.path, 1), expected=f"fastapi>={feature.floors['fastapi']}",
+                      remedy="declare fastapi there, or run it with -C in the folder whose manifest does",
+                      feature=feature.name)
     for name, floor in feature.floors.items():
         if name == "python":
-            yield from _python_floor(feature, manifest, floor)
+            yield from _python_floor(feature, site, manifest, floor)
             continue
         from laterctl.codemods import requirements
 
         for item in manifest.requirements:
-            if item.name == name and not item.group and not requirements.satisfiable(item.text, f"{name}>={floor}"):
-                yield _below(feature, f"{item.text} excludes {name} {floor} and newer, which {feature.name} needs",
-                             item.place, f"{name}>={floor}")
+            declared = _range(manifest, item)
+            if item.name == name and not item.group and not requirements.satisfiable(declared, f"{name}>={floor}"):
+                yield _below(feature, f"{item.text} excludes {name} {floor} and newer", item.place, f"{name}>={floor}")
         locked = manifest.locked.get(name)
         if locked and not requirements.satisfiable(f"{name}=={locked}", f"{name}>={floor}"):
-            yield _below(feature, f"{manifest.lock} locks {name} {locked}; {feature.name} needs {floor} or newer",
-                         Place(manifest.lock, 1), f"{name}>={floor}")
+            yield _below(feature, f"{manifest.lock} locks {name} {locked}, which is too old",
+                         _mention(site, manifest.lock, name), f"{name}>={floor}")
 
 
-def _python_floor(feature: Feature, manifest: Manifest, floor: str) -> Iterator[Refusal]:
+def _declares_fastapi(manifest: Manifest) -> bool:
+    declared = {item.name for item in manifest.requirements} | ({"fastapi"} & manifest.locked.keys())
+    return any(name.startswith("fastapi") for name in declared)
+
+
+def _mention(site: Site, path: str, name: str) -> Place:
+    """Return the first line of a manifest or a lock that is about `name`."""
+    text = (site.project.tree.read(path) or b"").decode("utf-8", "replace")
+    about = re.compile(rf"""^\s*(?:name = "{name}"|(?:requires-)?{name}\s*=)""")
+    return Place(path, next((number for number, line in enumerate(text.splitlines(), 1) if about.match(line)), 1))
+
+
+def _range(manifest: Manifest, item: Requirement) -> str:
+    """Return a declared requirement as it stands in its home: PEP 508, or poetry's constraint alone."""
+    if manifest.runtime.form != "poetry" or item.place.path != manifest.runtime.path:
+        return item.text
+    return item.text.removeprefix(item.name).strip() or "*"
+
+
+def _python_floor(feature: Feature, site: Site, manifest: Manifest, floor: str) -> Iterator[Refusal]:
     from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
     if not manifest.requires_python:
@@ -62,13 +101,13 @@ def _python_floor(feature: Feature, manifest: Manifest, floor: str) -> Iterator[
     minor = int(floor.split(".")[1])
     allowed = [older for older in range(6, minor) if declared.contains(f"3.{older}.99", prereleases=True)]
     if allowed:
-        yield _below(feature, f"the project supports Python 3.{allowed[0]}; {feature.name} needs {floor} or newer",
-                     Place(manifest.path, 1), f"requires-python >= {floor}")
+        yield _below(feature, f"the project supports Python 3.{allowed[0]}, which is too old",
+                     _mention(site, manifest.path, "python"), f"requires-python >= {floor}")
 
 
 def _below(feature: Feature, message: str, place: Place, expected: str) -> Refusal:
     return Refusal("below-floor", message, place, expected=expected, feature=feature.name,
-                   remedy="raise it yourself if the project can take it: your caps are never raised for you")
+                   remedy="raise it yourself, if the project can take it: your own limits are never changed")
 
 
 def _by_hand(feature: Feature, site: Site, installed: Mapping[str, Entry]) -> Iterator[Refusal]:
@@ -81,7 +120,7 @@ def _by_hand(feature: Feature, site: Site, installed: Mapping[str, Entry]) -> It
         for entry in installed.values()
         for record in entry.records
         if isinstance(record.piece, OwnedFile)
-    }
+    } | {path for path in project.tree.holding(SIGNATURE) if (project.tree.read(path) or b"").startswith(SIGNATURE)}
     found: list[tuple[str, Place]] = []
     if signs.imports:
         found += [("import", place) for place in sightings.imports(project, signs.imports)]

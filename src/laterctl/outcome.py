@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from laterctl.project.facts import Place
@@ -28,11 +28,25 @@ class Refusal:
 
 
 class Refused(Exception):
-    """Carries refusals up to the command; nothing has been written when it is raised."""
+    """Carries refusals up to the command, each reason once; nothing has been written when it is raised."""
 
     def __init__(self, *refusals: Refusal) -> None:
         super().__init__("; ".join(refusal.message for refusal in refusals))
-        self.refusals: Sequence[Refusal] = refusals
+        self.refusals: Sequence[Refusal] = merged(refusals)
+
+
+def merged(refusals: Iterable[Refusal]) -> tuple[Refusal, ...]:
+    """Say each reason once: for all features that it stops, with all that would have to be pasted by hand."""
+    found: dict[tuple[object, ...], Refusal] = {}
+    for item in refusals:
+        key = (item.code, item.message, item.place, item.seen, item.expected, item.remedy)
+        first = found.get(key)
+        if first is not None:
+            names = dict.fromkeys([*first.feature.split(", "), item.feature])
+            snippets = dict.fromkeys([*first.snippet.splitlines(), *item.snippet.splitlines()])
+            item = replace(first, feature=", ".join(names), snippet="\n".join(snippets))
+        found[key] = item
+    return tuple(found.values())
 
 
 class Verdict(StrEnum):

@@ -189,6 +189,7 @@ def _manifests(draw: st.DrawFn) -> str:
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(_manifests(), st.lists(st.sampled_from(PIECES), max_size=8, unique=True), st.integers(0, 8))
 @example(TEXTS["comments everywhere"], list(PIECES[:6]), 3)
+@example("[tool.ruff]\nlint.select = ['a',\n'b'# c, \"x\" ]\n,]\n", [PIECES[6]], 0)
 def test_algebra_on_generated_texts(user: str, pieces: list[Piece], cut: int) -> None:
     own = [piece for piece in pieces if piece in _addable(user)]
     assert _check_algebra(user, own[:cut], own[cut:])

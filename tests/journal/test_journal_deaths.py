@@ -39,6 +39,7 @@ from tests.journal.journal_scene import (
     NEW,
     SCRIPT,
     Tree,
+    begun,
     build,
     change,
     die_in,
@@ -149,6 +150,22 @@ def test_a_lock_file_is_put_back_after_a_copy_was_saved(root: Path) -> None:
     assert set(report.restored) == {*CHANGES, LOCK}
     assert report.saved[LOCK].read_bytes() == b"who wrote this?\n"
     assert look(root) == before
+
+
+@posix
+def test_a_lock_file_that_the_dead_run_never_came_to_is_somebody_elses(root: Path) -> None:
+    def die_before_writing() -> None:
+        with begun(root):
+            os._exit(9)
+
+    assert in_child(die_before_writing) == 9
+    (root / LOCK).write_bytes(b"of my run\n")
+    theirs = look(root)
+    with pytest.raises(KeptError) as caught:
+        recover(root)
+    assert caught.value.paths == (LOCK,)
+    assert look(root) == theirs
+    assert journal.pending(root) is None
 
 
 @posix

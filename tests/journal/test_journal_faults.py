@@ -216,6 +216,24 @@ def test_signals_during_the_restoration_do_not_stop_it(root: Path, monkeypatch: 
 
 
 @posix
+def test_signals_during_the_commit_come_too_late(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = os.replace
+
+    def replace(source: Path, target: Path) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGTERM)
+        real(source, target)
+
+    with begun(root) as open_run:
+        open_run.apply()
+        monkeypatch.setattr(os, "replace", replace)
+        open_run.commit()
+        monkeypatch.undo()
+    assert journal.last_run(root) is not None
+    assert (root / MAIN).read_bytes() == CHANGES[MAIN].after
+
+
+@posix
 def test_a_hang_up_that_the_process_ignores_stays_ignored(root: Path) -> None:
     previous = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:

@@ -116,6 +116,16 @@ def test_undo_leaves_folders_that_hold_something_or_were_there(root: Path) -> No
     assert (root / "new/notes.txt").read_text() == "mine"
 
 
+@posix
+def test_undo_makes_removed_folders_again_as_they_were(root: Path) -> None:
+    (root / "old/deep").chmod(0o777)
+    before = look(root)
+    change(root)
+    assert not (root / "old").exists()
+    take_back(root)
+    assert look(root)["old/deep"] == before["old/deep"]
+
+
 def test_undo_can_have_steps_that_fail_too(root: Path) -> None:
     change(root)
     after = look(root)
@@ -231,6 +241,12 @@ def test_remembers_what_it_wrote_itself_over_several_runs_and_undo(root: Path) -
         journal.undo(held)
         assert journal.last_written(root) == first
         assert journal.digest((root / MAIN).read_bytes()) == first[MAIN]
+
+
+def test_what_an_undo_puts_back_was_not_written_by_laterctl(root: Path) -> None:
+    change(root)
+    take_back(root)
+    assert journal.last_written(root) == {}
 
 
 @pytest.mark.parametrize("extra", [[MAIN], ["config/settings.toml"], [LOCK, LOCK]])

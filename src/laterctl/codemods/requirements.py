@@ -36,7 +36,7 @@ def parse(entry: str) -> Requirement:
     try:
         return Requirement(entry)
     except InvalidRequirement as error:
-        raise RequirementError(f"{entry!r} is no PEP 508 requirement: {error}") from error
+        raise RequirementError(f"{entry!r} is no PEP 508 requirement: {str(error).splitlines()[0]}") from error
 
 
 def extras_of(declared: str) -> frozenset[str]:

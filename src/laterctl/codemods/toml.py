@@ -26,6 +26,7 @@ LINE_LENGTH = 100
 _INDENT = "    "
 _MISSING = object()
 _BOM = "\ufeff"
+_COMMENT_BESIDE = re.compile(r"[ \t]*,?[ \t]*#")
 
 
 class TomlEditError(TextEditError):
@@ -350,7 +351,7 @@ def _cut_value(text: str, items: tuple[Value, ...], index: int) -> str | None:
     item = items[index]
     start = line_start(text, item.start)
     alone = not text[start : item.start].strip()
-    if alone and re.compile(r"[ \t]*,?[ \t]*#").match(text, item.end):
+    if alone and _COMMENT_BESIDE.match(text, item.end):
         return None
     end = re.compile(r"[ \t]*,?[ \t]*\r?\n").match(text, item.end)
     if alone and end and item.comma < end.end():
@@ -549,7 +550,9 @@ def _put_item(text: str, pair: Pair, index: int, item: str, quote: str) -> str:
         text = _splice(text, rest.end(), f"{indent}{source}{',' if comma else ''}{newline}")
         return text if comma else _splice(text, previous.end, ",")
     start = line_start(text, previous.start)
-    if index == len(items) and start > pair.start and not text[start : previous.start].strip():
+    first = start > pair.start and not text[start : previous.start].strip()
+    # A comment that follows would look like one on the new line.
+    if index == len(items) and first and not _COMMENT_BESIDE.match(text, previous.end):
         return _splice(text, previous.end, f",{newline}{text[start : previous.start]}{source}")
     return _splice(text, previous.end, f",{_gap(text, items)}{source}")
 
@@ -652,11 +655,12 @@ def _put_in_section(text: str, section: Section, pairs: Mapping[str, _New]) -> s
     user = [name for name in names if name is not None]
     places = {key: position(names, key, ENTRY_ORDERS, user) for key, new in pairs.items() if new.by_name}
     block = {key: pair for key, pair in pairs.items() if places.get(key, len(names)) == len(names)}
-    text = _put_block(text, section, block) if block else text
-    # From the last to the first, so that offsets of the section stay true.
     inner = sorted((index, entry_name(key), key) for key, index in places.items() if key not in block)
-    for index, _, key in reversed(inner):
-        text = _splice(text, _before_pair(text, section, index), _pair_lines(text, section, {key: pairs[key]}))
+    lines = [(_before_pair(text, section, index), _pair_lines(text, section, {key: pairs[key]})) for index, _, key in inner]
+    text = _put_block(text, section, block) if block else text
+    # From the last to the first, so that offsets stay true.
+    for at, line in reversed(lines):
+        text = _splice(text, at, line)
     return text
 
 

@@ -20,6 +20,7 @@ from laterctl.edits.pieces import (
     ours,
 )
 from laterctl.project.facts import DependencyHome, Layout
+from laterctl.project.source import Source, Unreadable
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,9 @@ def inspect(piece: Piece, data: bytes | None, records: Sequence[Record] = ()) ->
         piece: any piece.
         data: the document's bytes, `None` when there is no such file.
         records: of our own pieces in the same document.
+
+    Raises:
+        Unreadable: the document is not the text that it claims to be.
     """
     if isinstance(piece, OwnedFile):
         others = [record for record in records if record.ours and not isinstance(record.piece, OwnedFile)]
@@ -47,19 +51,24 @@ def inspect(piece: Piece, data: bytes | None, records: Sequence[Record] = ()) ->
     if isinstance(piece, Dependency | TomlKey | TextLine):
         return _inspect_text(piece, data)
     try:
-        return python_file.inspect(python_file.Text(_decoded(data)), piece)
+        return python_file.inspect(python_file.Text(Source(piece.path, data).text), piece)
     except SyntaxError as error:
         return Inspection(State.ALTERED, error.lineno or 1, "syntax error")
 
 
-def _decoded(data: bytes) -> str:
-    return data.decode("utf-8-sig")
+def _decoded(path: str, data: bytes) -> str:
+    """Return the text of a document, with its byte order mark. Raises `Unreadable` when it is not UTF-8."""
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        line = data[: error.start].count(b"\n") + 1
+        raise Unreadable(path, line, "the file is not valid UTF-8", "save the file as UTF-8", code="encoding") from None
 
 
 def _inspect_text(piece: Piece, data: bytes) -> Inspection:
     from laterctl.codemods import lines, requirements, toml
 
-    text = _decoded(data)
+    text = _decoded(piece.path, data).removeprefix("\ufeff")
     if isinstance(piece, Dependency):
         found = requirements.declared(text, _home(piece)).get(piece.name)
         return Inspection(State.ABSENT) if found is None else Inspection(State.PRESENT, 0, found)
@@ -131,7 +140,7 @@ def _converge_text(
 ) -> bytes | None:
     from laterctl.codemods import lines, requirements, toml
 
-    text = (data or b"").decode("utf-8")
+    text = _decoded(path, data or b"")
     text = _extras(text, before, after)
     old, new = ([item for item in side if item.replaced is None] for side in (before, after))
     if path.endswith(".toml"):

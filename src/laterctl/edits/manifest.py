@@ -8,7 +8,7 @@ from typing import Any
 
 from laterctl.edits.pieces import Dependency, TextLine, TomlKey, frozen
 from laterctl.edits.site import Site, Wanted
-from laterctl.outcome import Refusal, Refused
+from laterctl.outcome import Refused
 from laterctl.project.facts import Manifest
 
 
@@ -21,18 +21,7 @@ def manifest_of(site: Site, snippet: str) -> Manifest:
     manifest = site.project.manifest
     if manifest is not None:
         return manifest
-    undecided = next((item for item in site.project.undecided if item.code.startswith("manifest")), None)
-    raise Refused(
-        Refusal(
-            undecided.code if undecided else "no-manifest",
-            undecided.message if undecided else "no file that declares dependencies was found",
-            undecided.places[0] if undecided and undecided.places else None,
-            expected="pyproject.toml with [project] or [tool.poetry], or requirements.txt",
-            snippet=snippet,
-            remedy=undecided.hint if undecided else "create requirements.txt or pyproject.toml",
-            feature=site.feature,
-        )
-    )
+    raise Refused(site.undecided("manifest", snippet))
 
 
 @dataclass(frozen=True)

@@ -146,18 +146,7 @@ class Site:
         """
         app = self.project.app
         if app is None:
-            undecided = next((item for item in self.project.undecided if item.code.startswith("app")), None)
-            raise Refused(
-                Refusal(
-                    undecided.code if undecided else "no-app",
-                    undecided.message if undecided else "no FastAPI application was found",
-                    undecided.places[0] if undecided and undecided.places else None,
-                    expected="one FastAPI(...) call in the project",
-                    snippet=snippet,
-                    remedy=undecided.hint if undecided else "name it: --app MODULE:ATTR",
-                    feature=self.feature,
-                )
-            )
+            raise Refused(self.undecided("app", snippet))
         if not app.editable:
             raise Refused(
                 Refusal(
@@ -170,6 +159,16 @@ class Site:
                 )
             )
         return app
+
+    def undecided(self, fact: str, snippet: str = "") -> Refusal:
+        """Return the refusal for a fact (see `Project.why_not`) that an edit cannot do without."""
+        reason = self.project.why_not(fact)
+        if reason is None:
+            return Refusal(f"no-{fact}", f"the project has no {fact}", snippet=snippet, feature=self.feature)
+        others = ", ".join(str(place) for place in reason.places[1:4])
+        return Refusal(reason.code, reason.message, reason.places[0] if reason.places else None,
+                       seen=f"also at {others}" if others else "", snippet=snippet, remedy=reason.hint,
+                       feature=self.feature)
 
     def spots(self, path: str) -> set[Spot]:
         """Places of statements in a Python file that are ours."""

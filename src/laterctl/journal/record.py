@@ -19,6 +19,7 @@ from laterctl.journal.state import LAST, PENDING
 
 VERSION = 1
 _RESERVE = "reserve"
+_APPLIED = "applied"
 _SIDES = ("before", "after")
 
 
@@ -113,6 +114,7 @@ def save(state: Path, journal: Journal) -> None:
     """
     import json
 
+    disk.remove(state / _APPLIED)
     clear_reserve(state)
     os.makedirs(state / _RESERVE, mode=0o700, exist_ok=True)
     for file in journal.files:
@@ -124,6 +126,16 @@ def save(state: Path, journal: Journal) -> None:
     disk.create(fresh, json.dumps(fields).encode(), 0o600)
     os.replace(fresh, state / PENDING)
     disk.sync_folder(state)
+
+
+def mark_applied(state: Path) -> None:
+    """Note that the pending run has written all it had to, and that extra files may be written from now on."""
+    disk.create(state / _APPLIED, b"", 0o600, flush=False)
+
+
+def is_applied(state: Path) -> bool:
+    """Say whether the pending run came that far."""
+    return os.path.lexists(state / _APPLIED)
 
 
 def is_pending(state: Path) -> bool:

@@ -17,7 +17,7 @@ from laterctl.journal.state import PENDING, Lock
 
 @dataclass(frozen=True)
 class Recovered:
-    """What was put back. `saved` names copies of lock files whose unknown bytes were replaced."""
+    """What was put back. `saved` names copies of extra files whose unknown bytes were replaced."""
 
     command: str
     restored: tuple[str, ...]
@@ -28,8 +28,9 @@ def recover(held: Lock) -> Recovered | None:
     """Take back what a dead run left: the first thing a changing command does. `None` when there is nothing.
 
     Each file whose bytes are those before or after the run is put back. One with any other bytes is left alone; the
-    two versions are kept in the state folder. Lock files, whose bytes nobody can foretell, are put back when all else
-    could be, after a copy of what was there is saved. May itself be killed at any moment, and repeated.
+    two versions are kept in the state folder. Extra files, whose bytes nobody can foretell, are put back when the run
+    had come so far and all else could be put back, after a copy of what is there is saved. May itself be killed at any
+    moment, and repeated.
 
     Raises:
         KeptError: files were left alone; the rest is restored and the journal closed.
@@ -54,13 +55,10 @@ def take_back(held: Lock, journal: Journal, *, dead: bool, reported: Collection[
     foreign: list[File] = []
     saved: dict[str, Path] = {}
     for file in journal.files:
-        place = held.root / file.place
         with _collected(failed, file.path):
-            if disk.holds(place, file.before):
+            if disk.holds(held.root / file.place, file.before):
                 continue
-            # Extra files come last. A run that lives has had them written itself; after a dead one nobody knows.
-            ours = not (dead and foreign) and disk.is_plain(place) if file.extra else disk.holds(place, file.after)
-            if not ours:
+            if not _is_from_run(held, file, sure=not dead, foreign=foreign):
                 foreign.append(file)
                 continue
             if file.extra and dead:
@@ -87,6 +85,18 @@ def take_back(held: Lock, journal: Journal, *, dead: bool, reported: Collection[
 def beside(root: Path, journal: Journal, file: File) -> Path:
     """Return the name of the file in which new bytes wait beside their target."""
     return (root / file.place).with_name(f".laterctl-{journal.id}-{file.number}")
+
+
+def _is_from_run(held: Lock, file: File, *, sure: bool, foreign: Collection[File]) -> bool:
+    """Say whether what stands in the place of a file is what the run left there.
+
+    Nobody knows what an extra file, which comes after all others, should hold. A run that lives is `sure` to have had
+    it written itself. One that died may have, once it had applied its own changes, if nobody went on from there.
+    """
+    place = held.root / file.place
+    if not file.extra:
+        return disk.holds(place, file.after)
+    return disk.is_plain(place) and (sure or (record.is_applied(held.state) and not foreign))
 
 
 def _put_back(held: Lock, journal: Journal, file: File) -> None:

@@ -99,6 +99,8 @@ class Run:
         for folder in journal.folders:
             with named(folder or "."):
                 disk.sync_folder(self._root / folder)
+        with named(os.fspath(self._state)):
+            record.mark_applied(self._state)
 
     def commit(self) -> None:
         """Close the journal: the change stays, and is now the run that `undo` takes back.

@@ -15,6 +15,7 @@ from laterctl.project.roots import project_below
 from laterctl.project.served import Served
 from laterctl.project.source import Unreadable
 from laterctl.project.tree import Outside
+from laterctl.project.unread import unread
 
 _HINT = "--app MODULE:ATTR, or app in [tool.laterctl]"
 _LIKELY = ("app", "application", "api")
@@ -64,7 +65,7 @@ def find_apps(names: Names, served: Sequence[Served], asked: str = "") -> Apps:
     if asked:
         return _asked(names, asked, ranked, apps, notes)
     if not apps:
-        return Apps((), None, (_nothing(names, holding, notes),), notes)
+        return Apps((), None, (_nothing(names, holding),), notes)
     app = _chosen(ranked, apps)
     if isinstance(app, Undecided):
         return Apps(tuple(apps), None, (app,), notes)
@@ -84,11 +85,12 @@ def _unreadable(names: Names, paths: Iterable[str]) -> tuple[Evidence, ...]:
     return tuple(notes)
 
 
-def _nothing(names: Names, holding: Sequence[str], notes: tuple[Evidence, ...]) -> Undecided:
-    if notes:
-        places = tuple(note.place for note in notes)
-        message = f"no application found; {notes[0].place} cannot be read: {notes[0].what}"
-        return Undecided("app-unreadable", message, _HINT, places)
+def _nothing(names: Names, holding: Sequence[str]) -> Undecided:
+    hidden = unread(names.tree, ["FastAPI"], called=r"\.py$", wide=True)
+    if hidden:
+        places = tuple(place for item in hidden for place in item.places)
+        message = f"no application was found; {hidden[0].message}"
+        return Undecided("app-unreadable", message, f"{hidden[0].hint}; or name another file: {_HINT}", places)
     aside = find_candidates(names, [path for path in holding if is_aside(path)])
     if aside:
         places = tuple(candidate.site.place for candidate in aside)
@@ -170,7 +172,7 @@ def _asked(
     if fits:
         return Apps(tuple(apps), None, (_several(f"{asked} may mean any of", fits),), notes)
     if not apps and notes:
-        return Apps((), None, (_nothing(names, [], notes),), notes)
+        return Apps((), None, (_nothing(names, []),), notes)
     shown = ", ".join(_shown(app) for app in apps) or "none"
     places = tuple(app.place for app in apps)
     missing = Undecided("app-not-found", f"no application {asked}; found: {shown}", _HINT, places)

@@ -12,6 +12,7 @@ from laterctl.project.places import is_aside
 from laterctl.project.settings_common import imported
 from laterctl.project.source import Unreadable
 from laterctl.project.tree import Outside
+from laterctl.project.unread import unread
 from laterctl.render import Expr, Import
 
 _BASE = "dependency_injector.containers.DeclarativeContainer"
@@ -42,7 +43,8 @@ def find_container(names: Names, app: App | None, asked: str = "") -> tuple[Cont
         return None, ()
     classes = _classes(names, paths)
     if not classes:
-        return _dynamic(names, paths), ()
+        dynamic = _dynamic(names, paths)
+        return dynamic, unread(names.tree, ["dependency_injector"]) if dynamic is None else ()
     instances = {item.own: _instances(names, item) for item in classes}
     overriding = {item.own: _overrides(names, item) for item in classes}
     overridden = {target for targets in overriding.values() for target in targets}

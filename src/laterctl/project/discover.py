@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from laterctl.project.choose import Apps, find_apps
 from laterctl.project.container import find_container
-from laterctl.project.facts import App, Container, Evidence, Layout, Manifest, Place, Settings, Undecided
+from laterctl.project.facts import App, Container, Evidence, Layout, Manifest, Settings, Undecided
 from laterctl.project.layout import find_layout, import_roots
 from laterctl.project.manifest import PYPROJECT, find_manifest
 from laterctl.project.names import Names
@@ -22,6 +22,7 @@ from laterctl.project.source import Repair, Unreadable
 from laterctl.project.style import find_style
 from laterctl.project.tomlfile import load_toml, table
 from laterctl.project.tree import Outside, Tree
+from laterctl.project.unread import as_undecided
 
 
 @dataclass(frozen=True)
@@ -130,6 +131,13 @@ class Project:
         """Everything that could not be decided. Computes all facts."""
         return (*self._apps.undecided, *self._settings[1], *self._container[1], *self._manifest[1])
 
+    def why_not(self, fact: str) -> Undecided | None:
+        """Return why there is no `app`, `settings`, `container` or `manifest`; `None` when it is there or not missed."""
+        if getattr(self, fact) is not None:
+            return None
+        reasons = self._apps.undecided if fact == "app" else getattr(self, f"_{fact}")[1]
+        return next(iter(reasons), None)
+
     def module_of(self, path: str) -> str:
         """Return the dotted name under which the project's own code imports a file (which need not exist)."""
         return self.names.module_name(path)
@@ -153,10 +161,8 @@ def _tried(
     """Turn a file that cannot be read into something undecided, named with its place."""
     try:
         return find()
-    except Unreadable as error:
-        return None, (Undecided(error.code, str(error), error.hint, (Place(error.path, error.line),)),)
-    except Outside as error:
-        return None, (Undecided("outside", str(error), "make it a plain file", (Place(error.path, 1),)),)
+    except (Unreadable, Outside) as error:
+        return None, (as_undecided(error),)
 
 
 __all__ = ["Project", "discover", "find_root"]

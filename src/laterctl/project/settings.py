@@ -13,6 +13,7 @@ from laterctl.project.settings_common import FROM_OS, Found, family, imported
 from laterctl.project.settings_dynaconf import find_dynaconf
 from laterctl.project.settings_plain import find_starlette, find_unsupported
 from laterctl.project.settings_pydantic import find_pydantic
+from laterctl.project.unread import unread
 from laterctl.render import Expr, Import
 
 _HINT = "settings in [tool.laterctl], as module:object"
@@ -20,6 +21,8 @@ _ENVIRONMENT = (
     *("environment", "env", "app_environment", "app_env", "current_environment", "current_env", "environment_name"),
     *("env_name", "deploy_env", "deployment_environment", "fastapi_env", "env_state", "stage"),
 )
+_MARKS = ("BaseSettings", "Dynaconf", "starlette.config")
+_CALLED = r"(?i)(?:conf|settings)[^/]*\.py$"
 _NEAR = 3  # imports followed from the app file to find the settings it uses
 
 
@@ -41,7 +44,8 @@ def find_settings(names: Names, app: App | None, asked: str = "") -> tuple[Setti
         return None, (Undecided("several-settings", f"several settings: {shown}", _HINT, places),)
     if best:
         return _reached(names, best[0], app), ()
-    return find_unsupported(names, app), ()
+    unsupported = find_unsupported(names, app)
+    return unsupported, unread(names.tree, _MARKS, called=_CALLED) if unsupported is None else ()
 
 
 def _is_well_named(item: Found) -> bool:
