@@ -36,10 +36,14 @@ def _digest(data: bytes) -> str:
 @contextmanager
 def package_index(packages: Mapping[str, tuple[str, ...]]) -> Iterator[str]:
     """Serve packages (names and their versions) and yield the index URL, which ends in `/simple/`."""
-    wheels = {f"{name}-{version}-py3-none-any.whl": wheel(name, version) for name, vs in packages.items() for version in vs}
+    wheels = {
+        f"{name}-{version}-py3-none-any.whl": wheel(name, version)
+        for name, versions in packages.items()
+        for version in versions
+    }
 
     class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
+        def do_GET(self) -> None:  # asked for by the base class
             kind, _, name = self.path.strip("/").partition("/")
             if kind == "simple" and name in packages:
                 links = [
@@ -53,7 +57,8 @@ def package_index(packages: Mapping[str, tuple[str, ...]]) -> Iterator[str]:
             else:
                 self._answer(404, "text/plain", b"not here")
 
-        do_HEAD = do_GET
+        def do_HEAD(self) -> None:
+            self.do_GET()
 
         def _answer(self, status: int, kind: str, body: bytes) -> None:
             self.send_response(status)

@@ -400,9 +400,7 @@ def test_other_text_is_not_masked(text: str) -> None:
     assert install.mask(text) == text
 
 
-def test_secret_variables_are_masked_in_output_and_arguments(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_secret_variables_are_masked_in_output_and_arguments(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("UV_INDEX_PRIVATE_PASSWORD", "correct-horse")
     child = _script(tmp_path, "import os, sys; print(os.environ['UV_INDEX_PRIVATE_PASSWORD'], sys.argv[1])")
     outcome = install.run([*child, "https://bob:hunter22@host/"], tmp_path, timeout=60)
@@ -465,9 +463,7 @@ def test_laterctl_s_own_environment_is_nobody_s_project(tmp_path: Path, monkeypa
     assert install.interpreter(project) == own, "laterctl may be a dependency of the project"
 
 
-def test_poetry_knows_where_its_environment_is(
-    index: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_poetry_knows_where_its_environment_is(index: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     _need("poetry")
     project = tmp_path / "project"
     project.mkdir()

@@ -14,12 +14,16 @@ if TYPE_CHECKING:
 
 
 class UnknownFeature(LookupError):
-    """There is no feature of that name; `suggestions` are the closest ones."""
+    """There is no feature of that name; `suggestions` are the closest ones.
 
-    def __init__(self, name: str, suggestions: list[str]) -> None:
+    A hidden capability cannot be asked for either; `users` are then the features that it comes with.
+    """
+
+    def __init__(self, name: str, suggestions: list[str], users: list[str] | None = None) -> None:
         super().__init__(name)
         self.name = name
         self.suggestions = suggestions
+        self.users = users or []
 
 
 @cache
@@ -60,6 +64,9 @@ def find(name: str) -> Feature:
     for item in every():
         if name in item.aliases:
             return item
+    if name in module_names():
+        users = [item.name for item in every() if not item.hidden and name in closure([item.name])]
+        raise UnknownFeature(name, [], users)
     raise UnknownFeature(name, suggestions(name))
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from laterctl.edits.site import Edit, Site
+from laterctl.outcome import Refusal
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ class Feature:
         floors: lowest versions, by canonical name (`python`, `fastapi`, `pydantic`).
         edits: what should be there. `more` adds edits that depend on facts of the project.
         by_hand: signs of the same job done differently: the feature refuses instead of doubling it.
-        needs: says in words why the feature does not fit a project, or nothing.
+        needs: gives the reason why the feature does not fit a project, or nothing.
         changes: what behaves differently afterwards; shown in the plan.
         notes: what to do next; shown after success.
         secret: makes fresh key material for `laterctl secret`: environment variable name to value.
@@ -64,7 +65,7 @@ class Feature:
     edits: tuple[Edit, ...] = ()
     more: Callable[[Site], Iterable[Edit]] | None = None
     by_hand: ByHand = ByHand()
-    needs: Callable[[Site], str] | None = None
+    needs: Callable[[Site], Refusal | None] | None = None
     changes: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     secret: Callable[[], Mapping[str, str]] | None = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from laterctl.edits.owned_file import ORIGIN
@@ -18,20 +19,17 @@ if TYPE_CHECKING:
     from laterctl.edits.site import Site
     from laterctl.feature import Feature
 
-SIGNATURE = f"# {ORIGIN}".encode()
-"""How a file of ours begins, also when its ledger is lost; `laterctl add` then finds out whether it is untouched."""
-
 
 def misfits(feature: Feature, site: Site, installed: Mapping[str, Entry]) -> list[Refusal]:
     """Return the reasons why a feature cannot go into a project; an empty list when it can."""
     found = [*_open(feature, site), *_floors(feature, site), *_conflicts(feature, installed)]
     if feature.needs is not None and (reason := feature.needs(site)):
-        found.append(Refusal("does-not-fit", reason, feature=feature.name))
+        found.append(replace(reason, feature=feature.name))
     return found or list(_by_hand(feature, site, installed))
 
 
 def _open(feature: Feature, site: Site) -> Iterator[Refusal]:
-    """What the feature builds on and discovery could not decide: a second settings system is never put beside a first."""
+    """What the feature builds on and discovery could not decide: nothing is put beside what may be there."""
     kinds = {Setting: "settings", Provider: "container"}
     for fact in sorted({kinds[type(edit)] for edit in feature.edits if type(edit) in kinds}):
         if site.project.why_not(fact) is not None:
@@ -115,12 +113,14 @@ def _by_hand(feature: Feature, site: Site, installed: Mapping[str, Entry]) -> It
 
     signs = feature.by_hand
     project = site.project
+    if project.tree.holding(f"# {ORIGIN}{feature.name}.".encode()):
+        return  # its own code, of which the ledger was lost
     own = {
         record.piece.path
         for entry in installed.values()
         for record in entry.records
         if isinstance(record.piece, OwnedFile)
-    } | {path for path in project.tree.holding(SIGNATURE) if (project.tree.read(path) or b"").startswith(SIGNATURE)}
+    }
     found: list[tuple[str, Place]] = []
     if signs.imports:
         found += [("import", place) for place in sightings.imports(project, signs.imports)]

@@ -83,6 +83,12 @@ def ignored(root: Path, paths: Iterable[str]) -> frozenset[str]:
     return frozenset().union(*(ignored(root, [path]) for path in asked))
 
 
+def ignore_rule(root: Path, path: str) -> str:
+    """Return the rule by which git ignores a path, as `.gitignore:2:build/`; empty when git cannot say."""
+    output = _git(root, "check-ignore", "--verbose", f"./{path}") or b""
+    return os.fsdecode(output).partition("\t")[0]
+
+
 def _covers(entry: str, path: str) -> bool:
     return entry == path or (entry.endswith("/") and path.startswith(entry))
 

@@ -17,6 +17,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from laterctl.masking import masked
 from laterctl.project.facts import DependencyHome, Manifest
 
 Argv = tuple[str, ...]
@@ -37,7 +38,7 @@ _QUIET = {
 }
 
 
-class CannotInstall(ValueError):  # noqa: N818
+class CannotInstall(ValueError):
     """There is nothing to install into, or nothing to install with; the message says what the user can do."""
 
 
@@ -95,7 +96,7 @@ def commands(
     if manager == "pdm":
         chosen = _options(homes, extra="--group", group="--group")
         return (
-            ("pdm", "--non-interactive", "lock", "--update-reuse", *_pdm_groups(lock, chosen)),
+            ("pdm", "--non-interactive", "lock", "--update-reuse", *_pdm_groups(lock, homes)),
             ("pdm", "--non-interactive", "install", "--frozen-lockfile", "--no-self", *chosen),
         )
     if manager in {"pip", "uv"}:
@@ -115,13 +116,13 @@ def _has_pip(python: Path) -> bool:
     return any((folder / "pip").is_dir() for folder in site_packages(python)) or shutil.which("uv") is None
 
 
-def _pdm_groups(lock: str, chosen: Argv) -> Argv:
+def _pdm_groups(lock: str, homes: Sequence[DependencyHome]) -> Argv:
     """Return the options that keep the groups which a lock file knows when it has to learn another one."""
     try:
         locked = tomllib.loads(lock).get("metadata", {}).get("groups", [])
     except tomllib.TOMLDecodeError:
         locked = []
-    wanted = [group for group in chosen if group != "--group"]
+    wanted = [name for _, name in _groups(homes)]
     if not locked or set(wanted) <= set(locked):
         return ()
     groups = sorted({*locked, *wanted} - {"default"})
@@ -133,18 +134,22 @@ def _options(homes: Sequence[DependencyHome], *, extra: str, group: str) -> Argv
 
     All managers install the group `dev` unasked, and fail when they are asked for one that nothing declares.
     """
-    options: list[str] = []
+    chosen = [(kind, name) for kind, name in _groups(homes) if (kind, name) != ("group", "dev")]
+    return tuple(option for kind, name in chosen for option in (extra if kind == "extra" else group, name))
+
+
+def _groups(homes: Sequence[DependencyHome]) -> list[tuple[str, str]]:
+    """Return what is beside the dependencies proper: kinds (`extra`, `group`) and names."""
+    found = []
     for home in homes:
         keys = home.table
-        if keys[3:4] == ("dev",) or keys == ("dependency-groups", "dev"):
-            continue
         if keys[:2] == ("project", "optional-dependencies") and len(keys) == 3:
-            options += [extra, keys[2]]
+            found.append(("extra", keys[2]))
         elif keys[:1] == ("dependency-groups",) and len(keys) == 2:
-            options += [group, keys[1]]
-        elif keys[:3] == ("tool", "poetry", "group") or keys[:3] == ("tool", "pdm", "dev-dependencies"):
-            options += [group, keys[3]]
-    return tuple(options)
+            found.append(("group", keys[1]))
+        elif keys[:3] in {("tool", "poetry", "group"), ("tool", "pdm", "dev-dependencies")} and len(keys) > 3:
+            found.append(("group", keys[3]))
+    return found
 
 
 def derived(manager: str, manifest: Manifest) -> tuple[str, ...]:
@@ -185,7 +190,7 @@ def run(argv: Sequence[str], folder: Path, *, timeout: float = 900) -> Outcome:
         return Outcome(tuple(argv), None, "", f"{argv[0]} is not on PATH")
     environment = child_environment(folder)
     try:
-        process = subprocess.Popen(  # noqa: S603 - an argument list, no shell
+        process = subprocess.Popen(
             [program, *argv[1:]],
             cwd=folder,
             env=environment,
@@ -267,10 +272,6 @@ def _is_our_own(environment: Path, folder: Path) -> bool:
 
 # Secrets
 
-_USERINFO = re.compile(r"(?<=://)(?!git@)[^\s/?#'\"<>]+@")
-_TOKENS = re.compile(
-    r"\b(?:gh[pousr]_[A-Za-z0-9]{20,}|github_pat_\w{20,}|glpat-[\w-]{16,}|pypi-[\w-]{16,}|AKIA[0-9A-Z]{16})"
-)
 _FIELDS = re.compile(
     r"(?i)((?:authorization:?\s*(?:basic|bearer)|[?&;\s](?:access_token|api[_-]?key|auth|password|secret|token)\s*[=:])\s*)"
     r"[^\s&'\"]+"
@@ -287,9 +288,7 @@ def mask(text: str, environment: Mapping[str, str] | None = None) -> str:
     for name, value in (environment or {}).items():
         if _SECRET_NAME.search(name) and len(value) >= 6:
             text = text.replace(value, "***")
-    text = _USERINFO.sub("***@", text)
-    text = _TOKENS.sub("***", text)
-    return _FIELDS.sub(r"\1***", text)
+    return _FIELDS.sub(r"\1***", masked(text))
 
 
 # The project's interpreter

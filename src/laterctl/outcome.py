@@ -40,13 +40,14 @@ def merged(refusals: Iterable[Refusal]) -> tuple[Refusal, ...]:
     found: dict[tuple[object, ...], Refusal] = {}
     for item in refusals:
         key = (item.code, item.message, item.place, item.seen, item.expected, item.remedy)
-        first = found.get(key)
-        if first is not None:
-            names = dict.fromkeys([*first.feature.split(", "), item.feature])
-            snippets = dict.fromkeys([*first.snippet.splitlines(), *item.snippet.splitlines()])
-            item = replace(first, feature=", ".join(names), snippet="\n".join(snippets))
-        found[key] = item
+        found[key] = _joined(found[key], item) if key in found else item
     return tuple(found.values())
+
+
+def _joined(one: Refusal, other: Refusal) -> Refusal:
+    names = dict.fromkeys([*one.feature.split(", "), other.feature])
+    lines = dict.fromkeys([*one.snippet.splitlines(), *other.snippet.splitlines()])
+    return replace(one, feature=", ".join(names), snippet="\n".join(lines))
 
 
 class Verdict(StrEnum):

@@ -11,7 +11,19 @@ from typing import TYPE_CHECKING
 from laterctl import __version__, catalogue, ledger, references
 from laterctl.changeset import Change, Changeset
 from laterctl.edits import converge, owned_file
-from laterctl.edits.pieces import Anchor, Dependency, ImportName, OwnedFile, Piece, Record, State, Statement, TomlKey
+from laterctl.edits.pieces import (
+    Anchor,
+    Argument,
+    Block,
+    Dependency,
+    ImportName,
+    OwnedFile,
+    Piece,
+    Record,
+    State,
+    Statement,
+    TomlKey,
+)
 from laterctl.edits.provider import Provider
 from laterctl.edits.site import Setting, Site, Wanted, layout_of
 from laterctl.ledger import Entry
@@ -164,14 +176,14 @@ def _add(
             draft.refusals.extend(refused.refusals)
     draft.notes.extend(site.notes)
     draft.entries[feature.name] = Entry(feature.name, __version__, asked, dict(options), tuple(records.values()))
-    opened = {
-        record.piece.path: record.piece.text.encode()
+    made = [
+        record.piece
         for record in records.values()
-        if isinstance(record.piece, OwnedFile) and record.piece.open and record.ours
-        and draft.project.tree.read(record.piece.path) is None
-    }
-    if opened:
-        draft.project = draft.project.with_overlay(opened)
+        if isinstance(record.piece, OwnedFile) and record.ours and draft.project.tree.read(record.piece.path) is None
+    ]
+    if any(piece.open for piece in made):
+        # Later features extend what this one creates, so they have to see it.
+        draft.project = draft.project.with_overlay({piece.path: piece.text.encode() for piece in made})
 
 
 def _site(draft: _Draft, feature: Feature, options: Mapping[str, str], wanted: Sequence[str]) -> Site:
@@ -227,7 +239,9 @@ def _relinked(piece: Piece, mine: Mapping[tuple[str, ...], Record]) -> bool:
         module = piece.source.rpartition(".")[0].replace(".", "/")
         return any(path.endswith(f"{module}.py") for path in files)
     names = {record.piece.local for record in mine.values() if record.ours and isinstance(record.piece, ImportName)}
-    return isinstance(piece, Statement) and bool(files) and bool(names & set(re.findall(r"\w+", piece.code)))
+    codes = {Statement: "code", Argument: "value", Block: "header"}
+    code = getattr(piece, codes[type(piece)]) if type(piece) in codes else ""
+    return bool(files) and bool(names & set(re.findall(r"\w+", code)))
 
 
 def _adopted(site: Site, piece: Piece, declared: str) -> Record:

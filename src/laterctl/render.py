@@ -122,7 +122,7 @@ def _environment() -> jinja2.Environment:
         keep_trailing_newline=True,
         trim_blocks=True,
         lstrip_blocks=True,
-        autoescape=False,
+        autoescape=False,  # noqa: S701 - the result is Python, not HTML
     )
 
 
@@ -162,6 +162,15 @@ def import_line(module: str, names: Iterable[tuple[str, str]], style: Style) -> 
     return f"from {module} import (\n{inner})\n"
 
 
+def import_lines(module: str, names: Iterable[tuple[str, str]], style: Style) -> str:
+    """Spell `from` imports of a module: a name with an alias on a line of its own, as isort has it by default."""
+    groups = [[pair] for pair in names if pair[1]]
+    if plain := [pair for pair in names if not pair[1]]:
+        groups.append(plain)
+    groups.sort(key=lambda group: min((*name_sort_key(name), asname) for name, asname in group))
+    return "".join(import_line(module, group, style) for group in groups)
+
+
 def with_imports(source: str, needed: Iterable[Import], style: Style, first_party: frozenset[str]) -> str:
     """Merge `needed` into the import block at the top of `source` and print the block in isort's order.
 
@@ -196,7 +205,7 @@ def with_imports(source: str, needed: Iterable[Import], style: Style, first_part
         text = f"import {module} as {asname}\n" if asname else f"import {module}\n"
         sections.setdefault(section_of(module, first_party), []).append(text)
     for module, names in sorted(named.items(), key=lambda pair: pair[0].lower()):
-        sections.setdefault(section_of(module, first_party), []).append(import_line(module, names, style))
+        sections.setdefault(section_of(module, first_party), []).append(import_lines(module, names, style))
     block = "\n".join("".join(sections[rank]) for rank in sorted(sections))
     if stop == start and block:
         block += "\n" if start == len(body) else "\n\n"
@@ -213,7 +222,7 @@ def requote(source: str, quote: str) -> str:
         line = lines[row - 1]
         text = line[begin:end]
         body = text.lstrip("rbfuRBFU")
-        if body.startswith(other * 3) or not body.startswith(other) or quote in body or "\\" in body:
+        if body.startswith(other * 3) or not body.startswith(other) or quote in body or other in body[1:-1]:
             continue
         prefix = text[: len(text) - len(body)]
         lines[row - 1] = line[:begin] + prefix + quote + body[1:-1] + quote + line[end:]

@@ -16,6 +16,7 @@ from laterctl.outcome import Finding, Verdict
 from laterctl.project.facts import Place
 from laterctl.project.source import Unreadable
 from laterctl.project.tree import Outside
+from laterctl.project.unread import as_undecided
 
 if TYPE_CHECKING:
     from laterctl.project.discover import Project
@@ -49,7 +50,9 @@ BUILT_IN = (
     Rule("LTR007", "", "A piece of an installed feature was moved: it is yours, and stays where it is."),
     Rule("LTR008", "", "The ledger names a feature that this laterctl does not have."),
     Rule("LTR009", "", "An installed feature lacks one that it needs."),
-    Rule("LTR010", "", "A Python file cannot be read, so that the rules could not look at it."),
+    Rule("LTR010", "", "A file cannot be read, so that nobody could look at it."),
+    Rule("LTR011", "", "The application starts, in a scratch copy; asked for with `doctor --run`."),
+    Rule("LTR012", "", "No application was found, or a file that tells about it cannot be read."),
 )
 
 
@@ -67,8 +70,8 @@ def run(project: Project) -> Iterator[Finding]:
         try:
             tree = project.tree.python(path).tree
         except (Unreadable, Outside) as error:
-            yield Finding("LTR010", Verdict.UNKNOWN, str(error), Place(path, getattr(error, "line", 1)),
-                          getattr(error, "hint", ""))
+            found = as_undecided(error)
+            yield Finding("LTR010", Verdict.UNKNOWN, found.message, found.places[0], found.hint)
             continue
         for name, function in functions:
             for rule, line, reason, fix in function(path, tree):

@@ -36,9 +36,16 @@ dependencies = [
     "single line, unsorted": '[project]\nname = "x"\ndependencies = ["uvicorn", "fastapi>=0.1"]\n',
     "single line, trailing comma, tight": '[project]\nname="x"\ndependencies=["fastapi","uvicorn",]\n',
     "single line, padded": '[project]\nname  =  "x"\ndependencies = [ "fastapi",  "uvicorn" ]\n',
-    "single quotes": "[project]\nname = 'x'\ndependencies = [\n\t'fastapi',\n\t'uvicorn; python_version < \"3.13\"',\n]\n",
+    "single quotes": """\
+[project]
+name = 'x'
+dependencies = [
+\t'fastapi',
+\t'uvicorn; python_version < "3.13"',
+]
+""",
     "empty array": '[project]\nname = "x"\ndependencies = []\n\n[dependency-groups]\ndev = [ ]\n',
-    "empty array on two lines": '[project]\ndependencies = [\n]\n[dependency-groups]\ndev = [\n    ]\n',
+    "empty array on two lines": "[project]\ndependencies = [\n]\n[dependency-groups]\ndev = [\n    ]\n",
     "empty array with comments": """\
 [project]
 dependencies = [  # none yet
@@ -165,7 +172,7 @@ module = ["a.*", "b"]
 ignore_missing_imports = true
 [[tool.mypy.overrides]]
 """,
-    "bare headers": '[project]\n[tool.a]\n\n[tool.b]\n# remark\n[tool.c]\n\n\n[dependency-groups]\n',
+    "bare headers": "[project]\n[tool.a]\n\n[tool.b]\n# remark\n[tool.c]\n\n\n[dependency-groups]\n",
     "bare header at the end": '[project]\nname = "x"\n\n[tool.coverage.run]\n',
     "bare header and blank lines at the end": '[project]\nname = "x"\n\n[dependency-groups]\n\n\n',
     "indented tables": """\
@@ -281,9 +288,18 @@ test = [
     "-e file:///${PROJECT_ROOT}/sub#egg=sub",
 ]
 """,
-    "trailing blanks in lines": '[project]  \nname = "x"\t \ndependencies = [  \n    "fastapi" , \n    "uvicorn" \n]  \n \n',
+    "trailing blanks": '[project]  \nname = "x"\t \ndependencies = [  \n    "fastapi" , \n    "uvicorn" \n]  \n \n',
     "many blank lines": '\n\n[project]\n\n\nname = "x"\n\n\n\n[tool.x]\n\n\na = 1\n\n\n',
-    "header right below a comment": '# licence\n[project]\nname = "x"\n# groups\n[dependency-groups]\n# types\n[tool.y]\nz = 1\n',
+    "header right below a comment": """\
+# licence
+[project]
+name = "x"
+# groups
+[dependency-groups]
+# types
+[tool.y]
+z = 1
+""",
 }
 
 

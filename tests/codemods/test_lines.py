@@ -45,7 +45,10 @@ TEXTS = {
     "form feeds": "fastapi\x0c\nuvicorn\u2028\n",
 }
 KINDS: dict[str, tuple[Converge, list[str]]] = {
-    "requirements": (lines.converge_requirements, ["redis[hiredis]>=6", "alembic", 'zope; python_version < "4"', "Pyjwt>=2"]),
+    "requirements": (
+        lines.converge_requirements,
+        ["redis[hiredis]>=6", "alembic", 'zope; python_version < "4"', "Pyjwt>=2"],
+    ),
     "ignores": (lines.converge_ignores, ["*.db", "/.data/", "!keep", "z"]),
     "env": (lines.converge_env, ["REDIS_URL=", "# How long, in seconds\nJWT_TTL=600", "A=1", "# one\n# two\nZ=x # y"]),
 }
@@ -81,7 +84,20 @@ def test_algebra(kind: str, name: str) -> None:
 
 
 LINE = st.sampled_from(
-    ["", "  ", "# c", "fastapi", "uvicorn>=1 # x", "SQLAlchemy", "zz==1", "-r x.txt", "a \\\n  >=1", "A_b", "  b", "X=1", "*.x"]
+    [
+        "",
+        "  ",
+        "# c",
+        "fastapi",
+        "uvicorn>=1 # x",
+        "SQLAlchemy",
+        "zz==1",
+        "-r x.txt",
+        "a \\\n  >=1",
+        "A_b",
+        "  b",
+        "X=1",
+    ]
 )
 
 
@@ -93,7 +109,7 @@ LINE = st.sampled_from(
     st.sampled_from(sorted(KINDS)),
     st.integers(0, 4),
 )
-@example("zz==1", "\n", False, "requirements", 1)
+@example(text="zz==1", newline="\n", ends=False, kind="requirements", cut=1)
 def test_algebra_on_generated_files(text: str, newline: str, ends: bool, kind: str, cut: int) -> None:
     converge, own = KINDS[kind]
     user = (text + "\n" * ends).replace("\n", newline)
@@ -111,7 +127,8 @@ def test_sorted_requirements_stay_sorted() -> None:
 
 
 def test_requirements_are_read_as_pip_reads_them() -> None:
-    text = "\ufeff" + REQUIREMENTS.replace("\n", "\r\n") + "x==1 --hash=sha256:abc --hash=sha256:def\r\n./local\r\na#b\r\n"
+    more = "x==1 --hash=sha256:abc --hash=sha256:def\r\n./local\r\na#b\r\n"
+    text = "\ufeff" + REQUIREMENTS.replace("\n", "\r\n") + more
     assert [(found.name, found.text, found.line) for found in lines.requirements(text)] == [
         ("anyio", "anyio==4.0", 5),
         ("fastapi", 'FastAPI [standard] >= 0.115 ; python_version >= "3.11"', 6),

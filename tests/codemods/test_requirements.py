@@ -140,12 +140,15 @@ def test_poetry_s_constraints_as_pep_508() -> None:
 # Manifests
 
 MANIFESTS = {
-    "array": (ARRAY, '[project]\ndependencies = [\n    "Fast_API >= 0.1",\n    \'redis>=4\',  # cache\n]\n'),
+    "array": (ARRAY, "[project]\ndependencies = [\n    \"Fast_API >= 0.1\",\n    'redis>=4',  # cache\n]\n"),
     "missing array": (ARRAY, '[project]\nname = "x"\n'),
     "group": (GROUP, '[project]\nname = "x"\n[dependency-groups]\ndev = [{include-group = "x"}, "Fast_API"]\n'),
     "missing group": (GROUP, '[project]\nname = "x"'),
     "new manifest": (GROUP, ""),
-    "poetry": (POETRY, '[tool.poetry.dependencies]\npython = "^3.11"\nFast_API = \'^0.1\'\nredis = {version = "^4"} # c\n'),
+    "poetry": (
+        POETRY,
+        '[tool.poetry.dependencies]\npython = "^3.11"\nFast_API = \'^0.1\'\nredis = {version = "^4"} # c\n',
+    ),
     "missing poetry": (POETRY, "[build-system]\nrequires = []\n"),
     "lines": (LINES, "Fast_API >= 0.1 ; os_name == 'y'  # web\nredis>=4"),
     "new lines": (LINES, ""),

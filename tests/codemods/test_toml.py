@@ -29,7 +29,7 @@ PIECES: tuple[Piece, ...] = (
     Item(("project", "optional-dependencies", "web"), "redis", by_name=True),
     Item(("tool", "ruff", "lint", "select"), "E"),
     Item(("tool", "mypy", "files"), "src"),
-    Key(("tool", "coverage", "run", "parallel"), True),
+    Key(("tool", "coverage", "run", "parallel"), value=True),
     Key(("tool", "coverage", "run", "omit"), ["tests/*"]),
     Key(("tool", "coverage", "report", "fail_under"), 80),
     Key(("tool", "ruff", "zzz"), "it's"),
@@ -37,7 +37,7 @@ PIECES: tuple[Piece, ...] = (
     Key(("tool", "a", "k"), 1),
     Key(("tool", "uv", "p"), {"b": 1, "c": [1.5, "d"]}),
     Key(("tool", "uv", "index", "q"), 1),
-    Key(("tool", "mypy", "pretty"), True),
+    Key(("tool", "mypy", "pretty"), value=True),
     Key(("default", "CORS_ORIGINS"), []),
     Key(("default", "JWT"), r"C:\x"),
     Key(("root",), 1.5),
@@ -138,7 +138,8 @@ def test_single_piece_comes_and_goes(name: str) -> None:
         assert converge(added, [piece], []) == user
 
 
-BLANKS = st.lists(st.sampled_from([" ", "\t", "\n", "\n    ", '# c, "x" ]\n', "\n\n", "  # it's\n  "]), max_size=2).map("".join)
+BLANK = st.sampled_from([" ", "\t", "\n", "\n    ", '# c, "x" ]\n', "\n\n", "  # it's\n  "])
+BLANKS = st.lists(BLANK, max_size=2).map("".join)
 ENTRIES = st.sampled_from(["fastapi", "uvicorn[standard]", "SQLAlchemy>=2", "pydantic_settings", "a", "zz; x == 'y'"])
 
 
@@ -155,7 +156,9 @@ def _arrays(draw: st.DrawFn) -> str:
 
 INLINE = st.sampled_from(["{}", "{ }", "{a = 1}", "{ a = 1 , b.c = '}' }", '{x = ["q"], y = {z = 2}}'])
 END = st.sampled_from(["\n", " # end\n", "\n\n", "\n# about the next\n", "\n# last\n\n", "\n  \n"])
-SIMPLE = st.sampled_from(["1", '"s # t"', "true", "1979-05-27 07:32:00", '"""\n[tool.coverage.run]\n"""', "'''a\n# b'''"])
+SIMPLE = st.sampled_from(
+    ["1", '"s # t"', "true", "1979-05-27 07:32:00", '"""\n[tool.coverage.run]\n"""', "'''a\n# b'''"]
+)
 
 
 @st.composite
@@ -178,7 +181,8 @@ def _manifests(draw: st.DrawFn) -> str:
         text += f"[{name}]{draw(END)}"
         for key, value in draw(st.permutations(sections.get(name, []))):
             if draw(st.booleans()):
-                text += f"{draw(st.sampled_from(['', '  ']))}{key}{draw(st.sampled_from([' = ', '=']))}{draw(value)}{draw(END)}"
+                indent, equals = draw(st.sampled_from(["", "  "])), draw(st.sampled_from([" = ", "="]))
+                text += f"{indent}{key}{equals}{draw(value)}{draw(END)}"
     if draw(st.booleans()):
         text = text.rstrip()
     if draw(st.booleans()):
@@ -337,7 +341,7 @@ def test_pair_goes_to_the_end_of_its_table(user: str, result: str) -> None:
 
 def test_created_tables_are_sorted_and_go_one_by_one() -> None:
     user = '[project]\nname = "x"\n'
-    run, report = Key(("tool", "coverage", "run", "branch"), True), Key(("tool", "coverage", "report", "x"), 1)
+    run, report = Key(("tool", "coverage", "run", "branch"), value=True), Key(("tool", "coverage", "report", "x"), 1)
     both = converge(converge(user, [], [run]), [run], [run, report])
     assert both == user + "\n[tool.coverage.report]\nx = 1\n\n[tool.coverage.run]\nbranch = true\n"
     assert converge(both, [run, report], [report]) == user + "\n[tool.coverage.report]\nx = 1\n"
@@ -358,7 +362,7 @@ def test_poetry_names_are_sorted_behind_the_interpreter() -> None:
         (1.0, "1.0"),
         ("plain", '"plain"'),
         ('say "x"', "'say \"x\"'"),
-        ("it's \"x\"\n", '"it\'s \\"x\\"\\n"'),
+        ('it\'s "x"\n', '"it\'s \\"x\\"\\n"'),
         (["a", 1, {"b": []}], '["a", 1, {b = []}]'),
         ({"a b": 1, "": "x"}, '{"a b" = 1, "" = "x"}'),
         (["x" * 60, "y" * 60], f'[\n    "{"x" * 60}",\n    "{"y" * 60}",\n]'),
@@ -377,7 +381,7 @@ def test_any_string_can_be_written(value: str, quote: str) -> None:
 
 
 def test_new_strings_use_the_user_s_quotes() -> None:
-    user = "# it's \"only\" a \"comment\"\n[default]\nA = 'x'\n"
+    user = '# it\'s "only" a "comment"\n[default]\nA = \'x\'\n'
     assert "B = 'y'" in toml.set_key(user, ("default", "B"), "y")
 
 
@@ -429,7 +433,7 @@ def test_user_s_pair_keeps_a_created_table() -> None:
 
 def test_what_the_user_appends_stays() -> None:
     user, more = '[project]\nname = "x"\n', "\n# strict\n[tool.mypy]\nstrict = true\n"
-    pieces = [Key(("tool", "x", "k"), 1), Key(("tool", "y", "k"), [1]), Item(DEV, "ruff", by_name=True)]
+    pieces: list[Piece] = [Key(("tool", "x", "k"), 1), Key(("tool", "y", "k"), [1]), Item(DEV, "ruff", by_name=True)]
     text = converge(user, [], pieces) + more
     assert converge(text, pieces, []) == user + more
     assert converge(text, pieces, pieces[:1]) == user + "\n[tool.x]\nk = 1\n" + more

@@ -76,7 +76,7 @@ def test_too_new_for_this_interpreter_can_be_repaired(tmp_path: Path) -> None:
     broken = discover(root)
     assert broken.app is None
     (undecided,) = [item for item in broken.undecided if item.code == "app-unreadable"]
-    assert "run laterctl under a newer Python" in undecided.message
+    assert "run laterctl under a newer Python" in undecided.message + undecided.hint
     repaired = discover(root, repair=lambda text: text.replace("lazy import", "import"))
     assert repaired.app is not None
 

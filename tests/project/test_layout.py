@@ -249,3 +249,11 @@ def test_future_habit(tmp_path: Path) -> None:
 def test_future_by_isort_rule(tmp_path: Path) -> None:
     ruff = '[lint.isort]\nrequired-imports = ["from __future__ import annotations"]\n'
     assert style_of(tmp_path, APP.format(""), {"ruff.toml": ruff}).future
+
+
+def test_no_future_import_where_ruff_would_move_what_fastapi_reads(tmp_path: Path) -> None:
+    app = "from __future__ import annotations\n" + APP.format("")
+    assert style_of(tmp_path, app, {"ruff.toml": '[lint]\nselect = ["E", "F"]\n'}).future
+    for ruff in ('select = ["ALL"]', 'extend-select = ["TC002"]', 'select = ["TCH"]'):
+        assert not style_of(tmp_path, app, {"ruff.toml": f"[lint]\n{ruff}\n"}).future, ruff
+    assert style_of(tmp_path, app, {"ruff.toml": '[lint]\nselect = ["ALL"]\nignore = ["TC"]\n'}).future

@@ -9,6 +9,8 @@ import typer
 
 from laterctl.cli.exits import Exit, outcomes
 
+MANAGERS = ("uv", "poetry", "pdm", "pip")
+
 app = typer.Typer(
     name="laterctl",
     help="Add production features to a FastAPI project that exists already: previewed, proved, taken back.",
@@ -24,7 +26,7 @@ Check = Annotated[bool, typer.Option("--check", help="Exit with 1 when something
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Accept the plan; never means overwrite.")]
 NoInstall = Annotated[bool, typer.Option("--no-install", help="Leave the dependencies to me.")]
-Manager = Annotated[str, typer.Option("--install", help="Package manager: uv, poetry, pdm or pip.", metavar="MANAGER")]
+Manager = Annotated[str, typer.Option("--install", help=f"Package manager: {', '.join(MANAGERS)}.", metavar="MANAGER")]
 Prove = Annotated[
     bool | None, typer.Option("--prove/--no-prove", help="Start the app before and after, in a scratch copy.")
 ]
@@ -71,16 +73,16 @@ def add(
     options: Set = None,
 ) -> None:
     """Add features, and what they need."""
-    from laterctl import catalogue
     from laterctl.cli import ask
-    from laterctl.cli.flow import Flags, run
+    from laterctl.cli.flow import Command, Flags, run
     from laterctl.plan import Request
 
-    flags = Flags(dry_run, diff, output, check, json, yes, not no_install, install, prove, allow_dirty)
+    directory, reference = context.obj
     with outcomes(as_json=json):
-        names = features or ask.pick(context.obj[0], as_json=json)
-        wanted = tuple(dict.fromkeys(catalogue.find(name).name for name in names))
-        run(context.obj, Request(add=wanted, options=_options(options, wanted)), "add", flags, options or [])
+        flags = Flags(dry_run, diff, output, check, json, yes, not no_install, _manager(install), prove, allow_dirty)
+        wanted = _names(features or ask.pick(directory, as_json=json))
+        request = Request(add=wanted, options=_options(options, wanted))
+        run(Command(directory, reference, ("add", *wanted), options or ()), request, flags)
 
 
 @app.command()
@@ -99,14 +101,14 @@ def remove(
     allow_dirty: AllowDirty = False,
 ) -> None:
     """Take features out again; what you edited stays."""
-    from laterctl import catalogue
-    from laterctl.cli.flow import Flags, run
+    from laterctl.cli.flow import Command, Flags, run
     from laterctl.plan import Request
 
-    flags = Flags(dry_run, diff, output, check, json, yes, not no_install, install, prove, allow_dirty)
+    directory, reference = context.obj
     with outcomes(as_json=json):
-        wanted = tuple(dict.fromkeys(catalogue.find(name).name for name in features))
-        run(context.obj, Request(remove=wanted), "remove", flags, [])
+        flags = Flags(dry_run, diff, output, check, json, yes, not no_install, _manager(install), prove, allow_dirty)
+        wanted = _names(features)
+        run(Command(directory, reference, ("remove", *wanted)), Request(remove=wanted), flags)
 
 
 @app.command()
@@ -135,11 +137,13 @@ def doctor(
     from laterctl.outcome import Verdict
 
     directory, reference = context.obj
-    with outcomes(as_json=json):
+    with outcomes(as_json=json, looks=not fix):
+        fixed = None
         if fix:
-            flow.fix(context.obj, yes=yes, allow_dirty=allow_dirty, as_json=json)
+            flags = flow.Flags(json=json, yes=yes, allow_dirty=allow_dirty, install=False)
+            fixed = flow.fix(flow.Command(directory, reference, ("doctor", "--fix")), flags)
         findings = command.examine(directory, app=reference, only=only or (), skip=skip or (), run=run)
-        show.findings(findings, as_json=json)
+        show.findings(findings, as_json=json, fixed=fixed)
     verdicts = {item.verdict for item in findings}
     if Verdict.PROBLEM in verdicts:
         raise typer.Exit(Exit.PENDING)
@@ -150,10 +154,12 @@ def doctor(
 @app.command("list")
 def list_(context: typer.Context, json: Json = False) -> None:
     """List the features there are, and which are installed."""
-    from laterctl.cli import show
+    from laterctl.cli import flow, show
     from laterctl.commands import read
 
-    show.listing(read.listing(context.obj[0]), as_json=json)
+    with outcomes(as_json=json, looks=True):
+        flow.pending(context.obj[0])
+        show.listing(read.listing(context.obj[0]), as_json=json)
 
 
 @app.command()
@@ -166,33 +172,34 @@ def info(
     """Explain a feature, or what was detected in the project."""
     from laterctl.cli import show
     from laterctl.commands import read
-    from laterctl.commands.change import survey
+    from laterctl.commands.change import readable, survey
 
     directory, reference = context.obj
-    if bool(feature) == project:
-        raise typer.BadParameter("name a feature, or give --project")
-    with outcomes(as_json=json):
-        found, installed = survey(directory, reference)
+    with outcomes(as_json=json, looks=True):
+        if bool(feature) == project:
+            raise typer.BadParameter("name a feature, or give --project")
+        with readable():
+            found, installed = survey(directory, reference)
         if project:
             show.project(read.facts(found), as_json=json)
             return
         declared = read.about(feature)
         entry = installed.get(declared.name)
-        show.feature(declared, read.by_hand(found, entry) if entry else [], as_json=json)
+        show.feature(declared, read.by_hand(entry) if entry else [], as_json=json)
 
 
 @app.command()
-def secret(feature: Annotated[str, typer.Argument(autocompletion=complete_feature)]) -> None:
+def secret(feature: Annotated[str, typer.Argument(autocompletion=complete_feature)], json: Json = False) -> None:
     """Print fresh key material for a feature; nothing is written."""
+    from laterctl.cli import show
     from laterctl.commands import read
 
-    with outcomes():
+    with outcomes(as_json=json, looks=True):
         try:
             values = read.secret(feature)
         except ValueError as error:
             raise typer.BadParameter(str(error)) from error
-        for name, value in values.items():
-            typer.echo(f"{name}={value}")
+        show.secrets(values, as_json=json)
 
 
 @app.command()
@@ -201,14 +208,15 @@ def explain(rule: Annotated[str, typer.Argument(help="A rule id, such as JWT001.
     from laterctl import rules
     from laterctl.cli import show
 
-    known = rules.every()
-    if not rule:
-        show.rules(known, as_json=json)
-        return
-    found = next((item for item in known if item.id.lower() == rule.lower()), None)
-    if found is None:
-        raise typer.BadParameter(f"there is no rule {rule}; `laterctl explain` lists them")
-    show.rules([found], as_json=json, whole=True)
+    with outcomes(as_json=json, looks=True):
+        known = rules.every()
+        if not rule:
+            show.rules(known, as_json=json)
+            return
+        found = next((item for item in known if item.id.lower() == rule.lower()), None)
+        if found is None:
+            raise typer.BadParameter(f"there is no rule {rule}; `laterctl explain` lists them")
+        show.rules([found], as_json=json, whole=True)
 
 
 @app.command()
@@ -229,6 +237,19 @@ def new(
         except ValueError as error:
             raise typer.BadParameter(str(error)) from error
         show.created(name, paths, as_json=json)
+
+
+def _names(given: list[str]) -> tuple[str, ...]:
+    """Return the own names of features given by name or alias. Raises `laterctl.catalogue.UnknownFeature`."""
+    from laterctl import catalogue
+
+    return tuple(dict.fromkeys(catalogue.find(name).name for name in given))
+
+
+def _manager(given: str) -> str:
+    if given and given not in MANAGERS:
+        raise typer.BadParameter(f"{given} is none of {', '.join(MANAGERS)}", param_hint="--install")
+    return given
 
 
 def _options(given: list[str] | None, wanted: tuple[str, ...]) -> dict[str, dict[str, str]]:

@@ -40,18 +40,34 @@ def accept(prepared: Prepared, *, prove: bool, install: bool) -> bool:
 
 
 def pick(directory: Path, *, as_json: bool) -> list[str]:
-    """Let a person choose features from the list."""
+    """Let a person choose features from the list.
+
+    Raises:
+        typer.Exit: there is nobody to ask, or nothing was chosen.
+        typer.BadParameter: a number is not in the list.
+    """
     from laterctl.cli import show
     from laterctl.commands import read
 
     if as_json or not interactive():
         show.failure("usage", "name at least one feature; `laterctl list` shows them", as_json=as_json)
         raise typer.Exit(Exit.USAGE)
-    offered = [item for item in read.listing(directory) if not item.installed]
+    offered = [item for item in read.listing(directory).features if not item.installed]
+    if not offered:
+        show.progress("every feature is installed")
+        raise typer.Exit(Exit.DONE)
     show.choices(offered)
-    answer = typer.prompt("Features to add, by number or name, separated by spaces", default="")
-    chosen = [offered[int(word) - 1].name if word.isdigit() and 0 < int(word) <= len(offered) else word
-              for word in answer.replace(",", " ").split()]
+    answer = typer.prompt("Features to add, by number or name, separated by spaces", default="", show_default=False)
+    chosen = [_named(word, [item.name for item in offered]) for word in answer.replace(",", " ").split()]
     if not chosen:
+        show.progress("nothing was written")
         raise typer.Exit(Exit.DONE)
     return chosen
+
+
+def _named(word: str, names: list[str]) -> str:
+    if not word.isdigit():
+        return word
+    if not 0 < int(word) <= len(names):
+        raise typer.BadParameter(f"{word} is not in the list of 1 to {len(names)}", param_hint="FEATURE")
+    return names[int(word) - 1]

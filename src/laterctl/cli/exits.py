@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import IntEnum
@@ -24,8 +26,11 @@ class Exit(IntEnum):
 
 
 @contextmanager
-def outcomes(*, as_json: bool = False) -> Iterator[None]:
-    """Turn what commands raise into words on the screen (or JSON) and an exit code."""
+def outcomes(*, as_json: bool = False, looks: bool = False) -> Iterator[None]:
+    """Turn what commands raise into words on the screen (or JSON) and an exit code.
+
+    A command that only `looks` does not say that nothing was written.
+    """
     from laterctl.catalogue import UnknownFeature
     from laterctl.cli import show
     from laterctl.commands.change import Dirty, InstallFailed, ProofFailed
@@ -33,11 +38,16 @@ def outcomes(*, as_json: bool = False) -> Iterator[None]:
 
     try:
         yield
+    except typer.BadParameter as error:
+        if not as_json:
+            raise
+        show.failure("usage", error.message, as_json=True)
+        raise typer.Exit(Exit.USAGE) from error
     except UnknownFeature as error:
         show.unknown_feature(error, as_json=as_json)
         raise typer.Exit(Exit.USAGE) from error
     except Refused as error:
-        show.refused(error.refusals, as_json=as_json)
+        show.refused(error.refusals, as_json=as_json, looks=looks)
         raise typer.Exit(Exit.REFUSED) from error
     except ProofFailed as error:
         show.proof_failed(error, as_json=as_json)
@@ -48,9 +58,13 @@ def outcomes(*, as_json: bool = False) -> Iterator[None]:
     except Dirty as error:
         show.dirty(error.paths, as_json=as_json)
         raise typer.Exit(Exit.UNANSWERED) from error
-    except KeyboardInterrupt as error:
-        show.failure("interrupted", "everything is as it was", as_json=as_json)
+    except (KeyboardInterrupt, typer.Abort) as error:
+        show.failure("interrupted", "interrupted; every file is as it was", as_json=as_json)
         raise typer.Exit(Exit.INTERRUPTED) from error
+    except BrokenPipeError as error:
+        # Whoever read what was printed has seen enough; the interpreter must not complain when it flushes.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise typer.Exit(Exit.DONE) from error
     except OSError as error:
         show.failure("system", f"{error.filename or ''}: {error.strerror or error}".lstrip(": "), as_json=as_json)
         raise typer.Exit(Exit.REFUSED) from error
@@ -59,5 +73,5 @@ def outcomes(*, as_json: bool = False) -> Iterator[None]:
 
         if not isinstance(error, JournalError):
             raise
-        show.failure("not-written", str(error), as_json=as_json)
+        show.journal_error(error, as_json=as_json)
         raise typer.Exit(Exit.REFUSED) from error

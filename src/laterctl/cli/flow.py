@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import shlex
-import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -16,7 +15,7 @@ from laterctl.cli.exits import Exit
 from laterctl.commands import change
 
 if TYPE_CHECKING:
-    from laterctl.commands.change import Prepared
+    from laterctl.commands.change import Done, Prepared
     from laterctl.plan import Request
 
 
@@ -35,82 +34,138 @@ class Flags:
     prove: bool | None = None
     allow_dirty: bool = False
 
+    @property
+    def looks(self) -> bool:
+        """Whether nothing is to be written to the project."""
+        return self.dry_run or self.diff or self.output is not None or self.check
 
-def run(where: tuple[Path, str | None], request: Request, verb: str, flags: Flags, options: Sequence[str]) -> None:
+
+@dataclass(frozen=True)
+class Command:
+    """What the user typed, apart from the flags: where, the verb with its words, and the options of features."""
+
+    directory: Path
+    reference: str | None
+    verb: Sequence[str]
+    options: Sequence[str] = ()
+
+    def again(self, flags: Flags) -> str:
+        """Return the command that repeats this run without questions."""
+        words = [*self._start(), *self.verb, "--yes"]
+        for option in self.options:
+            words += ["--set", option]
+        if not flags.install:
+            words.append("--no-install")
+        if flags.manager:
+            words += ["--install", flags.manager]
+        if flags.prove is not None:
+            words.append("--prove" if flags.prove else "--no-prove")
+        if flags.allow_dirty:
+            words.append("--allow-dirty")
+        return shlex.join(words)
+
+    def undo(self) -> str:
+        """Return the command that takes this run back without questions."""
+        return shlex.join([*replace(self, reference=None)._start(), "undo", "--yes"])
+
+    def _start(self) -> list[str]:
+        start = ["laterctl"]
+        if self.directory != Path():
+            start += ["-C", str(self.directory)]
+        if self.reference:
+            start += ["--app", self.reference]
+        return start
+
+
+def run(command: Command, request: Request, flags: Flags) -> None:
     """Carry a changing command through to its summary or its exit code."""
-    directory, reference = where
-    _recover(directory, flags)
-    prepared = change.prepare(directory, request, reference)
-    again = _command(where, request, verb, flags, options)
+    if flags.looks:
+        pending(command.directory)
+    else:
+        _recover(command.directory)
+    prepared = change.prepare(command.directory, request, command.reference)
     if not prepared.plan.changeset:
-        show.nothing_to_do(prepared, as_json=flags.json)
+        if flags.output is not None:
+            show.patch_file(prepared, flags.output)
+        show.nothing_to_do(prepared, as_json=flags.json, aside=flags.diff)
         return
-    if flags.diff or flags.output is not None:
-        show.patch(prepared, flags.output)
+    if flags.looks:
+        _preview(prepared, flags)
         return
+    done, again = _carry_out(command, prepared, flags)
+    show.done(done, again, command.undo(), as_json=flags.json)
+
+
+def _preview(prepared: Prepared, flags: Flags) -> None:
+    if flags.output is not None:
+        show.patch_file(prepared, flags.output)
+    if flags.json:
+        stage = "check" if flags.check else "diff" if flags.diff or flags.output is not None else "dry-run"
+        show.plan(prepared, stage, as_json=True)
+    elif flags.diff and flags.output is None:
+        show.patch(prepared)
+    elif flags.check or flags.dry_run:
+        show.plan(prepared, "check" if flags.check else "dry-run", as_json=False)
     if flags.check:
-        show.plan(prepared, "check", as_json=flags.json)
         raise typer.Exit(Exit.PENDING)
-    if flags.dry_run:
-        show.plan(prepared, "dry-run", as_json=flags.json)
-        return
-    prove, allow_dirty = _agreed(prepared, flags, again)
-    choices = change.Choices(flags.install, flags.manager, prove, allow_dirty, again, show.progress)
-    done = change.carry_out(prepared, choices)
-    show.done(done, again, as_json=flags.json)
 
 
-def _recover(directory: Path, flags: Flags) -> None:
-    from laterctl import journal
-    from laterctl.project.discover import find_root
+def _carry_out(command: Command, prepared: Prepared, flags: Flags) -> tuple[Done, str]:
+    """Ask the one question and write. Returns what was done, and the command that repeats it without questions."""
+    agreed = _agreed(command, prepared, flags)
+    again = command.again(agreed)
+    choices = change.Choices(
+        install=agreed.install,
+        manager=agreed.manager,
+        prove=agreed.prove is True,
+        allow_dirty=agreed.allow_dirty,
+        command=again,
+        progress=show.progress,
+    )
+    return change.carry_out(prepared, choices), again
 
-    root = find_root(directory)
-    if journal.pending(root) is None or flags.dry_run or flags.diff or flags.check:
-        return
-    with journal.lock(root) as held:
-        recovered = journal.recover(held)
-    if recovered is not None:
-        show.progress(f"restored the files of an interrupted run: {recovered.command}")
 
-
-def _agreed(prepared: Prepared, flags: Flags, again: str) -> tuple[bool, bool]:
-    """Ask the one question. Returns whether to prove by running, and whether a dirty tree was accepted."""
-    configured = prepared.project.config.get("prove") is True
+def _agreed(command: Command, prepared: Prepared, flags: Flags) -> Flags:
+    """Ask the one question. Returns the flags with what it settled: whether to prove by running, and a dirty tree."""
     if flags.yes:
-        return (flags.prove if flags.prove is not None else configured), flags.allow_dirty
+        configured = True if prepared.project.config.get("prove") is True else None
+        return flags if flags.prove is not None else replace(flags, prove=configured)
     if flags.json or not ask.interactive():
-        show.unanswered(prepared, again, as_json=flags.json)
+        show.unanswered(prepared, command.again(replace(flags, allow_dirty=bool(prepared.dirty))), as_json=flags.json)
         raise typer.Exit(Exit.UNANSWERED)
     prove = flags.prove if flags.prove is not None else True
     show.plan(prepared, "question", as_json=False)
     if not ask.accept(prepared, prove=prove, install=flags.install):
         show.progress("nothing was written")
         raise typer.Exit(Exit.DONE)
-    return prove, True
+    return replace(flags, prove=prove, allow_dirty=flags.allow_dirty or bool(prepared.dirty))
 
 
-def _command(
-    where: tuple[Path, str | None], request: Request, verb: str, flags: Flags, options: Sequence[str]
-) -> str:
-    """Return the command that repeats this run without questions."""
-    directory, reference = where
-    words = ["laterctl"]
-    if directory != Path():
-        words += ["-C", str(directory)]
-    if reference:
-        words += ["--app", reference]
-    words += [verb, *(request.add or request.remove), "--yes"]
-    for option in options:
-        words += ["--set", option]
-    if not flags.install:
-        words.append("--no-install")
-    if flags.manager:
-        words += ["--install", flags.manager]
-    if flags.prove is not None:
-        words.append("--prove" if flags.prove else "--no-prove")
-    if flags.allow_dirty:
-        words.append("--allow-dirty")
-    return shlex.join(words)
+def pending(directory: Path) -> None:
+    """Say when a run is unfinished, and leave it alone: only changing commands take it back."""
+    from laterctl import journal
+    from laterctl.project.discover import find_root
+
+    found = journal.pending(find_root(directory))
+    if found is None:
+        return
+    if found.running:
+        show.progress(f"`{found.command}` is changing this project just now (process {found.pid})")
+    else:
+        show.progress(f"`{found.command}` was interrupted; the next changing command restores its files first")
+
+
+def _recover(directory: Path) -> None:
+    from laterctl import journal
+    from laterctl.project.discover import find_root
+
+    root = find_root(directory)
+    if journal.pending(root) is None:
+        return
+    with journal.lock(root) as held:
+        recovered = journal.recover(held)
+    if recovered is not None:
+        show.progress(f"restored the files of an interrupted run: {recovered.command}")
 
 
 def undo(directory: Path, *, yes: bool, as_json: bool) -> None:
@@ -119,34 +174,40 @@ def undo(directory: Path, *, yes: bool, as_json: bool) -> None:
     from laterctl.project.discover import find_root
 
     root = find_root(directory)
+    _recover(directory)
     last = journal.last_run(root)
     if last is None:
-        show.failure("nothing-to-undo", "no run of laterctl on this machine is on record; `laterctl remove` takes a "
-                     "feature out", as_json=as_json)
+        show.failure("nothing-to-undo", "there is no run of laterctl on this machine to take back; "
+                     "`laterctl remove FEATURE` takes a feature out", as_json=as_json)
         raise typer.Exit(Exit.REFUSED)
     if not yes:
         if as_json or not ask.interactive():
-            show.failure("unanswered", "undo needs --yes without a terminal", as_json=as_json)
+            message = f"there is no terminal to ask whether to take back `{last.command}`: --yes accepts it"
+            show.failure("unanswered", message, as_json=as_json)
             raise typer.Exit(Exit.UNANSWERED)
+        show.files(last.changeset.inverted())
         if not ask.yes_no(f"Take back `{last.command}`?"):
+            show.progress("nothing was written")
             return
-    with journal.lock(root) as held:
-        journal.recover(held)
-        undone = journal.undo(held)
+    try:
+        with journal.lock(root) as held:
+            undone = journal.undo(held)
+    except journal.ChangedError as error:
+        show.failure("changed", f"{', '.join(error.paths)} changed since `{last.command}`, and undo would lose that; "
+                     "`laterctl remove FEATURE` takes a feature out and keeps what you edited", as_json=as_json)
+        raise typer.Exit(Exit.REFUSED) from error
     show.undone(undone, as_json=as_json)
 
 
-def fix(where: tuple[Path, str | None], *, yes: bool, allow_dirty: bool, as_json: bool) -> None:
-    """Put missing wiring back, as a run of its own."""
+def fix(command: Command, flags: Flags) -> dict[str, Any] | None:
+    """Put missing wiring back, as a run of its own. Returns the summary for JSON; `None` when nothing was missing."""
     from laterctl.commands.mend import prepare_mend
 
-    directory, reference = where
-    prepared = prepare_mend(directory, reference)
+    _recover(command.directory)
+    prepared = prepare_mend(command.directory, command.reference)
     if not prepared.plan.changeset:
-        return
-    flags = Flags(json=as_json, yes=yes, allow_dirty=allow_dirty, install=False)
-    prove, dirty = _agreed(prepared, flags, "laterctl doctor --fix --yes")
-    done = change.carry_out(prepared, change.Choices(False, "", prove, dirty, "laterctl doctor --fix", show.progress))
-    if not as_json:
-        show.done(done, "laterctl doctor --fix --yes", as_json=False)
-    sys.stdout.flush()
+        return None
+    done, again = _carry_out(command, prepared, flags)
+    if not flags.json:
+        show.done(done, again, command.undo(), as_json=False)
+    return show.summary(done, again, command.undo())

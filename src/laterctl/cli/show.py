@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from laterctl.masking import masked
 from laterctl.outcome import Finding, Note, Refusal, Verdict
 from laterctl.project.facts import Place
 
@@ -19,10 +20,12 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from laterctl.catalogue import UnknownFeature
+    from laterctl.changeset import Changeset
     from laterctl.commands.change import Done, InstallFailed, Prepared, ProofFailed
-    from laterctl.commands.read import Listed
+    from laterctl.commands.read import Listed, Listing
     from laterctl.feature import Feature
-    from laterctl.journal import LastRun
+    from laterctl.journal import JournalError, LastRun
+    from laterctl.proof.static import Failure
     from laterctl.rules import Rule
 
 SCHEMA = 1
@@ -46,14 +49,26 @@ def errors() -> Console:
 
 
 def _escaped(text: str) -> str:
+    """Make a text fit for the screen: without credentials, and with nothing that Rich takes for markup."""
     from rich.markup import escape
 
-    return escape(text)
+    return escape(masked(text))
 
 
 def document(kind: str, **values: Any) -> None:
-    """Print one JSON document."""
-    typer.echo(json.dumps({"schema": SCHEMA, "kind": kind, **values}, indent=2, ensure_ascii=False))
+    """Print one JSON document, without credentials; only a patch stays as it is, because it is to be applied."""
+    made = {"schema": SCHEMA, "kind": kind} | {
+        name: value if name == "patch" else _masked(value) for name, value in values.items()
+    }
+    typer.echo(json.dumps(made, indent=2, ensure_ascii=False))
+
+
+def _masked(value: Any) -> Any:
+    if isinstance(value, str):
+        return masked(value)
+    if isinstance(value, Mapping):
+        return {name: item if name == "patch" else _masked(item) for name, item in value.items()}
+    return [_masked(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 def progress(message: str) -> None:
@@ -75,18 +90,22 @@ def _place(place: Place | None) -> dict[str, Any] | None:
 
 def unknown_feature(error: UnknownFeature, *, as_json: bool) -> None:
     """Say that there is no such feature, and what may have been meant."""
-    hint = f"; did you mean {' or '.join(error.suggestions)}?" if error.suggestions else "; `laterctl list` shows all"
-    if as_json:
-        document("error", code="unknown-feature", message=f"there is no feature {error.name}{hint}",
-                 suggestions=error.suggestions)
+    if error.users:
+        message = f"{error.name} comes by itself with what needs it: {', '.join(error.users)}"
+    elif error.suggestions:
+        message = f"there is no feature {error.name}; did you mean {' or '.join(error.suggestions)}?"
     else:
-        errors().print(f"[bold red]error[/] there is no feature {_escaped(error.name)}{_escaped(hint)}")
+        message = f"there is no feature {error.name}; `laterctl list` shows all"
+    if as_json:
+        document("error", code="unknown-feature", message=message, suggestions=error.users or error.suggestions)
+    else:
+        failure("unknown-feature", message, as_json=False)
 
 
-def refused(refusals: Sequence[Refusal], *, as_json: bool) -> None:
+def refused(refusals: Sequence[Refusal], *, as_json: bool, looks: bool = False) -> None:
     """Show refusals: what, where, what to paste, what makes it work next time."""
     if as_json:
-        document("refused", refusals=[{**asdict(item), "place": _place(item.place)} for item in refusals])
+        document("refused", refusals=[_refusal(item) for item in refusals])
         return
     screen = errors()
     for item in refusals:
@@ -102,14 +121,32 @@ def refused(refusals: Sequence[Refusal], *, as_json: bool) -> None:
                 screen.print(f"      {_escaped(line)}")
         if item.remedy:
             screen.print(f"  then:     {_escaped(item.remedy)}")
-    screen.print("Nothing was written.")
+    if not looks:
+        screen.print("Nothing was written.")
+
+
+def _refusal(item: Refusal) -> dict[str, Any]:
+    return {**asdict(item), "place": _place(item.place)}
+
+
+def journal_error(error: JournalError, *, as_json: bool) -> None:
+    """Say why files could not be written, or not be put back."""
+    from laterctl.journal import BusyError, ChangedError, KeptError, RestoreError
+
+    code, more = "not-written", "; every file is as it was"
+    if isinstance(error, BusyError):
+        code, more = "busy", "; run this again when it is done"
+    elif isinstance(error, ChangedError):
+        code, more = "changed", " while laterctl was at work; nothing was written, run it again"
+    elif isinstance(error, RestoreError | KeptError):
+        code, more = "not-restored" if isinstance(error, RestoreError) else "kept", ""
+    failure(code, f"{error}{more}", as_json=as_json)
 
 
 def proof_failed(error: ProofFailed, *, as_json: bool) -> None:
     """Show what a proof found."""
     if as_json:
-        failures = [{"check": item.check, "message": item.message, "place": _place(item.place)}
-                    for item in error.failures]
+        failures = [_failure(item) for item in error.failures]
         document("proof-failed", failures=failures, packages=list(error.packages))
         return
     for item in error.failures:
@@ -125,7 +162,7 @@ def install_failed(error: InstallFailed, *, as_json: bool) -> None:
     if as_json:
         document("install-failed", command=error.command, output=error.output)
         return
-    typer.echo(error.output, err=True)
+    typer.echo(masked(error.output), err=True)
     errors().print(f"[bold red]error[/] {_escaped(error.command)} failed; every file is as it was")
     errors().print("`--no-install` writes the change and leaves the dependencies to you.")
 
@@ -138,22 +175,20 @@ def dirty(paths: Iterable[str], *, as_json: bool) -> None:
 
 def unanswered(prepared: Prepared, again: str, *, as_json: bool) -> None:
     """Without a terminal: list what was not answered."""
-    questions = ["accept the plan: --yes"]
+    questions = ["whether to write this: --yes accepts the plan"]
     if prepared.dirty:
-        questions.append(f"uncommitted changes in {', '.join(prepared.dirty)}: --allow-dirty")
+        questions.append(f"uncommitted changes in {', '.join(prepared.dirty)}: --allow-dirty accepts them")
     if as_json:
         document("unanswered", questions=questions, command=again, **_plan(prepared))
         return
     plan(prepared, "unanswered", as_json=False)
-    errors().print("[bold red]stopped[/] there is no terminal to ask:")
+    errors().print("[bold red]stopped[/] there is no terminal to ask")
     for question in questions:
         errors().print(f"  {_escaped(question)}")
-    errors().print(f"For example: {_escaped(again)}")
+    errors().print(f"  without questions: {_escaped(again)}")
 
 
 def _plan(prepared: Prepared) -> dict[str, Any]:
-    from laterctl.changeset import patch
-
     made = prepared.plan
     counts = made.changeset.counts()
     return {
@@ -167,18 +202,12 @@ def _plan(prepared: Prepared) -> dict[str, Any]:
         "dependencies": list(made.requirements),
         "dirty": list(prepared.dirty) if prepared.dirty is not None else None,
         "notes": [_note(note) for note in prepared.notes],
-        "patch": patch(made.changeset, prefix=_prefix(prepared)).decode("utf-8", errors="replace"),
+        "patch": _patch(prepared).decode("utf-8", errors="replace"),
     }
 
 
 def _note(note: Note) -> dict[str, Any]:
     return {"level": note.level, "message": note.message, "place": _place(note.place), "feature": note.feature}
-
-
-def _prefix(prepared: Prepared) -> str:
-    from laterctl import git
-
-    return git.prefix(prepared.root)
 
 
 def _action(before: bytes | None, after: bytes | None) -> str:
@@ -196,14 +225,8 @@ def plan(prepared: Prepared, stage: str, *, as_json: bool) -> None:
     screen = console()
     made = prepared.plan
     _detected(prepared)
-    if made.added:
-        asked = [name for name in made.added if name not in made.pulled]
-        pulled = f" [dim](with {', '.join(made.pulled)})[/dim]" if made.pulled else ""
-        screen.print(f"add [bold]{', '.join(asked)}[/]{pulled}")
-    if made.removed:
-        screen.print(f"remove [bold]{', '.join(made.removed)}[/]")
-    for path, change in made.changeset.items():
-        screen.print(f"  {GLYPHS[_action(change.before, change.after)]} {_escaped(path)}")
+    screen.print(_aim(prepared, "add", "remove", "put back"))
+    files(made.changeset)
     for piece, reason in made.kept:
         screen.print(f"  [magenta]![/] {_escaped(piece.path)}: {_escaped(piece.describe())} stays: {reason}")
     for requirement in made.requirements:
@@ -215,6 +238,24 @@ def plan(prepared: Prepared, stage: str, *, as_json: bool) -> None:
     screen.print(f"{counts.created} created, {counts.edited} edited, {counts.deleted} deleted")
     if stage == "question":
         _diff(prepared)
+
+
+def _aim(prepared: Prepared, add: str, remove: str, mend: str) -> str:
+    """Say in a few words what a plan is about."""
+    made = prepared.plan
+    if not made.added and not made.removed:
+        return mend
+    verb, names = (add, made.added) if made.added else (remove, made.removed)
+    asked = [name for name in names if name in (*prepared.request.add, *prepared.request.remove)] or list(names)
+    more = [name for name in names if name not in asked]
+    with_them = f" [dim](with {', '.join(more)})[/dim]" if more else ""
+    return f"{verb} [bold]{', '.join(asked)}[/]{with_them}"
+
+
+def files(changeset: Changeset) -> None:
+    """Show what happens to files, one line each."""
+    for path, change in changeset.items():
+        console().print(f"  {GLYPHS[_action(change.before, change.after)]} {_escaped(path)}")
 
 
 def _behaviour(prepared: Prepared) -> list[str]:
@@ -234,7 +275,8 @@ def _detected(prepared: Prepared) -> None:
         parts.append(f"container {project.container.class_name} ({project.container.place})")
     if project.manifest is not None:
         parts.append(f"{project.manifest.manager} ({project.manifest.path})")
-    console().print(f"[dim]{_escaped('; '.join(parts))}[/dim]")
+    if parts:
+        console().print(f"[dim]{_escaped('; '.join(parts))}[/dim]")
 
 
 LONG = 1000
@@ -244,28 +286,44 @@ LONG = 1000
 def _diff(prepared: Prepared) -> None:
     from rich.syntax import Syntax
 
-    from laterctl.changeset import patch as made
-
-    text = made(prepared.plan.changeset, prefix=_prefix(prepared)).decode("utf-8", errors="replace")
+    text = _patch(prepared).decode("utf-8", errors="replace")
     if text.count("\n") > LONG:
         console().print(f"The diff has {text.count(chr(10))} lines: --diff -o FILE writes it to a file.")
         return
-    console().print(Syntax(text, "diff", background_color="default", word_wrap=True))
+    console().print(Syntax(masked(text), "diff", background_color="default", word_wrap=True))
 
 
-def patch(prepared: Prepared, output: Path | None) -> None:
-    """Print the patch, plain when piped, or write it to a file."""
+def _patch(prepared: Prepared) -> bytes:
+    from laterctl import git
     from laterctl.changeset import patch as made
 
-    data = made(prepared.plan.changeset, prefix=_prefix(prepared))
-    if output is not None:
-        output.write_bytes(data)
-        progress(f"wrote {output}")
-    elif console().is_terminal:
+    return made(prepared.plan.changeset, prefix=git.prefix(prepared.root))
+
+
+def patch(prepared: Prepared) -> None:
+    """Print the patch: in colours for a person, plain for a pipe."""
+    if console().is_terminal:
         _diff(prepared)
-    else:
-        sys.stdout.buffer.write(data)
-        sys.stdout.buffer.flush()
+        return
+    data = _patch(prepared)
+    _warn_of_credentials(data)
+    sys.stdout.flush()
+    sys.stdout.buffer.write(data)
+    sys.stdout.buffer.flush()
+
+
+def patch_file(prepared: Prepared, output: Path) -> None:
+    """Write the patch to a file."""
+    data = _patch(prepared)
+    _warn_of_credentials(data)
+    output.write_bytes(data)
+    progress(f"wrote {output}")
+
+
+def _warn_of_credentials(data: bytes) -> None:
+    text = data.decode("utf-8", errors="replace")
+    if masked(text) != text:
+        progress("the patch shows credentials that stand in your files: keep it to yourself")
 
 
 def _notes(notes: Iterable[Note], level: str) -> None:
@@ -275,32 +333,50 @@ def _notes(notes: Iterable[Note], level: str) -> None:
             console().print(f"  [yellow]{level}[/] {_escaped(where + note.message)}")
 
 
-def nothing_to_do(prepared: Prepared, *, as_json: bool) -> None:
-    """Say that all is there already."""
+def nothing_to_do(prepared: Prepared, *, as_json: bool, aside: bool = False) -> None:
+    """Say that all is as asked for already; on standard error when `aside`, where a patch would be printed."""
     if as_json:
         document("plan", stage="nothing-to-do", **_plan(prepared))
         return
     names = prepared.request.add or prepared.request.remove
-    word = "there" if prepared.request.add else "not there"
-    console().print(f"Nothing to do: {', '.join(names)} is {word} already.")
+    verb = "is" if len(names) == 1 else "are"
+    state = f"{verb} installed already" if prepared.request.add else f"{verb} not installed"
+    (errors() if aside else console()).print(f"Nothing to do: {_escaped(', '.join(names))} {state}.")
 
 
-def done(result: Done, again: str, *, as_json: bool) -> None:
+def summary(result: Done, again: str, undo: str) -> dict[str, Any]:
+    """Return what a run did, for a JSON document."""
+    proof = asdict(result.proof) if result.proof is not None else None
+    if proof is not None:
+        proof["failures"] = [_failure(item) for item in result.proof.failures] if result.proof else []
+    return {
+        "command": again,
+        "undo": undo,
+        "installed": list(result.installed),
+        "skipped_install": list(result.skipped_install),
+        "proof": proof,
+        **_plan(result.prepared),
+    }
+
+
+def _failure(item: Failure) -> dict[str, Any]:
+    return {"check": item.check, "message": item.message, "place": _place(item.place)}
+
+
+def done(result: Done, again: str, undo: str, *, as_json: bool) -> None:
     """Sum a run up: what was done, what was not, what comes next, how to repeat it and how to take it back."""
     prepared = result.prepared
     if as_json:
-        proof = asdict(result.proof) if result.proof is not None else None
-        document("done", command=again, undo="laterctl undo --yes", installed=list(result.installed),
-                 skipped_install=list(result.skipped_install), proof=proof, **_plan(prepared))
+        document("done", **summary(result, again, undo))
         return
     screen = console()
     counts = prepared.plan.changeset.counts()
-    names = prepared.plan.added or prepared.plan.removed or prepared.request.add
-    verb = "Added" if prepared.plan.added else "Removed" if prepared.plan.removed else "Updated"
-    screen.print(f"[bold green]{verb}[/] {', '.join(names)}: {counts.created} created, {counts.edited} edited, "
-                 f"{counts.deleted} deleted")
+    aim = _aim(prepared, "[bold green]Added[/]", "[bold green]Removed[/]", "[bold green]Put back[/]")
+    screen.print(f"{aim}: {counts.created} created, {counts.edited} edited, {counts.deleted} deleted")
     for piece, reason in prepared.plan.kept:
-        screen.print(f"  [magenta]![/] {_escaped(piece.path)}: {_escaped(piece.describe())} stayed: {reason}")
+        screen.print(f"  [magenta]![/] {_escaped(piece.path)}: {_escaped(piece.describe())} stayed: {_escaped(reason)}")
+    if result.installed:
+        screen.print(f"  installed: {_escaped(', '.join(result.installed))}")
     if result.skipped_install:
         missing = ", ".join(result.skipped_install)
         screen.print(f"  not installed: {_escaped(missing)} ({_escaped(result.skipped_because)})")
@@ -308,7 +384,7 @@ def done(result: Done, again: str, *, as_json: bool) -> None:
     _notes(prepared.notes, "notice")
     _next_steps(prepared)
     screen.print(f"[dim]again: {_escaped(again)}[/dim]")
-    screen.print("[dim]take it back: laterctl undo[/dim]")
+    screen.print(f"[dim]take it back: {_escaped(undo)}[/dim]")
 
 
 def _proved(result: Done) -> str:
@@ -328,19 +404,20 @@ def _next_steps(prepared: Prepared) -> None:
 def undone(last: LastRun, *, as_json: bool) -> None:
     """Say what was taken back."""
     if as_json:
-        document("undone", command=last.command, paths=list(last.changeset))
+        document("undone", command=last.command, files=list(last.changeset))
     else:
-        console().print(f"[bold green]Taken back[/] {_escaped(last.command)}: {len(last.changeset)} files are as before")
+        number = len(last.changeset)
+        console().print(f"[bold green]Taken back[/] {_escaped(last.command)}: {number} files are as before")
 
 
 MARKS = {Verdict.OK: "[green]ok[/]", Verdict.PROBLEM: "[red]problem[/]", Verdict.UNKNOWN: "[yellow]unknown[/]"}
 
 
-def findings(found: Sequence[Finding], *, as_json: bool) -> None:
-    """Show what doctor found."""
+def findings(found: Sequence[Finding], *, as_json: bool, fixed: Mapping[str, Any] | None = None) -> None:
+    """Show what doctor found, after `fixed` was put back."""
     if as_json:
         items = [{**asdict(item), "verdict": item.verdict.value, "place": _place(item.place)} for item in found]
-        document("doctor", findings=items)
+        document("doctor", findings=items, fixed=fixed)
         return
     screen = console()
     for item in found:
@@ -350,12 +427,15 @@ def findings(found: Sequence[Finding], *, as_json: bool) -> None:
             screen.print(f"    fix: {_escaped(item.fix)}")
     counted = {verdict: sum(item.verdict is verdict for item in found) for verdict in Verdict}
     screen.print(", ".join(f"{number} {verdict.value}" for verdict, number in counted.items()))
+    if any(item.fixable and item.verdict is Verdict.PROBLEM for item in found):
+        screen.print("`laterctl doctor --fix` puts back what is missing.")
 
 
-def listing(items: Sequence[Listed], *, as_json: bool) -> None:
+def listing(found: Listing, *, as_json: bool) -> None:
     """Show the features there are."""
+    items = found.features
     if as_json:
-        document("list", features=[asdict(item) for item in items])
+        document("list", features=[asdict(item) for item in items], unread=[_refusal(item) for item in found.unread])
         return
     screen = console()
     group = ""
@@ -367,6 +447,10 @@ def listing(items: Sequence[Listed], *, as_json: bool) -> None:
         mark = "[green]*[/]" if item.installed else " "
         aliases = f" [dim]({', '.join(item.aliases)})[/dim]" if item.aliases else ""
         screen.print(f" {mark} {item.name:<{width}}  {_escaped(item.summary)}{aliases}")
+    if any(item.installed for item in items):
+        screen.print("[dim]* installed[/dim]")
+    for problem in found.unread:
+        progress(f"what is installed is not known: {problem.message}")
 
 
 def choices(items: Sequence[Listed]) -> None:
@@ -412,7 +496,7 @@ def project(facts: Mapping[str, Any], *, as_json: bool) -> None:
         return
     screen = console()
     for name, value in facts.items():
-        if name == "apps" or value in (None, [], ""):
+        if name in {"apps", "undecided"} or value in (None, [], ""):
             continue
         if not isinstance(value, dict):
             screen.print(f"[bold]{name}[/] {_escaped(str(value))}")
@@ -425,9 +509,19 @@ def project(facts: Mapping[str, Any], *, as_json: bool) -> None:
             screen.print(f"  [dim]{_escaped(item['what'])}: {item['place']['path']}:{item['place']['line']}[/dim]")
 
 
+    for item in facts.get("undecided", ()):
+        where = "".join(f" {_short(place)}" for place in item["places"][:1])
+        screen.print(f"[yellow]undecided[/]{_escaped(where)} {_escaped(item['message'])}")
+        screen.print(f"    then: {_escaped(item['hint'])}")
+
+
 def _short(value: Any) -> str:
     if isinstance(value, dict) and set(value) == {"path", "line"}:
         return f"{value['path']}:{value['line']}"
+    if isinstance(value, dict) and "text" in value:
+        return str(value["text"])
+    if isinstance(value, list) and value and all(isinstance(item, dict) and "place" in item for item in value):
+        return ", ".join(f"{item.get('target') or item.get('text') or '?'} ({_short(item['place'])})" for item in value)
     text = json.dumps(value, ensure_ascii=False) if not isinstance(value, str) else value
     return text if len(text) < 160 else f"{text[:157]}..."
 
@@ -442,10 +536,19 @@ def rules(known: Sequence[Rule], *, as_json: bool, whole: bool = False) -> None:
         console().print(f"[bold]{item.id}[/] {_escaped(text)}")
 
 
+def secrets(values: Mapping[str, str], *, as_json: bool) -> None:
+    """Print fresh key material, as lines for an environment file; these values are the point, and stay as they are."""
+    if as_json:
+        typer.echo(json.dumps({"schema": SCHEMA, "kind": "secret", "values": dict(values)}, indent=2))
+        return
+    for name, value in values.items():
+        typer.echo(f"{name}={value}")
+
+
 def created(name: str, paths: Sequence[str], *, as_json: bool) -> None:
     """Say what `new` wrote."""
     if as_json:
-        document("created", name=name, paths=list(paths))
+        document("created", name=name, files=list(paths))
         return
     console().print(f"[bold green]Created[/] {_escaped(name)}: {len(paths)} files")
-    console().print("next: git init, install it, then `laterctl list`")
+    console().print(f"next: cd {_escaped(name)}, git init, install it, then `laterctl list`")

@@ -190,6 +190,8 @@ def quoted(value: str, quote: str = '"') -> str:
     literal = "'" not in value and not re.search(r"[\x00-\x08\x0a-\x1f\x7f]", value)
     if literal and (quote == "'" or '"' in value or "\\" in value):
         return f"'{value}'"
+    if not re.search(r'["\\\x00-\x1f\x7f]', value):
+        return f'"{value}"'
     import tomlkit
 
     return tomlkit.string(value).as_string()
@@ -656,10 +658,12 @@ def _put_in_section(text: str, section: Section, pairs: Mapping[str, _New]) -> s
     places = {key: position(names, key, ENTRY_ORDERS, user) for key, new in pairs.items() if new.by_name}
     block = {key: pair for key, pair in pairs.items() if places.get(key, len(names)) == len(names)}
     inner = sorted((index, entry_name(key), key) for key, index in places.items() if key not in block)
-    lines = [(_before_pair(text, section, index), _pair_lines(text, section, {key: pairs[key]})) for index, _, key in inner]
+    places_and_lines = [
+        (_before_pair(text, section, index), _pair_lines(text, section, {key: pairs[key]})) for index, _, key in inner
+    ]
     text = _put_block(text, section, block) if block else text
     # From the last to the first, so that offsets stay true.
-    for at, line in reversed(lines):
+    for at, line in reversed(places_and_lines):
         text = _splice(text, at, line)
     return text
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +14,7 @@ from laterctl.outcome import Note, Refusal, Refused
 from laterctl.project.facts import Place
 
 if TYPE_CHECKING:
+    from laterctl.changeset import Change
     from laterctl.install import Argv
     from laterctl.ledger import Entry
     from laterctl.plan import Plan, Request
@@ -116,36 +118,40 @@ def prepare(start: Path, request: Request, app: str | None = None) -> Prepared:
         ProofFailed: the result would not be whole.
     """
     from laterctl import plan as planning
-    from laterctl.project.source import Unreadable
-    from laterctl.project.tree import Outside
 
-    try:
+    with readable():
         project, installed = survey(start, app)
         plan = planning.make(project, installed, request)
-    except Unreadable as error:
-        raise Refused(
-            Refusal(error.code, f"{error.path} cannot be read: {error.reason}", Place(error.path, error.line),
-                    remedy=error.hint)
-        ) from error
-    except Outside as error:
-        raise Refused(
-            Refusal("outside", str(error), Place(error.path, 1), remedy="replace the symbolic link by a file")
-        ) from error
-    return checked(project, installed, request, plan)
+        return checked(project, installed, request, plan)
+
+
+@contextmanager
+def readable() -> Iterator[None]:
+    """Turn a file that cannot be read, wherever that shows, into a refusal that names it."""
+    from laterctl.project.source import Unreadable
+    from laterctl.project.tree import Outside
+    from laterctl.project.unread import as_undecided
+
+    try:
+        yield
+    except (Unreadable, Outside) as error:
+        found = as_undecided(error)
+        raise Refused(Refusal(found.code, found.message, found.places[0], remedy=found.hint)) from error
 
 
 def checked(project: Project, installed: Mapping[str, Entry], request: Request, plan: Plan) -> Prepared:
     """Prove a plan statically and look at what git makes of it.
 
     Raises:
-        Refused: the plan was refused, or git would ignore what it creates.
+        Refused: the plan was refused, git would ignore what it writes, or something is in the way of a new file.
         ProofFailed: the result would not be whole.
     """
     if plan.refusals:
         raise Refused(*plan.refusals)
     if not plan.changeset:
         return Prepared(project, installed, request, plan, notes=plan.notes)
-    _check_ignored(project, plan)
+    if refusals := [*_in_the_way(project, plan), *_ignored(project, plan)]:
+        raise Refused(*refusals)
     from laterctl.proof.static import prove
 
     failures = prove(project, plan)
@@ -154,17 +160,64 @@ def checked(project: Project, installed: Mapping[str, Entry], request: Request, 
     return Prepared(project, installed, request, plan, _dirty(project, plan), plan.notes)
 
 
-def _check_ignored(project: Project, plan: Plan) -> None:
-    created = [path for path, change in plan.changeset.items() if change.before is None]
-    ignored = sorted(git.ignored(project.root, created))
-    if ignored:
-        raise Refused(
-            *(
-                Refusal("ignored-by-git", f"git would ignore {path}, so it would never reach your repository",
-                        Place(path, 1), remedy="change .gitignore, or choose another folder in [tool.laterctl]")
-                for path in ignored
-            )
+def _in_the_way(project: Project, plan: Plan) -> Iterator[Refusal]:
+    """What of the user's is in the way of new files, or would be hidden by them."""
+    tree = project.tree
+    for path, change in plan.changeset.items():
+        if change.before is not None:
+            continue
+        folders = [path[:at] for at, letter in enumerate(path) if letter == "/"]
+        for folder in (item for item in folders if not tree.is_dir(item)):
+            if tree.exists(folder):
+                yield Refusal("file-exists", f"{folder} is a file, and new files need a folder of that name",
+                              Place(folder, 1), expected="a folder, or nothing", remedy=f"move it away, or {ELSEWHERE}")
+            elif path.endswith(".py") and tree.exists(f"{folder}.py"):
+                yield Refusal("name-clash", f"the new folder {folder} would hide {folder}.py from `import`",
+                              Place(f"{folder}.py", 1), expected="no module of that name", remedy=f"move it away, or {ELSEWHERE}")
+        module = path.removesuffix(".py")
+        if module != path and tree.exists(f"{module}/__init__.py"):
+            yield Refusal("name-clash", f"the folder {module} would hide the new {path} from `import`",
+                          Place(f"{module}/__init__.py", 1), expected="no package of that name", remedy=f"move it away, or {ELSEWHERE}")
+
+
+def _ignored(project: Project, plan: Plan) -> Iterator[Refusal]:
+    """What git would not see: new files that would never be committed, and files of this machine alone."""
+    ignored = git.ignored(project.root, plan.changeset)
+    new = sorted(path for path in ignored if plan.changeset[path].before is None and not _is_example(path))
+    if new:
+        yield Refusal(
+            "ignored-by-git",
+            f"git would ignore {_some(new)}: new code that would never reach your repository",
+            Place(new[0], 1),
+            seen=git.ignore_rule(project.root, new[0]),
+            remedy=f"change that rule, or {ELSEWHERE}",
         )
+    for path in sorted(ignored - {path for path in ignored if plan.changeset[path].before is None}):
+        yield Refusal(
+            "ignored-by-git",
+            f"git ignores {path}, so it is left alone",
+            Place(path, 1),
+            seen=git.ignore_rule(project.root, path),
+            snippet="\n".join(_new_lines(plan.changeset[path])),
+            remedy="put these lines in yourself and run the command again, or let git see the file",
+        )
+
+
+ELSEWHERE = 'choose other folders: [tool.laterctl] core = "package.module", api = "package.module", tests = "folder"'
+"""What to do when a new file cannot stand where it would go."""
+
+
+def _some(paths: Sequence[str]) -> str:
+    return ", ".join(paths[:3]) + (f" and {len(paths) - 3} more" if len(paths) > 3 else "")
+
+
+def _is_example(path: str) -> bool:
+    return "example" in path.rpartition("/")[2]
+
+
+def _new_lines(change: Change) -> list[str]:
+    before, after = ((data or b"").decode("utf-8", "replace").splitlines() for data in (change.before, change.after))
+    return [line for line in after if line.strip() and line not in before]
 
 
 def _dirty(project: Project, plan: Plan) -> tuple[str, ...] | None:
@@ -198,9 +251,10 @@ def carry_out(prepared: Prepared, choices: Choices) -> Done:
         baseline = None
         if choices.prove:
             from laterctl.proof import dynamic
+            from laterctl.proof.promises import promises
 
             choices.progress("starting the app as it is, in a scratch copy")
-            baseline = dynamic.observe(prepared.project)
+            baseline = dynamic.observe(prepared.project, promises(prepared.plan, prepared.installed))
         with journal.begin(held, prepared.plan.changeset, command=choices.command, extra=derived) as run:
             run.apply()
             for step in steps:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Mapping
 from pathlib import Path
 
 from laterctl import plan as planning
@@ -38,7 +37,7 @@ def files(name: str, *, settings: str = "dynaconf", python: str = "3.12") -> dic
     return made | _built_in(plan)
 
 
-def _built_in(plan: planning.Plan) -> Mapping[str, bytes]:
+def _built_in(plan: planning.Plan) -> dict[str, bytes]:
     owned = {
         record.piece.path: unsigned(record.piece).text.encode()
         for entry in plan.entries.values()
@@ -64,8 +63,8 @@ def create(directory: Path, name: str, *, settings: str = "dynaconf", python: st
     target = directory / name
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise Refused(
-            Refusal("folder-exists", f"{name} exists already", Place(name, 1), expected="no such folder, or an empty one",
-                    remedy="choose another name, or run it in another folder")
+            Refusal("folder-exists", f"{name} exists already", Place(name, 1), expected="nothing, or an empty folder",
+                    remedy="choose another name, or another place: laterctl -C DIR new NAME")
         )
     fresh = not target.exists()
     try:

@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from laterctl import catalogue, ledger
+from laterctl.commands.change import readable
 from laterctl.edits import converge
 from laterctl.edits.owned_file import ORIGIN
 from laterctl.edits.pieces import Argument, Block, Dependency, ImportName, OwnedFile, Record, State, Statement
 from laterctl.outcome import Finding, Refused, Verdict
 from laterctl.project.facts import Place
+from laterctl.project.source import Unreadable
 
 if TYPE_CHECKING:
     from laterctl.ledger import Entry
@@ -39,7 +41,7 @@ def examine(
 
     project = discover(find_root(start), app=app)
     skipped = {*skip, *_configured(project)}
-    findings = [*_journal(project), *_installed(project), *_rules(project)]
+    findings = [*_journal(project), *_undecided(project), *_installed(project), *_rules(project)]
     if run:
         findings.append(_started(project))
     kept = [item for item in findings if _matches(item.rule, only, default=True) and not _matches(item.rule, skipped)]
@@ -66,9 +68,23 @@ def _journal(project: Project) -> Iterator[Finding]:
                       fix="run any changing command: it restores the files first")
 
 
+UNREAD = frozenset({"syntax-error", "too-new", "encoding", "nul", "toml", "permission", "outside"})
+"""Reasons why a file could not be read; what else could not be decided only matters when a feature needs it."""
+
+
+def _undecided(project: Project) -> Iterator[Finding]:
+    """Without an application, and behind files that cannot be read, there is much that was not looked at."""
+    missed = [] if project.app is not None else [project.why_not("app")]
+    missed += [item for item in project.undecided if item.code in UNREAD]
+    for item in dict.fromkeys(missed):
+        if item is not None:
+            yield Finding("LTR012", Verdict.UNKNOWN, item.message, item.places[0] if item.places else None, item.hint)
+
+
 def _installed(project: Project) -> Iterator[Finding]:
     try:
-        entries = ledger.load(project.tree)
+        with readable():
+            entries = ledger.load(project.tree)
     except Refused as refused:
         for refusal in refused.refusals:
             yield Finding("LTR002", Verdict.UNKNOWN, refusal.message, refusal.place, refusal.remedy)
@@ -96,12 +112,18 @@ def _records(project: Project, entry: Entry, records: list[Record]) -> Iterator[
         piece = record.piece
         data = project.tree.read(piece.path)
         others = [item for item in records if item.piece.path == piece.path]
-        inspection = converge.inspect(piece, data, others)
+        try:
+            inspection = converge.inspect(piece, data, others)
+        except Unreadable as error:
+            yield Finding("LTR010", Verdict.UNKNOWN, f"{error.path} cannot be read: {error.reason}",
+                          Place(error.path, error.line), error.hint, entry.feature)
+            continue
         place = Place(piece.path, inspection.line or 1)
         if inspection.state is State.ABSENT:
             what = "is gone" if data is not None or isinstance(piece, OwnedFile) else f"is gone with {piece.path}"
-            yield Finding("LTR005", Verdict.PROBLEM, f"{piece.describe()} {what}", place, _mend(entry), entry.feature,
-                          fixable=_fixable(record))
+            fixable = _fixable(record)
+            yield Finding("LTR005", Verdict.PROBLEM, f"{piece.describe()} {what}", place, _mend(entry, fixable),
+                          entry.feature, fixable=fixable)
         elif inspection.state is State.ALTERED:
             yield Finding("LTR006", Verdict.OK, f"{piece.describe()} was edited (yours)", place, feature=entry.feature)
         elif inspection.detail == "moved":
@@ -113,8 +135,9 @@ def _fixable(record: Record) -> bool:
     return record.ours and isinstance(record.piece, ImportName | Statement | Argument | Block | Dependency)
 
 
-def _mend(entry: Entry) -> str:
-    return f"put it back, or take the rest out: laterctl remove {entry.feature}"
+def _mend(entry: Entry, fixable: bool) -> str:
+    mend = "put it back: laterctl doctor --fix" if fixable else "restore it from version control"
+    return f"{mend}; or take the rest out: laterctl remove {entry.feature}"
 
 
 def _requirements(entry: Entry, entries: Mapping[str, Entry]) -> Iterator[Finding]:

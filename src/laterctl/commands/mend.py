@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from laterctl import plan as planning
-from laterctl.commands.change import Prepared, checked, survey
+from laterctl.commands.change import Prepared, checked, readable, survey
 from laterctl.plan import Request
 
 
@@ -15,5 +15,6 @@ def prepare_mend(start: Path, app: str | None = None) -> Prepared:
     Raises:
         Refused, ProofFailed: as `laterctl.commands.change.prepare` does.
     """
-    project, installed = survey(start, app)
-    return checked(project, installed, Request(), planning.mend(project, installed))
+    with readable():
+        project, installed = survey(start, app)
+        return checked(project, installed, Request(), planning.mend(project, installed))

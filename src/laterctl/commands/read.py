@@ -12,6 +12,7 @@ from laterctl import catalogue, ledger
 if TYPE_CHECKING:
     from laterctl.feature import Feature
     from laterctl.ledger import Entry
+    from laterctl.outcome import Refusal
     from laterctl.project.discover import Project
 
 
@@ -26,14 +27,23 @@ class Listed:
     installed: str = ""
 
 
-def listing(start: Path) -> list[Listed]:
+@dataclass(frozen=True)
+class Listing:
+    """All listed features, and why it is not known which of them are installed, when it is not."""
+
+    features: tuple[Listed, ...]
+    unread: tuple[Refusal, ...] = ()
+
+
+def listing(start: Path) -> Listing:
     """Return all listed features in the order of their groups, with what is installed around `start`."""
-    installed = _installed(start)
-    return [
+    installed, unread = _installed(start)
+    features = (
         Listed(item.name, item.group, item.summary, item.aliases, _status(installed.get(item.name)))
         for item in sorted(catalogue.every(), key=lambda item: (GROUPS.index(item.group), item.name))
         if not item.hidden
-    ]
+    )
+    return Listing(tuple(features), unread)
 
 
 GROUPS = (
@@ -54,15 +64,17 @@ def _status(entry: Entry | None) -> str:
     return "" if entry is None else "requested" if entry.requested else "automatic"
 
 
-def _installed(start: Path) -> Mapping[str, Entry]:
+def _installed(start: Path) -> tuple[Mapping[str, Entry], tuple[Refusal, ...]]:
+    from laterctl.commands.change import readable
     from laterctl.outcome import Refused
-    from laterctl.project.discover import find_root
+    from laterctl.project.roots import find_root
     from laterctl.project.tree import Tree
 
     try:
-        return ledger.load(Tree(find_root(start)))
-    except Refused:
-        return {}
+        with readable():
+            return ledger.load(Tree(find_root(start))), ()
+    except Refused as refused:
+        return {}, tuple(refused.refusals)
 
 
 def about(name: str) -> Feature:
@@ -70,7 +82,7 @@ def about(name: str) -> Feature:
     return catalogue.find(name) if name not in catalogue.module_names() else catalogue.feature(name)
 
 
-def by_hand(project: Project, entry: Entry) -> list[str]:
+def by_hand(entry: Entry) -> list[str]:
     """Return what an installed feature has in the project, in words."""
     return [
         f"{record.piece.path}: {record.piece.describe()}{'' if record.ours else ' (yours, adopted)'}"

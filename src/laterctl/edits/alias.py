@@ -30,7 +30,8 @@ class DependencyAlias:
         code = f"{self.name} = {self.expression}"
         piece = Statement(path, "", code, (10, self.name))
         place, _ = bound_to(site.project, path, self.name)
-        if place is not None and not any(record.piece == piece for record in site.records):
+        known = any(record.piece == piece for record in site.records)
+        if place is not None and not known and not site.stands(piece):
             raise Refused(
                 Refusal("name-clash", f"{path} already defines {self.name}", place, seen=self.name,
                         expected=f"`{code}`", snippet=code, remedy=f"rename your {self.name}", feature=site.feature)

@@ -117,7 +117,8 @@ def converge(
     if not rest_before and not rest_after:
         pass
     elif data is not None and path.endswith(".py"):
-        done = python_file.converge(data, rest_before, rest_after, anchors, layout)
+        encoding = Source(path, data).encoding
+        done = python_file.converge(data, rest_before, rest_after, anchors, layout, encoding=encoding)
         data, replaced = done.data, dict(done.replaced)
         left.update(done.left)
     elif data is not None or rest_after:

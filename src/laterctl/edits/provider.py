@@ -31,9 +31,10 @@ class Provider:
         wanted, local = site.imported(container.path, self.source)
         imported, call = _callable(site, container)
         code = f"{self.name} = {call}({local})"
+        piece = Statement(container.path, container.scope, code, (10, self.name))
         existing = container.providers.get(self.name)
         own = site.spots(container.path)
-        if existing is not None and (container.body, existing) not in own:
+        if existing is not None and (container.body, existing) not in own and not site.stands(piece):
             raise Refused(
                 Refusal("name-clash", f"{container.class_name} already has a provider {self.name}",
                         _place(site, container, existing), expected=f"no provider of that name, or `{code}`",
@@ -43,7 +44,6 @@ class Provider:
         yield wanted
         if imported is not None:
             yield imported
-        piece = Statement(container.path, container.scope, code, (10, self.name))
         yield Wanted(piece, Anchor(container.body, max(users, default=_after_docstring(site, container))))
 
 

@@ -385,9 +385,14 @@ def _statements(
             work.drop.add(placeholder.spot)
             work.own.add(placeholder.spot)
             work.replaced[piece] = work.text.code(placeholder)
-        elif record.replaced is not None:
-            work.replaced[piece] = record.replaced
+        elif (filler := record.replaced or _filler(had.values(), piece.scope)) is not None:
+            work.replaced[piece] = filler
         work.put(anchor.body, anchor.after, _Fresh((1, *piece.order), code))
+
+
+def _filler(records: Iterable[Record], scope: str) -> str | None:
+    """The placeholder that our statements in a scope took the place of."""
+    return next((item.replaced for item in records if item.replaced and getattr(item.piece, "scope", "") == scope), None)
 
 
 def _list_at(work: _Work, body: BodyPath) -> list[Located]:
@@ -501,6 +506,11 @@ def _change_import(
 def _new_import(work: _Work, module: str, names: set[tuple[str, str]], pieces: Sequence[Piece]) -> None:
     style = work.layout.style
     user = _import_of(work.text, module)
+    if user is not None and names <= set(_names(user.node)):
+        # There already: its ledger was lost. What the user would have without it is what is left of the line.
+        if rest := reduced_import(work.text.code(user), names, style):
+            work.replaced.update(dict.fromkeys(pieces, rest))
+        return
     if user is not None and user.ordinal < _import_limit(work):
         code = work.text.code(user)
         result = extended_import(code, names, style)
@@ -570,6 +580,11 @@ def _arguments(work: _Work, before: Sequence[Record], after: Sequence[Record]) -
         code = work.text.code(located)
         original = next((item.replaced for item in [*had.values(), *wanted.values()] if item.replaced is not None), None)
         style = work.layout.style
+        fresh = wanted.keys() - had.keys()
+        for piece in [item for item in fresh if inspect(work.text, item).state is State.PRESENT]:
+            # There already: its ledger was lost. What the user would have without it is the call without it.
+            fresh = fresh - {piece}
+            original = without_argument(original or code, _only_call(original or code), piece.keyword)
         if original is not None and same_code(code, _with_arguments(original, had, style)):
             result = _with_arguments(original, wanted, style)
             keywords = {piece.keyword for piece in had.keys() - wanted.keys()}
@@ -582,7 +597,7 @@ def _arguments(work: _Work, before: Sequence[Record], after: Sequence[Record]) -
                     result = without_argument(result, _only_call(result), piece.keyword)
                 else:
                     work.left[piece] = "edited"
-            result = _with_arguments(result, wanted.keys() - had.keys(), style)
+            result = _with_arguments(result, fresh, style)
         for piece in wanted.keys() - had.keys():
             work.replaced[piece] = code if original is None else original
         if result != code:
@@ -619,6 +634,8 @@ def _blocks(work: _Work, before: Sequence[Record], after: Sequence[Record]) -> N
             work.gone.update(id(item) for item in getattr(found.node, "items", ()))
     for piece in wanted - had:
         assert isinstance(piece, Block)
+        if _block(work.text, piece) is not None:
+            continue  # its ledger was lost
         target = _yield_of(work.text, piece.scope)
         if target is None:
             raise TextEditError(f"{piece.scope}() has no single yield statement")

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
 
-from laterctl.edits.pieces import Anchor, ImportName, OwnedFile, Piece, Record
+from laterctl.edits.pieces import Anchor, ImportName, OwnedFile, Piece, Record, State
 from laterctl.outcome import Note, Refusal, Refused
 from laterctl.project.facts import App, BodyPath, Layout, Place
 
@@ -123,7 +123,7 @@ class Site:
         from laterctl.project.names import canonical
 
         place, dotted = bound_to(self.project, piece.path, piece.local)
-        if place is None or dotted == canonical(piece.source):
+        if place is None or dotted == canonical(piece.source) or self.stands(piece):
             return
         raise Refused(
             Refusal(
@@ -183,6 +183,12 @@ class Site:
 
         records = [record for record in self.records if record.piece.path == path]
         return own_spots(Text(self.project.tree.python(path).text), records) if records else set()
+
+    def stands(self, piece: Piece) -> bool:
+        """Whether a piece of a Python file is there already, in its own form: by hand, or because a ledger was lost."""
+        from laterctl.edits.python_file import Text, inspect
+
+        return inspect(Text(self.project.tree.python(piece.path).text), piece).state is State.PRESENT
 
     def own_file(self, path: str) -> bool:
         """Whether a file is one of ours."""

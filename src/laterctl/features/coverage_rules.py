@@ -7,13 +7,55 @@ fix). What the settings mean: https://coverage.readthedocs.io/en/latest/config.h
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
+from typing import TYPE_CHECKING
 
 from laterctl.features.rule_code import Found
-from laterctl.project.coverage_config import Home
+from laterctl.project.coverage_config import FILES, Home, homes
+from laterctl.project.facts import Place
+
+if TYPE_CHECKING:
+    from laterctl.project.discover import Project
 
 FLOOR = (7, 11, 1)
 """The first version that falls back, instead of failing, where the default core cannot trace greenlets."""
+
+
+NEEDLES: tuple[bytes, ...] = ()
+
+
+def check_project(project: Project) -> Iterator[tuple[str, Place, str, str]]:
+    """Run the rules over the project's configuration of coverage.py."""
+    texts = {}
+    for name in FILES:
+        data = project.tree.read(name)
+        if data is not None:
+            texts[name] = data.decode("utf-8", errors="replace")
+    found = homes(texts)
+    if not found:
+        return
+    used = found[0]
+    for home in found[1:]:
+        yield from _placed(home, check_cov001(home, used))
+    files = project.python_files
+    folders = {"/".join(path.split("/")[:depth]) for path in files for depth in range(1, path.count("/") + 1)}
+    modules = {path.removesuffix(".py").rpartition("/")[2] for path in files} | {
+        folder.rpartition("/")[2] for folder in folders
+    }
+    yield from _placed(used, check_cov002(used, modules, folders))
+    manifest = project.manifest
+    if manifest is None:
+        return
+    asynchronous = any(item.name == "sqlalchemy" and "asyncio" in item.text for item in manifest.requirements)
+    yield from _placed(used, check_cov003(used, async_sqlalchemy=asynchronous))
+    yield from _placed(used, check_cov004(used))
+    version = manifest.locked.get("coverage", "")
+    yield from _placed(used, check_cov005(used, version, python_314="3.14" in manifest.requires_python))
+
+
+def _placed(home: Home, found: Iterable[Found]) -> Iterator[tuple[str, Place, str, str]]:
+    for rule, line, reason, fix in found:
+        yield rule, Place(home.path, line), reason, fix
 
 
 def check_cov001(home: Home, used: Home) -> Iterator[Found]:

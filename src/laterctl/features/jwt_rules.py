@@ -12,11 +12,15 @@ import binascii
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from laterctl.features.rule_code import Code, Found
 from laterctl.project.bodies import Function, Spot
 from laterctl.project.facts import Place, Requirement
 from laterctl.project.names import resolve
+
+if TYPE_CHECKING:
+    from laterctl.project.discover import Project
 
 NEEDLES = (b"jwt", b"jose", b"authlib", b"authenticator")
 """One of these is in every file that a rule of this module may report."""
@@ -44,6 +48,7 @@ _SUPERSEDED = {
     ),
     "passlib": ("its last release is from 2020 and it breaks with newer bcrypt", "use pwdlib: `pwdlib[argon2]`"),
 }
+_SETTINGS_FILES = (".env", "settings.", "docker-compose", "compose.")
 _SYMMETRIC, _ASYMMETRIC = ("HS",), ("RS", "PS", "ES", "Ed")
 _KEYS_LINE = re.compile(
     r"^[\s-]*(?:export\s+)?[\"']?(?:\w+_)?jwt_keys[\"']?\s*[=:]\s*[\"']?(?P<keys>[^\"'\s#]+)", re.IGNORECASE
@@ -122,6 +127,20 @@ def check_jwt003(path: str, tree: ast.Module) -> Iterator[Found]:
             if any(_secret_text(code.value(fallback)) for fallback in fallbacks):
                 reason = "without the setting, the key is a literal that whoever reads the source can sign tokens with"
                 yield "JWT003", value.lineno, reason, "drop the default, and let it fail when the key is missing"
+
+
+def check_project(project: Project) -> Iterator[tuple[str, Place, str, str]]:
+    """Look at the declared dependencies, and for keys in files of settings that git does not ignore."""
+    from laterctl import git
+
+    if project.manifest is not None:
+        yield from check_jwt004(project.manifest.requirements)
+    names = [name for name in project.tree.names() if name.startswith(_SETTINGS_FILES)]
+    ignored = git.ignored(project.root, names)
+    for name in names:
+        data = project.tree.read(name) if name not in ignored else None
+        for rule, line, reason, fix in check_jwt003_text((data or b"").decode("utf-8", errors="replace")):
+            yield rule, Place(name, line), reason, fix
 
 
 def check_jwt003_text(text: str) -> Iterator[Found]:

@@ -13,6 +13,9 @@ from laterctl.features.rule_code import Code, Found, is_http_decorator
 from laterctl.project.bodies import Function, Spot, expressions, is_main_guard, own_nodes, spots_in
 from laterctl.project.names import resolve
 
+NEEDLES = (b"prometheus_client", b"core.metrics")
+"""One of these is in every file that a rule of this module may report."""
+
 METRICS = frozenset(
     f"prometheus_client.{kind}" for kind in ("Counter", "Gauge", "Histogram", "Summary", "Info", "Enum")
 )

@@ -9,8 +9,11 @@ from laterctl.feature import Feature
 
 
 def module(site: Site) -> Iterator[Edit]:
-    """Create the module only where nothing reads settings: a second system is never put beside a first."""
-    if site.project.settings is None:
+    """Create the module only where nothing reads settings: a second system is never put beside a first.
+
+    Where discovery could not decide, nothing is created either: the features that have settings refuse.
+    """
+    if site.project.settings is None and site.project.why_not("settings") is None:
         yield DependencyFloor("pydantic-settings>=2.6")
         yield File("core/settings.py", "settings/core/settings.py.jinja", open=True)
 

@@ -118,7 +118,7 @@ def remove_folder(path: Path) -> None:
 def make_folder(root: Path, folder: str, modes: Mapping[str, int]) -> None:
     """Make `folder`, relative to `root`, and what is missing above it, with the permission bits in `modes`."""
     for name in [*ancestors([folder]), folder]:
-        with suppress(FileExistsError):
+        if not os.path.isdir(root / name):
             os.mkdir(root / name, modes.get(name, 0o777))
             if name in modes:
                 os.chmod(root / name, modes[name])

@@ -45,9 +45,9 @@ class File:
 class Journal:
     """What one run does; all names are relative to the project's root.
 
-    `created` are the folders that it makes, from the top down; `emptied` those that it removes if they end up empty,
-    from the bottom up; `modes` the permission bits of folders that may have to be made again. `written` holds what
-    laterctl wrote before this run, as digests by path. `reverts` is true for an undo.
+    `created` are the folders that it makes, from the top down; `emptied` those that it removes if it leaves them
+    empty, from the bottom up; `modes` the permission bits of folders that may have to be made again. `written` holds
+    what laterctl wrote before this run, as digests by path. `reverts` is true for an undo.
     """
 
     id: str

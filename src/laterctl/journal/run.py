@@ -93,9 +93,6 @@ class Run:
             # Once more, just before: whoever saves the file in this instant is not overwritten.
             check(self._root, [file])
             self._place(file)
-        for folder in journal.emptied:
-            with named(folder):
-                disk.remove_folder(self._root / folder)
         for folder in journal.folders:
             with named(folder or "."):
                 disk.sync_folder(self._root / folder)
@@ -105,10 +102,16 @@ class Run:
     def commit(self) -> None:
         """Close the journal: the change stays, and is now the run that `undo` takes back.
 
-        Raises `WriteError` when the journal cannot be closed; leaving the `begin` block then restores everything.
+        Folders that the run emptied go only now, because to make them again would need space on a full disk.
+
+        Raises `WriteError` when that fails; leaving the `begin` block then restores everything.
         """
-        with uninterrupted(), named(os.fspath(self._state)):
-            record.finish(self._state)
+        with uninterrupted():
+            for folder in self._journal.emptied:
+                with named(folder):
+                    disk.remove_folder(self._root / folder)
+            with named(os.fspath(self._state)):
+                record.finish(self._state)
 
     def _stage(self, file: File) -> None:
         if file.after is not None:

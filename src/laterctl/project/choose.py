@@ -17,7 +17,7 @@ from laterctl.project.source import Unreadable
 from laterctl.project.tree import Outside
 from laterctl.project.unread import unread
 
-_HINT = "--app MODULE:ATTR, or app in [tool.laterctl]"
+_HINT = "laterctl --app MODULE:ATTR COMMAND, or app in [tool.laterctl]"
 _LIKELY = ("app", "application", "api")
 _CLI_DEFAULT = ("main.py", "app.py", "api.py", "app/main.py", "app/app.py", "app/api.py")  # fastapi_cli.discover
 
@@ -90,19 +90,19 @@ def _nothing(names: Names, holding: Sequence[str]) -> Undecided:
     if hidden:
         places = tuple(place for item in hidden for place in item.places)
         message = f"no application was found; {hidden[0].message}"
-        return Undecided("app-unreadable", message, f"{hidden[0].hint}; or name another file: {_HINT}", places)
+        return Undecided("app-unreadable", message, f"{hidden[0].hint}; when the application is elsewhere: {_HINT}", places)
     aside = find_candidates(names, [path for path in holding if is_aside(path)])
     if aside:
         places = tuple(candidate.site.place for candidate in aside)
         message = "the only FastAPI objects are in tests, documentation or examples"
         return Undecided("app-aside", message, _HINT, places)
-    return Undecided("no-app", "no FastAPI application found", f"-C DIR of the project, or {_HINT}")
+    return Undecided("no-app", "no FastAPI application was found", f"laterctl -C DIR COMMAND, or {_HINT}")
 
 
 def _below(folders: Sequence[str], candidates: Sequence[Candidate]) -> Undecided:
     places = tuple(candidate.site.place for candidate in candidates)
     message = f"the application belongs to a project further down: {', '.join(folders)}"
-    return Undecided("project-below", message, " or ".join(f"-C {folder}" for folder in folders), places)
+    return Undecided("project-below", message, " or ".join(f"laterctl -C {folder} COMMAND" for folder in folders), places)
 
 
 def _rank(names: Names, candidate: Candidate, served: Sequence[Served]) -> _Ranked:

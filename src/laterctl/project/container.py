@@ -19,6 +19,7 @@ _BASE = "dependency_injector.containers.DeclarativeContainer"
 _DYNAMIC = "dependency_injector.containers.DynamicContainer"
 _PROVIDERS = "dependency_injector.providers"
 _HINT = "container in [tool.laterctl], as module:Class"
+_CALLED = r"(?i)container[^/]*\.py$"
 
 
 @dataclass(frozen=True)
@@ -40,11 +41,11 @@ def find_container(names: Names, app: App | None, asked: str = "") -> tuple[Cont
     """Find the container class; `asked` is the user's `module:Class` (or `module:instance`)."""
     paths = [path for path in names.tree.holding(b"dependency_injector") if not is_aside(path)]
     if not paths:
-        return None, ()
+        return None, unread(names.tree, [], called=_CALLED)
     classes = _classes(names, paths)
     if not classes:
         dynamic = _dynamic(names, paths)
-        return dynamic, unread(names.tree, ["dependency_injector"]) if dynamic is None else ()
+        return dynamic, unread(names.tree, ["dependency_injector"], called=_CALLED) if dynamic is None else ()
     instances = {item.own: _instances(names, item) for item in classes}
     overriding = {item.own: _overrides(names, item) for item in classes}
     overridden = {target for targets in overriding.values() for target in targets}

@@ -132,7 +132,7 @@ class Project:
         return (*self._apps.undecided, *self._settings[1], *self._container[1], *self._manifest[1])
 
     def why_not(self, fact: str) -> Undecided | None:
-        """Return why there is no `app`, `settings`, `container` or `manifest`; `None` when it is there or not missed."""
+        """Return why there is no `app`, `settings`, `container` or `manifest`; `None` when nobody misses it."""
         if getattr(self, fact) is not None:
             return None
         reasons = self._apps.undecided if fact == "app" else getattr(self, f"_{fact}")[1]

@@ -12,6 +12,7 @@ from laterctl.project.facts import DependencyHome, Evidence, Manifest, Place, Re
 from laterctl.project.source import Unreadable
 from laterctl.project.tomlfile import line_of, load_toml, table
 from laterctl.project.tree import Outside, Tree
+from laterctl.project.unread import as_undecided
 
 PYPROJECT = "pyproject.toml"
 _LOCKS = {"uv.lock": "uv", "poetry.lock": "poetry", "pdm.lock": "pdm"}
@@ -298,11 +299,8 @@ def _from_requirements(tree: Tree, named: Sequence[str], undecided: list[Undecid
     for path in dict.fromkeys([*(name for name in named if tree.exists(name)), *_requirement_files(tree)]):
         try:
             files[path] = parse_requirements(tree, path)
-        except Unreadable as error:
-            message = f"{path}: {error.reason}"
-            undecided.append(Undecided(error.code, message, error.hint, (Place(path, error.line),)))
-        except Outside as error:
-            undecided.append(Undecided("outside", str(error), "make it a plain file", (Place(path, 1),)))
+        except (Unreadable, Outside) as error:
+            undecided.append(as_undecided(error))
     if not files:
         return None
     with_fastapi = [path for path in files if any(entry.name == "fastapi" for entry in files[path])]

@@ -122,14 +122,32 @@ def _indent(source: Source) -> str:
 
 
 def _future(tree: Tree, ruff: Mapping[str, Any], app_path: str) -> bool:
-    """Whether most of the modules beside the app file start with `from __future__ import annotations`."""
+    """Whether new modules start with `from __future__ import annotations`, as most beside the app file then do."""
     line = "from __future__ import annotations"
     isort = table(ruff, "lint", "isort") or table(ruff, "isort")
     if line in isort.get("required-imports", ()):
         return True
+    if _moves_imports(ruff):
+        return False
     holding = set(tree.holding(line.encode()))
     if not holding:
         return False
     folder = app_path.split("/", maxsplit=1)[0] if "/" in app_path else ""
     every = [path for path in tree.python_files() if path.startswith(folder) and not path.endswith("__init__.py")]
     return sum(path in holding for path in every) * 2 > len(every)
+
+
+def _moves_imports(ruff: Mapping[str, Any]) -> bool:
+    """Whether ruff's TC rules are on.
+
+    Under the future import they ask to import under `TYPE_CHECKING` what only annotations name, and FastAPI and
+    pydantic need that at run time: https://docs.astral.sh/ruff/rules/typing-only-third-party-import/
+    """
+    chosen = {
+        str(code)
+        for options in (ruff, table(ruff, "lint"))
+        for key in ("select", "extend-select")
+        for code in options.get(key) or ()
+    }
+    ignored = {str(code) for options in (ruff, table(ruff, "lint")) for code in options.get("ignore") or ()}
+    return not ignored & {"TC", "TCH"} and any(code == "ALL" or code.startswith("TC") for code in chosen)

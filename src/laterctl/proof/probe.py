@@ -103,7 +103,7 @@ def blamed(error: BaseException, copy: str) -> dict[str, Any]:
     places = [(frame.filename, frame.lineno or 1) for frame in traceback.extract_tb(error.__traceback__)]
     if isinstance(error, SyntaxError) and error.filename:
         places.append((error.filename, error.lineno or 1))
-    own = [(os.path.realpath(file), line) for file, line in places]
+    own = [(os.path.realpath(file), line) for file, line in places if not file.startswith("<")]
     own = [(os.path.relpath(file, copy).replace(os.sep, "/"), line) for file, line in own if _is_below(file, copy)]
     return {
         "reason": "".join(traceback.format_exception_only(type(error), error)).strip(),
@@ -117,7 +117,9 @@ def blamed(error: BaseException, copy: str) -> dict[str, Any]:
 def load(reference: str, *, factory: bool) -> Any:
     """Import `module:attr`, and call it when it is a factory."""
     module, _, attribute = reference.partition(":")
-    value = functools.reduce(getattr, attribute.split("."), importlib.import_module(module))
+    value: Any = importlib.import_module(module)
+    for name in attribute.split("."):
+        value = getattr(value, name)
     return value() if factory else value
 
 
@@ -167,8 +169,9 @@ def spelled(value: Any) -> str:
 
 def effective(routes: Iterable[Any]) -> list[Any]:
     """Return routes with those of included routers in their place, where FastAPI keeps such routers whole."""
-    contexts = getattr(sys.modules.get("fastapi.routing"), "iter_route_contexts", None)
-    return list(contexts(routes)) if contexts is not None else list(routes)
+    contexts: Callable[[Iterable[Any]], Iterable[Any]]
+    contexts = getattr(sys.modules.get("fastapi.routing"), "iter_route_contexts", iter)
+    return list(contexts(routes))
 
 
 def kind_of(route: Any) -> str:
@@ -360,7 +363,7 @@ def prepared(request: dict[str, Any]) -> CopyFirst:
     rest = [guard.moved(path) for path in sys.path if path and os.path.abspath(path) != here]
     sys.path[:] = list(dict.fromkeys([*first, *rest, *others]))
     sys.argv = ["uvicorn"]
-    sys.meta_path.insert(0, guard)  # type: ignore[arg-type]
+    sys.meta_path.insert(0, guard)
     return guard
 
 
@@ -369,8 +372,9 @@ def run(request: dict[str, Any], write: Callable[..., None]) -> None:
     guard = prepared(request)
     installed = versions([*request["distributions"], "fastapi"])
     write(python=list(sys.version_info[:3]), versions=installed)
+    write(wrong=guard.wrong())
     missing = [name for name, version in installed.items() if version is None]
-    if sys.version_info < (3, 10) or missing:
+    if sys.version_info < (3, 10) or missing or guard.wrong():
         return
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)

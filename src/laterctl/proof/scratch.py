@@ -8,7 +8,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from laterctl.journal.signals import terminable, uninterrupted
@@ -84,9 +84,7 @@ def scratch_copy(root: Path, overlay: Mapping[str, bytes | None] | None = None) 
         OSError: the copy cannot be written.
     """
     original = root.resolve()
-    files: dict[str, str] = {}
-    omitted: list[str] = []
-    _survey(os.fspath(original), files, omitted)
+    found = _survey(os.fspath(original))
     with terminable():
         folder = Path(tempfile.mkdtemp(prefix="laterctl-")).resolve()
         try:
@@ -94,18 +92,30 @@ def scratch_copy(root: Path, overlay: Mapping[str, bytes | None] | None = None) 
             copy = folder / (original.name or "project")
             (folder / "tmp").mkdir()
             copy.mkdir()
-            for path, source in files.items():
+            for path in found.folders:
+                (copy / path).mkdir()
+            for path, source in found.files.items():
                 _copy_file(source, copy / path)
             for path, data in (overlay or {}).items():
                 _put(copy / path, data)
-            yield Scratch(original, copy, folder, tuple(sorted(omitted)))
+            yield Scratch(original, copy, folder, tuple(found.omitted))
         finally:
             with uninterrupted():
                 _delete(folder)
 
 
-def _survey(root: str, files: dict[str, str], omitted: list[str]) -> None:
-    """Find the files to copy, as paths in the copy with the real files behind them, before anything is copied."""
+@dataclass
+class _Survey:
+    """What there is to copy: folders, outer ones first, files with the real paths behind them, and what is left out."""
+
+    folders: list[str] = field(default_factory=list)
+    files: dict[str, str] = field(default_factory=dict)
+    omitted: list[str] = field(default_factory=list)
+
+
+def _survey(root: str) -> _Survey:
+    """Look at the whole project before anything is copied. Raises `TooLarge`."""
+    found = _Survey()
     size = 0
     pending = [("", root, frozenset({os.path.realpath(root)}))]
     while pending:
@@ -117,19 +127,21 @@ def _survey(root: str, files: dict[str, str], omitted: list[str]) -> None:
                     real = os.path.realpath(entry.path, strict=True)
                 if entry.is_dir():
                     if entry.name in _LEFT_OUT or any(os.path.exists(f"{real}/{mark}") for mark in _ENVIRONMENT):
-                        omitted.append(path)
+                        found.omitted.append(path)
                     elif real not in above:  # a link to a folder above itself has no end
+                        found.folders.append(path)
                         pending.append((f"{path}/", real, above | {real}))
                 elif entry.is_file():
-                    files[path] = real
+                    found.files[path] = real
                     size += entry.stat().st_size
             except OSError:  # a link that leads nowhere, or a file that is gone by now
                 continue
-            if size > MAX_BYTES or len(files) > MAX_FILES:
+            if size > MAX_BYTES or len(found.files) > MAX_FILES:
                 raise TooLarge(
                     f"the project holds more than {MAX_BYTES // 2**20} MB or {MAX_FILES} files, "
                     "which is too much for a scratch copy"
                 )
+    return found
 
 
 def _entries(directory: str) -> list[os.DirEntry[str]]:
@@ -139,7 +151,6 @@ def _entries(directory: str) -> list[os.DirEntry[str]]:
 
 
 def _copy_file(source: str, target: Path) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
     try:
         shutil.copyfile(source, target)
         target.chmod(0o700 if os.access(source, os.X_OK) else 0o600)

@@ -59,7 +59,7 @@ def prove(project: Project, plan: Plan) -> list[Failure]:
     """
     result = project.with_overlay({path: change.after for path, change in plan.changeset.items()})
     records = records_of(plan.entries.values())
-    failures = [*_lines(plan)]
+    failures = [*_lines(plan), *_taken_out(project, plan)]
     trees: dict[str, ast.Module] = {}
     version = _oldest(project)
     for path, change in plan.changeset.items():
@@ -191,6 +191,57 @@ def _lines(plan: Plan) -> Iterator[Failure]:
         if change.before is None or change.after is None or path.startswith(f"{FOLDER}/") or plan.removed:
             continue
         yield from _survive(path, change.before, change.after, rewritten.get(path, Counter()))
+
+
+def _taken_out(project: Project, plan: Plan) -> Iterator[Failure]:
+    """Law 3 when features go: only code of ours leaves the user's Python files."""
+    if not plan.removed:
+        return
+    from laterctl.ledger import load
+
+    own: dict[str, str] = {}
+    for entry in load(project.tree).values():
+        for record in entry.records:
+            own[record.piece.path] = own.get(record.piece.path, "") + _spellings(record.piece)
+    for path, change in plan.changeset.items():
+        if path.endswith(".py") and change.before is not None and change.after is not None:
+            yield from _only_ours_left(path, change.before, change.after, own.get(path, ""))
+
+
+def _spellings(piece: Piece) -> str:
+    """Return the forms that a piece of ours may have in a file, without white space."""
+    if isinstance(piece, ImportName):
+        alias = f" as {piece.asname}" if piece.asname else ""
+        forms = [f"from {piece.module} import (", f"from {piece.module} import", f"{piece.name}{alias},", ")"]
+    elif isinstance(piece, Argument):
+        forms = [f"{piece.keyword}={piece.value},"]
+    elif isinstance(piece, Block):
+        forms = [piece.header]
+    else:
+        forms = [piece.describe(), f"{piece.describe().rstrip(')')},)"]
+    return "\n".join("".join(form.split()) for form in forms) + "\n"
+
+
+def _only_ours_left(path: str, before: bytes, after: bytes, own: str) -> Iterator[Failure]:
+    old, new = (
+        [line.rstrip("\r\n") for line in split_lines(data.decode("utf-8", errors="surrogateescape"))]
+        for data in (before, after)
+    )
+    for tag, start, stop, begin, end in difflib.SequenceMatcher(a=old, b=new, autojunk=False).get_opcodes():
+        if tag == "replace" and (
+            _is_within("".join(new[begin:end]), "".join(old[start:stop]))
+            or _is_within("".join(old[start:stop]), "".join(new[begin:end]))
+        ):
+            continue
+        for number in range(start, stop) if tag in {"delete", "replace"} else ():
+            text = "".join(old[number].split())
+            if text and text not in own and not _is_import_of_ours(text, own):
+                yield Failure("lines", f"{path} would lose the line: {old[number].strip()}", Place(path, number + 1))
+
+
+def _is_import_of_ours(text: str, own: str) -> bool:
+    head, found, names = text.partition("import")
+    return bool(found) and f"{head}import\n" in own and all(f"{name}," in own for name in names.split(","))
 
 
 def _survive(path: str, before: bytes, after: bytes, rewritten: Counter[str]) -> Iterator[Failure]:

@@ -1,0 +1,266 @@
+"""Measures what laterctl costs against what it could cost at best: four ratios, each with the bound it has to keep.
+
+Every figure is the median of 11 runs in child processes, the variants taking turns. CPU seconds decide (user and
+system, descendants included); wall seconds stand beside them. The trees that `add` writes are compared before anything
+is timed, and after each run again; a command that ends with another code than 0 aborts.
+Exits with 1 when a ratio is above its bound: run it on a quiet machine.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+
+RUNS = 11
+BULK = "app/bulk"
+MANY = 5000
+FEATURE = "metrics"
+ADD = ("-m", "laterctl", "add", FEATURE, "--yes", "--no-install")
+FLOOR = "import typer, libcst, tomlkit, jinja2"
+SCAN = """
+import os
+def walk(folder):
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                if not entry.name.startswith(".") and entry.name not in {"node_modules", "__pycache__"}:
+                    yield from walk(entry.path)
+            elif entry.name.endswith(".py"):
+                yield entry.path
+found = []
+for path in walk("."):
+    with open(path, "rb") as file:
+        if b"FastAPI" in file.read():
+            found.append(path)
+assert "./app/main.py" in found, found
+"""
+
+PROJECT: Mapping[str, str] = {
+    "pyproject.toml": """\
+[project]
+name = "app"
+version = "0.1.0"
+requires-python = ">=3.11"
+dependencies = [
+    "fastapi>=0.115",
+    "pydantic-settings>=2.6",
+]
+
+[dependency-groups]
+dev = ["httpx>=0.27", "pytest>=8"]
+""",
+    "app/__init__.py": "",
+    "app/main.py": """\
+from fastapi import FastAPI
+
+from app.api.items import router as items
+from app.core.config import settings
+
+app = FastAPI(title=settings.title)
+app.include_router(items)
+
+
+@app.get("/health")
+def health() -> dict[str, str]:
+    return {"status": "{}".format("ok")}
+""",
+    "app/core/__init__.py": "",
+    "app/core/config.py": """\
+from pydantic_settings import BaseSettings
+
+
+class Settings(BaseSettings):
+    title: str = "app"
+
+
+settings = Settings()
+""",
+    "app/api/__init__.py": "",
+    "app/api/items.py": """\
+from fastapi import APIRouter
+
+router = APIRouter()
+
+
+@router.get("/items")
+def items() -> list[str]:
+    return []
+""",
+    "app/services.py": "def total(prices: list[float]) -> float:\n    return sum(prices)\n",
+    "tests/__init__.py": "",
+    "tests/test_services.py": """\
+from app.services import total
+
+
+def test_total() -> None:
+    assert total([1.0, 2.0]) == 3.0
+""",
+}
+"""Ten files; adding the feature edits three of them and creates five Python files and three ledgers."""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a run, or the median of several, took: seconds of CPU and seconds on the wall."""
+
+    cpu: float
+    wall: float
+
+    def __sub__(self, other: Cost) -> Cost:
+        return Cost(self.cpu - other.cpu, self.wall - other.wall)
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A command that is timed in a project. `before` puts the project's files back, `after` checks what came out."""
+
+    name: str
+    arguments: Sequence[str]
+    project: Path
+    before: Callable[[], None] = lambda: None
+    after: Callable[[], None] = lambda: None
+
+
+def main() -> int:
+    """Measure, print a table, and return 1 when a ratio is above its bound."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--runs", type=int, default=RUNS, help="runs of each variant")
+    runs = parser.parse_args().runs
+    with tempfile.TemporaryDirectory(prefix="laterctl-gates-") as scratch:
+        variants = prepared(Path(scratch))
+        costs = measured(variants, runs, Path(scratch) / "state")
+    print(f"median of {runs} runs{'':24}CPU s   wall s")
+    for name, cost in costs.items():
+        print(f"{name:38}{cost.cpu:8.3f} {cost.wall:8.3f}")
+    return 0 if all(report(costs)) else 1
+
+
+def report(costs: Mapping[str, Cost]) -> list[bool]:
+    """Print the four gates and return which of them hold."""
+    more = costs["add, 5,000 files"] - costs["add, 10 files"]
+    scan = costs["scan and search, 5,000 files"] - costs["scan and search, 10 files"]
+    gates = (
+        ("add / import floor", costs["add, 10 files"], costs["import floor"], 1.30),
+        ("nothing to do / import typer", costs["add again"], costs["import typer"], 1.5),
+        ("(add 5,000 - add 10) / scan and search", more, scan, 1.5),
+        ("add / libcst.tool codemod", costs["add, 10 files"], costs["libcst.tool codemod"], 0.75),
+    )
+    print(f"\n{'gate':42}CPU     wall    bound")
+    held = []
+    for name, cost, base, bound in gates:
+        ratio = cost.cpu / base.cpu
+        held.append(ratio <= bound)
+        print(f"{name:40}{ratio:6.2f}  {cost.wall / base.wall:6.2f}  {bound:6.2f}  {'ok' if held[-1] else 'MISSED'}")
+    return held
+
+
+def prepared(scratch: Path) -> list[Variant]:
+    """Write the projects, add the feature to each once to see that the trees agree, and return what is to be timed."""
+    state = scratch / "state"
+    small, large, done, one = (scratch / name for name in ("small", "large", "done", "one"))
+    for folder in (small, large, done, one):
+        restore(folder)
+    for number in range(MANY - len(PROJECT)):
+        path = large / BULK / f"part_{number // 100}" / f"module_{number}.py"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"def value_{number}(number: int) -> int:\n    return number * {number}\n" * 20)
+    for folder in (small, large, done):
+        run((sys.executable, *ADD), folder, state)
+    expected = tree(small)
+    if expected == tree(one) or expected != tree(large) or expected != tree(done):
+        raise SystemExit("the projects differ after `add`: nothing was timed")
+
+    def same(folder: Path) -> Callable[[], None]:
+        def check() -> None:
+            if tree(folder) != expected:
+                raise SystemExit(f"{folder.name}: not the tree that was expected")
+
+        return check
+
+    command = "convert_format_to_fstring.ConvertFormatStringCommand"
+    codemod = ("-m", "libcst.tool", "codemod", command, "--jobs", "1", "--no-format", "--hide-progress", "app/main.py")
+    return [
+        Variant("import typer", ("-c", "import typer"), small),
+        Variant("import floor", ("-c", FLOOR), small),
+        Variant("add, 10 files", ADD, small, lambda: restore(small), same(small)),
+        Variant("add again", ADD, done, after=same(done)),
+        Variant("add, 5,000 files", ADD, large, lambda: restore(large), same(large)),
+        Variant("scan and search, 10 files", ("-c", SCAN), one),
+        Variant("scan and search, 5,000 files", ("-c", SCAN), large),
+        Variant("libcst.tool codemod", codemod, one, lambda: restore(one), lambda: codded(one)),
+    ]
+
+
+def codded(folder: Path) -> None:
+    """Check that LibCST's own codemod did its work."""
+    if ".format(" in (folder / "app/main.py").read_text():
+        raise SystemExit("libcst.tool codemod changed nothing")
+
+
+def measured(variants: Sequence[Variant], runs: int, state: Path) -> dict[str, Cost]:
+    """Run all variants in turns and return the median of each; one round before that warms the caches."""
+    costs: dict[str, list[Cost]] = {variant.name: [] for variant in variants}
+    for turn in range(runs + 1):
+        first = turn % len(variants)
+        for variant in (*variants[first:], *variants[:first]):
+            variant.before()
+            cost = run((sys.executable, *variant.arguments), variant.project, state)
+            variant.after()
+            if turn:
+                costs[variant.name].append(cost)
+    return {
+        name: Cost(median(item.cpu for item in given), median(item.wall for item in given))
+        for name, given in costs.items()
+    }
+
+
+def run(command: Sequence[str], folder: Path, state: Path) -> Cost:
+    """Run a command and return what it took. Raises `SystemExit` with its output when it fails."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "COVERAGE"))}
+    environment |= {"XDG_STATE_HOME": str(state), "GIT_CEILING_DIRECTORIES": str(folder.parent)}
+    with tempfile.TemporaryFile() as sink:
+        start = time.perf_counter()
+        process = subprocess.Popen(
+            command, cwd=folder, env=environment, stdin=subprocess.DEVNULL, stdout=sink, stderr=sink
+        )
+        _, status, usage = os.wait4(process.pid, 0)
+        wall = time.perf_counter() - start
+        process.returncode = os.waitstatus_to_exitcode(status)
+        if process.returncode:
+            sink.seek(0)
+            raise SystemExit(f"{' '.join(command)} ended with {process.returncode}:\n{sink.read().decode()}")
+    return Cost(usage.ru_utime + usage.ru_stime, wall)
+
+
+def restore(folder: Path) -> None:
+    """Make the files of a project the ten that it started with; the bulk is left alone."""
+    for name in tree(folder).keys() - PROJECT.keys():
+        (folder / name).unlink()
+    shutil.rmtree(folder / ".laterctl", ignore_errors=True)
+    for name, text in PROJECT.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+
+
+def tree(folder: Path) -> dict[str, bytes]:
+    """Return the files of a project, without the bulk."""
+    found = {}
+    for base, folders, names in os.walk(folder):
+        inner = Path(base).relative_to(folder)
+        folders[:] = [name for name in folders if (inner / name).as_posix() != BULK and name != "__pycache__"]
+        found.update({(inner / name).as_posix(): (Path(base) / name).read_bytes() for name in names})
+    return found
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,348 @@
+"""Try every feature on every project of a folder, on copies, and say what came of it.
+
+Usage: python scripts/sweep.py FOLDER... [--feature NAME]... [--json] [--doctor]
+
+A FOLDER is a project, or holds checkouts; a checkout whose applications are further down counts as that many projects.
+Each feature is added (`--diff` first, then really), added again, looked at by `doctor` and removed again. Nothing is
+written outside a temporary folder, no code of the projects runs, and nothing needs the network.
+
+Outcomes: `applied` (and proved statically, the patch gives the same tree, a second run changes nothing, removing gives
+back every byte), `refused` (with a reason), `fault` (anything else). The exit status is 1 when there was a fault.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+import traceback
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from typer.testing import CliRunner
+
+from laterctl import catalogue
+from laterctl.cli.app import app
+from laterctl.project.discover import discover, find_root
+
+Files = Mapping[str, bytes]
+
+IGNORED = shutil.ignore_patterns(".git", ".venv", "venv", "node_modules", "__pycache__", ".mypy_cache", ".ruff_cache")
+APPLIED, REFUSED, FAULT = "applied", "refused", "fault"
+
+
+@dataclass
+class Row:
+    """What came of one feature on one project. `added` are lines of the user's repository, without the ledger's."""
+
+    project: str
+    feature: str
+    outcome: str
+    code: str = ""
+    reason: str = ""
+    seconds: float = 0.0
+    added: int = 0
+    files: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Said:
+    """What a command came back with: its exit status, its JSON document, and a traceback if it died."""
+
+    status: int
+    document: dict[str, Any]
+    died: str = ""
+
+
+class Fault(Exception):
+    """A law of the design does not hold; the first argument is a short code."""
+
+    def __init__(self, code: str, reason: str) -> None:
+        super().__init__(reason)
+        self.code = code
+
+
+def main() -> int:
+    """Run the sweep and print its table."""
+    options = _options()
+    features = options.feature or [item.name for item in catalogue.every() if not item.hidden]
+    rows: list[Row] = []
+    found: list[dict[str, Any]] = []
+    with tempfile.TemporaryDirectory(prefix="laterctl-sweep-") as scratch:
+        for number, folder in enumerate(_projects(options.folders)):
+            name = _name(folder, options.folders)
+            copy = _copied(folder, Path(scratch) / str(number))
+            if options.doctor:
+                found += [{"project": name, **item} for item in _doctor(copy)]
+            for feature in features:
+                row = _row(name, feature, copy)
+                rows.append(row)
+                if not options.json:
+                    print(_line(row), flush=True)
+                if row.outcome == FAULT:
+                    copy = _copied(folder, Path(scratch) / f"{number}-{feature}")
+    summary = _summary(rows)
+    if options.json:
+        print(json.dumps({"rows": [asdict(row) for row in rows], "findings": found, "summary": summary}, indent=2))
+    else:
+        _print_rest(found, summary)
+    return 1 if summary["outcomes"].get(FAULT) else 0
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("folders", nargs="+", type=Path, metavar="FOLDER")
+    parser.add_argument("--feature", action="append", metavar="NAME", help="only this feature; may be repeated")
+    parser.add_argument("--doctor", action="store_true", help="also list doctor's findings on the untouched projects")
+    parser.add_argument("--json", action="store_true", help="print one JSON document")
+    return parser.parse_args()
+
+
+def _projects(folders: Iterable[Path]) -> Iterator[Path]:
+    """Yield the project folders in and below the given ones."""
+    for folder in folders:
+        given = folder.resolve()
+        checkouts = [given] if _is_project(given) else sorted(path for path in given.iterdir() if path.is_dir())
+        for checkout in checkouts:
+            below = [
+                checkout / path
+                for item in discover(checkout).undecided
+                if item.code == "project-below"
+                for path in item.message.rpartition(": ")[2].split(", ")
+            ]
+            yield from below or [checkout]
+
+
+def _is_project(folder: Path) -> bool:
+    return (folder / ".git").exists() or (find_root(folder) == folder and discover(folder).app is not None)
+
+
+def _name(folder: Path, given: Iterable[Path]) -> str:
+    for parent in given:
+        if folder.is_relative_to(parent.resolve()) and folder != parent.resolve():
+            return folder.relative_to(parent.resolve()).as_posix()
+    return folder.name
+
+
+def _copied(folder: Path, target: Path) -> Path:
+    """Copy the repository that a project is in, commit it, and return the project's folder in the copy."""
+    top = next((parent for parent in (folder, *folder.parents) if (parent / ".git").exists()), folder)
+    shutil.copytree(top, target, ignore=IGNORED, symlinks=True)
+    _git(target, "init", "--quiet")
+    _git(target, "add", "--all", "--force")
+    _git(target, "commit", "--quiet", "--message", "As found")
+    return target / folder.relative_to(top)
+
+
+def _git(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    names = dict.fromkeys(("GIT_AUTHOR_NAME", "GIT_COMMITTER_NAME"), "sweep")
+    mails = dict.fromkeys(("GIT_AUTHOR_EMAIL", "GIT_COMMITTER_EMAIL"), "sweep@localhost")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    plain = ["-c", "core.autocrlf=false", "-c", "commit.gpgsign=false", "-c", "core.hooksPath=/dev/null"]
+    return subprocess.run(
+        ["git", *plain, *arguments],
+        cwd=folder,
+        env={**kept, **names, **mails},
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+
+
+def _row(name: str, feature: str, project: Path) -> Row:
+    start = time.perf_counter()
+    before = _files(project)
+    row = Row(name, feature, APPLIED)
+    try:
+        _try(row, project, before)
+    except Fault as fault:
+        row.outcome, row.code, row.reason = FAULT, fault.code, str(fault)
+    row.seconds = round(time.perf_counter() - start, 2)
+    return row
+
+
+def _try(row: Row, project: Path, before: Files) -> None:
+    # The patch lies outside the copy, so that it never counts as a change.
+    with tempfile.NamedTemporaryFile(suffix=".patch") as patch:
+        shown = _run(project, "add", row.feature, "--diff", "-o", patch.name)
+        said = _run(project, "add", row.feature, "--yes", "--no-install", "--json")
+        if _refused(row, said):
+            _same(before, _files(project), "refused-and-wrote")
+            if shown.status != said.status:
+                raise Fault("preview-differs", f"--diff ended with {shown.status}, the run with {said.status}")
+            return
+        once = _files(project)
+        row.files = sorted(path for path in {*before, *once} if before.get(path) != once.get(path))
+        row.added = sum(
+            _lines(once.get(path)) - _lines(before.get(path)) for path in row.files if "/.laterctl/" not in f"/{path}"
+        )
+        _kept(before, once, _prefix(project))
+        _same(once, _files(_patched(project, Path(patch.name))), "patch-differs")
+    _again(row, project, once)
+    removed = _run(project, "remove", row.feature, "--yes", "--no-install", "--json", "--allow-dirty")
+    if removed.status:
+        raise Fault("remove-failed", _reason(removed))
+    _same(before, _files(project), "not-restored")
+
+
+def _again(row: Row, project: Path, once: Files) -> None:
+    second = _run(project, "add", row.feature, "--yes", "--no-install", "--json")
+    if second.status:
+        raise Fault("second-add-failed", _reason(second))
+    _same(once, _files(project), "second-add-changed")
+    wrong = [item for item in _doctor(project) if item["rule"].startswith("LTR") and item["verdict"] == "problem"]
+    if wrong:
+        raise Fault("doctor", "; ".join(item["message"] for item in wrong))
+
+
+def _refused(row: Row, said: Said) -> bool:
+    """Read what a run came back with. Raises `Fault` for anything but a success and a refusal with a reason."""
+    if said.died:
+        raise Fault("traceback", said.died)
+    if said.status == 0:
+        return False
+    refusals = said.document.get("refusals", [])
+    if said.status != 3 or not refusals or not all(item["code"] and item["message"] for item in refusals):
+        raise Fault(f"exit-{said.status}", _reason(said))
+    row.outcome = REFUSED
+    row.code = ", ".join(dict.fromkeys(item["code"] for item in refusals))
+    row.reason = _reason(said)
+    return True
+
+
+def _reason(said: Said) -> str:
+    told = said.document.get("refusals") or said.document.get("failures") or [said.document]
+    return "; ".join(f"{_where(item)}{item.get('message', '')}" for item in told) or said.died
+
+
+def _where(item: Mapping[str, Any]) -> str:
+    place = item.get("place")
+    return f"{place['path']}:{place['line']}: " if place else ""
+
+
+def _run(project: Path, *arguments: str) -> Said:
+    result = CliRunner().invoke(app, ["-C", os.fspath(project), *arguments])
+    died = ""
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        died = "".join(traceback.format_exception(result.exception)[-3:])
+    try:
+        document = json.loads(result.stdout)
+    except ValueError:
+        document = {}
+    return Said(result.exit_code, document, died)
+
+
+def _doctor(project: Path) -> list[dict[str, Any]]:
+    said = _run(project, "doctor", "--json")
+    if said.died or said.status not in {0, 1, 7}:
+        raise Fault("doctor", said.died or _reason(said))
+    findings: list[dict[str, Any]] = said.document["findings"]
+    return findings
+
+
+def _files(project: Path) -> dict[str, bytes]:
+    """Return every file of the repository that a project is in: what is written beside the project counts too."""
+    top = _top(project)
+    found: dict[str, bytes] = {}
+    for folder, folders, names in os.walk(top):
+        folders[:] = [name for name in folders if name != ".git"]
+        for name in names:
+            path = Path(folder) / name
+            content = os.fsencode(os.readlink(path)) if path.is_symlink() else path.read_bytes()
+            found[path.relative_to(top).as_posix()] = content
+    return found
+
+
+def _top(project: Path) -> Path:
+    return next(parent for parent in (project, *project.parents) if (parent / ".git").exists())
+
+
+def _prefix(project: Path) -> str:
+    below = project.relative_to(_top(project)).as_posix()
+    return "" if below == "." else f"{below}/"
+
+
+def _patched(project: Path, patch: Path) -> Path:
+    """Apply a patch to the last commit, in a work tree of its own, which then stands for the repository."""
+    top = _top(project)
+    target = Path(tempfile.mkdtemp(prefix="patched-", dir=top.parent)) / "tree"
+    shutil.copytree(top, target, symlinks=True, ignore=shutil.ignore_patterns(".laterctl"))
+    _git(target, "checkout", "--quiet", "--force", "HEAD")
+    _git(target, "clean", "--quiet", "-d", "-x", "--force")
+    applied = _git(target, "apply", os.fspath(patch))
+    if applied.returncode:
+        raise Fault("patch-refused", applied.stderr.strip())
+    return target
+
+
+def _kept(before: Files, after: Files, folder: str) -> None:
+    """Every character of the user's is there, in order, but for the text that the ledger says was replaced."""
+    replaced = _replaced(after, folder)
+    for path, old in before.items():
+        new = after.get(path)
+        if new is None:
+            raise Fault("user-file-gone", path)
+        rest = old
+        for text in replaced.get(path, ()):
+            rest = rest.replace(text.encode(), b"", 1)
+        if new != old and not _within(old, new) and not _within(rest, new):
+            raise Fault("user-line-changed", path)
+
+
+def _replaced(after: Files, folder: str) -> dict[str, set[str]]:
+    """Return what each file's declared replacements took out of it, by the paths of the repository."""
+    found: dict[str, set[str]] = {}
+    for path, data in after.items():
+        if path.startswith(f"{folder}.laterctl/"):
+            for record in json.loads(data)["records"]:
+                if record.get("replaced") is not None:
+                    found.setdefault(folder + record["path"], set()).add(record["replaced"])
+    return found
+
+
+def _within(old: bytes, new: bytes) -> bool:
+    rest = iter(new)
+    return all(byte in rest for byte in old if not chr(byte).isspace())
+
+
+def _same(left: Files, right: Files, code: str) -> None:
+    paths = sorted(path for path in {*left, *right} if left.get(path) != right.get(path))
+    if paths:
+        raise Fault(code, ", ".join(paths[:5]))
+
+
+def _lines(data: bytes | None) -> int:
+    return len((data or b"").splitlines())
+
+
+def _line(row: Row) -> str:
+    reason = " ".join(f"{row.code} {row.reason}".split())
+    return f"{row.project:42} {row.feature:17} {row.outcome:8} {row.seconds:6.2f} s {row.added:5d}  {reason}".rstrip()
+
+
+def _summary(rows: Iterable[Row]) -> dict[str, dict[str, int]]:
+    rows = list(rows)
+    return {
+        "outcomes": dict(Counter(row.outcome for row in rows).most_common()),
+        "refusals": dict(Counter(row.code for row in rows if row.outcome == REFUSED).most_common()),
+        "faults": dict(Counter(row.code for row in rows if row.outcome == FAULT).most_common()),
+    }
+
+
+def _print_rest(findings: Iterable[Mapping[str, Any]], summary: Mapping[str, Mapping[str, int]]) -> None:
+    for item in findings:
+        print(f"{item['project']}: {item['rule']} {item['verdict']} {_where(item)}{item['message']}")
+    for title, counts in summary.items():
+        print(f"{title}: " + (", ".join(f"{name} {count}" for name, count in counts.items()) or "none"))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,114 @@
+"""Coverage that measures what runs: branches, every module of the package, and processes that tests start."""
+
+from collections.abc import Iterator
+
+from laterctl.edits.manifest import DependencyFloor, IgnoreLine, TomlTable
+from laterctl.edits.site import Edit, Site
+from laterctl.feature import Feature, Option
+from laterctl.outcome import Refusal
+from laterctl.project.coverage_config import FILES, homes
+from laterctl.project.facts import Place
+
+PYPROJECT = "pyproject.toml"
+EXCLUDED = (
+    "if TYPE_CHECKING:",
+    r"@(abc\.)?abstractmethod",
+    "if __name__ == .__main__.:",
+    "raise NotImplementedError",
+)
+
+
+def second_home(site: Site) -> Refusal | None:
+    """Refuse where coverage.py is configured in another file: it reads one file only, and that one would win."""
+    texts = {}
+    for name in FILES:
+        data = site.project.tree.read(name)
+        if data is not None:
+            texts[name] = data.decode("utf-8", errors="replace")
+    other = next((home for home in homes(texts) if home.path != PYPROJECT), None)
+    if other is None:
+        return None
+    return Refusal(
+        "already-by-hand",
+        f"coverage is configured in {other.path}, and coverage.py reads one file only",
+        Place(other.path, other.line()),
+        expected=f"its configuration in {PYPROJECT}, or none",
+        remedy=f"move the settings to {PYPROJECT}, or keep yours",
+    )
+
+
+def tables(site: Site) -> Iterator[Edit]:
+    """Yield the configuration for this project's layout and libraries."""
+    run, paths, report = _run(site), _paths(site), _report(site)
+    yield TomlTable(("tool", "coverage", "run"), tuple(run.items()))
+    if paths:
+        yield TomlTable(("tool", "coverage", "paths"), tuple(paths.items()))
+    yield TomlTable(("tool", "coverage", "report"), tuple(report.items()))
+
+
+def _package(site: Site) -> tuple[str, str, bool]:
+    """Return the top-level package that holds the application, its folder, and whether it has an `__init__.py`."""
+    layout = site.project.layout
+    top = layout.package.partition(".")[0]
+    root = layout.import_root if layout.import_root not in {"", "."} else ""
+    folder = f"{root}/{top}" if root else top
+    return top, folder, bool(top) and site.project.tree.exists(f"{folder}/__init__.py")
+
+
+def _run(site: Site) -> dict[str, object]:
+    top, folder, regular = _package(site)
+    run: dict[str, object] = {
+        "branch": True,
+        "core": "ctrace",
+        "parallel": True,
+        "patch": ["subprocess"],
+        "sigterm": True,
+    }
+    if not top:
+        run |= {"source_dirs": ["."], "omit": [f"{site.project.layout.tests}/*"]}
+    elif regular:
+        run["source_pkgs"] = [top]
+    else:
+        run["source_dirs"] = [folder]
+    manifest = site.project.manifest
+    if manifest is not None and any(item.name == "sqlalchemy" and "asyncio" in item.text for item in manifest.requirements):
+        run["concurrency"] = ["thread", "greenlet"]
+    return run
+
+
+def _paths(site: Site) -> dict[str, object]:
+    top, folder, _ = _package(site)
+    return {"source": [folder, f"*/site-packages/{top}"]} if top else {}
+
+
+def _report(site: Site) -> dict[str, object]:
+    top, folder, _ = _package(site)
+    report: dict[str, object] = {"show_missing": True, "skip_covered": True, "exclude_also": list(EXCLUDED)}
+    if top and _has_namespace_folder(site, folder):
+        report["include_namespace_packages"] = True
+    if "fail_under" in site.options:
+        report["fail_under"] = int(site.options["fail_under"])
+    return report
+
+
+def _has_namespace_folder(site: Site, folder: str) -> bool:
+    tree = site.project.tree
+    folders = {path.rpartition("/")[0] for path in tree.python_files() if path.startswith(f"{folder}/")}
+    return any(not tree.exists(f"{item}/__init__.py") for item in folders)
+
+
+feature = Feature(
+    name="coverage",
+    group="Testing",
+    summary="branch coverage of the whole package, also in processes that tests start",
+    floors={"python": "3.10"},
+    options=(Option("fail_under", "lowest percentage that passes; none unless given"),),
+    edits=(
+        DependencyFloor("coverage[toml]>=7.11.1", dev=True),
+        DependencyFloor("pytest-cov>=7", dev=True),
+        *(IgnoreLine(line) for line in (".coverage", ".coverage.*", "htmlcov/", "coverage.xml")),
+    ),
+    more=tables,
+    needs=second_home,
+    notes=("run it: pytest --cov --cov-report=term-missing",),
+)

@@ -1,0 +1,269 @@
+"""The dynamic proof: the app is imported before and after a change, each time in a scratch copy, and compared.
+
+Design, law 9: this is the only place that runs the user's code. It does so with the project's own interpreter, in a
+child process that is ended in time, on a copy that is deleted.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from laterctl import install
+from laterctl.project.facts import Place
+from laterctl.proof import child
+from laterctl.proof.promises import MIDDLEWARE, ROUTER, Promise
+from laterctl.proof.scratch import TooLarge, scratch_copy
+from laterctl.proof.seen import Key, Lifespan, Seen, differences, read
+from laterctl.proof.static import Failure
+from laterctl.proof.telling import secrets, told
+
+if TYPE_CHECKING:
+    from laterctl.plan import Plan
+    from laterctl.project.discover import Project
+
+TIMEOUT = 60.0
+"""Seconds that importing, describing, starting and stopping the app may take together."""
+LIFESPAN = 20.0
+"""Seconds that starting, and stopping, may take each."""
+
+
+@dataclass(frozen=True)
+class Observation:
+    """The app as it ran once, or why it did not: `summary` says what there is, or why not, on one line.
+
+    `seen` is what it has. `failure` is set when the app itself is why it did not run, and not this machine.
+    `installed` are the versions of the distributions that were asked about.
+    """
+
+    summary: str
+    seen: Seen | None = None
+    failure: Failure | None = None
+    installed: Mapping[str, str | None] = field(default_factory=dict)
+    promises: tuple[Promise, ...] = ()
+
+    @property
+    def ran(self) -> bool:
+        """Whether the app was imported."""
+        return self.seen is not None
+
+
+@dataclass(frozen=True)
+class Report:
+    """What the proof found. `ran` is false when there was nothing to compare; `summary` says why in one line."""
+
+    ran: bool
+    summary: str
+    failures: tuple[Failure, ...] = ()
+
+
+def observe(project: Project, promises: tuple[Promise, ...] = (), *, timeout: float = TIMEOUT) -> Observation:
+    """Run the app of a project once, as it is on disk, in a scratch copy.
+
+    Args:
+        project: the facts about it.
+        promises: what a later `compare` is to look for.
+        timeout: seconds.
+    """
+    return _observe(project, promises, timeout=timeout)
+
+
+def compare(project: Project, plan: Plan, baseline: Observation, *, timeout: float = TIMEOUT) -> Report:
+    """Run the app once more, after a plan was carried out, and compare it with what it was.
+
+    What differs from one run of the untouched app to the next (a default that is the time of day) is not blamed.
+
+    Args:
+        project: the facts before the change.
+        plan: what was done.
+        baseline: the app before, observed with the plan's promises.
+        timeout: seconds, for each run.
+    """
+    if baseline.seen is None:
+        return Report(ran=False, summary=baseline.summary)
+    needed = _requirements(project, plan)
+    after = _observe(project, baseline.promises, tuple(needed), timeout=timeout)
+    missing = _missing(needed, after.installed)
+    if missing:
+        return Report(ran=False, summary=f"not installed in the project's environment: {', '.join(missing)}")
+    if after.seen is None:
+        failures = () if after.failure is None else (after.failure,)
+        return Report(ran=bool(failures), summary=after.summary, failures=failures)
+    found = differences(baseline.seen, after.seen, baseline.promises)
+    if found:
+        before = {path: change.before for path, change in plan.changeset.items()}
+        again = _observe(project, baseline.promises, overlay=before, timeout=timeout)
+        shaky = differences(baseline.seen, again.seen) if again.seen is not None else {}
+        found = {about: failure for about, failure in found.items() if about not in shaky}
+    return Report(ran=True, summary=_compared(baseline.seen, after.seen), failures=tuple(found.values()))
+
+
+def _observe(
+    project: Project,
+    promises: tuple[Promise, ...],
+    distributions: tuple[str, ...] = (),
+    *,
+    overlay: Mapping[str, bytes | None] | None = None,
+    timeout: float,
+) -> Observation:
+    app = project.app
+    if app is None or not app.reference:
+        return Observation("no application was found that can be imported as MODULE:ATTR; name it with --app")
+    python = _interpreter(project)
+    if isinstance(python, str):
+        return Observation(python)
+    roots = list(dict.fromkeys([project.layout.import_root, *project.names.roots]))
+    first = list(dict.fromkeys([project.layout.import_root, ""]))
+    request = {
+        "app": app.reference,
+        "factory": app.factory,
+        "first": first,
+        "others": [root for root in roots if root not in first],
+        "routers": [item.dotted for item in promises if item.kind == ROUTER],
+        "middleware": [item.dotted for item in promises if item.kind == MIDDLEWARE],
+        "distributions": distributions,
+        "lifespan": min(LIFESPAN, timeout / 3),
+    }
+    try:
+        with scratch_copy(project.root, overlay) as scratch:
+            hidden = secrets(scratch.root, os.environ)
+            ended = child.run(scratch, python, request, timeout)
+            return _observation(ended, app.reference, python, promises, lambda text: told(text, scratch.root, hidden))
+    except TooLarge as error:
+        return Observation(str(error))
+    except OSError as error:
+        return Observation(f"the scratch copy could not be made or run: {error.strerror or error}")
+
+
+def _interpreter(project: Project) -> Path | str:
+    """Return the project's interpreter, or why there is none."""
+    manager = project.manifest.manager if project.manifest is not None else ""
+    found = install.interpreter(project.root, manager)
+    if found is not None:
+        return found
+    named = project.config.get("python")
+    if not isinstance(named, str) or not named:
+        return "no virtual environment of the project was found; make one, or name its Python in [tool.laterctl] python"
+    # Not resolved: the links of a virtual environment say which one it is.
+    path = project.root / Path(named).expanduser()
+    program = str(path) if "/" in named or path.is_file() else shutil.which(named)
+    if program is None or not Path(program).is_file():
+        return f"[tool.laterctl] names {named} as the Python of the project, and there is no such file"
+    return Path(program)
+
+
+def _observation(
+    ended: child.Ended, reference: str, python: Path, promises: tuple[Promise, ...], tell: Callable[[str], str]
+) -> Observation:
+    """Say what a run of the probe means; `tell` makes what user code said fit to be shown."""
+    report = ended.report
+    if not report:
+        return Observation(tell(f"{python} could not look at the app: {ended.reason}"))
+    if tuple(report["python"]) < (3, 10):
+        return Observation(f"{python} is older than Python 3.10")
+    installed: dict[str, str | None] = report["versions"]
+    lacking = [name for name, version in installed.items() if version is None]
+    if lacking:
+        return Observation(f"not installed for {python}: {', '.join(lacking)}", installed=installed)
+    if wrong := report.get("wrong"):
+        return Observation(
+            f"{', '.join(wrong[:3])} came from the project itself and not from its scratch copy: "
+            "it is installed in a way that cannot be redirected"
+        )
+    if "seen" not in report:
+        error = report.get("error")
+        reason, place = (error["reason"], _placed(error["place"])) if error else (ended.reason, ended.place)
+        where = f" ({place})" if place is not None else ""
+        failure = Failure("imports", f"{reference} does not import any more: {tell(reason)}", place)
+        return Observation(f"{reference} does not import here: {tell(reason)}{where}", None, failure, installed)
+    last = report.get("lifespan")
+    if last is None:
+        lifespan = Lifespan("timeout", "start", tell(ended.reason), ended.place)
+    else:
+        lifespan = Lifespan(last["outcome"], last["stage"], tell(last["reason"]), _placed(last["place"]))
+    found = read({**report["seen"], "undocumented": _each(tell, report["seen"]["undocumented"])}, lifespan)
+    return Observation(_summary(found), found, None, installed, promises)
+
+
+def _each(tell: Callable[[str], str], reasons: Mapping[str, str]) -> dict[str, str]:
+    return {about: tell(reason) for about, reason in reasons.items()}
+
+
+def _placed(place: Any) -> Place | None:
+    return Place(place[0], place[1]) if place else None
+
+
+# In words
+
+
+def _summary(found: Seen) -> str:
+    parts = [_count(len(_asked_for(found)), "route"), _count(len(found.middleware), "middleware", "middleware")]
+    return f"{', '.join(parts)}; {_lifespan(found.lifespan)}"
+
+
+def _compared(before: Seen, after: Seen) -> str:
+    was, is_now = _asked_for(before), _asked_for(after)
+    new, gone = len(is_now - was), len(was - is_now)
+    parts = [f"{_count(len(was) - gone, 'route')} as before"]
+    parts += [f"{new} new"] if new else []
+    parts += [f"{gone} gone"] if gone else []
+    more = len(after.middleware) - len(before.middleware)
+    if more:
+        parts.append(f"{_count(abs(more), 'middleware', 'middleware')} {'more' if more > 0 else 'less'}")
+    if before.documents and "" in after.documents:
+        parts.append("the same OpenAPI for what was there")
+    last = after.lifespan if before.lifespan.outcome == "ok" or after.lifespan.outcome == "ok" else before.lifespan
+    as_before = ", as before" if before.lifespan.outcome != "ok" and after.lifespan.outcome != "ok" else ""
+    return f"{', '.join(parts)}; {_lifespan(last)}{as_before}"
+
+
+def _asked_for(found: Seen) -> set[Key]:
+    """Return the routes as people count them: HEAD comes with GET."""
+    return {key for key in found.answers if key[2] != "HEAD"}
+
+
+def _lifespan(last: Lifespan) -> str:
+    return "it starts and stops" if last.outcome == "ok" else f"it does not {last.stage} here: {last.reason}"
+
+
+def _count(number: int, one: str, many: str = "") -> str:
+    return f"{number} {one if number == 1 else many or f'{one}s'}"
+
+
+# What a plan needs
+
+
+def _requirements(project: Project, plan: Plan) -> dict[str, str]:
+    """Return the runtime requirements of the features that a plan adds, by distribution.
+
+    Those with a marker are left out: it is about the project's interpreter, which is not ours.
+    """
+    from laterctl.edits.pieces import Dependency
+
+    home = project.manifest.runtime if project.manifest is not None else None
+    pieces = [record.piece for name in plan.added for record in plan.entries[name].records]
+    return {
+        piece.name: piece.requirement
+        for piece in pieces
+        if isinstance(piece, Dependency)
+        and home is not None
+        and (piece.path, piece.table) == (home.path, home.table)
+        and ";" not in piece.requirement
+    }
+
+
+def _missing(needed: Mapping[str, str], installed: Mapping[str, str | None]) -> list[str]:
+    """Return the requirements that an environment does not meet; one that was not asked about counts as met."""
+    from packaging.requirements import Requirement
+
+    def lacks(name: str, text: str) -> bool:
+        version = installed.get(name, "")
+        if not version:
+            return version is None
+        return not Requirement(text).specifier.contains(version, prereleases=True)
+
+    return [text for name, text in needed.items() if lacks(name, text)]

@@ -1,0 +1,97 @@
+"""`--prove` from the command line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.cli.command import Ran, laterctl_
+from tests.proof.scene import MANIFEST, SHOP, environment, project, tree, write
+from tests.shapes import git
+
+BREAKS = """
+
+if app.user_middleware:  # nothing of the kind before something is added
+    app.router.routes[:] = [route for route in app.router.routes if getattr(route, "path", "") != "/items"]
+"""
+
+
+def run(root: Path, *arguments: str) -> Ran:
+    """Run laterctl in a project, with what is private to the machine beside it."""
+    return laterctl_(root, *arguments, env={"XDG_STATE_HOME": str(root.parent / "state")})
+
+
+def committed(root: Path) -> Path:
+    """Make a project a repository with one commit."""
+    write(root, {".gitignore": ".venv/\n"})
+    git(root, "init", "--quiet", "--initial-branch=main", "--template=")
+    git(root, "add", "--all")
+    git(root, "commit", "--quiet", "--message=The project")
+    return root
+
+
+def test_add_and_remove_are_proved(tmp_path: Path) -> None:
+    root = committed(project(tmp_path / "shop", {"main.py": SHOP}))
+    before = tree(root)
+    added = run(root, "add", "metrics", "--yes", "--no-install", "--prove")
+    assert added.code == 0, added.screen
+    assert "proved: 6 routes as before, 1 new, 1 middleware more" in added.out
+    assert "statically proved" not in added.out
+    started = run(root, "doctor", "--run", "--only", "LTR011")
+    assert started.code == 0, started.screen
+    assert "the app starts: 7 routes, 1 middleware; it starts and stops" in started.out
+    removed = run(root, "remove", "metrics", "--yes", "--no-install", "--prove", "--allow-dirty", "--json")
+    assert removed.code == 0, removed.screen
+    assert removed.document["proof"] == {
+        "ran": True,
+        "summary": "6 routes as before, 1 gone, 1 middleware less, the same OpenAPI for what was there; "
+        "it starts and stops",
+        "failures": [],
+    }
+    assert tree(root) == before
+
+
+def test_a_broken_route_restores_everything(tmp_path: Path) -> None:
+    root = committed(project(tmp_path / "shop", {"main.py": SHOP + BREAKS}))
+    before = tree(root)
+    ran = run(root, "add", "metrics", "--yes", "--no-install", "--prove")
+    assert ran.code == 4, ran.screen
+    assert "GET /items is gone" in ran.err
+    assert "Every file is as it was." in ran.err
+    assert tree(root) == before
+    assert git(root, "status", "--porcelain") == ""
+
+
+def test_a_dependency_that_is_not_installed_is_no_failure(tmp_path: Path) -> None:
+    root = tmp_path / "shop"
+    write(root, {"pyproject.toml": MANIFEST, "main.py": SHOP})
+    environment(root / ".venv", without=("prometheus",))
+    ran = run(committed(root), "add", "metrics", "--yes", "--no-install", "--prove")
+    assert ran.code == 0, ran.screen
+    assert "statically proved: not installed in the project's environment: prometheus-client>=" in ran.out
+
+
+def test_an_app_that_does_not_import_is_statically_proved(tmp_path: Path) -> None:
+    root = committed(project(tmp_path / "shop", {"main.py": "import os\n\nos.environ['SHOP_DB_URL']\n" + SHOP}))
+    ran = run(root, "add", "metrics", "--yes", "--no-install", "--prove")
+    assert ran.code == 0, ran.screen
+    assert "statically proved: main:app does not import here: KeyError: 'SHOP_DB_URL' (main.py:3)" in ran.out
+    assert "MetricsMiddleware" in (root / "main.py").read_text()
+
+
+@pytest.mark.parametrize("arguments", [("--yes",), ("--yes", "--no-prove"), ("--dry-run",)])
+def test_without_being_asked_nothing_runs(arguments: tuple[str, ...], tmp_path: Path) -> None:
+    marker = tmp_path / "ran"
+    root = committed(project(tmp_path / "shop", {"main.py": f"open({str(marker)!r}, 'w').close()\n{SHOP}"}))
+    ran = run(root, "add", "metrics", "--no-install", *arguments)
+    assert ran.code == 0, ran.screen
+    assert not marker.exists()
+
+
+def test_the_key_asks_for_it(tmp_path: Path) -> None:
+    root = project(tmp_path / "shop", {"main.py": SHOP})
+    write(root, {"pyproject.toml": f"{MANIFEST}\n[tool.laterctl]\nprove = true\n"})
+    ran = run(committed(root), "add", "metrics", "--yes", "--no-install")
+    assert ran.code == 0, ran.screen
+    assert "proved: 6 routes as before" in ran.out

@@ -1,0 +1,64 @@
+# From laterctl: errors.
+"""What a middleware does with its settings when the application starts."""
+
+import json
+from collections.abc import Iterable
+from typing import cast
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+
+def as_list(name: str, value: object) -> tuple[str, ...]:
+    """Return the entries of a list, a JSON list, or text with commas.
+
+    Raises ValueError naming the setting.
+    """
+    if isinstance(value, str):
+        text = value.strip()
+        try:
+            value = json.loads(text) if text[:1] == '[' else text.split(',')
+        except ValueError:
+            raise invalid(name, text, 'is no JSON list') from None
+    if not isinstance(value, Iterable):
+        raise invalid(name, value, 'is no list')
+    entries = (str(item).strip() for item in cast('Iterable[object]', value))
+    return tuple(entry for entry in entries if entry)
+
+
+def as_bool(name: str, value: object) -> bool:
+    """Return a switch; ValueError names the setting."""
+    text = str(value).strip().lower()
+    if text in {'true', '1', 'yes', 'on'}:
+        return True
+    if text in {'false', '0', 'no', 'off', ''}:
+        return False
+    raise invalid(name, value, 'is neither true nor false')
+
+
+def as_int(name: str, value: object) -> int:
+    """Return a whole number; ValueError names the setting."""
+    try:
+        return int(str(value))
+    except ValueError:
+        raise invalid(name, value, 'is no whole number') from None
+
+
+def invalid(name: str, value: object, reason: str) -> ValueError:
+    """Return the error for a setting, or an entry of it, that is wrong."""
+    return ValueError(f'{name}: {value!r} {reason}')
+
+
+def refuse_start(error: Exception) -> ASGIApp:
+    """Return an application that fails the server's start with the error.
+
+    Raising it while the middleware is built would not: the server takes
+    that for an application without start-up events, and serves errors.
+    """
+
+    async def refuse(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope['type'] != 'lifespan':
+            raise error.with_traceback(None)
+        await receive()
+        await send({'type': 'lifespan.startup.failed', 'message': str(error)})
+
+    return refuse
