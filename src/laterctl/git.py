@@ -77,7 +77,7 @@ def ignored(root: Path, paths: Iterable[str]) -> frozenset[str]:
     output = _git(root, "check-ignore", "--stdin", "-z", data=b"".join(b"./%b\0" % os.fsencode(path) for path in asked))
     if output is not None:
         return frozenset(os.fsdecode(path.removeprefix(b"./")) for path in output.split(b"\0") if path)
-    if len(asked) == 1:
+    if len(asked) == 1 or root_of(root) is None:
         return frozenset()
     # One path behind a symbolic link or in a submodule makes git give up on all of them.
     return frozenset().union(*(ignored(root, [path]) for path in asked))

@@ -229,9 +229,9 @@ class _Search:
         for record in self.gone:
             data = self.project.tree.read(record.piece.path)
             records = [item for item in self.records if item.piece.path == record.piece.path]
-            if isinstance(record.piece, OwnedFile | Statement):
-                if data is not None and converge.inspect(record.piece, data, records).state is State.ALTERED:
-                    roots[record.piece] = "edited"
+            ours = isinstance(record.piece, OwnedFile | Statement) and data is not None
+            if ours and converge.inspect(record.piece, data, records).state is State.ALTERED:
+                roots[record.piece] = "edited"
         if not roots:
             return {}
         kept = dict(roots)

@@ -13,7 +13,7 @@ from laterctl.changeset import Change, Changeset
 from laterctl.edits.pieces import Dependency, Record
 from laterctl.ledger import Entry
 from laterctl.plan import Plan, Request
-from laterctl.project.discover import Project, discover
+from laterctl.project.discover import discover
 from laterctl.proof import dynamic
 from laterctl.proof.dynamic import Observation, Report
 from laterctl.proof.promises import promises

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -47,10 +48,10 @@ def test_an_app_is_imported_started_and_stopped(tmp_path: Path) -> None:
 
 
 def test_included_routers_and_mounted_apps_are_followed(tmp_path: Path) -> None:
-    write(tmp_path, {"shop/app/__init__.py": ""})
     root = project(
         tmp_path / "shop",
         {
+            "app/__init__.py": "",
             "app/inner.py": (
                 "from fastapi import APIRouter, FastAPI, WebSocket\n\n"
                 "inner = APIRouter(prefix='/inner')\nouter = APIRouter(prefix='/outer')\ndesk = FastAPI()\n\n\n"
@@ -122,7 +123,7 @@ def test_a_lifespan_that_fails_does_not_hide_the_rest(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("wait", ["await asyncio.sleep(600)", "time.sleep(600)"])
 def test_a_lifespan_that_hangs(wait: str, tmp_path: Path) -> None:
-    code = "import asyncio\nimport time\n" + SHOP + f"\n\n@app.router.on_event('startup')\nasync def go():\n    {wait}\n"
+    code = f"import asyncio\nimport time\n{SHOP}\n\n@app.router.on_event('startup')\nasync def go():\n    {wait}\n"
     root = project(tmp_path / "shop", {"main.py": code})
     found = observed(root, timeout=15)
     assert found.ran
@@ -376,8 +377,8 @@ def test_interrupted(
     wait_for(lambda: ended(int(notes.read_text())))
 
 
-def wait_for(condition: object) -> None:
-    assert callable(condition)
+def wait_for(condition: Callable[[], bool]) -> None:
+    """Wait until a condition holds."""
     end = time.monotonic() + DEADLINE
     while not condition():
         assert time.monotonic() < end
@@ -392,5 +393,3 @@ def ended(pid: int) -> bool:
         return True
     status = Path(f"/proc/{pid}/stat")
     return status.exists() and status.read_text().rpartition(")")[2].split()[0] == "Z"
-
-

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -43,7 +44,7 @@ def test_add_and_remove_are_proved(tmp_path: Path) -> None:
     assert "the app starts: 7 routes, 1 middleware; it starts and stops" in started.out
     removed = run(root, "remove", "metrics", "--yes", "--no-install", "--prove", "--allow-dirty", "--json")
     assert removed.code == 0, removed.screen
-    assert removed.document["proof"] == {
+    assert json.loads(removed.out)["proof"] == {
         "ran": True,
         "summary": "6 routes as before, 1 gone, 1 middleware less, the same OpenAPI for what was there; "
         "it starts and stops",

@@ -63,9 +63,14 @@ def test_too_large(tmp_path: Path) -> None:
 
 def test_it_is_deleted_whatever_happens_in_it(tmp_path: Path, scratches: Path) -> None:
     write(tmp_path, {"app/main.py": "a"})
-    with pytest.raises(KeyboardInterrupt), scratch_copy(tmp_path) as scratch:
-        (scratch.root / "app").chmod(0o500)
-        raise KeyboardInterrupt
+
+    def interrupted() -> None:
+        with scratch_copy(tmp_path) as scratch:
+            (scratch.root / "app").chmod(0o500)
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
     assert os.listdir(scratches) == []
 
 

@@ -23,12 +23,14 @@ BOM = b"\xef\xbb\xbf"
 class Keep:
     """Statement `ordinal` stays; `text`, when given, replaces its code (not its comments).
 
+    The text's first line comes without indentation, the others with all of it; `margin` is the statement's own.
     `lead` blank lines are added above it, or taken away when negative, as far as there are any.
     """
 
     ordinal: int
     text: str | None = None
     lead: int = 0
+    margin: str = ""
 
 
 @dataclass(frozen=True)
@@ -192,7 +194,7 @@ class _Hand:
             lines = _without_blanks(old.leading_lines, -item.lead)
             kept = old.with_changes(leading_lines=[*carried, *_blanks(item.lead), *lines])
             carried = []
-            made.append(kept if item.text is None else self._retexted(kept, item.text))
+            made.append(kept if item.text is None else self._retexted(kept, item.text, item.margin))
         statements[start:stop] = made
         if region.tail < 0:
             node, statements = _take_blanks(node, statements, start + len(made), -region.tail)
@@ -201,10 +203,11 @@ class _Hand:
         )
         return node.with_changes(body=statements)
 
-    def _retexted(self, old: Any, text: str) -> Any:
+    def _retexted(self, old: Any, text: str, margin: str) -> Any:
         import libcst as cst
 
-        new = self._parse(text)
+        # Parsed at its own depth, or LibCST would take lines that stand further left, and blank ones, for indented.
+        new = self._parse(f"if 0:\n{margin}{text}").body.body[0] if margin else self._parse(text)
         changes: dict[str, Any] = {"leading_lines": old.leading_lines}
         if isinstance(old, cst.SimpleStatementLine) and isinstance(new, cst.SimpleStatementLine):
             changes["trailing_whitespace"] = old.trailing_whitespace

@@ -13,14 +13,17 @@ Name = tuple[str, str]
 """An imported name and what it is called here (`""` when that is the same)."""
 
 
-def segment(source: str, node: ast.stmt) -> str:
-    """Return the code of a statement as it stands in `source`, decorators included, indentation removed, `\\n` ended."""
+def segment(source: str, node: ast.stmt, *, dedent: bool = True) -> str:
+    """Return the code of a statement as it stands in `source`, decorators included, `\\n` ended.
+
+    Its first line comes without indentation; the others too, unless `dedent` is false.
+    """
     begin = min([node.lineno, *(item.lineno for item in getattr(node, "decorator_list", []))])
     lines = [line.rstrip("\r\n") for line in split_lines(source)[begin - 1 : node.end_lineno]]
     lines[-1] = lines[-1].encode()[: node.end_col_offset].decode()
     margin = lines[0].encode()[: node.col_offset].decode()
     lines[0] = lines[0][len(margin) :]
-    if margin.strip():
+    if margin.strip() or not dedent:
         return "\n".join(lines)
     return "\n".join([lines[0], *(line.removeprefix(margin) for line in lines[1:])])
 
@@ -190,9 +193,8 @@ def with_argument(text: str, call: ast.Call, argument: str) -> str:
         lines[row] = f"{head}, {argument}{lines[row][len(head) :]}"
         return "\n".join(lines)
     parts: list[ast.expr | ast.keyword] = [*call.args, *call.keywords]
-    first = min(parts, key=lambda node: (node.lineno, node.col_offset))
-    own_line = lines[first.lineno - 1].encode()[: first.col_offset].decode()
-    margin = own_line if not own_line.strip() else " " * 4
+    leads = [lines[part.lineno - 1].encode()[: part.col_offset].decode() for part in parts]
+    margin = next((lead for lead in leads if not lead.strip()), f"{closing}    ")
     if closing.strip():
         head = lines[row].encode()[:column].decode()
         lines[row] = f"{head}, {argument}{lines[row][len(head) :]}"
@@ -226,15 +228,16 @@ def without_argument(text: str, call: ast.Call, keyword: str) -> str:
     return "\n".join([*lines[:row], before + after, *lines[end_row + 1 :]])
 
 
-def wrapped(text: str, style: Style, *, column: int = 0) -> str:
+def wrapped(text: str, style: Style, *, column: int = 0, behind: int = 0) -> str:
     """Return a one-line statement whose outermost last call is put on several lines when it is too long.
 
     Args:
         text: one statement on one line.
         style: gives the line length and the indentation.
         column: where the statement will start.
+        behind: the length of what follows it on its line.
     """
-    if column + len(text) <= style.line_length:
+    if column + len(text) + behind <= style.line_length:
         return text
     statement = ast.parse(text).body[0]
     value = getattr(statement, "value", None)

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from laterctl import git, ledger
+from laterctl.edits.pieces import Dependency
 from laterctl.outcome import Note, Refusal, Refused
-from laterctl.project.facts import Place
+from laterctl.project.facts import DependencyHome, Place
 
 if TYPE_CHECKING:
     from laterctl.changeset import Change
@@ -280,14 +281,30 @@ def _steps(prepared: Prepared, choices: Choices) -> tuple[tuple[Argv, ...], tupl
     manager = choices.manager or manifest.manager
     python = install.interpreter(prepared.root, manager)
     version = install.manager_version(manager, prepared.root) if manager == "poetry" else ()
-    homes = [home for home in (manifest.runtime, manifest.dev) if home.path in plan.changeset]
+    homes = [home for home in (manifest.runtime, manifest.dev) if _extends(plan, home)]
+    lock = prepared.project.tree.read(manifest.lock) if manifest.lock else None
     try:
-        steps = install.commands(manager, manifest, homes, plan.requirements, python=python, version=version)
+        steps = install.commands(
+            manager,
+            manifest,
+            homes,
+            plan.requirements,
+            python=python,
+            version=version,
+            lock=(lock or b"").decode("utf-8", errors="replace"),
+        )
     except install.CannotInstall as error:
         if choices.manager:
             raise InstallFailed(choices.manager, str(error)) from error
         return (), (), str(error)
     return steps, install.derived(manager, manifest), ""
+
+
+def _extends(plan: Plan, home: DependencyHome) -> bool:
+    """Whether a home of dependencies gets entries."""
+    added = [record for name in plan.added for record in plan.entries[name].records if record.ours]
+    pieces = [record.piece for record in added if isinstance(record.piece, Dependency)]
+    return any((piece.path, piece.table) == (home.path, home.table) for piece in pieces)
 
 
 def _install(step: Argv, root: Path) -> None:

@@ -30,12 +30,15 @@ class ManagedLifespan:
         kind = app.lifespan.kind
         if kind == "function" and app.lifespan.place is not None:
             yield from self._wrap(site, app.lifespan)
-        elif kind == "none" and not app.open_keywords and "lifespan" not in app.keywords:
+        elif self._is_free(app) or site.stands(Argument(app.path, app.scope, app.holder, "lifespan", name)):
             wanted, local = site.imported(app.path, self.source)
             yield wanted
             yield Wanted(Argument(app.path, app.scope, app.holder, "lifespan", local))
         else:
             yield from self._router(site, app)
+
+    def _is_free(self, app: App) -> bool:
+        return app.lifespan.kind == "none" and not app.open_keywords and "lifespan" not in app.keywords
 
     def _wrap(self, site: Site, lifespan: Lifespan) -> Iterator[Wanted]:
         assert lifespan.place is not None

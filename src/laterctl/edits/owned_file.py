@@ -17,6 +17,11 @@ from laterctl.render import Context, Expr, Import
 ORIGIN = "From laterctl: "
 """How the one line begins that says where an owned file came from."""
 
+CHOOSE_FOLDERS = (
+    'choose other folders: core = "package.module", api = "package.module" or tests = "folder" in [tool.laterctl]'
+)
+"""The remedy where the user has something of the same name."""
+
 
 @dataclass(frozen=True)
 class File:
@@ -35,9 +40,38 @@ class File:
         if self.when is not None and not self.when(site):
             return
         path = site.path(self.path)
+        _check_shadows(site, path)
         yield from _packages(site, path)
         template = self.template if isinstance(self.template, str) else self.template(site)
         yield Wanted(OwnedFile(path, (), template, self.open))
+
+
+def _check_shadows(site: Site, path: str) -> None:
+    """Python prefers a package to a module of the same name, so that one of the two could not be imported any more.
+
+    Raises:
+        Refused: a folder on the way to `path` is called like a module of the user's, or the other way round.
+    """
+    tree, layout = site.project.tree, site.project.layout
+    package = path.removesuffix(".py")
+    shadows = [package] if package != path and tree.read(f"{package}/__init__.py") is not None else []
+    folder = path.rpartition("/")[0]
+    while folder and folder != layout.folder:
+        if tree.read(f"{folder}.py") is not None:
+            shadows.append(folder)
+        folder = folder.rpartition("/")[0]
+    if shadows:
+        there = f"{shadows[-1]}.py" if tree.read(f"{shadows[-1]}.py") is not None else f"{shadows[-1]}/__init__.py"
+        raise Refused(
+            Refusal(
+                "module-in-the-way",
+                f"{shadows[-1]}.py and {shadows[-1]}/ would be one name to Python, which never imports the module",
+                Place(there, 1),
+                expected="no module or package of that name",
+                remedy=CHOOSE_FOLDERS,
+                feature=site.feature,
+            )
+        )
 
 
 def _packages(site: Site, path: str) -> Iterator[Wanted]:
@@ -158,7 +192,7 @@ def taken(piece: OwnedFile, site: Site) -> Refused:
             Place(piece.path, 1),
             expected="no file there",
             snippet=piece.text,
-            remedy='move it away, or choose other folders: [tool.laterctl] core = "package.module", tests = "folder"',
+            remedy=f"move it away, or {CHOOSE_FOLDERS}",
             feature=site.feature,
         )
     )

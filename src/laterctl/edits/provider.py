@@ -56,7 +56,8 @@ def read(site: Site, name: str) -> Expr:
     """Return the expression that gives provider `name`, for a template."""
     container = site.project.container
     if in_container(container):
-        assert container is not None and container.access is not None
+        assert container is not None
+        assert container.access is not None
         return Expr(f"{container.access.text}.{name}()", container.access.imports)
     place, _, function = site.providers[name].partition(":")
     return Expr(f"{function}()", (Import(site.module(place), function),))

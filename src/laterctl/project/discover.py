@@ -136,7 +136,8 @@ class Project:
         if getattr(self, fact) is not None:
             return None
         reasons = self._apps.undecided if fact == "app" else getattr(self, f"_{fact}")[1]
-        return next(iter(reasons), None)
+        below = [item for item in self._apps.undecided if item.code == "project-below"]
+        return next(iter([*below, *reasons] if fact == "manifest" else reasons), None)
 
     def module_of(self, path: str) -> str:
         """Return the dotted name under which the project's own code imports a file (which need not exist)."""

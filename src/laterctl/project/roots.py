@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 from pathlib import Path
 
 from laterctl.project.source import Unreadable
@@ -60,7 +61,11 @@ def project_below(tree: Tree, path: str) -> str:
 
 
 def _read(tree: Tree, path: str) -> bytes:
+    """Return a file's bytes, those of UTF-16 as UTF-8 (`pip freeze >` writes it on Windows); none when unreadable."""
     try:
-        return tree.read(path) or b""
+        data = tree.read(path) or b""
     except (Outside, Unreadable):
         return b""
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return data.decode("utf-16", errors="replace").encode()
+    return data

@@ -26,6 +26,7 @@ class _Shared:
     """What is known about the disk; shared by all overlays of one root, so each file is read once."""
 
     listing: dict[str, bool] | None = None  # path -> is a symbolic link
+    contents: list[tuple[str, bytes]] | None = None  # the Python files among them
     data: dict[str, bytes | None] = field(default_factory=dict)
     sources: dict[str, Source] = field(default_factory=dict)
     holding: dict[bytes, list[str]] = field(default_factory=dict)
@@ -123,12 +124,7 @@ class Tree:
         """Return the Python files whose bytes contain `needle`; what cannot be read is left out."""
         known = self._shared.holding
         if needle not in known:
-            disk = self._shared.data
-            known[needle] = [
-                path
-                for path in sorted(self._listing())
-                if path.endswith(".py") and needle in ((disk[path] if path in disk else self._quietly(path)) or b"")
-            ]
+            known[needle] = [path for path, data in self._contents() if needle in data]
         found = [path for path in known[needle] if path not in self.overlay]
         python = {path: data for path, data in self.overlay.items() if path.endswith(".py") and not _hidden(path)}
         here = [path for path, data in python.items() if data is not None and needle in data]
@@ -156,6 +152,16 @@ class Tree:
             _walk(str(self.root), "", listing)
             self._shared.listing = listing
         return self._shared.listing
+
+    def _contents(self) -> list[tuple[str, bytes]]:
+        """The Python files on disk by path, with their bytes; there are twenty searches or more in a run."""
+        if self._shared.contents is None:
+            disk = self._shared.data
+            paths = sorted(path for path in self._listing() if path.endswith(".py"))
+            self._shared.contents = [
+                (path, (disk[path] if path in disk else self._quietly(path)) or b"") for path in paths
+            ]
+        return self._shared.contents
 
     def _quietly(self, path: str) -> bytes | None:
         try:

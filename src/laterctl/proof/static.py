@@ -148,7 +148,7 @@ def _imports(piece: Piece, tree: ast.Module, result: Project) -> Iterator[Failur
 
 
 def _import(path: str, line: int, module: str, name: str, result: Project) -> Iterator[Failure]:
-    top = module.split(".")[0]
+    top = module.partition(".")[0]
     if top in sys.stdlib_module_names or top in OPTIONAL:
         return
     file = result.file_of(module)
@@ -160,6 +160,8 @@ def _import(path: str, line: int, module: str, name: str, result: Project) -> It
             yield Failure("imports", f"{path} would import {name} from {module}, which has no such name",
                           Place(path, line))
         return
+    if name and result.file_of(f"{module}.{name}") is not None:
+        return  # a module in a folder without `__init__.py`
     if result.manifest is None:
         return
     if top not in _provided(result):

@@ -1,0 +1,68 @@
+"""Shapes met in public repositories that once broke a run: each as the smallest project that shows it."""
+
+from __future__ import annotations
+
+import pytest
+
+from laterctl.outcome import Refusal
+from laterctl.plan import Request
+from laterctl.proof.static import prove
+from tests import memory
+from tests.memory import Refusing
+
+APP = b"from fastapi import FastAPI\n\napp = FastAPI()\n"
+LISTED = b"fastapi>=0.115\npydantic>=2.9\nuvicorn\n"
+
+
+def reasons(files: memory.Files, feature: str) -> dict[str, Refusal]:
+    """Return why a feature is refused, by code."""
+    with pytest.raises(Refusing) as refusing:
+        memory.add(files, feature)
+    return {item.code: item for item in refusing.value.refusals}
+
+
+def test_a_package_never_hides_a_module_of_the_users() -> None:
+    files = {
+        "main.py": b"from fastapi import FastAPI\n\nfrom core import name\n\napp = FastAPI(title=name)\n",
+        "core.py": b'name = "Ferry"\n',
+        "requirements.txt": LISTED,
+    }
+    (refusal,) = reasons(files, "metrics").values()
+    assert refusal.code == "module-in-the-way"
+    assert refusal.place is not None
+    assert refusal.place.path == "core.py"
+    chosen = {**files, "pyproject.toml": b'[tool.laterctl]\ncore = "shared.core"\n'}
+    after = memory.add(chosen, "metrics")
+    assert "shared/core/metrics.py" in after
+    assert "core/__init__.py" not in after
+    assert memory.remove(after, "metrics") == chosen
+
+
+def test_a_module_is_never_hidden_by_a_package_of_the_users() -> None:
+    files = {"main.py": APP, "requirements.txt": LISTED, "core/routing/__init__.py": b"", "core/routing/lines.py": b""}
+    refusal = reasons(files, "metrics")["module-in-the-way"]
+    assert refusal.place is not None
+    assert refusal.place.path == "core/routing/__init__.py"
+
+
+def test_modules_in_a_folder_without_init_are_found_by_the_proof() -> None:
+    files = {
+        "shop/__init__.py": b"",
+        "shop/main.py": APP,
+        "shop/core/prices.py": b"VAT = 19\n",
+        "requirements.txt": LISTED,
+    }
+    plan = memory.planned(files, Request(add=("resources",)))
+    assert plan.refusals == ()
+    assert prove(memory.project(files), plan) == []
+
+
+def test_requirements_in_utf_16_below_the_root_make_a_project() -> None:
+    files = {
+        "README.md": b"Two halves.\n",
+        "server/main.py": APP,
+        "server/requirements.txt": LISTED.decode().replace("\n", "\r\n").encode("utf-16"),
+    }
+    (refusal,) = reasons(files, "metrics").values()
+    assert refusal.code == "project-below"
+    assert "-C server" in refusal.remedy
