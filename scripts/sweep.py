@@ -290,10 +290,7 @@ def _kept(before: Files, after: Files, folder: str) -> None:
         new = after.get(path)
         if new is None:
             raise Fault("user-file-gone", path)
-        rest = old
-        for text in replaced.get(path, ()):
-            rest = rest.replace(text.encode(), b"", 1)
-        if new != old and not _within(old, new) and not _within(rest, new):
+        if new != old and not _survives(old, new, sorted(replaced.get(path, ()))):
             raise Fault("user-line-changed", path)
 
 
@@ -306,6 +303,19 @@ def _replaced(after: Files, folder: str) -> dict[str, set[str]]:
                 if record.get("replaced") is not None:
                     found.setdefault(folder + record["path"], set()).add(record["replaced"])
     return found
+
+
+def _survives(old: bytes, new: bytes, replaced: list[str]) -> bool:
+    """Whether `old` is in `new` without one occurrence, whichever it is, of each of some replaced texts."""
+    if _within(old, new):
+        return True
+    if not replaced:
+        return False
+    text, at = replaced[0].encode(), -1
+    while (at := old.find(text, at + 1)) >= 0:
+        if _survives(old[:at] + old[at + len(text) :], new, replaced[1:]):
+            return True
+    return _survives(old, new, replaced[1:])
 
 
 def _within(old: bytes, new: bytes) -> bool:

@@ -66,3 +66,16 @@ def test_requirements_in_utf_16_below_the_root_make_a_project() -> None:
     (refusal,) = reasons(files, "metrics").values()
     assert refusal.code == "project-below"
     assert "-C server" in refusal.remedy
+
+
+def test_pytest_that_the_users_tests_import_is_theirs() -> None:
+    files = {
+        "shop/__init__.py": b"",
+        "shop/main.py": APP,
+        "pyproject.toml": b'[project]\nname = "shop"\nversion = "1"\ndependencies = ["fastapi>=0.115"]\n',
+        "tests/test_shop.py": b"import pytest\n\n\ndef test_raises() -> None:\n    with pytest.raises(ValueError):\n"
+        b'        int("")\n',
+    }
+    after = memory.add(files, "metrics")
+    assert b"pytest" not in after["pyproject.toml"]
+    assert memory.remove(after, "metrics") == files

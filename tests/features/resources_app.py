@@ -35,7 +35,7 @@ async def unrelated() -> str:
 
 ROUTES = '''
 
-from depot.api.deps import HttpClientDep, RedisDep
+from depot.api.clients import HttpClientDep, RedisDep
 
 
 @app.get("/ping")

@@ -462,7 +462,6 @@ from dependency_injector import containers, providers
         "client = httpx.AsyncClient(timeout=5)",
         "cache = Redis.from_url(url)",
         "cache = aioredis.from_url(url)",
-        "engine = create_async_engine(url)",
     ],
 )
 def test_di010_clients_built_at_import(line: str) -> None:
@@ -477,6 +476,7 @@ def test_di010_clients_built_at_import(line: str) -> None:
         "make = lambda: httpx.AsyncClient()",
         "cache = redis.Redis.from_url(url)",
         "engine = create_engine(url)",
+        "engine = create_async_engine(url)",
         "class C(containers.DeclarativeContainer):\n    http = providers.Singleton(httpx.AsyncClient, timeout=5)",
         "if __name__ == '__main__':\n    client = httpx.AsyncClient()",
         "from app.fakes import Redis\ncache = Redis.from_url(url)",

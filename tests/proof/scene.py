@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import sysconfig
+import time
 import venv
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from laterctl import ledger, plan
@@ -19,6 +20,8 @@ from laterctl.proof.dynamic import Observation, Report
 from laterctl.proof.promises import promises
 
 PACKAGES = Path(sysconfig.get_path("purelib"))
+DEADLINE = 60.0
+"""Seconds that a test waits for something that takes one or two."""
 MANIFEST = """\
 [project]
 name = "shop"
@@ -139,3 +142,11 @@ def tree(folder: Path) -> dict[str, bytes]:
         for path in sorted(folder.rglob("*"))
         if path.is_file() and not {".git", ".venv"} & set(path.relative_to(folder).parts)
     }
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    """Wait until a condition holds."""
+    end = time.monotonic() + DEADLINE
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.05)

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
 from pathlib import Path
 
 import pytest
 
-from tests.cli.command import Ran, laterctl_
-from tests.proof.scene import MANIFEST, SHOP, environment, project, tree, write
+from tests.cli.command import COMMAND, Ran, laterctl_
+from tests.cli.command import environment as environment_of
+from tests.proof.scene import MANIFEST, SHOP, environment, project, tree, wait_for, write
 from tests.shapes import git
 
 BREAKS = """
@@ -62,6 +66,44 @@ def test_a_broken_route_restores_everything(tmp_path: Path) -> None:
     assert "Every file is as it was." in ran.err
     assert tree(root) == before
     assert git(root, "status", "--porcelain") == ""
+
+
+HANGS = """
+
+if app.user_middleware:
+    import os
+    import time
+
+    os.mkdir(os.environ["REACHED"])
+    time.sleep(600)
+"""
+
+
+def test_interrupted_while_proving(tmp_path: Path, scratches: Path) -> None:
+    root = committed(project(tmp_path / "shop", {"main.py": SHOP + HANGS}))
+    before = tree(root)
+    reached = tmp_path / "reached"
+    private = {"XDG_STATE_HOME": str(tmp_path / "state"), "REACHED": str(reached)}
+    process = subprocess.Popen(
+        [*COMMAND, "add", "metrics", "--yes", "--no-install", "--prove"],
+        cwd=root,
+        env=environment_of(root, private),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    try:
+        wait_for(reached.exists)
+        assert tree(root) != before
+        process.send_signal(signal.SIGINT)
+        output, _ = process.communicate(timeout=60)
+    finally:
+        process.kill()
+        process.wait()
+    assert process.returncode == 130, output
+    assert tree(root) == before
+    assert os.listdir(scratches) == []
 
 
 def test_a_dependency_that_is_not_installed_is_no_failure(tmp_path: Path) -> None:

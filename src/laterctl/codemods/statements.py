@@ -33,47 +33,54 @@ def split_lines(source: str) -> list[str]:
     return io.StringIO(source, newline="").readlines()
 
 
-def tokens_of(text: str) -> tuple[tuple[int, str], ...]:
-    """Return tokens and comments without layout: what two pieces of code share when only formatting differs.
-
-    Redundant trailing commas are layout, and so is the kind of quotes around a string without quotes or backslashes.
-    """
-    skip = {tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER}
-    found: list[tuple[int, str]] = []
-    try:
-        for token in tokenize.generate_tokens(io.StringIO(text).readline):
-            if token.type in skip:
-                continue
-            value = token.string
-            if value in {")", "]", "}"} and found and found[-1][1] == ",":
-                found.pop()
-            if token.type == tokenize.STRING and value.startswith("'") and not value.startswith("'''"):
-                inner = value[1:-1]
-                value = value if '"' in inner or "\\" in inner else f'"{inner}"'
-            found.append((token.type, value))
-    except (tokenize.TokenError, SyntaxError):
-        return ((-1, text),)
-    return tuple(_without_import_parentheses(found))
-
-
-def _without_import_parentheses(found: list[tuple[int, str]]) -> list[tuple[int, str]]:
-    # `from a import (b, c)` and `from a import b, c` are the same statement.
-    kept: list[tuple[int, str]] = []
-    opened = False
-    for index, item in enumerate(found):
-        if item[1] == "(" and index and found[index - 1] == (tokenize.NAME, "import"):
-            opened = True
-            continue
-        if opened and item[1] == ")":
-            opened = False
-            continue
-        kept.append(item)
-    return kept
-
-
 def same_code(left: str, right: str) -> bool:
-    """Tell whether two texts are the same code and comments, regardless of layout."""
-    return left == right or tokens_of(left) == tokens_of(right)
+    """Tell whether two texts are the same code with the same comments, regardless of layout.
+
+    Layout is what formatters change: line breaks, redundant parentheses and trailing commas, kinds of quotes, the
+    indentation of docstrings, and the order of imports that stand together.
+    """
+    return left == right or _settled(left) == _settled(right)
+
+
+def _settled(text: str) -> tuple[str, tuple[str, ...]]:
+    try:
+        tree = ast.parse(text)
+        tokens = list(tokenize.generate_tokens(io.StringIO(text).readline))
+    except (SyntaxError, ValueError, tokenize.TokenError):
+        return text, ()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant):
+            node.kind = None  # u"..."
+        for name in ("body", "orelse", "finalbody"):
+            block = getattr(node, name, None)
+            if isinstance(block, list):
+                setattr(node, name, _with_imports_sorted(block))
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            _dedent_docstring(node)
+    comments = (token.string.lstrip("#").strip() for token in tokens if token.type == tokenize.COMMENT)
+    return ast.dump(tree), tuple(comments)
+
+
+def _with_imports_sorted(block: Sequence[ast.stmt]) -> list[ast.stmt]:
+    """Write each import of one name, and those that stand together in one order."""
+    found: list[ast.stmt] = []
+    run: list[str] = []
+    for node in block:
+        if isinstance(node, ast.ImportFrom):
+            source = "." * node.level + (node.module or "")
+            run += [f"from {source} import {_spelled((alias.name, alias.asname or ''))}" for alias in node.names]
+        elif isinstance(node, ast.Import):
+            run += [f"import {_spelled((alias.name, alias.asname or ''))}" for alias in node.names]
+        else:
+            found += [ast.Expr(ast.Constant(line)) for line in sorted(run)]
+            run = []
+            found.append(node)
+    return [*found, *(ast.Expr(ast.Constant(line)) for line in sorted(run))]
+
+
+def _dedent_docstring(node: ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) -> None:
+    if node.body and (text := ast.get_docstring(node)) is not None:
+        node.body[0] = ast.Expr(ast.Constant(text))
 
 
 def _sorted_like_user(users: Sequence[Name], names: Iterable[Name]) -> list[Name]:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from laterctl.edits.manifest import DependencyFloor
-from laterctl.edits.owned_file import File, http_client
+from laterctl.edits.owned_file import ORIGIN, File, http_client
 from laterctl.edits.pieces import Dependency
 from laterctl.edits.site import Site, Wanted
 
+_PYTEST = re.compile(rb"^[ \t]*(?:import|from) pytest\b", re.MULTILINE)
 FLOORS = {"pytest": "pytest>=8", "httpx": "httpx>=0.27", "httpx2": "httpx2>=2"}
 
 
@@ -17,7 +19,8 @@ FLOORS = {"pytest": "pytest>=8", "httpx": "httpx>=0.27", "httpx2": "httpx2>=2"}
 class DroppedTest:
     """The test file `tests/<name>` from `template`; `client` says that it talks to an application over HTTP.
 
-    pytest and the HTTP client are added to the development dependencies where the project declares neither.
+    pytest and the HTTP client are added to the development dependencies where the project declares neither, pytest
+    not where tests of the user's import it: they have it from somewhere, and need it when ours are gone.
     """
 
     name: str
@@ -29,7 +32,7 @@ class DroppedTest:
         if self.when is not None and not self.when(site):
             return
         for name in ["pytest", *([http_client(site)] if self.client else [])]:
-            if not _declared_by_user(site, name):
+            if not _declared_by_user(site, name) and not (name == "pytest" and _tested_by_user(site)):
                 yield from DependencyFloor(FLOORS[name], dev=True).resolve(site)
         yield from File(f"tests/{self.name}", self.template).resolve(site)
 
@@ -40,3 +43,11 @@ def _declared_by_user(site: Site, name: str) -> bool:
     declared = sum(item.name == name for item in manifest.requirements) if manifest else 0
     own = {item.piece.target for item in site.installed if isinstance(item.piece, Dependency) and item.ours}
     return declared > sum(target[-1] == name for target in own)
+
+
+def _tested_by_user(site: Site) -> bool:
+    """Whether a file of the user's imports pytest."""
+    tree = site.project.tree
+    users = (path for path in tree.holding(b"pytest") if path.endswith(".py") and not site.own_file(path))
+    contents = (tree.read(path) or b"" for path in users)
+    return any(_PYTEST.search(data) for data in contents if not data.startswith(f"# {ORIGIN}".encode()))

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from laterctl.codemods.statements import split_lines, tokens_of
+from laterctl.codemods.statements import same_code, split_lines
 from laterctl.edits import provider, setting
 from laterctl.edits.pieces import Inspection, OwnedFile, Record, State
 from laterctl.edits.site import Site, Wanted, layout_of
 from laterctl.outcome import Refusal, Refused
 from laterctl.project.facts import Place
 from laterctl.render import Context, Expr, Import
-
 
 ORIGIN = "From laterctl: "
 """How the one line begins that says where an owned file came from."""
@@ -158,7 +157,7 @@ def inspect(piece: OwnedFile, data: bytes | None, records: list[Record]) -> Insp
             current = _without(plain, records) if records else plain
         except SyntaxError as error:
             return Inspection(State.ALTERED, error.lineno or 1, "syntax error")
-        if tokens_of(current) == tokens_of(piece.text.replace("\r\n", "\n")):
+        if same_code(current, piece.text.replace("\r\n", "\n")):
             return Inspection(State.PRESENT, 1, "reformatted")
     return Inspection(State.ALTERED, _first_difference(plain, piece.text), "edited")
 

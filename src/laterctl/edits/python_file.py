@@ -11,6 +11,7 @@ import ast
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING
 
 from laterctl.codemods.statements import (
@@ -72,10 +73,18 @@ class Text:
         """The statement's text as it stands, without its indentation."""
         return segment(self.source, located.node)
 
+    def margin(self, node: ast.stmt) -> str:
+        """Return the indentation in front of a statement."""
+        return self.lines[node.lineno - 1].encode()[: node.col_offset].decode()
+
+    def behind(self, node: ast.stmt) -> str:
+        """Return what follows a statement on its last line: a comment."""
+        line = self.lines[(node.end_lineno or node.lineno) - 1]
+        return line.encode()[node.end_col_offset :].decode().rstrip()
+
     def comment_after(self, node: ast.stmt) -> bool:
         """Tell whether something (a comment) follows a statement on its last line."""
-        line = self.lines[(node.end_lineno or node.lineno) - 1]
-        return bool(line.encode()[node.end_col_offset :].decode().strip())
+        return bool(self.behind(node).strip())
 
 
 def _walk(statements: Sequence[ast.stmt], body: BodyPath, scope: str) -> Iterator[Located]:
@@ -577,16 +586,17 @@ def _arguments(work: _Work, before: Sequence[Record], after: Sequence[Record]) -
             work.left.update(dict.fromkeys(had, "gone"))
             continue
         located, call = found
-        code = work.text.code(located)
+        code = segment(work.text.source, located.node, dedent=False)
         original = next((item.replaced for item in [*had.values(), *wanted.values()] if item.replaced is not None), None)
-        style = work.layout.style
+        margin, behind = work.text.margin(located.node), len(work.text.behind(located.node))
+        given = partial(_with_arguments, style=work.layout.style, margin=margin, behind=behind)
         fresh = wanted.keys() - had.keys()
         for piece in [item for item in fresh if inspect(work.text, item).state is State.PRESENT]:
             # There already: its ledger was lost. What the user would have without it is the call without it.
             fresh = fresh - {piece}
             original = without_argument(original or code, _only_call(original or code), piece.keyword)
-        if original is not None and same_code(code, _with_arguments(original, had, style)):
-            result = _with_arguments(original, wanted, style)
+        if original is not None and same_code(code, given(original, had)):
+            result = given(original, wanted)
             keywords = {piece.keyword for piece in had.keys() - wanted.keys()}
             work.gone.update(id(item) for item in call.keywords if item.arg in keywords)
         else:
@@ -597,7 +607,7 @@ def _arguments(work: _Work, before: Sequence[Record], after: Sequence[Record]) -
                     result = without_argument(result, _only_call(result), piece.keyword)
                 else:
                     work.left[piece] = "edited"
-            result = _with_arguments(result, fresh, style)
+            result = given(result, fresh)
         for piece in wanted.keys() - had.keys():
             work.replaced[piece] = code if original is None else original
         if result != code:
@@ -605,17 +615,19 @@ def _arguments(work: _Work, before: Sequence[Record], after: Sequence[Record]) -
 
 
 def _only_call(text: str) -> ast.Call:
-    node = ast.parse(text if not text.startswith("return") else f"async def f():\n {text}").body[0]
-    node = node.body[0] if isinstance(node, ast.AsyncFunctionDef) else node
-    value = getattr(node, "value", None)
+    value = getattr(ast.parse(text).body[0], "value", None)
     assert isinstance(value, ast.Call)
     return value
 
 
-def _with_arguments(text: str, pieces: Iterable[Argument], style: Style) -> str:
-    for piece in sorted(pieces, key=lambda item: item.keyword):
+def _with_arguments(text: str, pieces: Iterable[Argument], style: Style, margin: str, behind: int) -> str:
+    """Return a statement, indented by `margin` except for its first line, with more arguments."""
+    more = sorted(pieces, key=lambda item: item.keyword)
+    for piece in more:
         text = with_argument(text, _only_call(text), f"{piece.keyword}={piece.value}")
-    return text if "\n" in text else wrapped(text, style)
+    if not more or "\n" in text:
+        return text
+    return wrapped(text, style, column=len(margin), behind=behind).replace("\n", f"\n{margin}")
 
 
 def _blocks(work: _Work, before: Sequence[Record], after: Sequence[Record]) -> None:
@@ -656,7 +668,8 @@ def _regions(work: _Work) -> Iterator[Operation]:
                 yield region
         for (place, ordinal), text in work.retext.items():
             if place == body and ordinal not in own:
-                yield Region(body, ordinal, ordinal + 1, (Keep(ordinal, text),))
+                margin = work.text.margin(nodes[ordinal])
+                yield Region(body, ordinal, ordinal + 1, (Keep(ordinal, text, margin=margin),))
 
 
 def _runs(own: Sequence[int], anchors: Iterable[int]) -> list[tuple[int, int]]:

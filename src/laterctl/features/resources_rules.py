@@ -25,7 +25,7 @@ from laterctl.project.tree import Outside
 if TYPE_CHECKING:
     from laterctl.project.discover import Project
 
-NEEDLES = (b"dependency_injector", b"redis", b"httpx", b"aiohttp", b"create_async_engine")
+NEEDLES = (b"dependency_injector", b"redis", b"httpx", b"aiohttp")
 VERBS = {"get", "post", "put", "patch", "delete", "options", "head", "trace", "api_route", "route", "websocket"}
 MISSING_APIS = {f"{PROVIDERS}.{name}" for name in ("Scope", "inject", "Provide")}
 CONTAINER_ATTRIBUTES = {"providers", "dependencies", "containers", "wiring_config", "parent", "parent_name"}
@@ -38,9 +38,12 @@ CLIENTS = {
     "httpx.AsyncClient": "add resources",
     "httpx2.AsyncClient": "add resources",
     "aiohttp.ClientSession": "add resources",
-    "sqlalchemy.ext.asyncio.create_async_engine": "add pooling",
 }
-"""What holds connections of one event loop, and the feature that builds and closes it with the application."""
+"""What holds connections of one event loop, and the feature that builds and closes it with the application.
+
+An engine of SQLAlchemy is not among them: it connects when it is first used, and its own documentation builds it at
+import.
+"""
 
 
 def check_project(project: Project) -> Iterator[tuple[str, Place, str, str]]:
@@ -212,7 +215,7 @@ def check_di010(path: str, tree: ast.Module) -> Iterator[Found]:
     for call, spot, imports in code.calls():
         target = resolve(call.func, imports)
         if target in CLIENTS and _runs_at_import(call, code, spot):
-            reason = f"import-time-client: {target} is built at import and bound to one event loop"
+            reason = f"import-time-client: {target} is built at import: the first event loop that uses it keeps its connections"
             yield "DI010", call.lineno, reason, f"build it when it is first used: `laterctl {CLIENTS[target]}`"
 
 

@@ -35,12 +35,12 @@ PREFLIGHT_SECONDS = 600
 
 _ORIGIN = re.compile(
     r"(?P<scheme>[a-z][a-z0-9+.-]*)://"
-    r'(?P<host>[a-z0-9_]([a-z0-9_.-]*[a-z0-9_])?|\[[0-9a-f:.]+\])'
+    r"(?P<host>[a-z0-9_]([a-z0-9_.-]*[a-z0-9_])?|\[[0-9a-f:.]+\])"
     r"(:(?P<port>[0-9]{1,5}))?",
 )
 _DEFAULT_PORTS = {"http": "80", "https": "443"}
 _LOCAL_HOSTS = ("localhost", "127.0.0.1", "[::1]")
-_ESCAPE_OR_CLASS = re.compile(r'\\.|\[\^?\]?(\\.|[^]\\])*\]', re.DOTALL)
+_ESCAPE_OR_CLASS = re.compile(r"\\.|\[\^?\]?(\\.|[^]\\])*\]", re.DOTALL)
 _STRANGERS = ("null", "https://stranger.invalid", "http://stranger.invalid:1")
 
 
@@ -151,7 +151,7 @@ def _check_regex(pattern: str) -> None:
     except re.error as error:
         raise _wrong(pattern, f"is no pattern: {error}", name) from None
     if "." in _ESCAPE_OR_CLASS.sub("", pattern):
-        raise _wrong(pattern, r'has a dot that is not escaped as \.', name)
+        raise _wrong(pattern, r"has a dot that is not escaped as \.", name)
     if any(compiled.fullmatch(stranger) for stranger in _STRANGERS):
         raise _wrong(pattern, "lets every host in", name)
 

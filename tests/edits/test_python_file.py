@@ -1,0 +1,103 @@
+"""Pieces of Python files, before and after: what goes in, what comes back, and where there is no place."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from laterctl.codemods.placement import TextEditError
+from laterctl.edits.pieces import Anchor, Argument, ImportName, Piece, Record, Statement
+from laterctl.edits.python_file import Converged, converge
+from laterctl.project.facts import Layout
+
+PATH = "shop/main.py"
+LAYOUT = Layout("shop", "shop", ".", "tests", first_party=frozenset({"shop"}))
+LIFESPAN = Argument(PATH, "create_app", "app", "lifespan", "managed")
+NAME = Statement(PATH, "Settings", "name: str = 'a'", (20, "name"))
+SIZE = Statement(PATH, "Settings", "size: int = 1", (20, "size"))
+FIRST = Anchor(((0, "body"),), -1)
+
+
+def put(text: str, *pieces: Piece, anchor: Anchor = FIRST, had: tuple[Record, ...] = ()) -> tuple[str, tuple[Record, ...]]:
+    """Put pieces into a document; return it and the records of all that is ours in it."""
+    fresh = [Record(piece) for piece in pieces]
+    done = converge(text.encode(), had, [*had, *fresh], dict.fromkeys(pieces, anchor), LAYOUT)
+    return done.data.decode(), (*had, *(replace(item, replaced=done.replaced.get(item.piece)) for item in fresh))
+
+
+def take(text: str, records: tuple[Record, ...], *, keep: tuple[Record, ...] = ()) -> Converged:
+    """Take all pieces but those of `keep` out of a document."""
+    return converge(text.encode(), records, keep, {}, LAYOUT)
+
+
+def test_a_string_over_several_lines_keeps_its_content() -> None:
+    text = 'def create_app():\n    app = FastAPI(\n        title="""\n    a\n  b\n        """,\n    )\n    return app\n'
+    after, records = put(text, LIFESPAN)
+    assert after == text.replace("    )\n", "        lifespan=managed,\n    )\n")
+    assert take(after, records).data.decode() == text
+
+
+def test_lines_left_of_the_block_and_blank_ones_stay_as_they_are() -> None:
+    text = 'def create_app():\n    app = FastAPI(\n        title="a",\n\n  version="1"\n)\n    return app\n'
+    after, records = put(text, LIFESPAN)
+    assert after == text.replace('"1"\n', '"1",\n        lifespan=managed\n')
+    assert take(after, records).data.decode() == text
+
+
+def test_a_line_that_is_too_long_with_its_comment_is_wrapped_at_its_depth() -> None:
+    text = f'def create_app():\n    app = FastAPI(title="{"x" * 45}")  # its title\n    return app\n'
+    after, _ = put(text, LIFESPAN)
+    assert after.splitlines()[1:5] == [
+        "    app = FastAPI(",
+        f'        title="{"x" * 45}",',
+        "        lifespan=managed,",
+        "    )  # its title",
+    ]
+
+
+def test_a_line_that_was_too_long_already_comes_back_unwrapped() -> None:
+    text = f'def create_app():\n    app = FastAPI(title="{"x" * 90}")\n    return app\n'
+    after, records = put(text, LIFESPAN)
+    assert take(after, records).data.decode() == text
+
+
+@pytest.mark.parametrize("filler", ["pass", "..."])
+def test_a_filler_belongs_to_all_that_stand_in_its_place(filler: str) -> None:
+    text = f"class Settings:\n    {filler}\n"
+    after, one = put(text, NAME)
+    assert after == "class Settings:\n    name: str = 'a'\n"
+    after, both = put(after, SIZE, had=one)
+    assert [record.replaced for record in both] == [filler, filler]
+    without = take(after, both, keep=both[1:]).data.decode()
+    assert without == "class Settings:\n    size: int = 1\n"
+    assert take(without, both[1:]).data.decode() == text
+
+
+def test_an_edited_argument_is_left() -> None:
+    after, records = put("def create_app():\n    app = FastAPI()\n    return app\n", LIFESPAN)
+    mine = after.replace("managed", "mine")
+    done = take(mine, records)
+    assert done.data.decode() == mine
+    assert done.left == {LIFESPAN: "edited"}
+
+
+def test_an_import_that_is_used_is_left() -> None:
+    piece = ImportName(PATH, "shop.core.cors", "Cors", "", "shop.core.cors.Cors")
+    after, records = put("import os\n\nx = os\n", piece)
+    used = f"{after}y = Cors\n"
+    done = take(used, records)
+    assert done.data.decode() == used
+    assert done.left == {piece: "used"}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "def create_app():\n    app = FastAPI(); x = 1\n    return app\n",
+        "def create_app(): app = FastAPI(); return app\n",
+    ],
+)
+def test_a_statement_that_shares_its_line_is_refused(text: str) -> None:
+    with pytest.raises(TextEditError, match=r"shares its line|one line"):
+        put(text, LIFESPAN)
