@@ -159,7 +159,9 @@ def applications(draw: st.DrawFn) -> dict[str, bytes]:
     files = {"pyproject.toml": MANIFEST, "shop/__init__.py": "", "shop/tools.py": TOOLS, "shop/main.py": draw(mains())}
     if draw(st.booleans()):
         files["shop/config.py"] = draw(st.sampled_from(CONFIGS)).format(body=draw(st.sampled_from(BODIES)))
-        files["shop/main.py"] = files["shop/main.py"].replace("opened: list", "from shop.config import settings\nopened: list", 1)
+        files["shop/main.py"] = files["shop/main.py"].replace(
+            "opened: list", "from shop.config import settings\nopened: list", 1
+        )
     indent = draw(st.sampled_from(("    ", "    ", "  ", "\t")))
     newline = draw(st.sampled_from(("\n", "\n", "\r\n")))
     mark = draw(st.sampled_from((b"", b"", b"\xef\xbb\xbf")))

@@ -87,7 +87,9 @@ def tokens(text: str) -> list[str]:
     """Return tokens and comments, without layout, brackets, and what only fills a block."""
     skip = {tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER}
     found = tokenize.generate_tokens(io.StringIO(text.replace("\r\n", "\n")).readline)
-    return [token.string for token in found if token.type not in skip and token.string not in {",", "(", ")", "pass", "..."}]
+    return [
+        token.string for token in found if token.type not in skip and token.string not in {",", "(", ")", "pass", "..."}
+    ]
 
 
 def rewritten_lines(text: str) -> set[int]:

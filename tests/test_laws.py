@@ -31,7 +31,9 @@ def assert_same(left: Mapping[str, bytes], right: Mapping[str, bytes], what: str
     for path in sorted({*left, *right}):
         one, other = left.get(path), right.get(path)
         if one != other:
-            shown = difflib.unified_diff(*((text or b"").decode(errors="replace").splitlines() for text in (one, other)))
+            shown = difflib.unified_diff(
+                *((text or b"").decode(errors="replace").splitlines() for text in (one, other))
+            )
             pytest.fail(f"{what}: {path} differs\n" + "\n".join(list(shown)[:40]))
 
 

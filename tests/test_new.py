@@ -209,8 +209,27 @@ def test_the_package_is_named_after_the_project(name: str, package: str) -> None
 
 @pytest.mark.parametrize(
     "name",
-    ["", " ", "-", "a b", "a/b", "../a", "-a", "a-", "a\n", "größe", "2fast", "class", "Class", "json", "tests", "test"]
-    + ["fastapi", "pydantic-settings", "x" * 41],
+    [
+        "",
+        " ",
+        "-",
+        "a b",
+        "a/b",
+        "../a",
+        "-a",
+        "a-",
+        "a\n",
+        "größe",
+        "2fast",
+        "class",
+        "Class",
+        "json",
+        "tests",
+        "test",
+        "fastapi",
+        "pydantic-settings",
+        "x" * 41,
+    ],
 )
 def test_a_name_that_cannot_work_is_refused(name: str) -> None:
     with pytest.raises(ValueError, match=r"use |add a word|start with a letter"):

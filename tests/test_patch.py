@@ -45,4 +45,6 @@ def test_the_patch_is_the_run(shape: Shape, feature: str, tmp_path: Path) -> Non
     git(run, "commit", "--quiet", "--message=The feature")
     laterctl(project, shape, "remove", feature, "--yes", "--no-install")
     assert_same(memory.read(run), before, "add, commit, remove")
-    assert not [path for path in run.rglob("*") if path.is_dir() and not any(path.iterdir()) and ".git" not in path.parts]
+    assert not [
+        path for path in run.rglob("*") if path.is_dir() and not any(path.iterdir()) and ".git" not in path.parts
+    ]

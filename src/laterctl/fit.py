@@ -39,8 +39,12 @@ def _open(feature: Feature, site: Site) -> Iterator[Refusal]:
 def _conflicts(feature: Feature, installed: Mapping[str, Entry]) -> Iterator[Refusal]:
     for name in feature.conflicts:
         if name in installed:
-            yield Refusal("conflict", f"{feature.name} and {name} exclude each other", feature=feature.name,
-                          remedy=f"laterctl remove {name}")
+            yield Refusal(
+                "conflict",
+                f"{feature.name} and {name} exclude each other",
+                feature=feature.name,
+                remedy=f"laterctl remove {name}",
+            )
 
 
 def _floors(feature: Feature, site: Site) -> Iterator[Refusal]:
@@ -48,10 +52,14 @@ def _floors(feature: Feature, site: Site) -> Iterator[Refusal]:
     if manifest is None:
         return
     if "fastapi" in feature.floors and not _declares_fastapi(manifest):
-        yield Refusal("fastapi-undeclared", f"{manifest.path} does not declare fastapi, so it may not be the file that "
-                      "installs this app", Place(manifest.path, 1), expected=f"fastapi>={feature.floors['fastapi']}",
-                      remedy="declare fastapi there, or run it with -C in the folder whose manifest does",
-                      feature=feature.name)
+        yield Refusal(
+            "fastapi-undeclared",
+            f"{manifest.path} does not declare fastapi, so it may not be the file that installs this app",
+            Place(manifest.path, 1),
+            expected=f"fastapi>={feature.floors['fastapi']}",
+            remedy="declare fastapi there, or run it with -C in the folder whose manifest does",
+            feature=feature.name,
+        )
     for name, floor in feature.floors.items():
         if name == "python":
             yield from _python_floor(feature, site, manifest, floor)
@@ -64,8 +72,12 @@ def _floors(feature: Feature, site: Site) -> Iterator[Refusal]:
                 yield _below(feature, f"{item.text} excludes {name} {floor} and newer", item.place, f"{name}>={floor}")
         locked = manifest.locked.get(name)
         if locked and not requirements.satisfiable(f"{name}=={locked}", f"{name}>={floor}"):
-            yield _below(feature, f"{manifest.lock} locks {name} {locked}, which is too old",
-                         _mention(site, manifest.lock, name), f"{name}>={floor}")
+            yield _below(
+                feature,
+                f"{manifest.lock} locks {name} {locked}, which is too old",
+                _mention(site, manifest.lock, name),
+                f"{name}>={floor}",
+            )
 
 
 def _declares_fastapi(manifest: Manifest) -> bool:
@@ -99,13 +111,23 @@ def _python_floor(feature: Feature, site: Site, manifest: Manifest, floor: str) 
     minor = int(floor.split(".")[1])
     allowed = [older for older in range(6, minor) if declared.contains(f"3.{older}.99", prereleases=True)]
     if allowed:
-        yield _below(feature, f"the project supports Python 3.{allowed[0]}, which is too old",
-                     _mention(site, manifest.path, "python"), f"requires-python >= {floor}")
+        yield _below(
+            feature,
+            f"the project supports Python 3.{allowed[0]}, which is too old",
+            _mention(site, manifest.path, "python"),
+            f"requires-python >= {floor}",
+        )
 
 
 def _below(feature: Feature, message: str, place: Place, expected: str) -> Refusal:
-    return Refusal("below-floor", message, place, expected=expected, feature=feature.name,
-                   remedy="raise it yourself, if the project can take it: your own limits are never changed")
+    return Refusal(
+        "below-floor",
+        message,
+        place,
+        expected=expected,
+        feature=feature.name,
+        remedy="raise it yourself, if the project can take it: your own limits are never changed",
+    )
 
 
 def _by_hand(feature: Feature, site: Site, installed: Mapping[str, Entry]) -> Iterator[Refusal]:
@@ -132,7 +154,8 @@ def _by_hand(feature: Feature, site: Site, installed: Mapping[str, Entry]) -> It
         found += [("name", place) for place in sightings.definitions(project, signs.names)]
     if project.manifest is not None:
         found += [
-            ("dependency", item.place) for item in project.manifest.requirements
+            ("dependency", item.place)
+            for item in project.manifest.requirements
             if item.name in signs.dependencies and not item.group
         ]
     outside = [(what, place) for what, place in found if place.path not in own]

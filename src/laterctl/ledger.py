@@ -76,15 +76,25 @@ def parse(path: str, data: bytes) -> Entry:
     for number, line in enumerate(text.splitlines(), 1):
         if line.startswith(("<<<<<<< ", "=======", ">>>>>>> ")):
             raise Refused(
-                Refusal("ledger-conflict", f"{path} has conflict markers", Place(path, number), seen=line,
-                        expected="JSON", remedy="resolve the merge of this file, then run the command again")
+                Refusal(
+                    "ledger-conflict",
+                    f"{path} has conflict markers",
+                    Place(path, number),
+                    seen=line,
+                    expected="JSON",
+                    remedy="resolve the merge of this file, then run the command again",
+                )
             )
     try:
         values = json.loads(text)
         if values["format"] > FORMAT:
             raise Refused(
-                Refusal("ledger-newer", f"{path} was written by laterctl {values['laterctl']}, newer than this one",
-                        Place(path, 1), remedy="run that version or a newer one of laterctl")
+                Refusal(
+                    "ledger-newer",
+                    f"{path} was written by laterctl {values['laterctl']}, newer than this one",
+                    Place(path, 1),
+                    remedy="run that version or a newer one of laterctl",
+                )
             )
         return Entry(
             values["feature"],
@@ -96,8 +106,12 @@ def parse(path: str, data: bytes) -> Entry:
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         number = error.lineno if isinstance(error, json.JSONDecodeError) else 1
         raise Refused(
-            Refusal("ledger-broken", f"{path} cannot be read: {error}", Place(path, number),
-                    remedy="restore it from version control, or delete it and run `laterctl add` again")
+            Refusal(
+                "ledger-broken",
+                f"{path} cannot be read: {error}",
+                Place(path, number),
+                remedy="restore it from version control, or delete it and run `laterctl add` again",
+            )
         ) from error
 
 

@@ -213,9 +213,16 @@ def _record(draft: _Draft, site: Site, wanted: Wanted, mine: Mapping[tuple[str, 
     if inspection.state is State.ALTERED:
         place = Place(piece.path, inspection.line)
         raise Refused(
-            Refusal("already-different", f"{piece.path} has this in another form", place, seen=inspection.detail,
-                    expected=piece.describe(), snippet=piece.describe(), remedy="change it by hand or remove it",
-                    feature=site.feature)
+            Refusal(
+                "already-different",
+                f"{piece.path} has this in another form",
+                place,
+                seen=inspection.detail,
+                expected=piece.describe(),
+                snippet=piece.describe(),
+                remedy="change it by hand or remove it",
+                feature=site.feature,
+            )
         )
     if wanted.anchor is not None:
         draft.anchors[piece] = wanted.anchor
@@ -226,8 +233,13 @@ def _shared(site: Site, piece: Piece, other: Record) -> Record:
     # Each feature records its own wish; the join over all of them is taken when a document converges.
     if isinstance(piece, TomlKey) and isinstance(other.piece, TomlKey) and piece.value != other.piece.value:
         raise Refused(
-            Refusal("conflict", f"another feature wants {other.piece.describe()}", Place(piece.path, 1),
-                    expected=piece.describe(), feature=site.feature)
+            Refusal(
+                "conflict",
+                f"another feature wants {other.piece.describe()}",
+                Place(piece.path, 1),
+                expected=piece.describe(),
+                feature=site.feature,
+            )
         )
     return Record(piece if isinstance(piece, Dependency) else other.piece, other.ours, other.replaced)
 
@@ -250,10 +262,16 @@ def _adopted(site: Site, piece: Piece, declared: str) -> Record:
 
         if not requirements.satisfiable(declared, piece.requirement):
             raise Refused(
-                Refusal("version-cap", f"{piece.path} declares {declared}, which excludes {piece.requirement}",
-                        _requirement_place(site, piece), seen=declared, expected=piece.requirement,
-                        snippet=piece.requirement, remedy="raise the cap yourself: it is never raised for you",
-                        feature=site.feature)
+                Refusal(
+                    "version-cap",
+                    f"{piece.path} declares {declared}, which excludes {piece.requirement}",
+                    _requirement_place(site, piece),
+                    seen=declared,
+                    expected=piece.requirement,
+                    snippet=piece.requirement,
+                    remedy="raise the cap yourself: it is never raised for you",
+                    feature=site.feature,
+                )
             )
         if requirements.extras_of(piece.requirement) - requirements.extras_of(declared):
             return Record(piece, ours=True, replaced=declared)
@@ -291,7 +309,6 @@ def _converged(
 ) -> Plan:
     from laterctl.codemods.placement import TextEditError
 
-
     entries = dict(draft.entries)
     after = ledger.records_of(entries.values())
     refusals, surviving = references.check(project, installed, removed, after) if removed else ([], {})
@@ -309,8 +326,12 @@ def _converged(
                 path, data, _at(before, path), _at(effective, path), draft.anchors, layout_of(project)
             )
         except TextEditError as refused:
-            refusal = Refusal("cannot-edit", f"{path} cannot be edited: {refused.reason}", Place(path, refused.line),
-                              remedy="edit it by hand")
+            refusal = Refusal(
+                "cannot-edit",
+                f"{path} cannot be edited: {refused.reason}",
+                Place(path, refused.line),
+                remedy="edit it by hand",
+            )
             return Plan(Changeset({}), installed, added, removed=removed, refusals=(refusal,))
         replaced.update(result.replaced)
         kept.update(result.left)
@@ -355,4 +376,3 @@ def _new(before: Sequence[Record], after: Sequence[Record]) -> list[Record]:
 
 def _at(records: Iterable[Record], path: str) -> list[Record]:
     return [record for record in records if record.piece.path == path]
-

@@ -64,9 +64,7 @@ class _Search:
         self.gone = gone
         self.owned = {item.piece.path for item in records if isinstance(item.piece, OwnedFile) and item.ours}
         self.files = {item.piece.path: item.piece for item in gone if isinstance(item.piece, OwnedFile)}
-        self.modules = {
-            project.module_of(path): path for path in self.files if path.endswith(".py")
-        }
+        self.modules = {project.module_of(path): path for path in self.files if path.endswith(".py")}
         self.texts: dict[str, Text] = {}
 
     def refusals(self) -> list[Refusal]:
@@ -220,8 +218,13 @@ class _Search:
         return declared > sum(target[-1] == piece.name for target in homes)
 
     def _refusal(self, message: str, place: Place) -> Refusal:
-        return Refusal("still-used", message, place, expected="no use of it outside the feature's own code",
-                       remedy="take the use out first, then remove the feature")
+        return Refusal(
+            "still-used",
+            message,
+            place,
+            expected="no use of it outside the feature's own code",
+            remedy="take the use out first, then remove the feature",
+        )
 
     def kept(self, going: Mapping[str, list[Record]]) -> dict[Piece, str]:
         """Pieces that the user edited, and all that they bind to."""

@@ -96,14 +96,18 @@ def render(template: str, context: Context, *, origin: str = "") -> str:
         needed.extend(expr.imports)
         return expr.text
 
-    text = _environment().get_template(template).render(
-        {
-            **context.values,
-            "setting": lambda name: spelled(context.setting(name)),
-            "provided": lambda name: spelled(context.provided(name)),
-            "environment": lambda: spelled(context.environment),
-            "module": context.module,
-        }
+    text = (
+        _environment()
+        .get_template(template)
+        .render(
+            {
+                **context.values,
+                "setting": lambda name: spelled(context.setting(name)),
+                "provided": lambda name: spelled(context.provided(name)),
+                "environment": lambda: spelled(context.environment),
+                "module": context.module,
+            }
+        )
     )
     if template.removesuffix(".jinja").endswith(".py"):
         text = in_style(text, needed, context.style, context.first_party)

@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -15,7 +15,6 @@ from typing import Any, Final
 import jsonschema
 
 import laterctl.cli
-from tests.shapes import copy, git, shape_named
 
 TIMEOUT: Final = 300
 NOTHING: Final = "Nothing was written."
@@ -80,7 +79,7 @@ def environment(folder: Path, more: Mapping[str, str] | None = None) -> dict[str
 
 def state_of(folder: Path) -> Path:
     """Where laterctl keeps what is private to the machine when there is no git: one place for all tests of a run."""
-    return Path(os.environ.get("PYTEST_STATE", "/tmp")) / "laterctl-test-state"  # noqa: S108
+    return Path(os.environ.get("PYTEST_STATE", "/tmp")) / "laterctl-test-state"
 
 
 @cache

@@ -19,7 +19,9 @@ SIZE = Statement(PATH, "Settings", "size: int = 1", (20, "size"))
 FIRST = Anchor(((0, "body"),), -1)
 
 
-def put(text: str, *pieces: Piece, anchor: Anchor = FIRST, had: tuple[Record, ...] = ()) -> tuple[str, tuple[Record, ...]]:
+def put(
+    text: str, *pieces: Piece, anchor: Anchor = FIRST, had: tuple[Record, ...] = ()
+) -> tuple[str, tuple[Record, ...]]:
     """Put pieces into a document; return it and the records of all that is ours in it."""
     fresh = [Record(piece) for piece in pieces]
     done = converge(text.encode(), had, [*had, *fresh], dict.fromkeys(pieces, anchor), LAYOUT)
@@ -72,6 +74,24 @@ def test_a_filler_belongs_to_all_that_stand_in_its_place(filler: str) -> None:
     without = take(after, both, keep=both[1:]).data.decode()
     assert without == "class Settings:\n    size: int = 1\n"
     assert take(without, both[1:]).data.decode() == text
+
+
+def test_what_stands_behind_a_semicolon_belongs_to_the_line_above() -> None:
+    text = "app = FastAPI(); ready = True\nother = 1\n"
+    last, first = (Statement(PATH, "", f"app.{name}()", (rank, name)) for name, rank in (("b", 2), ("a", 1)))
+    after, records = put(text, last, anchor=Anchor((), 0))
+    both, records = put(after, first, anchor=Anchor((), 0), had=records)
+    assert both == "app = FastAPI(); ready = True\napp.a()\napp.b()\nother = 1\n"
+    assert take(both, records).data.decode() == text
+
+
+def test_nothing_goes_behind_a_return_on_the_same_line() -> None:
+    with pytest.raises(TextEditError, match="shares its line"):
+        put(
+            "def create_app():\n    app = FastAPI(); return app\n",
+            Statement(PATH, "create_app", "app.a()"),
+            anchor=Anchor(((0, "body"),), 0),
+        )
 
 
 def test_an_edited_argument_is_left() -> None:

@@ -33,7 +33,7 @@ async def unrelated() -> str:
     return "ok"
 '''
 
-ROUTES = '''
+ROUTES = """
 
 from depot.api.clients import HttpClientDep, RedisDep
 
@@ -56,7 +56,7 @@ def sync_clients(http: HttpClientDep, redis: RedisDep) -> list[int]:
 @app.get("/fetch")
 async def fetch(http: HttpClientDep, url: str) -> int:
     return (await http.get(url)).status_code
-'''
+"""
 """What somebody writes with the feature afterwards."""
 
 CONTAINER = '''\

@@ -177,8 +177,11 @@ def undo(directory: Path, *, yes: bool, as_json: bool) -> None:
     _recover(directory)
     last = journal.last_run(root)
     if last is None:
-        show.failure("nothing-to-undo", "there is no run of laterctl on this machine to take back; "
-                     "`laterctl remove FEATURE` takes a feature out", as_json=as_json)
+        show.failure(
+            "nothing-to-undo",
+            "there is no run of laterctl on this machine to take back; `laterctl remove FEATURE` takes a feature out",
+            as_json=as_json,
+        )
         raise typer.Exit(Exit.REFUSED)
     if not yes:
         if as_json or not ask.interactive():
@@ -193,8 +196,12 @@ def undo(directory: Path, *, yes: bool, as_json: bool) -> None:
         with journal.lock(root) as held:
             undone = journal.undo(held)
     except journal.ChangedError as error:
-        show.failure("changed", f"{', '.join(error.paths)} changed since `{last.command}`, and undo would lose that; "
-                     "`laterctl remove FEATURE` takes a feature out and keeps what you edited", as_json=as_json)
+        show.failure(
+            "changed",
+            f"{', '.join(error.paths)} changed since `{last.command}`, and undo would lose that; "
+            "`laterctl remove FEATURE` takes a feature out and keeps what you edited",
+            as_json=as_json,
+        )
         raise typer.Exit(Exit.REFUSED) from error
     show.undone(undone, as_json=as_json)
 

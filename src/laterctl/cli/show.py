@@ -195,8 +195,9 @@ def _plan(prepared: Prepared) -> dict[str, Any]:
         "added": list(made.added),
         "pulled": list(made.pulled),
         "removed": list(made.removed),
-        "files": [{"path": path, "action": _action(change.before, change.after)}
-                  for path, change in made.changeset.items()],
+        "files": [
+            {"path": path, "action": _action(change.before, change.after)} for path, change in made.changeset.items()
+        ],
         "counts": {"created": counts.created, "edited": counts.edited, "deleted": counts.deleted},
         "kept": [{"path": piece.path, "what": piece.describe(), "reason": reason} for piece, reason in made.kept],
         "dependencies": list(made.requirements),
@@ -461,12 +462,29 @@ def choices(items: Sequence[Listed]) -> None:
 
 def feature(declared: Feature, present: Sequence[str], *, as_json: bool) -> None:
     """Explain a feature."""
-    options = [{"name": f"{declared.name}.{item.name}", "help": item.help, "default": item.default,
-                "choices": list(item.choices)} for item in declared.options]
+    options = [
+        {
+            "name": f"{declared.name}.{item.name}",
+            "help": item.help,
+            "default": item.default,
+            "choices": list(item.choices),
+        }
+        for item in declared.options
+    ]
     if as_json:
-        document("feature", name=declared.name, summary=declared.summary, group=declared.group,
-                 aliases=list(declared.aliases), requires=list(declared.requires), floors=dict(declared.floors),
-                 options=options, changes=list(declared.changes), notes=list(declared.notes), present=list(present))
+        document(
+            "feature",
+            name=declared.name,
+            summary=declared.summary,
+            group=declared.group,
+            aliases=list(declared.aliases),
+            requires=list(declared.requires),
+            floors=dict(declared.floors),
+            options=options,
+            changes=list(declared.changes),
+            notes=list(declared.notes),
+            present=list(present),
+        )
         return
     screen = console()
     screen.print(f"[bold]{declared.name}[/] {_escaped(declared.summary)}")
@@ -507,7 +525,6 @@ def project(facts: Mapping[str, Any], *, as_json: bool) -> None:
                 screen.print(f"  {key}: {_escaped(_short(item))}")
         for item in value.get("evidence", ()):
             screen.print(f"  [dim]{_escaped(item['what'])}: {item['place']['path']}:{item['place']['line']}[/dim]")
-
 
     for item in facts.get("undecided", ()):
         where = "".join(f" {_short(place)}" for place in item["places"][:1])

@@ -198,9 +198,7 @@ class _Hand:
         statements[start:stop] = made
         if region.tail < 0:
             node, statements = _take_blanks(node, statements, start + len(made), -region.tail)
-        node, statements = _give_lines(
-            node, statements, start + len(made), [*carried, *_blanks(region.tail)]
-        )
+        node, statements = _give_lines(node, statements, start + len(made), [*carried, *_blanks(region.tail)])
         return node.with_changes(body=statements)
 
     def _retexted(self, old: Any, text: str, margin: str) -> Any:

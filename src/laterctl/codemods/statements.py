@@ -159,9 +159,11 @@ def reduced_import(text: str, names: Iterable[Name], style: Style) -> str:
         return "\n".join(line for number, line in enumerate(lines, 1) if number not in drop)
     pairs = [(alias.name, alias.asname or "") for alias in left]
     line = f"from {'.' * node.level}{node.module or ''} import {', '.join(_spelled(name) for name in pairs)}"
-    return line if len(line) <= style.line_length else import_line(
-        "." * node.level + (node.module or ""), pairs, style
-    ).rstrip("\n")
+    return (
+        line
+        if len(line) <= style.line_length
+        else import_line("." * node.level + (node.module or ""), pairs, style).rstrip("\n")
+    )
 
 
 def _spelled(name: Name) -> str:
@@ -257,7 +259,5 @@ def wrapped(text: str, style: Style, *, column: int = 0, behind: int = 0) -> str
     encoded = text.encode()
     head = encoded[: parts[0].col_offset].decode().rstrip()
     tail = encoded[(value.end_col_offset or 0) - 1 :].decode()
-    inner = "".join(
-        f"{style.indent}{encoded[part.col_offset : part.end_col_offset].decode()},\n" for part in parts
-    )
+    inner = "".join(f"{style.indent}{encoded[part.col_offset : part.end_col_offset].decode()},\n" for part in parts)
     return f"{head}\n{inner}{tail}"

@@ -170,15 +170,30 @@ def _in_the_way(project: Project, plan: Plan) -> Iterator[Refusal]:
         folders = [path[:at] for at, letter in enumerate(path) if letter == "/"]
         for folder in (item for item in folders if not tree.is_dir(item)):
             if tree.exists(folder):
-                yield Refusal("file-exists", f"{folder} is a file, and new files need a folder of that name",
-                              Place(folder, 1), expected="a folder, or nothing", remedy=f"move it away, or {ELSEWHERE}")
+                yield Refusal(
+                    "file-exists",
+                    f"{folder} is a file, and new files need a folder of that name",
+                    Place(folder, 1),
+                    expected="a folder, or nothing",
+                    remedy=f"move it away, or {ELSEWHERE}",
+                )
             elif path.endswith(".py") and tree.exists(f"{folder}.py"):
-                yield Refusal("name-clash", f"the new folder {folder} would hide {folder}.py from `import`",
-                              Place(f"{folder}.py", 1), expected="no module of that name", remedy=f"move it away, or {ELSEWHERE}")
+                yield Refusal(
+                    "name-clash",
+                    f"the new folder {folder} would hide {folder}.py from `import`",
+                    Place(f"{folder}.py", 1),
+                    expected="no module of that name",
+                    remedy=f"move it away, or {ELSEWHERE}",
+                )
         module = path.removesuffix(".py")
         if module != path and tree.exists(f"{module}/__init__.py"):
-            yield Refusal("name-clash", f"the folder {module} would hide the new {path} from `import`",
-                          Place(f"{module}/__init__.py", 1), expected="no package of that name", remedy=f"move it away, or {ELSEWHERE}")
+            yield Refusal(
+                "name-clash",
+                f"the folder {module} would hide the new {path} from `import`",
+                Place(f"{module}/__init__.py", 1),
+                expected="no package of that name",
+                remedy=f"move it away, or {ELSEWHERE}",
+            )
 
 
 def _ignored(project: Project, plan: Plan) -> Iterator[Refusal]:

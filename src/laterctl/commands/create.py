@@ -63,8 +63,13 @@ def create(directory: Path, name: str, *, settings: str = "dynaconf", python: st
     target = directory / name
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise Refused(
-            Refusal("folder-exists", f"{name} exists already", Place(name, 1), expected="nothing, or an empty folder",
-                    remedy="choose another name, or another place: laterctl -C DIR new NAME")
+            Refusal(
+                "folder-exists",
+                f"{name} exists already",
+                Place(name, 1),
+                expected="nothing, or an empty folder",
+                remedy="choose another name, or another place: laterctl -C DIR new NAME",
+            )
         )
     fresh = not target.exists()
     try:

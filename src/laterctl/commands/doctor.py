@@ -64,8 +64,12 @@ def _journal(project: Project) -> Iterator[Finding]:
 
     pending = journal.pending(project.root)
     if pending is not None:
-        yield Finding("LTR001", Verdict.PROBLEM, f"an interrupted run is pending: {pending.command}",
-                      fix="run any changing command: it restores the files first")
+        yield Finding(
+            "LTR001",
+            Verdict.PROBLEM,
+            f"an interrupted run is pending: {pending.command}",
+            fix="run any changing command: it restores the files first",
+        )
 
 
 UNREAD = frozenset({"syntax-error", "too-new", "encoding", "nul", "toml", "permission", "outside"})
@@ -103,8 +107,13 @@ def _ledger_lost(project: Project, entries: Mapping[str, Entry]) -> Iterator[Fin
     known = {record.piece.path for entry in entries.values() for record in entry.records}
     for path in project.tree.holding(f"# {ORIGIN}".encode()):
         if path not in known:
-            yield Finding("LTR004", Verdict.PROBLEM, f"{path} was added by laterctl, but no ledger knows it",
-                          Place(path, 1), fix="restore .laterctl/ from version control, or run `laterctl add` again")
+            yield Finding(
+                "LTR004",
+                Verdict.PROBLEM,
+                f"{path} was added by laterctl, but no ledger knows it",
+                Place(path, 1),
+                fix="restore .laterctl/ from version control, or run `laterctl add` again",
+            )
 
 
 def _records(project: Project, entry: Entry, records: list[Record]) -> Iterator[Finding]:
@@ -115,15 +124,28 @@ def _records(project: Project, entry: Entry, records: list[Record]) -> Iterator[
         try:
             inspection = converge.inspect(piece, data, others)
         except Unreadable as error:
-            yield Finding("LTR010", Verdict.UNKNOWN, f"{error.path} cannot be read: {error.reason}",
-                          Place(error.path, error.line), error.hint, entry.feature)
+            yield Finding(
+                "LTR010",
+                Verdict.UNKNOWN,
+                f"{error.path} cannot be read: {error.reason}",
+                Place(error.path, error.line),
+                error.hint,
+                entry.feature,
+            )
             continue
         place = Place(piece.path, inspection.line or 1)
         if inspection.state is State.ABSENT:
             what = "is gone" if data is not None or isinstance(piece, OwnedFile) else f"is gone with {piece.path}"
             fixable = _fixable(record)
-            yield Finding("LTR005", Verdict.PROBLEM, f"{piece.describe()} {what}", place, _mend(entry, fixable),
-                          entry.feature, fixable=fixable)
+            yield Finding(
+                "LTR005",
+                Verdict.PROBLEM,
+                f"{piece.describe()} {what}",
+                place,
+                _mend(entry, fixable),
+                entry.feature,
+                fixable=fixable,
+            )
         elif inspection.state is State.ALTERED:
             yield Finding("LTR006", Verdict.OK, f"{piece.describe()} was edited (yours)", place, feature=entry.feature)
         elif inspection.detail == "moved":
@@ -142,13 +164,25 @@ def _mend(entry: Entry, fixable: bool) -> str:
 
 def _requirements(entry: Entry, entries: Mapping[str, Entry]) -> Iterator[Finding]:
     if entry.feature not in catalogue.module_names():
-        yield Finding("LTR008", Verdict.UNKNOWN, f"{entry.feature} is not a feature of this laterctl",
-                      Place(entry.path, 1), fix="run the version that installed it", feature=entry.feature)
+        yield Finding(
+            "LTR008",
+            Verdict.UNKNOWN,
+            f"{entry.feature} is not a feature of this laterctl",
+            Place(entry.path, 1),
+            fix="run the version that installed it",
+            feature=entry.feature,
+        )
         return
     for name in catalogue.feature(entry.feature).requires:
         if name not in entries:
-            yield Finding("LTR009", Verdict.PROBLEM, f"{entry.feature} needs {name}, which is not installed",
-                          Place(entry.path, 1), fix=f"laterctl add {entry.feature}", feature=entry.feature)
+            yield Finding(
+                "LTR009",
+                Verdict.PROBLEM,
+                f"{entry.feature} needs {name}, which is not installed",
+                Place(entry.path, 1),
+                fix=f"laterctl add {entry.feature}",
+                feature=entry.feature,
+            )
 
 
 def _started(project: Project) -> Finding:

@@ -33,8 +33,16 @@ class DependencyAlias:
         known = any(record.piece == piece for record in site.records)
         if place is not None and not known and not site.stands(piece):
             raise Refused(
-                Refusal("name-clash", f"{path} already defines {self.name}", place, seen=self.name,
-                        expected=f"`{code}`", snippet=code, remedy=f"rename your {self.name}", feature=site.feature)
+                Refusal(
+                    "name-clash",
+                    f"{path} already defines {self.name}",
+                    place,
+                    seen=self.name,
+                    expected=f"`{code}`",
+                    snippet=code,
+                    remedy=f"rename your {self.name}",
+                    feature=site.feature,
+                )
             )
         for source in self.imports:
             yield site.imported(path, source)[0]

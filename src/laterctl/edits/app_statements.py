@@ -134,8 +134,14 @@ def _below_limit(site: Site, app: App, place: int, code: str) -> int:
     if app.limit > app.index:
         return app.limit - 1
     raise Refused(
-        Refusal("no-place", "nothing can be put on the app after it is built", app.place, snippet=code,
-                remedy="paste the line by hand", feature=site.feature)
+        Refusal(
+            "no-place",
+            "nothing can be put on the app after it is built",
+            app.place,
+            snippet=code,
+            remedy="paste the line by hand",
+            feature=site.feature,
+        )
     )
 
 
@@ -151,7 +157,9 @@ class Router:
         wanted, local = site.imported(app.path, self.source, self.alias)
         code = f"{app.name}.include_router({local})"
         yield wanted
-        yield Wanted(Statement(app.path, app.scope, code, (100, local)), Anchor(app.body, after_routers(site, app, code)))
+        yield Wanted(
+            Statement(app.path, app.scope, code, (100, local)), Anchor(app.body, after_routers(site, app, code))
+        )
 
 
 def after_routers(site: Site, app: App, code: str) -> int:

@@ -154,7 +154,11 @@ def _converge_text(
         for home in _homes([*old, *new]):
             text = requirements.converge_dependencies(text, home, _joined(old, home), _joined(new, home))
     for record in before:
-        if record not in after and inspect(record.piece, text.encode()).state is not State.ABSENT and not record.replaced:
+        if (
+            record not in after
+            and inspect(record.piece, text.encode()).state is not State.ABSENT
+            and not record.replaced
+        ):
             left.setdefault(record.piece, "edited")
     return text.encode() if text or after or (data is not None and not before) else None
 

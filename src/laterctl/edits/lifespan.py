@@ -47,9 +47,14 @@ class ManagedLifespan:
         parameters = [*function.args.posonlyargs, *function.args.args]
         if not parameters:
             raise Refused(
-                Refusal("lifespan-no-app", f"{function.name}() takes no application", lifespan.place,
-                        snippet=f"async with {self.source.partition(':')[2]}(app):\n    yield",
-                        remedy="give it the parameter `app: FastAPI`", feature=site.feature)
+                Refusal(
+                    "lifespan-no-app",
+                    f"{function.name}() takes no application",
+                    lifespan.place,
+                    snippet=f"async with {self.source.partition(':')[2]}(app):\n    yield",
+                    remedy="give it the parameter `app: FastAPI`",
+                    feature=site.feature,
+                )
             )
         wanted, local = site.imported(path, self.source)
         yield wanted
@@ -61,11 +66,15 @@ class ManagedLifespan:
         code = f"{app.name}.include_router({router_name}(lifespan={local}))"
         yield wanted
         yield router
-        reason = "its on_event handlers would be disabled by lifespan=" if app.lifespan.kind == "on_event" else (
-            app.lifespan.reason or "the app's own lifespan is left as it is"
+        reason = (
+            "its on_event handlers would be disabled by lifespan="
+            if app.lifespan.kind == "on_event"
+            else (app.lifespan.reason or "the app's own lifespan is left as it is")
         )
         site.notice(f"resources are managed by a router's lifespan: {reason}", app.lifespan.place)
-        yield Wanted(Statement(app.path, app.scope, code, (110, local)), Anchor(app.body, after_routers(site, app, code)))
+        yield Wanted(
+            Statement(app.path, app.scope, code, (110, local)), Anchor(app.body, after_routers(site, app, code))
+        )
 
 
 def _function(site: Site, path: str, lifespan: Lifespan) -> ast.AsyncFunctionDef | ast.FunctionDef:
@@ -74,6 +83,7 @@ def _function(site: Site, path: str, lifespan: Lifespan) -> ast.AsyncFunctionDef
         if isinstance(node, ast.AsyncFunctionDef | ast.FunctionDef) and node.name == lifespan.name.rpartition(".")[2]:
             return node
     raise Refused(
-        Refusal("lifespan-lost", f"the lifespan {lifespan.name} was not found again", lifespan.place,
-                feature=site.feature)
+        Refusal(
+            "lifespan-lost", f"the lifespan {lifespan.name} was not found again", lifespan.place, feature=site.feature
+        )
     )

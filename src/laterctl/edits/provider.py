@@ -36,9 +36,15 @@ class Provider:
         own = site.spots(container.path)
         if existing is not None and (container.body, existing) not in own and not site.stands(piece):
             raise Refused(
-                Refusal("name-clash", f"{container.class_name} already has a provider {self.name}",
-                        _place(site, container, existing), expected=f"no provider of that name, or `{code}`",
-                        snippet=code, remedy=f"rename the provider {self.name}", feature=site.feature)
+                Refusal(
+                    "name-clash",
+                    f"{container.class_name} already has a provider {self.name}",
+                    _place(site, container, existing),
+                    expected=f"no provider of that name, or `{code}`",
+                    snippet=code,
+                    remedy=f"rename the provider {self.name}",
+                    feature=site.feature,
+                )
             )
         users = [ordinal for ordinal in container.providers.values() if (container.body, ordinal) not in own]
         yield wanted

@@ -289,7 +289,19 @@ class _Work:
         """Add a statement behind the user's statement that stands at or above `after`."""
         while (body, after) in self.own:
             after -= 1
+        after = self._end_of_line(body, after)
         self.fresh.setdefault((body, after), []).append(fresh)
+
+    def _end_of_line(self, body: BodyPath, after: int) -> int:
+        """Return the last of the statements that share a line with `after` by `;`."""
+        from laterctl.codemods.placement import TextEditError
+
+        nodes = [item.node for item in _list_at(self, body)]
+        while 0 <= after < len(nodes) - 1 and nodes[after].end_lineno == nodes[after + 1].lineno:
+            after += 1
+            if isinstance(nodes[after], ast.Return | ast.Raise | ast.Continue | ast.Break):
+                raise TextEditError("the statement shares its line with another one", nodes[after].lineno)
+        return after
 
     def section(self, node: ast.stmt) -> int | None:
         if isinstance(node, ast.ImportFrom):
@@ -401,7 +413,9 @@ def _statements(
 
 def _filler(records: Iterable[Record], scope: str) -> str | None:
     """The placeholder that our statements in a scope took the place of."""
-    return next((item.replaced for item in records if item.replaced and getattr(item.piece, "scope", "") == scope), None)
+    return next(
+        (item.replaced for item in records if item.replaced and getattr(item.piece, "scope", "") == scope), None
+    )
 
 
 def _list_at(work: _Work, body: BodyPath) -> list[Located]:
@@ -534,7 +548,16 @@ def _new_import(work: _Work, module: str, names: set[tuple[str, str]], pieces: S
 
 def _import_limit(work: _Work) -> int:
     """The ordinal of the first statement that is code rather than preparation for imports."""
-    code = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Assign, ast.AnnAssign, ast.For, ast.While, ast.With)
+    code = (
+        ast.FunctionDef,
+        ast.AsyncFunctionDef,
+        ast.ClassDef,
+        ast.Assign,
+        ast.AnnAssign,
+        ast.For,
+        ast.While,
+        ast.With,
+    )
     for ordinal, node in enumerate(work.text.tree.body):
         if isinstance(node, code) and ((), ordinal) not in work.own:
             return ordinal
@@ -587,7 +610,9 @@ def _arguments(work: _Work, before: Sequence[Record], after: Sequence[Record]) -
             continue
         located, call = found
         code = segment(work.text.source, located.node, dedent=False)
-        original = next((item.replaced for item in [*had.values(), *wanted.values()] if item.replaced is not None), None)
+        original = next(
+            (item.replaced for item in [*had.values(), *wanted.values()] if item.replaced is not None), None
+        )
         margin, behind = work.text.margin(located.node), len(work.text.behind(located.node))
         given = partial(_with_arguments, style=work.layout.style, margin=margin, behind=behind)
         fresh = wanted.keys() - had.keys()

@@ -20,11 +20,14 @@ def resolve(setting: Setting, site: Site) -> Iterator[Wanted]:
         for source in setting.imports:
             yield site.imported(settings.path, source)[0]
         yield _field(setting, site, settings)
-    elif settings is not None and settings.kind == "dynaconf" and settings.toml and not setting.secret:
-        if setting.default is not None:
-            table = (settings.table,) if settings.table else ()
-            yield Wanted(TomlKey(settings.toml, table, _key(setting, settings), frozen(setting.default)))
+    elif settings is not None and settings.kind == "dynaconf" and settings.toml and _has_public_default(setting):
+        table = (settings.table,) if settings.table else ()
+        yield Wanted(TomlKey(settings.toml, table, _key(setting, settings), frozen(setting.default)))
     yield from _example(setting, site, settings)
+
+
+def _has_public_default(setting: Setting) -> bool:
+    return not setting.secret and setting.default is not None
 
 
 def _field(setting: Setting, site: Site, settings: Settings) -> Wanted:

@@ -166,9 +166,15 @@ class Site:
         if reason is None:
             return Refusal(f"no-{fact}", f"the project has no {fact}", snippet=snippet, feature=self.feature)
         others = ", ".join(str(place) for place in reason.places[1:4])
-        return Refusal(reason.code, reason.message, reason.places[0] if reason.places else None,
-                       seen=f"also at {others}" if others else "", snippet=snippet, remedy=reason.hint,
-                       feature=self.feature)
+        return Refusal(
+            reason.code,
+            reason.message,
+            reason.places[0] if reason.places else None,
+            seen=f"also at {others}" if others else "",
+            snippet=snippet,
+            remedy=reason.hint,
+            feature=self.feature,
+        )
 
     def spots(self, path: str) -> set[Spot]:
         """Places of statements in a Python file that are ours."""
@@ -208,8 +214,6 @@ def layout_of(project: Project) -> Layout:
     layout = project.layout
     places = [project.config.get(name) or (layout.package or name) for name in ("core", "api")]
     return replace(layout, first_party=layout.first_party | {str(place).partition(".")[0] for place in places})
-
-
 
 
 def user_statements(site: Site, path: str, body: BodyPath, ordinals: Sequence[int]) -> list[int]:

@@ -71,7 +71,9 @@ def _run(site: Site) -> dict[str, object]:
     else:
         run["source_dirs"] = [folder]
     manifest = site.project.manifest
-    if manifest is not None and any(item.name == "sqlalchemy" and "asyncio" in item.text for item in manifest.requirements):
+    if manifest is not None and any(
+        item.name == "sqlalchemy" and "asyncio" in item.text for item in manifest.requirements
+    ):
         run["concurrency"] = ["thread", "greenlet"]
     return run
 

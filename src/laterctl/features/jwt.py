@@ -56,8 +56,15 @@ feature = Feature(
     edits=(
         DependencyFloor("pyjwt>=2.11"),
         DependencyFloor("python-multipart>=0.0.18"),
-        Setting("jwt_keys", "SecretStr | None", None, secret=True, imports=("pydantic:SecretStr",),
-                example="main:replace-me", help="kid:base64[,kid:base64]; the first signs, all verify"),
+        Setting(
+            "jwt_keys",
+            "SecretStr | None",
+            None,
+            secret=True,
+            imports=("pydantic:SecretStr",),
+            example="main:replace-me",
+            help="kid:base64[,kid:base64]; the first signs, all verify",
+        ),
         Setting("jwt_issuer", "str", "api", help="who issues the tokens"),
         Setting("jwt_audience", "str", "api", help="whom the tokens are for"),
         Setting("jwt_algorithm", "str", "HS256"),

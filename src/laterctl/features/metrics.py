@@ -17,8 +17,14 @@ feature = Feature(
     floors={"python": "3.10", "fastapi": "0.112.2", "pydantic": "2"},
     edits=(
         DependencyFloor("prometheus-client>=0.22"),
-        Setting("metrics_token", "SecretStr | None", None, secret=True, imports=("pydantic:SecretStr",),
-                help="bearer token that /metrics asks for; without one it is open"),
+        Setting(
+            "metrics_token",
+            "SecretStr | None",
+            None,
+            secret=True,
+            imports=("pydantic:SecretStr",),
+            help="bearer token that /metrics asks for; without one it is open",
+        ),
         File("core/metrics.py", "metrics/core/metrics.py.jinja"),
         File("core/metrics_middleware.py", "metrics/core/metrics_middleware.py.jinja"),
         File("api/metrics.py", "metrics/api/metrics.py.jinja"),

@@ -90,7 +90,9 @@ def _nothing(names: Names, holding: Sequence[str]) -> Undecided:
     if hidden:
         places = tuple(place for item in hidden for place in item.places)
         message = f"no application was found; {hidden[0].message}"
-        return Undecided("app-unreadable", message, f"{hidden[0].hint}; when the application is elsewhere: {_HINT}", places)
+        return Undecided(
+            "app-unreadable", message, f"{hidden[0].hint}; when the application is elsewhere: {_HINT}", places
+        )
     aside = find_candidates(names, [path for path in holding if is_aside(path)])
     if aside:
         places = tuple(candidate.site.place for candidate in aside)
@@ -102,7 +104,9 @@ def _nothing(names: Names, holding: Sequence[str]) -> Undecided:
 def _below(folders: Sequence[str], candidates: Sequence[Candidate]) -> Undecided:
     places = tuple(candidate.site.place for candidate in candidates)
     message = f"the application belongs to a project further down: {', '.join(folders)}"
-    return Undecided("project-below", message, " or ".join(f"laterctl -C {folder} COMMAND" for folder in folders), places)
+    return Undecided(
+        "project-below", message, " or ".join(f"laterctl -C {folder} COMMAND" for folder in folders), places
+    )
 
 
 def _rank(names: Names, candidate: Candidate, served: Sequence[Served]) -> _Ranked:

@@ -157,16 +157,18 @@ def _import(path: str, line: int, module: str, name: str, result: Project) -> It
 
         known = bound_names(result.tree.python(file).tree)
         if name and name not in known and name != "*" and result.file_of(f"{module}.{name}") is None:
-            yield Failure("imports", f"{path} would import {name} from {module}, which has no such name",
-                          Place(path, line))
+            yield Failure(
+                "imports", f"{path} would import {name} from {module}, which has no such name", Place(path, line)
+            )
         return
     if name and result.file_of(f"{module}.{name}") is not None:
         return  # a module in a folder without `__init__.py`
     if result.manifest is None:
         return
     if top not in _provided(result):
-        yield Failure("imports", f"{path} would import {module}, which no declared dependency provides",
-                      Place(path, line))
+        yield Failure(
+            "imports", f"{path} would import {module}, which no declared dependency provides", Place(path, line)
+        )
 
 
 def _provided(result: Project) -> set[str]:
