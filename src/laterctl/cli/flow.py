@@ -54,7 +54,7 @@ class Command:
         words = [*self._start(), *self.verb, "--yes"]
         for option in self.options:
             words += ["--set", option]
-        if not flags.install:
+        if not flags.install and "doctor" not in self.verb:
             words.append("--no-install")
         if flags.manager:
             words += ["--install", flags.manager]

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from laterctl.edits.pieces import OwnedFile, Piece
 from laterctl.masking import masked
 from laterctl.outcome import Finding, Note, Refusal, Verdict
 from laterctl.project.facts import Place
@@ -229,7 +230,7 @@ def plan(prepared: Prepared, stage: str, *, as_json: bool) -> None:
     screen.print(_aim(prepared, "add", "remove", "put back"))
     files(made.changeset)
     for piece, reason in made.kept:
-        screen.print(f"  [magenta]![/] {_escaped(piece.path)}: {_escaped(piece.describe())} stays: {reason}")
+        screen.print(f"  [magenta]![/] {_escaped(_named(piece))} stays: {_escaped(reason)}")
     for requirement in made.requirements:
         screen.print(f"  [cyan]dependency[/] {_escaped(requirement)}")
     for behaviour in _behaviour(prepared):
@@ -239,6 +240,10 @@ def plan(prepared: Prepared, stage: str, *, as_json: bool) -> None:
     screen.print(f"{counts.created} created, {counts.edited} edited, {counts.deleted} deleted")
     if stage == "question":
         _diff(prepared)
+
+
+def _named(piece: Piece) -> str:
+    return piece.path if isinstance(piece, OwnedFile) else f"{piece.path}: {piece.describe()}"
 
 
 def _aim(prepared: Prepared, add: str, remove: str, mend: str) -> str:
@@ -375,7 +380,7 @@ def done(result: Done, again: str, undo: str, *, as_json: bool) -> None:
     aim = _aim(prepared, "[bold green]Added[/]", "[bold green]Removed[/]", "[bold green]Put back[/]")
     screen.print(f"{aim}: {counts.created} created, {counts.edited} edited, {counts.deleted} deleted")
     for piece, reason in prepared.plan.kept:
-        screen.print(f"  [magenta]![/] {_escaped(piece.path)}: {_escaped(piece.describe())} stayed: {_escaped(reason)}")
+        screen.print(f"  [magenta]![/] {_escaped(_named(piece))} stayed: {_escaped(reason)}")
     if result.installed:
         screen.print(f"  installed: {_escaped(', '.join(result.installed))}")
     if result.skipped_install:

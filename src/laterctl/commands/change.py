@@ -162,42 +162,27 @@ def checked(project: Project, installed: Mapping[str, Entry], request: Request, 
 
 
 def _in_the_way(project: Project, plan: Plan) -> Iterator[Refusal]:
-    """What of the user's is in the way of new files, or would be hidden by them."""
+    """Files of the user's where new files need a folder."""
+    from laterctl.edits.owned_file import CHOOSE_FOLDERS
+
     tree = project.tree
     for path, change in plan.changeset.items():
-        if change.before is not None:
-            continue
-        folders = [path[:at] for at, letter in enumerate(path) if letter == "/"]
-        for folder in (item for item in folders if not tree.is_dir(item)):
-            if tree.exists(folder):
+        folders = [path[:at] for at, letter in enumerate(path) if letter == "/"] if change.before is None else []
+        for folder in folders:
+            if not tree.is_dir(folder) and tree.exists(folder):
                 yield Refusal(
                     "file-exists",
                     f"{folder} is a file, and new files need a folder of that name",
                     Place(folder, 1),
                     expected="a folder, or nothing",
-                    remedy=f"move it away, or {ELSEWHERE}",
+                    remedy=f"move it away, or {CHOOSE_FOLDERS}",
                 )
-            elif path.endswith(".py") and tree.exists(f"{folder}.py"):
-                yield Refusal(
-                    "name-clash",
-                    f"the new folder {folder} would hide {folder}.py from `import`",
-                    Place(f"{folder}.py", 1),
-                    expected="no module of that name",
-                    remedy=f"move it away, or {ELSEWHERE}",
-                )
-        module = path.removesuffix(".py")
-        if module != path and tree.exists(f"{module}/__init__.py"):
-            yield Refusal(
-                "name-clash",
-                f"the folder {module} would hide the new {path} from `import`",
-                Place(f"{module}/__init__.py", 1),
-                expected="no package of that name",
-                remedy=f"move it away, or {ELSEWHERE}",
-            )
 
 
 def _ignored(project: Project, plan: Plan) -> Iterator[Refusal]:
     """What git would not see: new files that would never be committed, and files of this machine alone."""
+    from laterctl.edits.owned_file import CHOOSE_FOLDERS
+
     ignored = git.ignored(project.root, plan.changeset)
     new = sorted(path for path in ignored if plan.changeset[path].before is None and not _is_example(path))
     if new:
@@ -206,7 +191,7 @@ def _ignored(project: Project, plan: Plan) -> Iterator[Refusal]:
             f"git would ignore {_some(new)}: new code that would never reach your repository",
             Place(new[0], 1),
             seen=git.ignore_rule(project.root, new[0]),
-            remedy=f"change that rule, or {ELSEWHERE}",
+            remedy=f"change that rule, or {CHOOSE_FOLDERS}",
         )
     for path in sorted(ignored - {path for path in ignored if plan.changeset[path].before is None}):
         yield Refusal(
@@ -217,10 +202,6 @@ def _ignored(project: Project, plan: Plan) -> Iterator[Refusal]:
             snippet="\n".join(_new_lines(plan.changeset[path])),
             remedy="put these lines in yourself and run the command again, or let git see the file",
         )
-
-
-ELSEWHERE = 'choose other folders: [tool.laterctl] core = "package.module", api = "package.module", tests = "folder"'
-"""What to do when a new file cannot stand where it would go."""
 
 
 def _some(paths: Sequence[str]) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from laterctl import catalogue, ledger
 from laterctl.commands.change import readable
-from laterctl.edits import converge
+from laterctl.edits import converge, owned_file
 from laterctl.edits.owned_file import ORIGIN
 from laterctl.edits.pieces import Argument, Block, Dependency, ImportName, OwnedFile, Record, State, Statement
 from laterctl.outcome import Finding, Refused, Verdict
@@ -106,14 +106,44 @@ def _ledger_lost(project: Project, entries: Mapping[str, Entry]) -> Iterator[Fin
     """A file that says it was added by laterctl, without a ledger that knows it."""
     known = {record.piece.path for entry in entries.values() for record in entry.records}
     for path in project.tree.holding(f"# {ORIGIN}".encode()):
-        if path not in known:
+        first = (project.tree.read(path) or b"").decode("utf-8", "replace").removeprefix("\ufeff").partition("\n")[0]
+        name = first.strip().removeprefix(f"# {ORIGIN}").removesuffix(".")
+        if path in known or name not in catalogue.module_names():
+            continue
+        entry = entries.get(name)
+        if entry is None:
             yield Finding(
                 "LTR004",
                 Verdict.PROBLEM,
                 f"{path} was added by laterctl, but no ledger knows it",
                 Place(path, 1),
-                fix="restore .laterctl/ from version control, or run `laterctl add` again",
+                f"restore .laterctl/ from version control, or: {_adding(name)}",
+                name,
             )
+        elif not any(_moved(project, record) == path for record in entry.records):
+            yield Finding(
+                "LTR004",
+                Verdict.OK,
+                f"{path} is a copy of something that laterctl added (yours)",
+                Place(path, 1),
+                feature=name,
+            )
+
+
+def _adding(name: str) -> str:
+    users = [item.name for item in catalogue.every() if not item.hidden and name in catalogue.closure([item.name])]
+    return f"laterctl add {name if name in users else '|'.join(users)}"
+
+
+def _moved(project: Project, record: Record) -> str:
+    """Return where an owned file went that is not at its place any more; `""` when it is nowhere."""
+    piece = record.piece
+    if not isinstance(piece, OwnedFile) or not piece.template or project.tree.read(piece.path) is not None:
+        return ""
+    for path in project.tree.holding(f"# {ORIGIN}".encode()):
+        if owned_file.inspect(piece, project.tree.read(path), []).state is State.PRESENT:
+            return path
+    return ""
 
 
 def _records(project: Project, entry: Entry, records: list[Record]) -> Iterator[Finding]:
@@ -134,22 +164,31 @@ def _records(project: Project, entry: Entry, records: list[Record]) -> Iterator[
             )
             continue
         place = Place(piece.path, inspection.line or 1)
-        if inspection.state is State.ABSENT:
-            what = "is gone" if data is not None or isinstance(piece, OwnedFile) else f"is gone with {piece.path}"
-            fixable = _fixable(record)
+        what = "the file" if isinstance(piece, OwnedFile) else piece.describe()
+        if moved := _moved(project, record):
+            yield Finding(
+                "LTR007",
+                Verdict.OK,
+                f"{piece.path} was moved to {moved} (yours)",
+                Place(moved, 1),
+                feature=entry.feature,
+            )
+        elif inspection.state is State.ABSENT:
+            with_it = "" if data is not None or isinstance(piece, OwnedFile) else f" with {piece.path}"
+            fixable = _fixable(record) and data is not None
             yield Finding(
                 "LTR005",
                 Verdict.PROBLEM,
-                f"{piece.describe()} {what}",
+                f"{what} is gone{with_it}",
                 place,
                 _mend(entry, fixable),
                 entry.feature,
                 fixable=fixable,
             )
         elif inspection.state is State.ALTERED:
-            yield Finding("LTR006", Verdict.OK, f"{piece.describe()} was edited (yours)", place, feature=entry.feature)
+            yield Finding("LTR006", Verdict.OK, f"{what} was edited (yours)", place, feature=entry.feature)
         elif inspection.detail == "moved":
-            yield Finding("LTR007", Verdict.OK, f"{piece.describe()} was moved (yours)", place, feature=entry.feature)
+            yield Finding("LTR007", Verdict.OK, f"{what} was moved (yours)", place, feature=entry.feature)
 
 
 def _fixable(record: Record) -> bool:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from laterctl.edits.pasted import pasted
 from laterctl.edits.pieces import Anchor, Statement
 from laterctl.edits.site import Site, Wanted, user_statements
 from laterctl.outcome import Refusal, Refused
@@ -67,6 +68,10 @@ class Middleware:
 
     def resolve(self, site: Site) -> Iterator[Wanted]:
         name = self.source.partition(":")[2]
+        found = pasted(site, self.source, "add_middleware")
+        if found is not None and not _is_plain(site, found, f"add_middleware({name})"):
+            yield Wanted(found)
+            return
         app = site.app(f"app.add_middleware({name})")
         wanted, local = site.imported(app.path, self.source)
         code = f"{app.name}.add_middleware({local})"
@@ -153,6 +158,10 @@ class Router:
     alias: str
 
     def resolve(self, site: Site) -> Iterator[Wanted]:
+        found = pasted(site, self.source, "include_router")
+        if found is not None and not _is_plain(site, found, f"include_router({self.alias})"):
+            yield Wanted(found)
+            return
         app = site.app(f"app.include_router({self.alias})")
         wanted, local = site.imported(app.path, self.source, self.alias)
         code = f"{app.name}.include_router({local})"
@@ -162,10 +171,29 @@ class Router:
         )
 
 
+def _is_plain(site: Site, found: Statement, tail: str) -> bool:
+    """Whether what a person pasted is what we would write ourselves, on an app that we can edit."""
+    app = site.project.app
+    if app is None or not app.editable:
+        return False
+    return found.path == app.path and found.scope == app.scope and found.code.startswith(f"{app.name}.{tail}")
+
+
 def after_routers(site: Site, app: App, code: str) -> int:
-    """Return the statement after which a router is included: the last one that includes one, or that adds middleware."""
-    includes = user_statements(site, app.path, app.body, [item.index for item in app.routers])
-    others = user_statements(site, app.path, app.body, [item.index for item in app.middleware if item.style != "list"])
+    """Return the statement after which a router is included: the last one that includes one, or that adds middleware.
+
+    What is mounted stays behind it: an application mounted on `/` answers everything that comes after it.
+    """
+
+    def places(found: Sequence[Registration]) -> list[int]:
+        indices = [item.index for item in found if item.style != "list"]
+        return user_statements(site, app.path, app.body, indices)
+
+    mounted = min(places(app.mounts), default=None)
+    includes, others = (
+        [index for index in places(found) if mounted is None or index < mounted]
+        for found in (app.routers, app.middleware)
+    )
     return _below_limit(site, app, max([app.index, *(includes or others)]), code)
 
 
@@ -177,6 +205,10 @@ class ExceptionHandler:
     handler: str
 
     def resolve(self, site: Site) -> Iterator[Wanted]:
+        found = pasted(site, self.error, "add_exception_handler")
+        if found is not None and not _is_plain(site, found, "add_exception_handler("):
+            yield Wanted(found)
+            return
         app = site.app(f"app.add_exception_handler({self.error.partition(':')[2]}, {self.handler.partition(':')[2]})")
         error, error_name = site.imported(app.path, self.error)
         handler, handler_name = site.imported(app.path, self.handler)

@@ -3,26 +3,28 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Mapping
 
 from laterctl.edits.pieces import Statement
 from laterctl.edits.python_file import Located, Text
 from laterctl.edits.site import Site
+from laterctl.project.names import imports_of, resolve
 from laterctl.project.places import is_aside
 from laterctl.project.source import Unreadable
 from laterctl.project.tree import Outside
 
-CALLS = frozenset({"add_middleware", "include_router", "add_exception_handler"})
 
-
-def pasted(site: Site, source: str) -> Statement | None:
-    """Return the statement of the user's that registers `source` (`core.cors:CorsMiddleware`), if there is one.
+def pasted(site: Site, source: str, method: str) -> Statement | None:
+    """Return the statement of the user's that hands `source` (`core.cors:CorsMiddleware`) to `method` of the app.
 
     It may stand in any production file, and name the thing in any way: names are resolved, statements of ours are left
     out. What is found is adopted, so that nothing is registered twice.
     """
     place, _, name = source.partition(":")
     dotted = f"{site.module(place)}.{name}"
-    for path in site.project.tree.holding(place.rpartition(".")[2].encode()):
+    holding = site.project.tree.holding
+    named = set(holding(place.rpartition(".")[2].encode())) & set(holding(name.encode()))
+    for path in sorted(named.intersection(holding(method.encode()))):
         if is_aside(path) or site.own_file(path):
             continue
         try:
@@ -30,14 +32,16 @@ def pasted(site: Site, source: str) -> Statement | None:
         except (SyntaxError, Unreadable, Outside):
             continue
         own = site.spots(path)
+        # By its own imports alone: the module may not exist yet.
+        imports = imports_of(text.tree, site.project.module_of(path), path.endswith("__init__.py"))
         for item in text.statements:
-            if item.spot not in own and _registers(site, path, item, dotted):
+            if item.spot not in own and _registers(item, imports, dotted, method):
                 return Statement(path, item.scope, text.code(item))
     return None
 
 
-def _registers(site: Site, path: str, item: Located, dotted: str) -> bool:
+def _registers(item: Located, imports: Mapping[str, str], dotted: str, method: str) -> bool:
     call = item.node.value if isinstance(item.node, ast.Expr) else None
-    if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Attribute) or call.func.attr not in CALLS:
+    if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Attribute) or call.func.attr != method:
         return False
-    return any(site.project.names.resolve(argument, path) == dotted for argument in call.args)
+    return any(resolve(argument, imports) == dotted for argument in call.args)

@@ -190,7 +190,8 @@ class Tree:
         real = os.path.realpath(full)
         root = str(self.root)
         if real != root and not real.startswith(root.rstrip("/") + "/"):
-            raise Outside(path)
+            ways = [path[:at] for at, letter in enumerate(path) if letter == "/"]
+            raise Outside(next((way for way in ways if os.path.islink(f"{root}/{way}")), path))
         return full
 
 
