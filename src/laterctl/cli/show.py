@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
@@ -301,9 +302,14 @@ def _diff(prepared: Prepared) -> None:
 
 def _patch(prepared: Prepared) -> bytes:
     from laterctl import git
+    from laterctl.changeset import Changeset
     from laterctl.changeset import patch as made
 
-    return made(prepared.plan.changeset, prefix=git.prefix(prepared.root))
+    root = prepared.root
+    # Links inside of the project are followed: git would not apply a patch through one.
+    places = {path: Path(os.path.realpath(root / path)).relative_to(root).as_posix() for path in prepared.plan.changeset}
+    changeset = Changeset({places[path]: change for path, change in prepared.plan.changeset.items()})
+    return made(changeset, prefix=git.prefix(root))
 
 
 def patch(prepared: Prepared) -> None:
