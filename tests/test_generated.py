@@ -30,7 +30,7 @@ BOM: Final = b"\xef\xbb\xbf"
 quick = settings(
     derandomize=True, max_examples=40, deadline=None, database=None, suppress_health_check=list(HealthCheck)
 )
-long = settings(quick, derandomize=False, max_examples=1500)
+long = settings(quick, derandomize=False, max_examples=150)
 
 
 def hold(before: Mapping[str, bytes], features: tuple[str, ...]) -> None:

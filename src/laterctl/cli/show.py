@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from laterctl.catalogue import UnknownFeature
-    from laterctl.changeset import Changeset
+    from laterctl.changeset import Change, Changeset
     from laterctl.commands.change import Done, InstallFailed, Prepared, ProofFailed
     from laterctl.commands.read import Listed, Listing
     from laterctl.feature import Feature
@@ -300,16 +300,16 @@ def _diff(prepared: Prepared) -> None:
     console().print(Syntax(masked(text), "diff", background_color="default", word_wrap=True))
 
 
-def _patch(prepared: Prepared) -> bytes:
+def _patch(prepared: Prepared, changes: Mapping[str, Change] | None = None) -> bytes:
     from laterctl import git
     from laterctl.changeset import Changeset
     from laterctl.changeset import patch as made
 
     root = prepared.root
+    changes = prepared.plan.changeset if changes is None else changes
     # Links inside of the project are followed: git would not apply a patch through one.
-    places = {path: Path(os.path.realpath(root / path)).relative_to(root).as_posix() for path in prepared.plan.changeset}
-    changeset = Changeset({places[path]: change for path, change in prepared.plan.changeset.items()})
-    return made(changeset, prefix=git.prefix(root))
+    places = {path: Path(os.path.realpath(root / path)).relative_to(root).as_posix() for path in changes}
+    return made(Changeset({places[path]: change for path, change in changes.items()}), prefix=git.prefix(root))
 
 
 def patch(prepared: Prepared) -> None:
@@ -318,7 +318,7 @@ def patch(prepared: Prepared) -> None:
         _diff(prepared)
         return
     data = _patch(prepared)
-    _warn_of_credentials(data)
+    _warn_of_credentials(prepared)
     sys.stdout.flush()
     sys.stdout.buffer.write(data)
     sys.stdout.buffer.flush()
@@ -327,14 +327,20 @@ def patch(prepared: Prepared) -> None:
 def patch_file(prepared: Prepared, output: Path) -> None:
     """Write the patch to a file."""
     data = _patch(prepared)
-    _warn_of_credentials(data)
+    _warn_of_credentials(prepared)
     output.write_bytes(data)
     progress(f"wrote {output}")
 
 
-def _warn_of_credentials(data: bytes) -> None:
-    text = data.decode("utf-8", errors="replace")
-    if masked(text) != text:
+def _warn_of_credentials(prepared: Prepared) -> None:
+    """Say that a patch, which has to be exact, shows credentials in lines of the user's around the change."""
+    edited = {
+        path: change
+        for path, change in prepared.plan.changeset.items()
+        if None not in (change.before, change.after) and "example" not in path
+    }
+    lines = _patch(prepared, edited).decode("utf-8", errors="replace").splitlines()
+    if any(masked(line) != line for line in lines if not line.startswith("+")):
         progress("the patch shows credentials that stand in your files: keep it to yourself")
 
 

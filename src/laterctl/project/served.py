@@ -16,6 +16,7 @@ _SCRIPTS = re.compile(
     r"^(?:Dockerfile.*|.*\.[Dd]ockerfile|(?:docker-)?compose.*\.ya?ml|Procfile.*|[Mm]akefile|[Jj]ustfile)$"
 )
 _SUFFIXES = (".sh", ".service", ".bat", ".ps1", ".fish", ".toml", ".cfg", ".ini", ".conf")
+_SECRET = re.compile(r"secret|^\.env", re.IGNORECASE)  # never read: what is not known cannot be told
 _WEAK = re.compile(r"^README(?:\.\w+)?$", re.IGNORECASE)
 
 
@@ -52,6 +53,8 @@ def find_served(tree: Tree) -> list[Served]:
     for path in tree.files():
         name = path.rpartition("/")[2]
         depth = path.count("/")
+        if _SECRET.search(name):
+            continue
         if _WEAK.match(name) and depth <= 1:
             found += _references(tree, path, 1)
         elif depth <= 3 and (_SCRIPTS.match(name) or name.endswith(_SUFFIXES)):

@@ -131,12 +131,11 @@ def _bad_tokens() -> dict[str, str]:
     return bad | {f"no {name}": _forged({name: ""}) for name in REQUIRED}
 
 
-BAD_TOKENS = _bad_tokens()
-
-
-@pytest.mark.parametrize("token", BAD_TOKENS.values(), ids=BAD_TOKENS)
-def test_bad_token_is_refused(token: str) -> None:
+@pytest.mark.parametrize("cause", list(_bad_tokens()))
+def test_bad_token_is_refused(cause: str) -> None:
     """The answer does not tell what is wrong with the token."""
+    # Made now: a token that is not valid yet may be once all tests are found.
+    token = _bad_tokens()[cause]
     response = _Site().me(f"Bearer {token}")
     assert response.status_code == 401
     challenge = response.headers["WWW-Authenticate"]
