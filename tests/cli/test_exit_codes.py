@@ -186,7 +186,10 @@ def test_6_nobody_to_ask(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("spoil", "says"),
     [
-        (lambda folder: append(folder / "main.py", "\n1 +\n"), "main.py:32 no application was found; main.py cannot be read: invalid syntax"),
+        (
+            lambda folder: append(folder / "main.py", "\n1 +\n"),
+            "main.py:32 no application was found; main.py cannot be read: invalid syntax",
+        ),
         (lambda folder: append(folder / ".laterctl/cors.json", "<<<<<<< HEAD\n"), ".laterctl/cors.json:1"),
         (lambda folder: append(folder / "pyproject.toml", "[tool\n"), "pyproject.toml:1 pyproject.toml cannot be read"),
         (lambda folder: (folder / "main.py").unlink(), "no FastAPI application was found"),
@@ -211,7 +214,9 @@ def test_130_interrupted(number: signal.Signals, tmp_path: Path) -> None:
     """The app's import never ends, so that the interruption comes in the middle of the proof, after the write."""
     folder = project(tmp_path)
     mark = tmp_path / "started"
-    wait = f'import pathlib, time\nif app.user_middleware:\n    pathlib.Path({str(mark)!r}).touch()\n    time.sleep(600)\n'
+    wait = (
+        f"import pathlib, time\nif app.user_middleware:\n    pathlib.Path({str(mark)!r}).touch()\n    time.sleep(600)\n"
+    )
     append(folder / "main.py", f"\n{wait}")
     append(folder / "pyproject.toml", f'[tool.laterctl]\npython = "{sys.executable}"\n')
     commit(folder)
