@@ -30,11 +30,19 @@ def loaded(folder: Path, *arguments: str) -> str:
     return done.stderr.strip().splitlines()[-1]
 
 
-@pytest.fixture(scope="module")
-def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A project with a feature that is whole."""
-    folder = copy(shape_named("factory"), tmp_path_factory.mktemp("project"))
-    assert "libcst" in loaded(folder, "add", "metrics", "cors", "--yes", "--no-install"), "the check can fail"
+@pytest.fixture(
+    scope="module",
+    params=[
+        ("factory", "metrics", "cors"),
+        ("foundation", "coverage", "cors", "jwt", "metrics", "resources", "security-headers"),
+    ],
+    ids=lambda param: param[0],
+)
+def installed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project with features that are whole."""
+    shape, *features = request.param
+    folder = copy(shape_named(shape), tmp_path_factory.mktemp("project"))
+    assert "libcst" in loaded(folder, "add", *features, "--yes", "--no-install"), "the check can fail"
     return folder
 
 

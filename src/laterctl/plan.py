@@ -25,6 +25,7 @@ from laterctl.edits.pieces import (
     TomlKey,
 )
 from laterctl.edits.provider import Provider
+from laterctl.edits.relative import is_rebound
 from laterctl.edits.site import Setting, Site, Wanted, layout_of
 from laterctl.ledger import Entry
 from laterctl.outcome import Note, Refusal, Refused
@@ -135,7 +136,9 @@ def _is_lost(project: Project, record: Record) -> bool:
     piece = record.piece
     if not record.ours or isinstance(piece, OwnedFile):
         return False
-    return converge.inspect(piece, project.tree.read(piece.path)).state is State.ABSENT
+    if converge.inspect(piece, project.tree.read(piece.path)).state is not State.ABSENT:
+        return False
+    return not (isinstance(piece, ImportName) and is_rebound(project, piece))
 
 
 def _required(name: str, wanted: Sequence[str]) -> Refusal:

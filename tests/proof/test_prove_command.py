@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.command import COMMAND, Ran, laterctl_
-from tests.cli.command import environment as environment_of
+from tests.cli import command
+from tests.cli.command import COMMAND, Ran
 from tests.proof.scene import MANIFEST, SHOP, environment, project, tree, wait_for, write
 from tests.shapes import git
 
@@ -24,7 +24,7 @@ if app.user_middleware:  # nothing of the kind before something is added
 
 def run(root: Path, *arguments: str) -> Ran:
     """Run laterctl in a project, with what is private to the machine beside it."""
-    return laterctl_(root, *arguments, env={"XDG_STATE_HOME": str(root.parent / "state")})
+    return command.run(root, *arguments, env={"XDG_STATE_HOME": str(root.parent / "state")})
 
 
 def committed(root: Path) -> Path:
@@ -87,7 +87,7 @@ def test_interrupted_while_proving(tmp_path: Path, scratches: Path) -> None:
     process = subprocess.Popen(
         [*COMMAND, "add", "metrics", "--yes", "--no-install", "--prove"],
         cwd=root,
-        env=environment_of(root, private),
+        env=command.environment() | private,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

@@ -129,6 +129,7 @@ def doctor(
     only: Annotated[list[str] | None, typer.Option("--only", metavar="RULE")] = None,
     skip: Annotated[list[str] | None, typer.Option("--skip", metavar="RULE")] = None,
     yes: Yes = False,
+    prove: Prove = None,
     allow_dirty: AllowDirty = False,
 ) -> None:
     """Inspect installed features and read the code for known mistakes; never runs it."""
@@ -140,7 +141,7 @@ def doctor(
     with outcomes(as_json=json, looks=not fix):
         fixed = None
         if fix:
-            flags = flow.Flags(json=json, yes=yes, allow_dirty=allow_dirty, install=False)
+            flags = flow.Flags(json=json, yes=yes, prove=prove, allow_dirty=allow_dirty, install=False)
             fixed = flow.fix(flow.Command(directory, reference, ("doctor", "--fix")), flags)
         findings = command.examine(directory, app=reference, only=only or (), skip=skip or (), run=run)
         show.findings(findings, as_json=json, fixed=fixed)

@@ -240,7 +240,7 @@ def plan(prepared: Prepared, stage: str, *, as_json: bool) -> None:
     counts = made.changeset.counts()
     screen.print(f"{counts.created} created, {counts.edited} edited, {counts.deleted} deleted")
     if stage == "question":
-        _diff(prepared)
+        _diff(prepared, whole=False)
 
 
 def _named(piece: Piece) -> str:
@@ -286,18 +286,22 @@ def _detected(prepared: Prepared) -> None:
         console().print(f"[dim]{_escaped('; '.join(parts))}[/dim]")
 
 
-LONG = 1000
-"""Lines of a diff beyond which only the files are listed."""
+LONG = 400
+"""Lines of a diff beyond which the question comes with the edited files alone."""
 
 
-def _diff(prepared: Prepared) -> None:
+def _diff(prepared: Prepared, *, whole: bool) -> None:
+    """Show the diff to a person: without the ledger, and new files only when `whole` or when all of it is short."""
     from rich.syntax import Syntax
 
-    text = _patch(prepared).decode("utf-8", errors="replace")
-    if text.count("\n") > LONG:
-        console().print(f"The diff has {text.count(chr(10))} lines: --diff -o FILE writes it to a file.")
-        return
-    console().print(Syntax(masked(text), "diff", background_color="default", word_wrap=True))
+    shown = {path: change for path, change in prepared.plan.changeset.items() if not path.startswith(".laterctl/")}
+    text = _patch(prepared, shown)
+    if not whole and text.count(b"\n") > LONG:
+        edited = {path: change for path, change in shown.items() if None not in (change.before, change.after)}
+        text = _patch(prepared, edited)
+        left_out = len(shown) - len(edited)
+        console().print(f"[dim]The diff of {left_out} whole files is left out here; --diff shows all of it.[/dim]")
+    console().print(Syntax(masked(text.decode("utf-8", errors="replace")), "diff", background_color="default"))
 
 
 def _patch(prepared: Prepared, changes: Mapping[str, Change] | None = None) -> bytes:
@@ -315,7 +319,7 @@ def _patch(prepared: Prepared, changes: Mapping[str, Change] | None = None) -> b
 def patch(prepared: Prepared) -> None:
     """Print the patch: in colours for a person, plain for a pipe."""
     if console().is_terminal:
-        _diff(prepared)
+        _diff(prepared, whole=True)
         return
     data = _patch(prepared)
     _warn_of_credentials(prepared)

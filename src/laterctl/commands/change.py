@@ -225,7 +225,15 @@ def _dirty(project: Project, plan: Plan) -> tuple[str, ...] | None:
     if changed is None:
         return None
     own = last_written(project.root) if changed else {}
-    return tuple(sorted(path for path in changed if own.get(path) != digest(project.tree.read(path))))
+    # Read anew: another run of laterctl may have written since, which is for the journal to find out.
+    return tuple(sorted(path for path in changed if own.get(path) != digest(_present(project.root / path))))
+
+
+def _present(path: Path) -> bytes | None:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return None
 
 
 def carry_out(prepared: Prepared, choices: Choices) -> Done:
@@ -238,13 +246,14 @@ def carry_out(prepared: Prepared, choices: Choices) -> Done:
     """
     from laterctl import journal
 
-    if prepared.dirty and not choices.allow_dirty:
-        raise Dirty(prepared.dirty)
     steps, derived, reason = _steps(prepared, choices)
     installed = prepared.plan.requirements if steps else ()
     report = None
     with journal.lock(prepared.root) as held:
         journal.recover(held)
+        # Once more: what was dirty may have been the work of a run that was under way.
+        if prepared.dirty and not choices.allow_dirty and (dirty := _dirty(prepared.project, prepared.plan)):
+            raise Dirty(dirty)
         baseline = None
         if choices.prove:
             from laterctl.proof import dynamic

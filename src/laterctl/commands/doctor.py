@@ -11,6 +11,7 @@ from laterctl.commands.change import readable
 from laterctl.edits import converge, owned_file
 from laterctl.edits.owned_file import ORIGIN
 from laterctl.edits.pieces import Argument, Block, Dependency, ImportName, OwnedFile, Record, State, Statement
+from laterctl.edits.relative import is_rebound
 from laterctl.outcome import Finding, Refused, Verdict
 from laterctl.project.facts import Place
 from laterctl.project.source import Unreadable
@@ -173,6 +174,8 @@ def _records(project: Project, entry: Entry, records: list[Record]) -> Iterator[
                 Place(moved, 1),
                 feature=entry.feature,
             )
+        elif inspection.state is State.ABSENT and isinstance(piece, ImportName) and is_rebound(project, piece):
+            yield Finding("LTR006", Verdict.OK, f"{what} was edited (yours)", place, feature=entry.feature)
         elif inspection.state is State.ABSENT:
             with_it = "" if data is not None or isinstance(piece, OwnedFile) else f" with {piece.path}"
             fixable = _fixable(record) and data is not None

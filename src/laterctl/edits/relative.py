@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from laterctl.project.facts import Place
 
 if TYPE_CHECKING:
+    from laterctl.edits.pieces import ImportName
     from laterctl.project.discover import Project
 
 
@@ -37,3 +38,9 @@ def bound_to(project: Project, path: str, name: str) -> tuple[Place | None, str]
     if line is None:
         return None, ""
     return Place(path, line), project.names.resolve(ast.Name(name, ast.Load()), path)
+
+
+def is_rebound(project: Project, piece: ImportName) -> bool:
+    """Whether an import of ours is gone because the user binds its name to something else, such as a moved module."""
+    place, dotted = bound_to(project, piece.path, piece.local)
+    return place is not None and bool(dotted) and dotted != piece.source
