@@ -122,7 +122,10 @@ def _projects(folders: Iterable[Path]) -> Iterator[Path]:
 
 
 def _is_project(folder: Path) -> bool:
-    return (folder / ".git").exists() or (find_root(folder) == folder and discover(folder).app is not None)
+    if (folder / ".git").exists():
+        return True
+    holds_checkouts = any((path / ".git").exists() for path in folder.iterdir() if path.is_dir())
+    return not holds_checkouts and find_root(folder) == folder and discover(folder).app is not None
 
 
 def _name(folder: Path, given: Iterable[Path]) -> str:
