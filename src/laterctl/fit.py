@@ -13,7 +13,8 @@ from laterctl.edits.provider import Provider
 from laterctl.edits.site import Setting
 from laterctl.ledger import Entry
 from laterctl.outcome import Refusal
-from laterctl.project.facts import Manifest, Place, Requirement
+from laterctl.project.facts import Manifest, Requirement
+from laterctl.project.places import Place
 
 if TYPE_CHECKING:
     from laterctl.edits.site import Site

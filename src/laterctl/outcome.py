@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from laterctl.project.facts import Place
+from laterctl.project.places import Place
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,7 @@ from laterctl.edits.relative import is_rebound
 from laterctl.edits.site import Setting, Site, Wanted, layout_of
 from laterctl.ledger import Entry
 from laterctl.outcome import Note, Refusal, Refused
-from laterctl.project.facts import Place
+from laterctl.project.places import Place
 
 if TYPE_CHECKING:
     from laterctl.feature import Feature

@@ -23,8 +23,8 @@ from laterctl.edits.pieces import (
 from laterctl.edits.python_file import Text, own_spots
 from laterctl.ledger import Entry, records_of
 from laterctl.outcome import Refusal
-from laterctl.project.facts import Place
 from laterctl.project.names import imports_of, resolve
+from laterctl.project.places import Place
 from laterctl.project.source import Unreadable
 from laterctl.project.tree import Outside
 

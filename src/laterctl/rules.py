@@ -13,7 +13,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 from laterctl.outcome import Finding, Verdict
-from laterctl.project.facts import Place
+from laterctl.project.places import Place
 from laterctl.project.source import Unreadable
 from laterctl.project.tree import Outside
 from laterctl.project.unread import as_undecided

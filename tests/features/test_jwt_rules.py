@@ -12,7 +12,8 @@ import pytest
 
 from laterctl.features import jwt_rules as rules
 from laterctl.features.rule_code import Found
-from laterctl.project.facts import Place, Requirement
+from laterctl.project.facts import Requirement
+from laterctl.project.places import Place
 from laterctl.render import render
 from tests.features.jwt_app import FILES, context, foundation_context
 

@@ -15,10 +15,10 @@ import pytest
 from laterctl.journal import (
     capture,
     disk,
+    locking,
     record,
     restore,
     run,
-    state,
 )
 from tests.journal.journal_scene import (
     LOCK,
@@ -67,7 +67,7 @@ class FaultyOs:
 
 @contextmanager
 def faults(system: FaultyOs) -> Iterator[None]:
-    modules = (capture, disk, record, restore, run, state)
+    modules = (capture, disk, locking, record, restore, run)
     with pytest.MonkeyPatch.context() as patcher:
         for module in modules:
             patcher.setattr(module, "os", system)

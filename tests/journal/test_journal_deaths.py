@@ -18,7 +18,6 @@ from laterctl.changeset import Change
 from laterctl.journal import (
     JournalError,
     KeptError,
-    state,
 )
 from tests.journal.faulty_os import (
     JOBS,
@@ -208,7 +207,7 @@ def test_no_new_run_before_the_dead_one_is_recovered(root: Path) -> None:
 
 @pytest.mark.parametrize("data", [b"", b"{", b"[]", b'{"version": 1}', b'{"version": 2}', b"\xff"])
 def test_a_journal_that_cannot_be_read_stops_everything_that_writes(root: Path, data: bytes) -> None:
-    folder = state.state_dir(root)
+    folder = journal.state_dir(root)
     folder.mkdir(parents=True)
     (folder / "pending.json").write_bytes(data)
     before = look(root)

@@ -20,7 +20,6 @@ from laterctl.changeset import Change, Changeset
 from laterctl.journal import (
     RestoreError,
     WriteError,
-    state,
 )
 from tests.journal.journal_scene import (
     BEFORE,
@@ -83,7 +82,7 @@ def test_a_read_only_file_is_not_replaced(root: Path) -> None:
 @pytest.mark.parametrize("folder", ["app", "old/deep", "config", "."])
 def test_a_read_only_folder(root: Path, folder: str) -> None:
     before = look(root)
-    state.state_dir(root).mkdir(parents=True)
+    journal.state_dir(root).mkdir(parents=True)
     with protected(root / folder):
         with pytest.raises(WriteError, match="cannot write") as caught:
             change(root)

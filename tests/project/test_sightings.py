@@ -8,7 +8,7 @@ import pytest
 
 from laterctl.project import sightings
 from laterctl.project.discover import Project
-from laterctl.project.facts import Place
+from laterctl.project.places import Place
 from tests.project.making import make
 
 FILES = {

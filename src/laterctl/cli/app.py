@@ -73,12 +73,16 @@ def add(
     options: Set = None,
 ) -> None:
     """Add features, and what they need."""
-    from laterctl.cli import ask
-    from laterctl.cli.flow import Command, Flags, run
-    from laterctl.plan import Request
+    from laterctl.cli import ask, show
+    from laterctl.cli.flow import Command, Flags, is_settled, run
 
     directory, reference = context.obj
     with outcomes(as_json=json):
+        if features and not (options or json or output) and is_settled(directory, features):
+            show.as_is(list(dict.fromkeys(features)), "installed already", aside=diff)
+            return
+        from laterctl.plan import Request
+
         flags = Flags(dry_run, diff, output, check, json, yes, not no_install, _manager(install), prove, allow_dirty)
         wanted = _names(features or ask.pick(directory, as_json=json))
         request = Request(add=wanted, options=_options(options, wanted))

@@ -31,47 +31,52 @@ def outcomes(*, as_json: bool = False, looks: bool = False) -> Iterator[None]:
 
     A command that only `looks` does not say that nothing was written.
     """
+    try:
+        yield
+    except typer.Exit:
+        raise
+    except (Exception, KeyboardInterrupt) as error:
+        raise typer.Exit(_told(error, as_json=as_json, looks=looks)) from error
+
+
+def _told(error: BaseException, *, as_json: bool, looks: bool) -> Exit:
+    """Say what an exception means and return its exit code; raises it again when it is nobody's answer."""
     from laterctl.catalogue import UnknownFeature
     from laterctl.cli import show
     from laterctl.commands.change import Dirty, InstallFailed, ProofFailed
+    from laterctl.journal import JournalError
     from laterctl.outcome import Refused
 
-    try:
-        yield
-    except typer.BadParameter as error:
-        if not as_json:
-            raise
-        show.failure("usage", error.message, as_json=True)
-        raise typer.Exit(Exit.USAGE) from error
-    except UnknownFeature as error:
-        show.unknown_feature(error, as_json=as_json)
-        raise typer.Exit(Exit.USAGE) from error
-    except Refused as error:
-        show.refused(error.refusals, as_json=as_json, looks=looks)
-        raise typer.Exit(Exit.REFUSED) from error
-    except ProofFailed as error:
-        show.proof_failed(error, as_json=as_json)
-        raise typer.Exit(Exit.PROOF) from error
-    except InstallFailed as error:
-        show.install_failed(error, as_json=as_json)
-        raise typer.Exit(Exit.INSTALL) from error
-    except Dirty as error:
-        show.dirty(error.paths, as_json=as_json)
-        raise typer.Exit(Exit.UNANSWERED) from error
-    except (KeyboardInterrupt, typer.Abort) as error:
-        show.failure("interrupted", "interrupted; every file is as it was", as_json=as_json)
-        raise typer.Exit(Exit.INTERRUPTED) from error
-    except BrokenPipeError as error:
-        # Whoever read what was printed has seen enough; the interpreter must not complain when it flushes.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise typer.Exit(Exit.DONE) from error
-    except OSError as error:
-        show.failure("system", f"{error.filename or ''}: {error.strerror or error}".lstrip(": "), as_json=as_json)
-        raise typer.Exit(Exit.REFUSED) from error
-    except Exception as error:
-        from laterctl.journal import JournalError
-
-        if not isinstance(error, JournalError):
-            raise
-        show.journal_error(error, as_json=as_json)
-        raise typer.Exit(Exit.REFUSED) from error
+    match error:
+        case typer.BadParameter() if as_json:
+            show.failure("usage", error.message, as_json=True)
+            return Exit.USAGE
+        case UnknownFeature():
+            show.unknown_feature(error, as_json=as_json)
+            return Exit.USAGE
+        case Refused():
+            show.refused(error.refusals, as_json=as_json, looks=looks)
+            return Exit.REFUSED
+        case ProofFailed():
+            show.proof_failed(error, as_json=as_json)
+            return Exit.PROOF
+        case InstallFailed():
+            show.install_failed(error, as_json=as_json)
+            return Exit.INSTALL
+        case Dirty():
+            show.dirty(error.paths, as_json=as_json)
+            return Exit.UNANSWERED
+        case KeyboardInterrupt() | typer.Abort():
+            show.failure("interrupted", "interrupted; every file is as it was", as_json=as_json)
+            return Exit.INTERRUPTED
+        case BrokenPipeError():
+            # Whoever read what was printed has seen enough; the interpreter must not complain when it flushes.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return Exit.DONE
+        case OSError():
+            show.failure("system", f"{error.filename or ''}: {error.strerror or error}".lstrip(": "), as_json=as_json)
+            return Exit.REFUSED
+        case JournalError():
+            show.journal_error(error, as_json=as_json)
+            return Exit.REFUSED
+    raise error

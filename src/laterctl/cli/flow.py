@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import shlex
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,9 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from laterctl.cli import ask, show
 from laterctl.cli.exits import Exit
-from laterctl.commands import change
 
 if TYPE_CHECKING:
     from laterctl.commands.change import Done, Prepared
@@ -51,6 +49,8 @@ class Command:
 
     def again(self, flags: Flags) -> str:
         """Return the command that repeats this run without questions."""
+        import shlex
+
         words = [*self._start(), *self.verb, "--yes"]
         for option in self.options:
             words += ["--set", option]
@@ -66,6 +66,8 @@ class Command:
 
     def undo(self) -> str:
         """Return the command that takes this run back without questions."""
+        import shlex
+
         return shlex.join([*replace(self, reference=None)._start(), "undo", "--yes"])
 
     def _start(self) -> list[str]:
@@ -77,8 +79,23 @@ class Command:
         return start
 
 
+def is_settled(directory: Path, names: Sequence[str]) -> bool:
+    """Whether features of these names are all installed, by request, and no interrupted run waits to be taken back.
+
+    The ledger alone answers, so that adding again costs next to nothing.
+    """
+    from laterctl import ledger, private
+    from laterctl.project.roots import find_root
+
+    root = find_root(directory)
+    return set(names) <= ledger.requested(root) and not os.path.lexists(private.state_dir(root) / private.PENDING)
+
+
 def run(command: Command, request: Request, flags: Flags) -> None:
     """Carry a changing command through to its summary or its exit code."""
+    from laterctl.cli import show
+    from laterctl.commands import change
+
     if flags.looks:
         pending(command.directory)
     else:
@@ -97,6 +114,8 @@ def run(command: Command, request: Request, flags: Flags) -> None:
 
 
 def _preview(prepared: Prepared, flags: Flags) -> None:
+    from laterctl.cli import show
+
     if flags.output is not None:
         show.patch_file(prepared, flags.output)
     if flags.json:
@@ -112,6 +131,9 @@ def _preview(prepared: Prepared, flags: Flags) -> None:
 
 def _carry_out(command: Command, prepared: Prepared, flags: Flags) -> tuple[Done, str]:
     """Ask the one question and write. Returns what was done, and the command that repeats it without questions."""
+    from laterctl.cli import show
+    from laterctl.commands import change
+
     agreed = _agreed(command, prepared, flags)
     again = command.again(agreed)
     choices = change.Choices(
@@ -127,6 +149,8 @@ def _carry_out(command: Command, prepared: Prepared, flags: Flags) -> tuple[Done
 
 def _agreed(command: Command, prepared: Prepared, flags: Flags) -> Flags:
     """Ask the one question. Returns the flags with what it settled: whether to prove by running, and a dirty tree."""
+    from laterctl.cli import ask, show
+
     if flags.yes:
         configured = True if prepared.project.config.get("prove") is True else None
         return flags if flags.prove is not None else replace(flags, prove=configured)
@@ -144,6 +168,7 @@ def _agreed(command: Command, prepared: Prepared, flags: Flags) -> Flags:
 def pending(directory: Path) -> None:
     """Say when a run is unfinished, and leave it alone: only changing commands take it back."""
     from laterctl import journal
+    from laterctl.cli import show
     from laterctl.project.discover import find_root
 
     found = journal.pending(find_root(directory))
@@ -157,6 +182,7 @@ def pending(directory: Path) -> None:
 
 def _recover(directory: Path) -> None:
     from laterctl import journal
+    from laterctl.cli import show
     from laterctl.project.discover import find_root
 
     root = find_root(directory)
@@ -171,6 +197,7 @@ def _recover(directory: Path) -> None:
 def undo(directory: Path, *, yes: bool, as_json: bool) -> None:
     """Take the last run back."""
     from laterctl import journal
+    from laterctl.cli import ask, show
     from laterctl.project.discover import find_root
 
     root = find_root(directory)
@@ -208,6 +235,7 @@ def undo(directory: Path, *, yes: bool, as_json: bool) -> None:
 
 def fix(command: Command, flags: Flags) -> dict[str, Any] | None:
     """Put missing wiring back, as a run of its own. Returns the summary for JSON; `None` when nothing was missing."""
+    from laterctl.cli import show
     from laterctl.commands.mend import prepare_mend
 
     _recover(command.directory)

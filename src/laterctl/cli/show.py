@@ -7,54 +7,29 @@ import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
 
-from laterctl.edits.pieces import OwnedFile, Piece
+from laterctl.cli.screen import bad, careful, faint, good, is_terminal, label, say, show_diff, strong, tell
 from laterctl.masking import masked
-from laterctl.outcome import Finding, Note, Refusal, Verdict
-from laterctl.project.facts import Place
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from laterctl.catalogue import UnknownFeature
     from laterctl.changeset import Change, Changeset
     from laterctl.commands.change import Done, InstallFailed, Prepared, ProofFailed
     from laterctl.commands.read import Listed, Listing
+    from laterctl.edits.pieces import Piece
     from laterctl.feature import Feature
     from laterctl.journal import JournalError, LastRun
+    from laterctl.outcome import Finding, Note, Refusal
+    from laterctl.project.places import Place
     from laterctl.proof.static import Failure
     from laterctl.rules import Rule
 
 SCHEMA = 1
 """Version of the JSON documents; `schema.json` beside this module describes them."""
-
-
-@cache
-def console() -> Console:
-    """The console for results."""
-    from rich.console import Console
-
-    return Console(highlight=False, soft_wrap=True)
-
-
-@cache
-def errors() -> Console:
-    """The console for progress and errors."""
-    from rich.console import Console
-
-    return Console(stderr=True, highlight=False, soft_wrap=True)
-
-
-def _escaped(text: str) -> str:
-    """Make a text fit for the screen: without credentials, and with nothing that Rich takes for markup."""
-    from rich.markup import escape
-
-    return escape(masked(text))
 
 
 def document(kind: str, **values: Any) -> None:
@@ -75,7 +50,7 @@ def _masked(value: Any) -> Any:
 
 def progress(message: str) -> None:
     """Say what is going on."""
-    errors().print(f"[dim]{_escaped(message)}[/dim]")
+    tell(faint(message))
 
 
 def failure(code: str, message: str, *, as_json: bool) -> None:
@@ -83,7 +58,7 @@ def failure(code: str, message: str, *, as_json: bool) -> None:
     if as_json:
         document("error", code=code, message=message)
     else:
-        errors().print(f"[bold red]error[/] {_escaped(message)}")
+        tell(f"{bad('error')} {message}")
 
 
 def _place(place: Place | None) -> dict[str, Any] | None:
@@ -109,22 +84,21 @@ def refused(refusals: Sequence[Refusal], *, as_json: bool, looks: bool = False) 
     if as_json:
         document("refused", refusals=[_refusal(item) for item in refusals])
         return
-    screen = errors()
     for item in refusals:
         where = f"{item.place}: " if item.place else ""
-        screen.print(f"[bold red]refused[/] {_escaped(where + item.message)} [dim]({item.code})[/dim]")
+        tell(f"{bad('refused')} {where + item.message} {faint(f'({item.code})')}")
         if item.seen:
-            screen.print(f"  seen:     {_escaped(item.seen)}")
+            tell(f"  seen:     {item.seen}")
         if item.expected:
-            screen.print(f"  expected: {_escaped(item.expected)}")
+            tell(f"  expected: {item.expected}")
         if item.snippet and item.code != "file-exists":
-            screen.print("  by hand:")
+            tell("  by hand:")
             for line in item.snippet.splitlines():
-                screen.print(f"      {_escaped(line)}")
+                tell(f"      {line}")
         if item.remedy:
-            screen.print(f"  then:     {_escaped(item.remedy)}")
+            tell(f"  then:     {item.remedy}")
     if not looks:
-        screen.print("Nothing was written.")
+        tell("Nothing was written.")
 
 
 def _refusal(item: Refusal) -> dict[str, Any]:
@@ -153,10 +127,10 @@ def proof_failed(error: ProofFailed, *, as_json: bool) -> None:
         return
     for item in error.failures:
         where = f"{item.place}: " if item.place else ""
-        errors().print(f"[bold red]proof failed[/] {_escaped(where + item.message)} [dim]({item.check})[/dim]")
-    errors().print("Every file is as it was.")
+        tell(f"{bad('proof failed')} {where + item.message} {faint(f'({item.check})')}")
+    tell("Every file is as it was.")
     if error.packages:
-        errors().print(f"Left in the environment: {_escaped(', '.join(error.packages))}")
+        tell(f"Left in the environment: {', '.join(error.packages)}")
 
 
 def install_failed(error: InstallFailed, *, as_json: bool) -> None:
@@ -165,8 +139,8 @@ def install_failed(error: InstallFailed, *, as_json: bool) -> None:
         document("install-failed", command=error.command, output=error.output)
         return
     typer.echo(masked(error.output), err=True)
-    errors().print(f"[bold red]error[/] {_escaped(error.command)} failed; every file is as it was")
-    errors().print("`--no-install` writes the change and leaves the dependencies to you.")
+    tell(f"{bad('error')} {error.command} failed; every file is as it was")
+    tell("`--no-install` writes the change and leaves the dependencies to you.")
 
 
 def dirty(paths: Iterable[str], *, as_json: bool) -> None:
@@ -184,10 +158,10 @@ def unanswered(prepared: Prepared, again: str, *, as_json: bool) -> None:
         document("unanswered", questions=questions, command=again, **_plan(prepared))
         return
     plan(prepared, "unanswered", as_json=False)
-    errors().print("[bold red]stopped[/] there is no terminal to ask")
+    tell(f"{bad('stopped')} there is no terminal to ask")
     for question in questions:
-        errors().print(f"  {_escaped(question)}")
-    errors().print(f"  without questions: {_escaped(again)}")
+        tell(f"  {question}")
+    tell(f"  without questions: {again}")
 
 
 def _plan(prepared: Prepared) -> dict[str, Any]:
@@ -217,7 +191,7 @@ def _action(before: bytes | None, after: bytes | None) -> str:
     return "create" if before is None else "delete" if after is None else "edit"
 
 
-GLYPHS = {"create": "[green]+[/]", "edit": "[yellow]~[/]", "delete": "[red]-[/]"}
+GLYPHS = {"create": good("+"), "edit": careful("~"), "delete": bad("-")}
 
 
 def plan(prepared: Prepared, stage: str, *, as_json: bool) -> None:
@@ -225,25 +199,26 @@ def plan(prepared: Prepared, stage: str, *, as_json: bool) -> None:
     if as_json:
         document("plan", stage=stage, **_plan(prepared))
         return
-    screen = console()
     made = prepared.plan
     _detected(prepared)
-    screen.print(_aim(prepared, "add", "remove", "put back"))
+    say(_aim(prepared, "add", "remove", "put back"))
     files(made.changeset)
     for piece, reason in made.kept:
-        screen.print(f"  [magenta]![/] {_escaped(_named(piece))} stays: {_escaped(reason)}")
+        say(f"  {careful('!')} {_named(piece)} stays: {reason}")
     for requirement in made.requirements:
-        screen.print(f"  [cyan]dependency[/] {_escaped(requirement)}")
+        say(f"  {label('dependency')} {requirement}")
     for behaviour in _behaviour(prepared):
-        screen.print(f"  [cyan]changes[/] {_escaped(behaviour)}")
+        say(f"  {label('changes')} {behaviour}")
     _notes(prepared.notes, "warning")
     counts = made.changeset.counts()
-    screen.print(f"{counts.created} created, {counts.edited} edited, {counts.deleted} deleted")
+    say(f"{counts.created} created, {counts.edited} edited, {counts.deleted} deleted")
     if stage == "question":
         _diff(prepared, whole=False)
 
 
 def _named(piece: Piece) -> str:
+    from laterctl.edits.pieces import OwnedFile
+
     return piece.path if isinstance(piece, OwnedFile) else f"{piece.path}: {piece.describe()}"
 
 
@@ -255,14 +230,14 @@ def _aim(prepared: Prepared, add: str, remove: str, mend: str) -> str:
     verb, names = (add, made.added) if made.added else (remove, made.removed)
     asked = [name for name in names if name in (*prepared.request.add, *prepared.request.remove)] or list(names)
     more = [name for name in names if name not in asked]
-    with_them = f" [dim](with {', '.join(more)})[/dim]" if more else ""
-    return f"{verb} [bold]{', '.join(asked)}[/]{with_them}"
+    with_them = " " + faint(f"(with {', '.join(more)})") if more else ""
+    return f"{verb} {strong(', '.join(asked))}{with_them}"
 
 
 def files(changeset: Changeset) -> None:
     """Show what happens to files, one line each."""
     for path, change in changeset.items():
-        console().print(f"  {GLYPHS[_action(change.before, change.after)]} {_escaped(path)}")
+        say(f"  {GLYPHS[_action(change.before, change.after)]} {path}")
 
 
 def _behaviour(prepared: Prepared) -> list[str]:
@@ -283,7 +258,7 @@ def _detected(prepared: Prepared) -> None:
     if project.manifest is not None:
         parts.append(f"{project.manifest.manager} ({project.manifest.path})")
     if parts:
-        console().print(f"[dim]{_escaped('; '.join(parts))}[/dim]")
+        say(faint("; ".join(parts)))
 
 
 LONG = 400
@@ -292,16 +267,14 @@ LONG = 400
 
 def _diff(prepared: Prepared, *, whole: bool) -> None:
     """Show the diff to a person: without the ledger, and new files only when `whole` or when all of it is short."""
-    from rich.syntax import Syntax
-
     shown = {path: change for path, change in prepared.plan.changeset.items() if not path.startswith(".laterctl/")}
     text = _patch(prepared, shown)
     if not whole and text.count(b"\n") > LONG:
         edited = {path: change for path, change in shown.items() if None not in (change.before, change.after)}
         text = _patch(prepared, edited)
         left_out = len(shown) - len(edited)
-        console().print(f"[dim]The diff of {left_out} whole files is left out here; --diff shows all of it.[/dim]")
-    console().print(Syntax(masked(text.decode("utf-8", errors="replace")), "diff", background_color="default"))
+        say(faint(f"The diff of {left_out} whole files is left out here; --diff shows all of it."))
+    show_diff(text.decode("utf-8", errors="replace"))
 
 
 def _patch(prepared: Prepared, changes: Mapping[str, Change] | None = None) -> bytes:
@@ -318,7 +291,7 @@ def _patch(prepared: Prepared, changes: Mapping[str, Change] | None = None) -> b
 
 def patch(prepared: Prepared) -> None:
     """Print the patch: in colours for a person, plain for a pipe."""
-    if console().is_terminal:
+    if is_terminal():
         _diff(prepared, whole=True)
         return
     data = _patch(prepared)
@@ -352,7 +325,7 @@ def _notes(notes: Iterable[Note], level: str) -> None:
     for note in notes:
         if note.level == level:
             where = f"{note.place}: " if note.place else ""
-            console().print(f"  [yellow]{level}[/] {_escaped(where + note.message)}")
+            say(f"  {careful(level)} {where + note.message}")
 
 
 def nothing_to_do(prepared: Prepared, *, as_json: bool, aside: bool = False) -> None:
@@ -360,10 +333,14 @@ def nothing_to_do(prepared: Prepared, *, as_json: bool, aside: bool = False) -> 
     if as_json:
         document("plan", stage="nothing-to-do", **_plan(prepared))
         return
-    names = prepared.request.add or prepared.request.remove
+    request = prepared.request
+    as_is(request.add or request.remove, "installed already" if request.add else "not installed", aside=aside)
+
+
+def as_is(names: Sequence[str], state: str, *, aside: bool = False) -> None:
+    """Say that features are what they should be."""
     verb = "is" if len(names) == 1 else "are"
-    state = f"{verb} installed already" if prepared.request.add else f"{verb} not installed"
-    (errors() if aside else console()).print(f"Nothing to do: {_escaped(', '.join(names))} {state}.")
+    (tell if aside else say)(f"Nothing to do: {', '.join(names)} {verb} {state}.")
 
 
 def summary(result: Done, again: str, undo: str) -> dict[str, Any]:
@@ -391,22 +368,21 @@ def done(result: Done, again: str, undo: str, *, as_json: bool) -> None:
     if as_json:
         document("done", **summary(result, again, undo))
         return
-    screen = console()
     counts = prepared.plan.changeset.counts()
-    aim = _aim(prepared, "[bold green]Added[/]", "[bold green]Removed[/]", "[bold green]Put back[/]")
-    screen.print(f"{aim}: {counts.created} created, {counts.edited} edited, {counts.deleted} deleted")
+    aim = _aim(prepared, good("Added"), good("Removed"), good("Put back"))
+    say(f"{aim}: {counts.created} created, {counts.edited} edited, {counts.deleted} deleted")
     for piece, reason in prepared.plan.kept:
-        screen.print(f"  [magenta]![/] {_escaped(_named(piece))} stayed: {_escaped(reason)}")
+        say(f"  {careful('!')} {_named(piece)} stayed: {reason}")
     if result.installed:
-        screen.print(f"  installed: {_escaped(', '.join(result.installed))}")
+        say(f"  installed: {', '.join(result.installed)}")
     if result.skipped_install:
         missing = ", ".join(result.skipped_install)
-        screen.print(f"  not installed: {_escaped(missing)} ({_escaped(result.skipped_because)})")
-    screen.print(f"  {_escaped(_proved(result))}")
+        say(f"  not installed: {missing} ({result.skipped_because})")
+    say(f"  {_proved(result)}")
     _notes(prepared.notes, "notice")
     _next_steps(prepared)
-    screen.print(f"[dim]again: {_escaped(again)}[/dim]")
-    screen.print(f"[dim]take it back: {_escaped(undo)}[/dim]")
+    say(faint(f"again: {again}"))
+    say(faint(f"take it back: {undo}"))
 
 
 def _proved(result: Done) -> str:
@@ -420,7 +396,7 @@ def _next_steps(prepared: Prepared) -> None:
 
     for name in prepared.plan.added:
         for note in catalogue.feature(name).notes:
-            console().print(f"  [cyan]next[/] {_escaped(note)}")
+            say(f"  {label('next')} {note}")
 
 
 def undone(last: LastRun, *, as_json: bool) -> None:
@@ -429,28 +405,29 @@ def undone(last: LastRun, *, as_json: bool) -> None:
         document("undone", command=last.command, files=list(last.changeset))
     else:
         number = len(last.changeset)
-        console().print(f"[bold green]Taken back[/] {_escaped(last.command)}: {number} files are as before")
+        say(f"{good('Taken back')} {last.command}: {number} files are as before")
 
 
-MARKS = {Verdict.OK: "[green]ok[/]", Verdict.PROBLEM: "[red]problem[/]", Verdict.UNKNOWN: "[yellow]unknown[/]"}
+MARKS = {"ok": good("ok"), "problem": bad("problem"), "unknown": careful("unknown")}
 
 
 def findings(found: Sequence[Finding], *, as_json: bool, fixed: Mapping[str, Any] | None = None) -> None:
     """Show what doctor found, after `fixed` was put back."""
+    from laterctl.outcome import Verdict
+
     if as_json:
         items = [{**asdict(item), "verdict": item.verdict.value, "place": _place(item.place)} for item in found]
         document("doctor", findings=items, fixed=fixed)
         return
-    screen = console()
     for item in found:
         where = f" {item.place}" if item.place else ""
-        screen.print(f"{MARKS[item.verdict]} [bold]{item.rule}[/]{_escaped(where)} {_escaped(item.message)}")
+        say(f"{MARKS[item.verdict]} {strong(item.rule)}{where} {item.message}")
         if item.fix and item.verdict is not Verdict.OK:
-            screen.print(f"    fix: {_escaped(item.fix)}")
+            say(f"    fix: {item.fix}")
     counted = {verdict: sum(item.verdict is verdict for item in found) for verdict in Verdict}
-    screen.print(", ".join(f"{number} {verdict.value}" for verdict, number in counted.items()))
+    say(", ".join(f"{number} {verdict.value}" for verdict, number in counted.items()))
     if any(item.fixable and item.verdict is Verdict.PROBLEM for item in found):
-        screen.print("`laterctl doctor --fix` puts back what is missing.")
+        say("`laterctl doctor --fix` puts back what is missing.")
 
 
 def listing(found: Listing, *, as_json: bool) -> None:
@@ -459,18 +436,17 @@ def listing(found: Listing, *, as_json: bool) -> None:
     if as_json:
         document("list", features=[asdict(item) for item in items], unread=[_refusal(item) for item in found.unread])
         return
-    screen = console()
     group = ""
     width = max((len(item.name) for item in items), default=0)
     for item in items:
         if item.group != group:
             group = item.group
-            screen.print(f"[bold]{group}[/]")
-        mark = "[green]*[/]" if item.installed else " "
-        aliases = f" [dim]({', '.join(item.aliases)})[/dim]" if item.aliases else ""
-        screen.print(f" {mark} {item.name:<{width}}  {_escaped(item.summary)}{aliases}")
+            say(strong(group))
+        mark = good("*") if item.installed else " "
+        aliases = " " + faint(f"({', '.join(item.aliases)})") if item.aliases else ""
+        say(f" {mark} {item.name:<{width}}  {item.summary}{aliases}")
     if any(item.installed for item in items):
-        screen.print("[dim]* installed[/dim]")
+        say(faint("* installed"))
     for problem in found.unread:
         progress(f"what is installed is not known: {problem.message}")
 
@@ -478,7 +454,7 @@ def listing(found: Listing, *, as_json: bool) -> None:
 def choices(items: Sequence[Listed]) -> None:
     """Show features with numbers."""
     for number, item in enumerate(items, 1):
-        console().print(f"{number:>3}  {item.name:<18} {_escaped(item.summary)}")
+        say(f"{number:>3}  {item.name:<18} {item.summary}")
 
 
 def feature(declared: Feature, present: Sequence[str], *, as_json: bool) -> None:
@@ -507,25 +483,24 @@ def feature(declared: Feature, present: Sequence[str], *, as_json: bool) -> None
             present=list(present),
         )
         return
-    screen = console()
-    screen.print(f"[bold]{declared.name}[/] {_escaped(declared.summary)}")
+    say(f"{strong(declared.name)} {declared.summary}")
     if declared.aliases:
-        screen.print(f"also called: {', '.join(declared.aliases)}")
+        say(f"also called: {', '.join(declared.aliases)}")
     if declared.requires:
-        screen.print(f"needs: {', '.join(declared.requires)}")
+        say(f"needs: {', '.join(declared.requires)}")
     for name, floor in declared.floors.items():
-        screen.print(f"floor: {name} {floor}")
+        say(f"floor: {name} {floor}")
     for option in options:
         default = f" (default {option['default']})" if option["default"] else ""
-        screen.print(_escaped(f"option: --set {option['name']}=...  {option['help']}{default}"))
+        say(f"option: --set {option['name']}=...  {option['help']}{default}")
     for text in declared.changes:
-        screen.print(f"changes: {_escaped(text)}")
+        say(f"changes: {text}")
     for text in declared.notes:
-        screen.print(f"next: {_escaped(text)}")
+        say(f"next: {text}")
     if present:
-        screen.print("installed:")
+        say("installed:")
         for line in present:
-            screen.print(f"  {_escaped(line)}")
+            say(f"  {line}")
 
 
 def project(facts: Mapping[str, Any], *, as_json: bool) -> None:
@@ -533,24 +508,23 @@ def project(facts: Mapping[str, Any], *, as_json: bool) -> None:
     if as_json:
         document("project", **facts)
         return
-    screen = console()
     for name, value in facts.items():
         if name in {"apps", "undecided"} or value in (None, [], ""):
             continue
         if not isinstance(value, dict):
-            screen.print(f"[bold]{name}[/] {_escaped(str(value))}")
+            say(f"{strong(name)} {value!s}")
             continue
-        screen.print(f"[bold]{name}[/]")
+        say(strong(name))
         for key, item in value.items():
             if item not in (None, "", [], {}, False) and key != "evidence":
-                screen.print(f"  {key}: {_escaped(_short(item))}")
+                say(f"  {key}: {_short(item)}")
         for item in value.get("evidence", ()):
-            screen.print(f"  [dim]{_escaped(item['what'])}: {item['place']['path']}:{item['place']['line']}[/dim]")
+            say("  " + faint(f"{item['what']}: {item['place']['path']}:{item['place']['line']}"))
 
     for item in facts.get("undecided", ()):
         where = "".join(f" {_short(place)}" for place in item["places"][:1])
-        screen.print(f"[yellow]undecided[/]{_escaped(where)} {_escaped(item['message'])}")
-        screen.print(f"    then: {_escaped(item['hint'])}")
+        say(f"{careful('undecided')}{where} {item['message']}")
+        say(f"    then: {item['hint']}")
 
 
 def _short(value: Any) -> str:
@@ -571,7 +545,7 @@ def rules(known: Sequence[Rule], *, as_json: bool, whole: bool = False) -> None:
         return
     for item in known:
         text = item.text if whole else item.text.splitlines()[0]
-        console().print(f"[bold]{item.id}[/] {_escaped(text)}")
+        say(f"{strong(item.id)} {text}")
 
 
 def secrets(values: Mapping[str, str], *, as_json: bool) -> None:
@@ -588,5 +562,5 @@ def created(name: str, paths: Sequence[str], *, as_json: bool) -> None:
     if as_json:
         document("created", name=name, files=list(paths))
         return
-    console().print(f"[bold green]Created[/] {_escaped(name)}: {len(paths)} files")
-    console().print(f"next: cd {_escaped(name)}, git init, install it, then `laterctl list`")
+    say(f"{good('Created')} {name}: {len(paths)} files")
+    say(f"next: cd {name}, git init, install it, then `laterctl list`")

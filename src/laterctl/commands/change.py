@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 from laterctl import git, ledger
 from laterctl.edits.pieces import Dependency
 from laterctl.outcome import Note, Refusal, Refused
-from laterctl.project.facts import DependencyHome, Place
+from laterctl.project.facts import DependencyHome
+from laterctl.project.places import Place
 
 if TYPE_CHECKING:
     from laterctl.changeset import Change

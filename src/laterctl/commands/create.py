@@ -14,7 +14,7 @@ from laterctl.ledger import FOLDER
 from laterctl.outcome import Refusal, Refused
 from laterctl.plan import Request
 from laterctl.project.discover import Project
-from laterctl.project.facts import Place
+from laterctl.project.places import Place
 from laterctl.project.tree import Tree
 
 BUILT_IN = ("security-headers",)

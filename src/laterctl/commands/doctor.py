@@ -13,7 +13,7 @@ from laterctl.edits.owned_file import ORIGIN
 from laterctl.edits.pieces import Argument, Block, Dependency, ImportName, OwnedFile, Record, State, Statement
 from laterctl.edits.relative import is_rebound
 from laterctl.outcome import Finding, Refused, Verdict
-from laterctl.project.facts import Place
+from laterctl.project.places import Place
 from laterctl.project.source import Unreadable
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from laterctl.edits import provider, setting
 from laterctl.edits.pieces import Inspection, OwnedFile, Record, State
 from laterctl.edits.site import Site, Wanted, layout_of
 from laterctl.outcome import Refusal, Refused
-from laterctl.project.facts import Place
+from laterctl.project.places import Place
 from laterctl.render import Context, Expr, Import
 
 ORIGIN = "From laterctl: "

@@ -9,7 +9,8 @@ from laterctl.edits.pieces import Anchor, Statement
 from laterctl.edits.relative import bound_to
 from laterctl.edits.site import Site, Wanted
 from laterctl.outcome import Refusal, Refused
-from laterctl.project.facts import Container, Place
+from laterctl.project.facts import Container
+from laterctl.project.places import Place
 from laterctl.render import Expr, Import
 
 

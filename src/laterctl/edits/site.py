@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from laterctl.edits.pieces import Anchor, ImportName, OwnedFile, Piece, Record, State
 from laterctl.outcome import Note, Refusal, Refused
-from laterctl.project.facts import App, BodyPath, Layout, Place
+from laterctl.project.facts import App, BodyPath, Layout
+from laterctl.project.places import Place
 
 if TYPE_CHECKING:
     from laterctl.edits.python_file import Spot

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 from laterctl.edits.app_statements import RANKS, rank_of
 from laterctl.features.middleware_rules import onion
 from laterctl.features.rule_code import Code, Found, Registration, code_of, header_writes, registrations
-from laterctl.project.facts import Place
 from laterctl.project.names import resolve
+from laterctl.project.places import Place
 
 if TYPE_CHECKING:
     from laterctl.project.discover import Project

@@ -7,7 +7,7 @@ from laterctl.edits.site import Edit, Site
 from laterctl.feature import Feature, Option
 from laterctl.outcome import Refusal
 from laterctl.project.coverage_config import FILES, homes
-from laterctl.project.facts import Place
+from laterctl.project.places import Place
 
 PYPROJECT = "pyproject.toml"
 EXCLUDED = (

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from laterctl.features.rule_code import Found
 from laterctl.project.coverage_config import FILES, Home, homes
-from laterctl.project.facts import Place
+from laterctl.project.places import Place
 
 if TYPE_CHECKING:
     from laterctl.project.discover import Project

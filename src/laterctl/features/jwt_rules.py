@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING
 
 from laterctl.features.rule_code import Code, Found
 from laterctl.project.bodies import Function, Spot
-from laterctl.project.facts import Place, Requirement
+from laterctl.project.facts import Requirement
 from laterctl.project.names import resolve
+from laterctl.project.places import Place
 
 if TYPE_CHECKING:
     from laterctl.project.discover import Project

@@ -16,9 +16,8 @@ from typing import TYPE_CHECKING
 from laterctl.features.container_code import CONTAINERS, MARKERS, PROVIDERS, WIRING, Injection, injection
 from laterctl.features.rule_code import Code, Found, enclosing
 from laterctl.project.bodies import Function, Spot, assigned_value, bound_targets, expressions, is_main_guard
-from laterctl.project.facts import Place
 from laterctl.project.names import Own, resolve
-from laterctl.project.places import is_aside
+from laterctl.project.places import Place, is_aside
 from laterctl.project.source import Unreadable
 from laterctl.project.tree import Outside
 

@@ -26,7 +26,7 @@ from laterctl.features.rule_code import (
     registrations,
 )
 from laterctl.project.bodies import Function, Scope
-from laterctl.project.facts import Place
+from laterctl.project.places import Place
 
 if TYPE_CHECKING:
     from laterctl.project.discover import Project

@@ -15,9 +15,10 @@ the last finished run; `pending`, `last_run` and `last_written` only read.
 
 from laterctl.journal.disk import digest
 from laterctl.journal.errors import BusyError, ChangedError, JournalError, KeptError, RestoreError, WriteError
+from laterctl.journal.locking import Lock, lock
 from laterctl.journal.restore import Recovered, recover
 from laterctl.journal.run import LastRun, Pending, Run, begin, begin_undo, last_run, last_written, pending, undo
-from laterctl.journal.state import Lock, lock, state_dir
+from laterctl.private import state_dir
 
 __all__ = [
     "BusyError",

@@ -15,7 +15,7 @@ from typing import Any
 from laterctl.changeset import Change, Changeset
 from laterctl.journal import disk
 from laterctl.journal.errors import JournalError
-from laterctl.journal.state import LAST, PENDING
+from laterctl.private import LAST, PENDING
 
 VERSION = 1
 _RESERVE = "reserve"

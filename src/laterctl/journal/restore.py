@@ -10,9 +10,10 @@ from pathlib import Path
 
 from laterctl.journal import disk, record
 from laterctl.journal.errors import KeptError, RestoreError
+from laterctl.journal.locking import Lock
 from laterctl.journal.record import File, Journal
 from laterctl.journal.signals import uninterrupted
-from laterctl.journal.state import PENDING, Lock
+from laterctl.private import PENDING
 
 
 @dataclass(frozen=True)

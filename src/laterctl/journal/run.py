@@ -12,10 +12,11 @@ from laterctl.changeset import Changeset
 from laterctl.journal import disk, record
 from laterctl.journal.capture import captured, check, resolved
 from laterctl.journal.errors import ChangedError, JournalError, named
+from laterctl.journal.locking import Lock, is_locked
 from laterctl.journal.record import File, Journal
 from laterctl.journal.restore import beside, take_back
 from laterctl.journal.signals import terminable, uninterrupted
-from laterctl.journal.state import LAST, PENDING, Lock, is_locked, state_dir
+from laterctl.private import LAST, PENDING, state_dir
 
 
 @dataclass(frozen=True)

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from laterctl.project.arguments import keyword, keywords_of, listed_middleware
 from laterctl.project.bodies import Function, Scope, assigned_value, body_at, bound_targets, is_main_guard, own_nodes
 from laterctl.project.construct import Candidate, Export, Site, gives_back
-from laterctl.project.facts import App, BodyPath, Evidence, Lifespan, Place
+from laterctl.project.facts import App, BodyPath, Evidence, Lifespan
 from laterctl.project.lifespan import lifespan_of
 from laterctl.project.names import Names, Own, dotted_path
-from laterctl.project.places import is_aside
+from laterctl.project.places import Place, is_aside
 from laterctl.project.registered import Registered, registered_on
 from laterctl.project.source import Unreadable
 from laterctl.project.tree import Outside

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 
 from laterctl.project.bodies import Spot, assigned_value, bound_targets, spots
 from laterctl.project.construct import Site
-from laterctl.project.facts import ListSite, Place, Registration
+from laterctl.project.facts import ListSite, Registration
 from laterctl.project.names import Names, Own, dotted_path
+from laterctl.project.places import Place
 
 
 def keywords_of(sites: Sequence[Site]) -> tuple[tuple[str, ...], bool]:

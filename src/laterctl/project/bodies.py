@@ -141,11 +141,12 @@ def bound_names(tree: ast.Module) -> dict[str, int]:
     Function and class bodies do not count, branches and loops do; star imports bind what nobody can tell.
     """
     found: dict[str, int] = {}
-    for spot in spots(tree):
-        if spot.scope:
-            continue
-        node = spot.node
+    todo = list(reversed(tree.body))
+    while todo:
+        node = todo.pop()
         names: list[str] = []
+        if not isinstance(node, Scope):
+            todo.extend(reversed([inner for _, block in blocks(node) for inner in block]))
         if isinstance(node, Scope):
             names = [node.name]
         elif isinstance(node, ast.Import):

@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 
 from laterctl.project.app import describe
 from laterctl.project.construct import Candidate, Export, Site, find_candidates
-from laterctl.project.facts import App, Evidence, Place, Undecided
+from laterctl.project.facts import App, Evidence, Undecided
 from laterctl.project.names import Names, Own
-from laterctl.project.places import is_aside
+from laterctl.project.places import Place, is_aside
 from laterctl.project.roots import project_below
 from laterctl.project.served import Served
 from laterctl.project.source import Unreadable

@@ -17,8 +17,8 @@ from laterctl.project.bodies import (
     own_nodes,
     spots,
 )
-from laterctl.project.facts import Place
 from laterctl.project.names import Names, Own, dotted_path
+from laterctl.project.places import Place
 from laterctl.project.source import Unreadable
 from laterctl.project.tree import Outside
 

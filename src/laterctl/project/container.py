@@ -6,9 +6,9 @@ import ast
 from dataclasses import dataclass, replace
 
 from laterctl.project.bodies import Spot, assigned_value, bound_targets, spots
-from laterctl.project.facts import App, BodyPath, Container, Evidence, Place, Undecided
+from laterctl.project.facts import App, BodyPath, Container, Evidence, Undecided
 from laterctl.project.names import Names, Own, dotted_path
-from laterctl.project.places import is_aside
+from laterctl.project.places import Place, is_aside
 from laterctl.project.settings_common import imported
 from laterctl.project.source import Unreadable
 from laterctl.project.tree import Outside

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
@@ -35,6 +35,8 @@ class Project:
 
     tree: Tree
     asked: str = ""
+    _before: Project | None = field(default=None, repr=False, compare=False)
+    _changed: frozenset[str] = field(default=frozenset(), repr=False, compare=False)
 
     @property
     def root(self) -> Path:
@@ -42,7 +44,7 @@ class Project:
 
     def with_overlay(self, more: Mapping[str, bytes | None]) -> Project:
         """Return the project as it will be with `more` written; what was read from disk is not read again."""
-        return Project(self.tree.with_overlay(more), self.asked)
+        return Project(self.tree.with_overlay(more), self.asked, self, frozenset(more))
 
     @cached_property
     def config(self) -> Mapping[str, Any]:
@@ -55,12 +57,14 @@ class Project:
     @cached_property
     def names(self) -> Names:
         """The resolver of names."""
+        if self._before is not None:
+            return self._before.names.with_files(self.tree, self._changed)
         paths = [path for path in self.tree.holding(b"FastAPI") if not is_aside(path)]
         return Names(self.tree, import_roots(self.tree, paths, self._served))
 
     @cached_property
     def _served(self) -> list[Served]:
-        return find_served(self.tree)
+        return find_served(self.tree) if self._before is None else self._before._served
 
     @cached_property
     def python_files(self) -> list[str]:
@@ -143,9 +147,10 @@ class Project:
         """Return the dotted name under which the project's own code imports a file (which need not exist)."""
         return self.names.module_name(path)
 
-    def file_of(self, module: str) -> str | None:
-        """Return the file of one of the project's modules, as the app file would import it."""
-        near = self.app.path if self.app is not None else ""
+    def file_of(self, module: str, *, near: str | None = None) -> str | None:
+        """Return the file of one of the project's modules, as the file `near` (the app's) would import it."""
+        if near is None:
+            near = self.app.path if self.app is not None else ""
         return self.names.module_file(module, near) or self.names.module_file_at_root(module)
 
     def _configured(self, key: str) -> str:

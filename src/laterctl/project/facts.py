@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from laterctl.project.places import Place
 from laterctl.render import Expr, Style
 
 BodyPath = tuple[tuple[int, str], ...]
@@ -13,17 +14,6 @@ BodyPath = tuple[tuple[int, str], ...]
 A step is the ordinal of a compound statement in the list reached so far, and the field of it that holds the next
 list (`body`, `orelse`, `finalbody`, or `handlers.N`). Ordinals are those of the standard library's `ast`.
 """
-
-
-@dataclass(frozen=True, order=True)
-class Place:
-    """A line of a file; `path` is relative to the project root, with forward slashes; lines count from 1."""
-
-    path: str
-    line: int
-
-    def __str__(self) -> str:
-        return f"{self.path}:{self.line}"
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import ast
 
 from laterctl.project.bodies import Function, Scope, own_nodes, spots, spots_in
-from laterctl.project.facts import BodyPath, Lifespan, Place
+from laterctl.project.facts import BodyPath, Lifespan
 from laterctl.project.names import Names, Own, dotted_path
+from laterctl.project.places import Place
 
 _MANAGERS = frozenset({"contextlib.asynccontextmanager"})
 

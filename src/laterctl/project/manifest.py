@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
-from laterctl.project.facts import DependencyHome, Evidence, Manifest, Place, Requirement, Undecided
+from laterctl.project.facts import DependencyHome, Evidence, Manifest, Requirement, Undecided
+from laterctl.project.places import Place
 from laterctl.project.source import Unreadable
 from laterctl.project.tomlfile import line_of, load_toml, table
 from laterctl.project.tree import Outside, Tree

@@ -215,12 +215,38 @@ class Names:
         self._folders: set[str] = set()
         self._last: dict[str, list[str]] = {}
         for path in tree.python_files():
-            self._modules[_stem(path)] = path
-            self._last.setdefault(_stem(path).rpartition("/")[2], []).append(path)
-            folder = path.rpartition("/")[0]
-            while folder and folder not in self._folders:
-                self._folders.add(folder)
-                folder = folder.rpartition("/")[0]
+            self._list(path)
+
+    def _list(self, path: str) -> None:
+        stem = _stem(path)
+        self._modules[stem] = path
+        folder, _, name = stem.rpartition("/")
+        self._last.setdefault(name, []).append(path)
+        if path.endswith("/__init__.py"):
+            self._folders.add(stem)
+        while folder and folder not in self._folders:
+            self._folders.add(folder)
+            folder = folder.rpartition("/")[0]
+
+    def with_files(self, tree: Tree, paths: Iterable[str]) -> Names:
+        """Return the resolver for a tree that differs from this one's in `paths`: files changed, added or gone.
+
+        Absolute imports go on starting where they do.
+        """
+        python = {path for path in paths if path.endswith(".py")}
+        if any(not tree.exists(path) for path in python):
+            return Names(tree, self.roots)
+        names = Names.__new__(Names)
+        names.tree, names.roots = tree, self.roots
+        names._imports = {path: found for path, found in self._imports.items() if path not in python}
+        names._bound = {path: found for path, found in self._bound.items() if path not in python}
+        names._modules, names._folders = dict(self._modules), set(self._folders)
+        names._last = {name: list(found) for name, found in self._last.items()}
+        for path in sorted(python):
+            if names._modules.get(_stem(path)) != path:
+                names._list(path)
+                names._last[_stem(path).rpartition("/")[2]].sort()
+        return names
 
     def imports(self, path: str, scope: Sequence[Scope] = ()) -> Mapping[str, str]:
         """Return the imports of a file, or those seen inside nested functions of it.

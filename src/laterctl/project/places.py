@@ -1,6 +1,8 @@
-"""Which files are beside the application: tests, documentation, examples, templates of other tools."""
+"""Places in a project, and which of its files are beside the application: tests, documentation, examples."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 _ASIDE = frozenset(
     {
@@ -10,6 +12,17 @@ _ASIDE = frozenset(
         *("bench", "benchmark", "benchmarks", "notebooks", "migrations", "alembic", "templates"),
     }
 )
+
+
+@dataclass(frozen=True, order=True)
+class Place:
+    """A line of a file; `path` is relative to the project root, with forward slashes; lines count from 1."""
+
+    path: str
+    line: int
+
+    def __str__(self) -> str:
+        return f"{self.path}:{self.line}"
 
 
 def is_aside(path: str) -> bool:

@@ -8,8 +8,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from laterctl.project.bodies import Function, Scope, Spot, assigned_value, blocks, bound_targets, expressions
-from laterctl.project.facts import BodyPath, Place, Registration
+from laterctl.project.facts import BodyPath, Registration
 from laterctl.project.names import Names, Own, dotted_path
+from laterctl.project.places import Place
 
 _DEPTH = 4  # helpers that hand the app to helpers
 _INERT = frozenset(

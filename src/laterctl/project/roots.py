@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import codecs
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from laterctl.project.source import Unreadable
-from laterctl.project.tree import Outside, Tree
+if TYPE_CHECKING:
+    from laterctl.project.tree import Tree
 
 _DECLARING = (b"[project]", b"[tool.poetry]", b"[tool.laterctl]", b"[dependency-groups]")
 _OTHERS = ("setup.py", "setup.cfg", "Pipfile", "environment.yml")
@@ -62,6 +63,9 @@ def project_below(tree: Tree, path: str) -> str:
 
 def _read(tree: Tree, path: str) -> bytes:
     """Return a file's bytes, those of UTF-16 as UTF-8 (`pip freeze >` writes it on Windows); none when unreadable."""
+    from laterctl.project.source import Unreadable
+    from laterctl.project.tree import Outside
+
     try:
         data = tree.read(path) or b""
     except (Outside, Unreadable):

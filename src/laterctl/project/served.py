@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from laterctl.project.facts import Place
+from laterctl.project.places import Place
 from laterctl.project.source import Unreadable
 from laterctl.project.tree import Outside, Tree
 
@@ -51,6 +51,8 @@ def find_served(tree: Tree) -> list[Served]:
     """Return every reference to an application in the files that start one, in the order of paths and lines."""
     found: list[Served] = []
     for path in tree.files():
+        if path.endswith(".py"):
+            continue
         name = path.rpartition("/")[2]
         depth = path.count("/")
         if _SECRET.search(name):

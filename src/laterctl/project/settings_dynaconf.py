@@ -6,9 +6,9 @@ import ast
 from collections.abc import Mapping
 
 from laterctl.project.bodies import assigned_value
-from laterctl.project.facts import Evidence, Place, Settings
+from laterctl.project.facts import Evidence, Settings
 from laterctl.project.names import Names, Own
-from laterctl.project.places import is_aside
+from laterctl.project.places import Place, is_aside
 from laterctl.project.settings_common import Found, bound, mostly_upper, text_of
 from laterctl.project.tomlfile import load_toml, table
 from laterctl.project.tree import Tree

@@ -5,9 +5,9 @@ from __future__ import annotations
 import ast
 
 from laterctl.project.bodies import assigned_value, bound_targets, expressions, spots
-from laterctl.project.facts import App, Evidence, Place, Settings
+from laterctl.project.facts import App, Evidence, Settings
 from laterctl.project.names import Names, Own, dotted_path
-from laterctl.project.places import is_aside
+from laterctl.project.places import Place, is_aside
 from laterctl.project.settings_common import FROM_OS, Found, bound, imported, text_of
 from laterctl.project.source import Unreadable
 from laterctl.project.tree import Outside

@@ -8,9 +8,9 @@ from dataclasses import replace
 
 from laterctl.project.bodies import Function, assigned_value, bound_targets, spots
 from laterctl.project.construct import own_body
-from laterctl.project.facts import BodyPath, Evidence, Place, Settings
+from laterctl.project.facts import BodyPath, Evidence, Settings
 from laterctl.project.names import Names, Own, dotted_path
-from laterctl.project.places import is_aside
+from laterctl.project.places import Place, is_aside
 from laterctl.project.settings_common import Found, bound, family, mostly_upper, text_of
 from laterctl.render import Expr
 

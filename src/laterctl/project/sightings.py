@@ -13,9 +13,8 @@ from dataclasses import dataclass
 from laterctl.project import bodies
 from laterctl.project.bodies import Scope, Spot, assigned_value, bound_targets, spots
 from laterctl.project.discover import Project
-from laterctl.project.facts import Place
 from laterctl.project.names import Own, dotted_path
-from laterctl.project.places import is_aside
+from laterctl.project.places import Place, is_aside
 from laterctl.project.source import Unreadable
 from laterctl.project.tree import Outside
 

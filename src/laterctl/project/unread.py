@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from laterctl.project.facts import Place, Undecided
-from laterctl.project.places import is_aside
+from laterctl.project.facts import Undecided
+from laterctl.project.places import Place, is_aside
 from laterctl.project.source import Unreadable
 from laterctl.project.tree import Outside, Tree
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from laterctl import install
-from laterctl.project.facts import Place
+from laterctl.project.places import Place
 from laterctl.proof.scratch import Scratch
 
 PROBE = Path(__file__).with_name("probe.py")

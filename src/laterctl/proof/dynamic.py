@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from laterctl import install
-from laterctl.project.facts import Place
+from laterctl.project.places import Place
 from laterctl.proof import child
 from laterctl.proof.promises import MIDDLEWARE, ROUTER, Promise
 from laterctl.proof.scratch import TooLarge, scratch_copy

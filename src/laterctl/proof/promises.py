@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from laterctl.edits import converge
 from laterctl.edits.pieces import ImportName, State, Statement
-from laterctl.project.facts import Place
+from laterctl.project.places import Place
 
 if TYPE_CHECKING:
     from laterctl.ledger import Entry

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from laterctl.project.facts import Place
+from laterctl.project.places import Place
 from laterctl.proof import openapi
 from laterctl.proof.promises import MIDDLEWARE, ROUTER, Promise
 from laterctl.proof.static import Failure

@@ -9,13 +9,14 @@ import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache, cached_property
 from typing import TYPE_CHECKING
 
 from laterctl.codemods.statements import split_lines
 from laterctl.edits import converge
 from laterctl.edits.pieces import Argument, Block, ImportName, OwnedFile, Piece, State, Statement
 from laterctl.ledger import FOLDER, records_of
-from laterctl.project.facts import Place
+from laterctl.project.places import Place
 
 if TYPE_CHECKING:
     from laterctl.plan import Plan
@@ -57,26 +58,26 @@ def prove(project: Project, plan: Plan) -> list[Failure]:
     Returns:
         The failures; none means statically proved.
     """
-    result = project.with_overlay({path: change.after for path, change in plan.changeset.items()})
+    result = _Result(project, project.with_overlay({path: change.after for path, change in plan.changeset.items()}))
     records = records_of(plan.entries.values())
     failures = [*_lines(plan), *_taken_out(project, plan)]
-    trees: dict[str, ast.Module] = {}
+    read: dict[str, _Read] = {}
     version = _oldest(project)
     for path, change in plan.changeset.items():
         if not path.endswith(".py") or change.after is None:
             continue
         try:
-            trees[path] = ast.parse(change.after, feature_version=version)
+            read[path] = _Read(ast.parse(change.after, feature_version=version))
         except SyntaxError as error:
             failures.append(Failure("parses", f"{path} would not parse: {error.msg}", Place(path, error.lineno or 1)))
     added = [record.piece for name in plan.added for record in plan.entries[name].records if record.ours]
     for piece in added:
-        if piece.path in trees:
-            failures.extend(_bound(piece, trees[piece.path]))
-            failures.extend(_imports(piece, trees[piece.path], result))
+        if piece.path in read:
+            failures.extend(_bound(piece, read[piece.path]))
+            failures.extend(_imports(piece, read[piece.path], result))
     for name in plan.added:
         for record in plan.entries[name].records:
-            state = converge.inspect(record.piece, result.tree.read(record.piece.path), records).state
+            state = converge.inspect(record.piece, result.after.tree.read(record.piece.path), records).state
             if state is not State.PRESENT:
                 place = Place(record.piece.path, 1)
                 failures.append(Failure("present", f"{record.piece.describe()} would be {state.value}", place))
@@ -99,85 +100,102 @@ def _oldest(project: Project) -> tuple[int, int]:
     return sys.version_info[:2]
 
 
-def _bound(piece: Piece, tree: ast.Module) -> Iterator[Failure]:
-    if isinstance(piece, Statement | Argument | Block):
-        code = piece.code if isinstance(piece, Statement) else piece.value if isinstance(piece, Argument) else ""
-        if isinstance(piece, Block):
-            code = f"async def _():\n {piece.header}\n  pass"
-        used = _loads(ast.parse(code))
+class _Read:
+    """What the code of one file loads, binds and imports, found in one walk."""
+
+    def __init__(self, tree: ast.AST) -> None:
+        self.loads: set[str] = set()
+        self.bound: set[str] = set()
+        self.imports: list[tuple[int, str, str]] = []  # line, module, name
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Name):
+                (self.loads if isinstance(node.ctx, ast.Load) else self.bound).add(node.id)
+            elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+                self.bound.add(node.name)
+            elif isinstance(node, ast.arg):
+                self.bound.add(node.arg)
+            elif isinstance(node, ast.Import | ast.ImportFrom):
+                self._import(node)
+            elif isinstance(node, ast.ExceptHandler | ast.MatchAs | ast.MatchStar) and node.name:
+                self.bound.add(node.name)
+
+    def _import(self, node: ast.Import | ast.ImportFrom) -> None:
+        for alias in node.names:
+            self.bound.add((alias.asname or alias.name).partition(".")[0])
+            if isinstance(node, ast.Import):
+                self.imports.append((node.lineno, alias.name, ""))
+            elif not node.level:
+                self.imports.append((node.lineno, node.module or "", alias.name))
+
+
+class _Result:
+    """The project as it would be, as far as imports are concerned: what its own modules bind, what is declared."""
+
+    def __init__(self, before: Project, after: Project) -> None:
+        self.after = after
+        # The application stays in its file; to discover it once more would cost more than the rest of the proof.
+        self._near = before.app.path if before.app is not None else ""
+
+    def file_of(self, module: str) -> str | None:
+        return self.after.file_of(module, near=self._near)
+
+    @cache  # noqa: B019 - lives as long as one proof
+    def names_in(self, path: str) -> frozenset[str]:
+        from laterctl.project.bodies import bound_names
+
+        return frozenset(bound_names(self.after.tree.python(path).tree))
+
+    @cached_property
+    def provided(self) -> frozenset[str] | None:
+        """The modules that declared dependencies provide, `None` when none are declared anywhere."""
+        if self.after.manifest is None:
+            return None
+        names = {"fastapi", *BROUGHT["fastapi"]}
+        for item in self.after.manifest.requirements:
+            names.update(BROUGHT.get(item.name, ()))
+            names.add(item.name.replace("-", "_"))
+        return frozenset(names)
+
+
+def _bound(piece: Piece, read: _Read) -> Iterator[Failure]:
+    if isinstance(piece, Statement):
+        used = _Read(ast.parse(piece.code)).loads
+    elif isinstance(piece, Argument):
+        used = _Read(ast.parse(piece.value)).loads
+    elif isinstance(piece, Block):
+        used = _Read(ast.parse(f"async def _():\n {piece.header}\n  pass")).loads
     elif isinstance(piece, OwnedFile):
-        used = _loads(tree)
+        used = read.loads
     else:
         return
-    for name in sorted(used - _bindings(tree) - set(dir(builtins)) - {"__file__", "__name__"}):
+    for name in sorted(used - read.bound - set(dir(builtins)) - {"__file__", "__name__"}):
         yield Failure("bound", f"{piece.path} would use {name}, which nothing binds", Place(piece.path, 1))
 
 
-def _loads(tree: ast.AST) -> set[str]:
-    return {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)}
-
-
-def _bindings(tree: ast.Module) -> set[str]:
-    names: set[str] = set()
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store | ast.Del):
-            names.add(node.id)
-        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-            names.add(node.name)
-        elif isinstance(node, ast.arg):
-            names.add(node.arg)
-        elif isinstance(node, ast.Import | ast.ImportFrom):
-            names.update((alias.asname or alias.name).split(".")[0] for alias in node.names)
-        elif isinstance(node, ast.ExceptHandler | ast.MatchAs | ast.MatchStar) and node.name:
-            names.add(node.name)
-    return names
-
-
-def _imports(piece: Piece, tree: ast.Module, result: Project) -> Iterator[Failure]:
+def _imports(piece: Piece, read: _Read, result: _Result) -> Iterator[Failure]:
     if isinstance(piece, ImportName):
         module, _, name = piece.source.rpartition(".")
         yield from _import(piece.path, 1, module, name, result)
     elif isinstance(piece, OwnedFile):
-        for node in ast.walk(tree):
-            if isinstance(node, ast.Import):
-                for alias in node.names:
-                    yield from _import(piece.path, node.lineno, alias.name, "", result)
-            elif isinstance(node, ast.ImportFrom) and not node.level:
-                for alias in node.names:
-                    yield from _import(piece.path, node.lineno, node.module or "", alias.name, result)
+        for line, module, name in read.imports:
+            yield from _import(piece.path, line, module, name, result)
 
 
-def _import(path: str, line: int, module: str, name: str, result: Project) -> Iterator[Failure]:
+def _import(path: str, line: int, module: str, name: str, result: _Result) -> Iterator[Failure]:
     top = module.partition(".")[0]
     if top in sys.stdlib_module_names or top in OPTIONAL:
         return
     file = result.file_of(module)
     if file is not None:
-        from laterctl.project.bodies import bound_names
-
-        known = bound_names(result.tree.python(file).tree)
-        if name and name not in known and name != "*" and result.file_of(f"{module}.{name}") is None:
-            yield Failure(
-                "imports", f"{path} would import {name} from {module}, which has no such name", Place(path, line)
-            )
+        if name and name not in result.names_in(file) and name != "*" and result.file_of(f"{module}.{name}") is None:
+            message = f"{path} would import {name} from {module}, which has no such name"
+            yield Failure("imports", message, Place(path, line))
         return
     if name and result.file_of(f"{module}.{name}") is not None:
         return  # a module in a folder without `__init__.py`
-    if result.manifest is None:
-        return
-    if top not in _provided(result):
-        yield Failure(
-            "imports", f"{path} would import {module}, which no declared dependency provides", Place(path, line)
-        )
-
-
-def _provided(result: Project) -> set[str]:
-    names: set[str] = {"fastapi", *BROUGHT["fastapi"]}
-    assert result.manifest is not None
-    for item in result.manifest.requirements:
-        names.update(BROUGHT.get(item.name, ()))
-        names.add(item.name.replace("-", "_"))
-    return names
+    if result.provided is not None and top not in result.provided:
+        message = f"{path} would import {module}, which no declared dependency provides"
+        yield Failure("imports", message, Place(path, line))
 
 
 def _lines(plan: Plan) -> Iterator[Failure]:
