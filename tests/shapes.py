@@ -500,6 +500,14 @@ SHAPES: Final[tuple[Shape, ...]] = (
         ("/visits", {"total": 0}),
         ("/double", {"double": 0}),
     ),
+    _fixture(
+        "names_taken",
+        "bakery.main:app",
+        _lines("bakery/main.py", routers=1, lifespan="function", package="bakery", runtime=_ARRAY, dev=_GROUP),
+        ("/loaf", {"grams": 1000, "shelf": 4}),
+        ("/certificates/seal?loaf=rye", {"loaf": "rye", "seal": "EYR"}),
+        tested=True,
+    ),
 )
 """Every shape, the foundation first."""
 

@@ -51,7 +51,7 @@ BAD: Mapping[str, tuple[Mapping[str, str | bytes], str, str]] = {
     "not UTF-8": ({**FLAT, "main.py": MAIN.encode() + b"# caf\xe9\n"}, "app-unreadable", "main.py:9"),
     "broken TOML": ({"main.py": MAIN, "pyproject.toml": "[project\nname = 1\n"}, "toml", "pyproject.toml:1"),
     "file in the way": (
-        {**FLAT, "core/__init__.py": "", "core/cors.py": "mine = 1\n"},
+        {**FLAT, "core/__init__.py": "", "core/cors.py": "mine = 1\n", "core/app_cors.py": "mine = 2\n"},
         "file-exists",
         "core/cors.py:1",
     ),

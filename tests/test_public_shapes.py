@@ -40,9 +40,10 @@ def test_a_package_never_hides_a_module_of_the_users() -> None:
 
 def test_a_module_is_never_hidden_by_a_package_of_the_users() -> None:
     files = {"main.py": APP, "requirements.txt": LISTED, "core/routing/__init__.py": b"", "core/routing/lines.py": b""}
-    refusal = reasons(files, "metrics")["module-in-the-way"]
-    assert refusal.place is not None
-    assert refusal.place.path == "core/routing/__init__.py"
+    after = memory.add(files, "metrics")
+    assert "core/routing.py" not in after
+    assert "core/app_routing.py" in after
+    assert memory.remove(after, "metrics") == files
 
 
 def test_modules_in_a_folder_without_init_are_found_by_the_proof() -> None:
@@ -79,3 +80,48 @@ def test_pytest_that_the_users_tests_import_is_theirs() -> None:
     after = memory.add(files, "metrics")
     assert b"pytest" not in after["pyproject.toml"]
     assert memory.remove(after, "metrics") == files
+
+
+@pytest.mark.parametrize(
+    ("feature", "path", "code"),
+    [
+        ("metrics", "core/start.py", b"from prometheus_client import start_http_server\n\nstart_http_server(9000)\n"),
+        (
+            "security-headers",
+            "headers.py",
+            b'HEADERS = [(b"x-frame-options", b"DENY"), (b"X-Content-Type-Options", b"nosniff")]\n',
+        ),
+    ],
+)
+def test_the_same_job_in_the_users_own_words_is_not_done_twice(feature: str, path: str, code: bytes) -> None:
+    files = {"main.py": APP, path: code, "requirements.txt": LISTED}
+    (refusal,) = reasons(files, feature).values()
+    assert refusal.code == "already-by-hand"
+    assert refusal.place is not None
+    assert refusal.place.path == path
+
+
+def test_one_header_alone_is_no_job_done() -> None:
+    code = b'from fastapi import Response\n\nRESPONSE = Response(headers={"X-Content-Type-Options": "nosniff"})\n'
+    files = {"main.py": APP, "download.py": code, "requirements.txt": LISTED}
+    after = memory.add(files, "security-headers")
+    assert "core/security_headers.py" in after
+    assert memory.remove(after, "security-headers") == files
+
+
+def test_a_file_of_the_users_keeps_its_name() -> None:
+    files = {"main.py": APP, "core/__init__.py": b"", "core/cors.py": b"ISLAND = 1\n", "requirements.txt": LISTED}
+    after = memory.add(files, "cors")
+    assert after["core/cors.py"] == files["core/cors.py"]
+    assert b"from core.app_cors import CorsMiddleware\n" in after["main.py"]
+    assert memory.add(after, "cors") == after
+    assert memory.remove(after, "cors") == files
+
+
+def test_with_the_ledger_lost_the_other_name_is_found_again() -> None:
+    files = {"main.py": APP, "core/__init__.py": b"", "core/cors.py": b"ISLAND = 1\n", "requirements.txt": LISTED}
+    after = memory.add(files, "cors")
+    lost = {path: data for path, data in after.items() if not path.startswith(".laterctl/")}
+    again = memory.add(lost, "cors")
+    assert {path: data for path, data in again.items() if not path.startswith(".laterctl/")} == lost
+    assert b'"path": "core/app_cors.py"' in again[".laterctl/cors.json"]

@@ -24,7 +24,8 @@ class ByHand:
     """Signs that a project does the feature's job already, in another way.
 
     `imports` are modules, `middleware` dotted classes, `routes` paths, `names` definitions that would collide,
-    `dependencies` canonical distribution names.
+    `dependencies` canonical distribution names, `calls` dotted functions, `headers` names of response headers of which
+    a module that does the job sets at least two.
     """
 
     imports: tuple[str, ...] = ()
@@ -32,6 +33,8 @@ class ByHand:
     routes: tuple[str, ...] = ()
     names: tuple[str, ...] = ()
     dependencies: tuple[str, ...] = ()
+    calls: tuple[str, ...] = ()
+    headers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

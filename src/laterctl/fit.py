@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from laterctl.edits import owned_file
 from laterctl.edits.owned_file import ORIGIN
 from laterctl.edits.pieces import OwnedFile
 from laterctl.edits.provider import Provider
@@ -144,6 +145,7 @@ def _by_hand(feature: Feature, site: Site, installed: Mapping[str, Entry]) -> It
         for record in entry.records
         if isinstance(record.piece, OwnedFile)
     }
+    own |= {site.path(file.path) for file in owned_file.files(feature.edits) if not file.is_blocked(site)}
     found: list[tuple[str, Place]] = []
     if signs.imports:
         found += [("import", place) for place in sightings.imports(project, signs.imports)]
@@ -153,6 +155,10 @@ def _by_hand(feature: Feature, site: Site, installed: Mapping[str, Entry]) -> It
         found += [("route", place) for place in sightings.routes(project, signs.routes)]
     if signs.names:
         found += [("name", place) for place in sightings.definitions(project, signs.names)]
+    if signs.calls:
+        found += [("call", place) for place in sightings.calls(project, signs.calls)]
+    if signs.headers:
+        found += [("headers", place) for place in sightings.headers(project, signs.headers)]
     if project.manifest is not None:
         found += [
             ("dependency", item.place)

@@ -26,7 +26,7 @@ from laterctl.edits.pieces import (
 )
 from laterctl.edits.provider import Provider
 from laterctl.edits.relative import is_rebound
-from laterctl.edits.site import Setting, Site, Wanted, layout_of
+from laterctl.edits.site import Edit, Setting, Site, Wanted, layout_of
 from laterctl.ledger import Entry
 from laterctl.outcome import Note, Refusal, Refused
 from laterctl.project.places import Place
@@ -170,7 +170,9 @@ def _add(
         draft.refusals.extend(found)
         return
     records: dict[tuple[str, ...], Record] = {}
-    for edit in [*feature.edits, *(feature.more(site) if feature.more else ())]:
+    edits = [*feature.edits, *(feature.more(site) if feature.more else ())]
+    site = _around(edits, site)
+    for edit in edits:
         try:
             for item in edit.resolve(site):
                 record = _record(draft, site, item, records)
@@ -198,7 +200,19 @@ def _site(draft: _Draft, feature: Feature, options: Mapping[str, str], wanted: S
                 settings[edit.name] = edit
             elif isinstance(edit, Provider):
                 providers[edit.name] = edit.source
-    return Site(draft.project, feature.name, options, draft.installed, draft.records(), settings, providers)
+    records = draft.records()
+    moved = [item.piece.instead_of for item in records if isinstance(item.piece, OwnedFile) and item.piece.instead_of]
+    elsewhere = {place: owned_file.alternative(place) for place in moved}
+    return Site(draft.project, feature.name, options, draft.installed, records, settings, providers, elsewhere)
+
+
+def _around(edits: Iterable[Edit], site: Site) -> Site:
+    """Decide which owned files go to their other place, before anything refers to them."""
+    files = owned_file.files(edits)
+    blocked = {file.path: owned_file.alternative(file.path) for file in files if file.is_blocked(site)}
+    for usual, other in blocked.items():
+        site.notice(f"{site.path(usual)} is yours, so ours is {site.path(other)}", Place(site.path(usual), 1))
+    return replace(site, elsewhere={**site.elsewhere, **blocked}) if blocked else site
 
 
 def _record(draft: _Draft, site: Site, wanted: Wanted, mine: Mapping[tuple[str, ...], Record]) -> Record:

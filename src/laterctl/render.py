@@ -106,6 +106,7 @@ def render(template: str, context: Context, *, origin: str = "") -> str:
                 "provided": lambda name: spelled(context.provided(name)),
                 "environment": lambda: spelled(context.environment),
                 "module": context.module,
+                "module_import": lambda place: _module_import(place, context.module(place)),
             }
         )
     )
@@ -114,6 +115,13 @@ def render(template: str, context: Context, *, origin: str = "") -> str:
     if origin:
         text = f"# {origin}\n{text}"
     return text
+
+
+def _module_import(place: str, dotted: str) -> str:
+    """Spell the import that binds a module to its usual name, which is the last part of its place."""
+    usual = place.rpartition(".")[2]
+    package, _, name = dotted.rpartition(".")
+    return f"from {package} import {name}" + (f" as {usual}" if name != usual else "")
 
 
 @cache

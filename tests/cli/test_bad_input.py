@@ -38,10 +38,11 @@ def more(path: str, text: str | bytes) -> Spoil:
     return lambda folder: append(folder / path, text)
 
 
-def instead(path: str, text: str | bytes) -> Spoil:
+def instead(path: str, text: str | bytes, *more: str) -> Spoil:
     def spoil(folder: Path) -> None:
-        (folder / path).parent.mkdir(parents=True, exist_ok=True)
-        (folder / path).write_bytes(text if isinstance(text, bytes) else text.encode())
+        for place in (path, *more):
+            (folder / place).parent.mkdir(parents=True, exist_ok=True)
+            (folder / place).write_bytes(text if isinstance(text, bytes) else text.encode())
 
     return spoil
 
@@ -127,14 +128,14 @@ CASES = [
          ("requirements.txt leads out of the project", "symbolic link")),
     Case("ledger_linked_out", linked_out(".laterctl"), "outside", ".laterctl:1", ("leads out of the project",)),
     # The user's own code
-    Case("file_in_the_way", instead("core/metrics.py", "x = 1\n"), "file-exists", "core/metrics.py:1",
-         ("core/metrics.py exists already", "move it away, or choose other folders")),
+    Case("files_in_the_way", instead("core/metrics.py", "x = 1\n", "core/app_metrics.py"), "file-exists",
+         "core/metrics.py:1", ("core/metrics.py exists already", "core/app_metrics.py", "or choose other folders")),
     Case("file_where_a_folder_would_go", instead("core", "notes\n"), "file-exists", "core:1",
          ("core is a file", "move it away")),
     Case("module_that_would_be_hidden", instead("core.py", "x = 1\n"), "module-in-the-way", "core.py:1",
          ("core.py and core/ would be one name", "choose other folders")),
-    Case("package_that_would_hide_a_new_module", instead("core/metrics/__init__.py", ""), "module-in-the-way",
-         "core/metrics/__init__.py:1", ("core/metrics.py and core/metrics/ would be one name",)),
+    Case("package_that_would_hide_a_new_module", instead("core/metrics/__init__.py", "", "core/app_metrics.py"),
+         "module-in-the-way", "core/metrics/__init__.py:1", ("core/metrics.py and core/metrics/ would be one name",)),
     Case("name_clash", swapped("main.py", "notes: dict", "MetricsMiddleware = 3\nnotes: dict"), "name-clash", "main.py:7",
          ("main.py already binds the name MetricsMiddleware", "rename MetricsMiddleware in main.py")),
     Case("provider_clash", swapped("src/order_service/core/container.py", "    config = providers.Configuration()\n",

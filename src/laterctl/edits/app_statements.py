@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from laterctl.edits.pasted import pasted
 from laterctl.edits.pieces import Anchor, Statement
-from laterctl.edits.site import Site, Wanted, user_statements
+from laterctl.edits.site import ALTERNATIVE, Site, Wanted, user_statements
 from laterctl.outcome import Refusal, Refused
 from laterctl.project.facts import App, Registration
 
@@ -55,7 +55,8 @@ STRICT = frozenset({("error-boundary", "cors"), ("rate-limit", "cors")})
 
 def rank_of(target: str) -> int | None:
     """Return the rank of a middleware class by its dotted name, `None` when it is not a known one."""
-    name = KNOWN.get(target) or next((rank for tail, rank in OURS.items() if target.endswith(f".{tail}")), None)
+    folder, module, class_name = ("", "", *target.split("."))[-3:]
+    name = KNOWN.get(target) or OURS.get(f"{folder}.{module.removeprefix(ALTERNATIVE)}.{class_name}")
     return RANKS[name] if name is not None else None
 
 

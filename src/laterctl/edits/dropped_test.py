@@ -34,7 +34,12 @@ class DroppedTest:
         for name in ["pytest", *([http_client(site)] if self.client else [])]:
             if not _declared_by_user(site, name) and not (name == "pytest" and _tested_by_user(site)):
                 yield from DependencyFloor(FLOORS[name], dev=True).resolve(site)
-        yield from File(f"tests/{self.name}", self.template).resolve(site)
+        yield from self.file.resolve(site)
+
+    @property
+    def file(self) -> File:
+        """The test file itself."""
+        return File(f"tests/{self.name}", self.template, when=self.when)
 
 
 def _declared_by_user(site: Site, name: str) -> bool:

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
 
 from laterctl.codemods.statements import same_code, split_lines
 from laterctl.edits import provider, setting
 from laterctl.edits.pieces import Inspection, OwnedFile, Record, State
-from laterctl.edits.site import Site, Wanted, layout_of
+from laterctl.edits.site import ALTERNATIVE, Edit, Site, Wanted, layout_of
 from laterctl.outcome import Refusal, Refused
 from laterctl.project.places import Place
 from laterctl.render import Context, Expr, Import
 
 ORIGIN = "From laterctl: "
 """How the one line begins that says where an owned file came from."""
+
+ORIGIN_COMMENT = f"# {ORIGIN}".encode()
 
 CHOOSE_FOLDERS = (
     'choose other folders: core = "package.module", api = "package.module" or tests = "folder" in [tool.laterctl]'
@@ -41,8 +43,40 @@ class File:
         path = site.path(self.path)
         _check_shadows(site, path)
         yield from _packages(site, path)
-        template = self.template if isinstance(self.template, str) else self.template(site)
-        yield Wanted(OwnedFile(path, (), template, self.open))
+        instead_of = self.path if self.path in site.elsewhere else ""
+        yield Wanted(OwnedFile(path, (), self._template(site), self.open, instead_of))
+
+    def _template(self, site: Site) -> str:
+        return self.template if isinstance(self.template, str) else self.template(site)
+
+    def is_blocked(self, site: Site) -> bool:
+        """Whether a file or package of the user's stands at the usual place, and nothing at the other one."""
+        usual, other = site.path(self.path), site.path(alternative(self.path))
+        tree = site.project.tree
+        if (self.when is not None and not self.when(site)) or site.own_file(usual):
+            return False
+        data, there = tree.read(usual), tree.read(other)
+        shadowed = tree.read(f"{usual.removesuffix('.py')}/__init__.py") is not None
+        if (data is None and not shadowed) or (there is not None and not there.startswith(ORIGIN_COMMENT)):
+            return False
+        if data is None or data.startswith(ORIGIN_COMMENT):
+            return data is None
+        made = rendered(OwnedFile(usual, (), self._template(site), self.open), site)
+        return all(inspect(item, data, []).state is not State.PRESENT for item in (made, unsigned(made)))
+
+
+def files(edits: Iterable[Edit]) -> list[File]:
+    """Return the files among edits, those of dropped tests too."""
+    found = [getattr(edit, "file", edit) for edit in edits]
+    return [item for item in found if isinstance(item, File)]
+
+
+def alternative(place: str) -> str:
+    """Return the other place of an owned file: `core/cors.py` is `core/app_cors.py` where the user has the former."""
+    folder, slash, name = place.rpartition("/")
+    if name.startswith("test_"):
+        return f"{folder}{slash}test_{ALTERNATIVE}{name.removeprefix('test_')}"
+    return f"{folder}{slash}{ALTERNATIVE}{name}"
 
 
 def _check_shadows(site: Site, path: str) -> None:
@@ -97,13 +131,13 @@ def rendered(piece: OwnedFile, site: Site) -> OwnedFile:
     if not piece.template:
         return piece
     text = render(piece.template, context(site), origin=f"{ORIGIN}{site.feature}.")
-    return OwnedFile(piece.path, tuple(split_lines(text)), piece.template, piece.open)
+    return replace(piece, lines=tuple(split_lines(text)))
 
 
 def unsigned(piece: OwnedFile) -> OwnedFile:
     """Return an owned file without the line that says where it came from: as `laterctl new` writes it."""
     lines = piece.lines[1:] if piece.lines and piece.lines[0].startswith(f"# {ORIGIN}") else piece.lines
-    return OwnedFile(piece.path, lines, piece.template, piece.open)
+    return replace(piece, lines=lines)
 
 
 def context(site: Site) -> Context:
@@ -189,7 +223,7 @@ def taken(piece: OwnedFile, site: Site) -> Refused:
             "file-exists",
             f"{piece.path} exists already and is not what this feature would write",
             Place(piece.path, 1),
-            expected="no file there",
+            expected=f"no file there, or none at {alternative(piece.path)} either",
             snippet=piece.text,
             remedy=f"move it away, or {CHOOSE_FOLDERS}",
             feature=site.feature,

@@ -189,13 +189,15 @@ class TextLine(Piece):
 class OwnedFile(Piece):
     """A whole file of ours, with the content it was created with.
 
-    `template` names its source; `open` is true for a file that other pieces go into.
+    `template` names its source; `open` is true for a file that other pieces go into. `instead_of` is its usual place
+    below the application package or `tests/`, when a file of the user's stands there.
     """
 
     kind: ClassVar[str] = "file"
     lines: tuple[str, ...]
     template: str = ""
     open: bool = False
+    instead_of: str = ""
 
     @property
     def target(self) -> tuple[str, ...]:

@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from laterctl.project.discover import Project
 
 
+ALTERNATIVE = "app_"
+"""What the name of an owned file begins with where a file of the user's has its usual name."""
+
+
 @dataclass(frozen=True)
 class Wanted:
     """A piece that a feature wants, and for a new statement where it goes."""
@@ -65,7 +69,8 @@ class Site:
 
     `installed` are the records that the project has, `records` those and the ones of features resolved before this one
     in the same run. `settings` and `providers` map names to their declarations in all
-    features that matter. `notes` collects warnings and notices.
+    features that matter. `elsewhere` maps the usual place of an owned file to the place it has here, because a file of
+    the user's stands in its way. `notes` collects warnings and notices.
     """
 
     project: Project
@@ -75,10 +80,14 @@ class Site:
     records: Sequence[Record]
     settings: Mapping[str, Setting]
     providers: Mapping[str, str]
+    elsewhere: Mapping[str, str] = field(default_factory=dict)
     notes: list[Note] = field(default_factory=list)
 
     def module(self, place: str) -> str:
         """Return the dotted import path of a place below the application package, such as `core.cors`."""
+        moved = self.elsewhere.get(f"{place.replace('.', '/')}.py")
+        if moved is not None:
+            place = moved.removesuffix(".py").replace("/", ".")
         head, dot, rest = place.partition(".")
         custom = self.project.config.get(head)
         if isinstance(custom, str) and head in {"core", "api"}:
@@ -88,6 +97,7 @@ class Site:
 
     def path(self, place: str) -> str:
         """Return the path of a file given below the application package (`core/cors.py`) or in `tests/`."""
+        place = self.elsewhere.get(place, place)
         layout = self.project.layout
         head, slash, rest = place.partition("/")
         if head == "tests":

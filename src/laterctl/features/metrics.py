@@ -35,6 +35,7 @@ feature = Feature(
     ),
     by_hand=ByHand(
         imports=("prometheus_fastapi_instrumentator", "starlette_exporter", "starlette_prometheus"),
+        calls=("prometheus_client.start_http_server", "prometheus_client.start_wsgi_server"),
         routes=("/metrics",),
     ),
     changes=("GET /metrics answers at the root of the application",),

@@ -25,7 +25,18 @@ feature = Feature(
         Middleware("core.security_headers:SecurityHeadersMiddleware", rank="security-headers"),
         DroppedTest("test_security_headers.py", "security-headers/tests/test_security_headers.py.jinja"),
     ),
-    by_hand=ByHand(dependencies=("secweb",), imports=("secweb",)),
+    by_hand=ByHand(
+        dependencies=("secweb",),
+        imports=("secweb",),
+        headers=(
+            "Content-Security-Policy",
+            "Permissions-Policy",
+            "Referrer-Policy",
+            "Strict-Transport-Security",
+            "X-Content-Type-Options",
+            "X-Frame-Options",
+        ),
+    ),
     changes=("every response gets security headers, unless the route set them itself",),
     notes=("run uvicorn with --no-server-header",),
 )

@@ -98,6 +98,23 @@ def definitions(project: Project, names: Collection[str]) -> list[Place]:
     return sorted(set(found))
 
 
+def headers(project: Project, names: Collection[str]) -> list[Place]:
+    """Return where modules spell two or more of these HTTP header names, as text or as bytes: the first of each."""
+    spelled = {*names, *(name.lower() for name in names)}
+    wanted = {name.lower() for name in names}
+    found: list[Place] = []
+    for path in _files(project, spelled):
+        lines: dict[str, int] = {}
+        for node in ast.walk(project.tree.python(path).tree):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str | bytes):
+                value = node.value.decode("latin-1") if isinstance(node.value, bytes) else node.value
+                if value.lower() in wanted:
+                    lines.setdefault(value.lower(), node.lineno)
+        if len(lines) > 1:
+            found.append(Place(path, min(lines.values())))
+    return found
+
+
 @dataclass(frozen=True)
 class Route:
     """A route as written: its own path, the object it is put on, and every static prefix that may stand before it."""
