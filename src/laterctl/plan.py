@@ -222,7 +222,11 @@ def _record(draft: _Draft, site: Site, wanted: Wanted, mine: Mapping[tuple[str, 
 
 
 def _different(site: Site, piece: Piece, inspection: Inspection) -> Refusal:
-    code, message, remedy = "already-different", f"{piece.path} has this in another form", "change it by hand or remove it"
+    code, message, remedy = (
+        "already-different",
+        f"{piece.path} has this in another form",
+        "change it by hand or remove it",
+    )
     if isinstance(piece, TomlKey) and piece.table[:1] == ("tool",):  # a tool's own configuration, not a name of ours
         code, message = "already-by-hand", f"{piece.path} configures {piece.table[1]} already, in another way"
         remedy = f"keep yours, or take it out and run `laterctl add {site.feature}` again"

@@ -24,6 +24,7 @@ APP = "from fastapi import FastAPI\napp = FastAPI()\n"
         ("pyproject.toml", '[tool.fastapi]\nentrypoint = "pkg.server:app"\n'),
         ("run.py", "import uvicorn\n\nif __name__ == '__main__':\n    uvicorn.run('pkg.server:app')\n"),
         ("Dockerfile", 'CMD ["fastapi", "run", "pkg/server.py"]\n'),
+        ("pkg/meta.py", '__asgi__ = "pkg.server:app"\n'),
         ("README.md", "Start it:\n\n    uvicorn pkg.server:app\n"),
         ("gunicorn_conf.py", 'wsgi_app = "pkg.server:app"\n'),
     ],

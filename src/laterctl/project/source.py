@@ -55,6 +55,29 @@ class Unreadable(Exception):
         self.code = code
 
 
+def decoded(path: str, data: bytes, *, wide: bool = False) -> tuple[str, str]:
+    """Return the text of a file that is no Python, its byte order mark included, and the encoding that gives it back.
+
+    That is UTF-8; with `wide` also UTF-16 that has its mark, which `pip freeze >` writes on Windows and pip reads.
+
+    Raises:
+        Unreadable: it is neither.
+    """
+    encoding = "utf-8"
+    if data.startswith(_WIDE_BOMS):
+        encoding = "utf-16-le" if data.startswith(codecs.BOM_UTF16_LE) else "utf-16-be"
+    hint = "save the file as UTF-8"
+    if data.startswith((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)) or (encoding != "utf-8" and not wide):
+        raise Unreadable(path, 1, "the file is UTF-16 or UTF-32, not UTF-8", hint, code="encoding")
+    if encoding == "utf-8" and b"\0" in data[:200]:
+        raise Unreadable(path, 1, "the file is UTF-16 without a mark, not UTF-8", hint, code="encoding")
+    try:
+        return data.decode(encoding), encoding
+    except UnicodeDecodeError as error:
+        line = data[: error.start].count(b"\n") + 1
+        raise Unreadable(path, line, f"the file is not valid {encoding[:6].upper()}", hint, code="encoding") from None
+
+
 def split_lines(text: str) -> list[str]:
     """Split as the Python tokenizer does: at `\\n`, `\\r\\n` and `\\r` only, each line with its ending."""
     return list(io.StringIO(text, newline=""))
