@@ -149,8 +149,20 @@ def test_tests_docs_and_templates_are_passed_over(tmp_path: Path, path: str) -> 
 def test_only_an_example(tmp_path: Path) -> None:
     project = make(tmp_path, {"examples/main.py": APP})
     assert codes(project) == ["app-aside"]
+    assert "-C" not in project.undecided[0].hint
     asked = make(tmp_path, {}, app="examples.main:app")
     assert asked.app is not None
+
+
+def test_examples_that_are_projects_are_named(tmp_path: Path) -> None:
+    files = {f"examples/{name}/main.py": APP for name in "abc"}
+    files |= {f"examples/{name}/requirements.txt": "fastapi\n" for name in "ab"}
+    (undecided, _) = make(
+        tmp_path, {**files, "pyproject.toml": "[project]\nname = 'x'\ndynamic = ['dependencies']\n"}
+    ).undecided
+    assert undecided.code == "app-aside"
+    assert undecided.message.endswith("projects of their own: examples/a, examples/b")
+    assert undecided.hint.startswith("laterctl -C examples/a COMMAND or laterctl -C examples/b COMMAND or ")
 
 
 @pytest.mark.parametrize(
