@@ -1,13 +1,18 @@
 """Try every feature on every project of a folder, on copies, and say what came of it.
 
-Usage: python scripts/sweep.py FOLDER... [--feature NAME]... [--json] [--doctor]
+Usage: python scripts/sweep.py FOLDER... [--feature NAME]... [--app PROJECT=MODULE:ATTR]... [--json] [--doctor]
 
 A FOLDER is a project, or holds checkouts; a checkout whose applications are further down counts as that many projects.
+`--app` answers the question which of several applications is meant; PROJECT is the name that the table shows. Of a
+project with an answer every command gets it, and the rows say so.
+
 Each feature is added (`--diff` first, then really), added again, looked at by `doctor` and removed again. Nothing is
 written outside a temporary folder, no code of the projects runs, and nothing needs the network.
 
 Outcomes: `applied` (and proved statically, the patch gives the same tree, a second run changes nothing, removing gives
 back every byte), `refused` (with a reason), `fault` (anything else). The exit status is 1 when there was a fault.
+The last lines count them; `fitting` are the pairs that laterctl means to serve: neither below a version floor or above a
+cap, nor done by hand already; their share that was applied is what there is to improve.
 """
 
 from __future__ import annotations
@@ -37,11 +42,16 @@ Files = Mapping[str, bytes]
 
 IGNORED = shutil.ignore_patterns(".git", ".venv", "venv", "node_modules", "__pycache__", ".mypy_cache", ".ruff_cache")
 APPLIED, REFUSED, FAULT = "applied", "refused", "fault"
+UNFIT = frozenset({"below-floor", "version-cap", "already-by-hand"})
+"""Refusals that are the right answer: the versions, or the project's own way of doing it."""
 
 
 @dataclass
 class Row:
-    """What came of one feature on one project. `added` are lines of the user's repository, without the ledger's."""
+    """What came of one feature on one project.
+
+    `added` are lines of the user's repository, without the ledger's. `answer` is the application that was asked for.
+    """
 
     project: str
     feature: str
@@ -51,6 +61,15 @@ class Row:
     seconds: float = 0.0
     added: int = 0
     files: list[str] = field(default_factory=list)
+    answer: str = ""
+
+
+@dataclass(frozen=True)
+class Project:
+    """A copy of a project, and the application that is meant, `""` where discovery is to find it."""
+
+    folder: Path
+    app: str = ""
 
 
 @dataclass(frozen=True)
@@ -79,7 +98,8 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="laterctl-sweep-") as scratch:
         for number, folder in enumerate(_projects(options.folders)):
             name = _name(folder, options.folders)
-            copy = _copied(folder, Path(scratch) / str(number))
+            app = options.app.pop(name, "")
+            copy = Project(_copied(folder, Path(scratch) / str(number)), app)
             if options.doctor:
                 found += [{"project": name, **item} for item in _doctor(copy)]
             for feature in features:
@@ -88,7 +108,10 @@ def main() -> int:
                 if not options.json:
                     print(_line(row), flush=True)
                 if row.outcome == FAULT:
-                    copy = _copied(folder, Path(scratch) / f"{number}-{feature}")
+                    copy = Project(_copied(folder, Path(scratch) / f"{number}-{feature}"), app)
+    if options.app:
+        print(f"--app: no such project: {', '.join(options.app)}", file=sys.stderr)
+        return 2
     summary = _summary(rows)
     if options.json:
         print(json.dumps({"rows": [asdict(row) for row in rows], "findings": found, "summary": summary}, indent=2))
@@ -101,9 +124,16 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("folders", nargs="+", type=Path, metavar="FOLDER")
     parser.add_argument("--feature", action="append", metavar="NAME", help="only this feature; may be repeated")
+    parser.add_argument(
+        "--app", action="append", default=[], metavar="PROJECT=MODULE:ATTR", help="which application is meant"
+    )
     parser.add_argument("--doctor", action="store_true", help="also list doctor's findings on the untouched projects")
     parser.add_argument("--json", action="store_true", help="print one JSON document")
-    return parser.parse_args()
+    options = parser.parse_args()
+    if wrong := [text for text in options.app if not all(text.partition("="))]:
+        parser.error(f"--app takes PROJECT=MODULE:ATTR, not {wrong[0]}")
+    options.app = dict(text.split("=", 1) for text in options.app)
+    return options
 
 
 def _projects(folders: Iterable[Path]) -> Iterator[Path]:
@@ -160,10 +190,10 @@ def _git(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def _row(name: str, feature: str, project: Path) -> Row:
+def _row(name: str, feature: str, project: Project) -> Row:
     start = time.perf_counter()
-    before = _files(project)
-    row = Row(name, feature, APPLIED)
+    before = _files(project.folder)
+    row = Row(name, feature, APPLIED, answer=project.app)
     try:
         _try(row, project, before)
     except Fault as fault:
@@ -172,35 +202,35 @@ def _row(name: str, feature: str, project: Path) -> Row:
     return row
 
 
-def _try(row: Row, project: Path, before: Files) -> None:
+def _try(row: Row, project: Project, before: Files) -> None:
     # The patch lies outside the copy, so that it never counts as a change.
     with tempfile.NamedTemporaryFile(suffix=".patch") as patch:
         shown = _run(project, "add", row.feature, "--diff", "-o", patch.name)
         said = _run(project, "add", row.feature, "--yes", "--no-install", "--json")
         if _refused(row, said):
-            _same(before, _files(project), "refused-and-wrote")
+            _same(before, _files(project.folder), "refused-and-wrote")
             if shown.status != said.status:
                 raise Fault("preview-differs", f"--diff ended with {shown.status}, the run with {said.status}")
             return
-        once = _files(project)
+        once = _files(project.folder)
         row.files = sorted(path for path in {*before, *once} if before.get(path) != once.get(path))
         row.added = sum(
             _lines(once.get(path)) - _lines(before.get(path)) for path in row.files if "/.laterctl/" not in f"/{path}"
         )
-        _kept(before, once, _prefix(project))
-        _same(once, _files(_patched(project, Path(patch.name))), "patch-differs")
+        _kept(before, once, _prefix(project.folder))
+        _same(once, _files(_patched(project.folder, Path(patch.name))), "patch-differs")
     _again(row, project, once)
     removed = _run(project, "remove", row.feature, "--yes", "--no-install", "--json", "--allow-dirty")
     if removed.status:
         raise Fault("remove-failed", _reason(removed))
-    _same(before, _files(project), "not-restored")
+    _same(before, _files(project.folder), "not-restored")
 
 
-def _again(row: Row, project: Path, once: Files) -> None:
+def _again(row: Row, project: Project, once: Files) -> None:
     second = _run(project, "add", row.feature, "--yes", "--no-install", "--json")
     if second.status:
         raise Fault("second-add-failed", _reason(second))
-    _same(once, _files(project), "second-add-changed")
+    _same(once, _files(project.folder), "second-add-changed")
     wrong = [item for item in _doctor(project) if item["rule"].startswith("LTR") and item["verdict"] == "problem"]
     if wrong:
         raise Fault("doctor", "; ".join(item["message"] for item in wrong))
@@ -231,8 +261,9 @@ def _where(item: Mapping[str, Any]) -> str:
     return f"{place['path']}:{place['line']}: " if place else ""
 
 
-def _run(project: Path, *arguments: str) -> Said:
-    result = CliRunner().invoke(app, ["-C", os.fspath(project), *arguments])
+def _run(project: Project, *arguments: str) -> Said:
+    meant = ["--app", project.app] if project.app else []
+    result = CliRunner().invoke(app, ["-C", os.fspath(project.folder), *meant, *arguments])
     died = ""
     if result.exception is not None and not isinstance(result.exception, SystemExit):
         died = "".join(traceback.format_exception(result.exception)[-3:])
@@ -243,7 +274,7 @@ def _run(project: Path, *arguments: str) -> Said:
     return Said(result.exit_code, document, died)
 
 
-def _doctor(project: Path) -> list[dict[str, Any]]:
+def _doctor(project: Project) -> list[dict[str, Any]]:
     said = _run(project, "doctor", "--json")
     if said.died or said.status not in {0, 1, 7}:
         raise Fault("doctor", said.died or _reason(said))
@@ -337,16 +368,20 @@ def _lines(data: bytes | None) -> int:
 
 
 def _line(row: Row) -> str:
-    reason = " ".join(f"{row.code} {row.reason}".split())
+    answer = f"--app {row.answer}" if row.answer else ""
+    reason = " ".join(f"{answer} {row.code} {row.reason}".split())
     return f"{row.project:42} {row.feature:17} {row.outcome:8} {row.seconds:6.2f} s {row.added:5d}  {reason}".rstrip()
 
 
 def _summary(rows: Iterable[Row]) -> dict[str, dict[str, int]]:
     rows = list(rows)
+    fitting = [row for row in rows if not UNFIT & set(row.code.split(", "))]
+    applied = sum(row.outcome == APPLIED for row in fitting)
     return {
         "outcomes": dict(Counter(row.outcome for row in rows).most_common()),
         "refusals": dict(Counter(row.code for row in rows if row.outcome == REFUSED).most_common()),
         "faults": dict(Counter(row.code for row in rows if row.outcome == FAULT).most_common()),
+        "fitting": {"pairs": len(fitting), "applied": applied, "percent": round(100 * applied / len(fitting or [0]))},
     }
 
 

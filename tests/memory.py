@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from laterctl import ledger, plan
+from laterctl.codemods import newer
 from laterctl.outcome import Refusal
 from laterctl.plan import Plan, Request
 from laterctl.project.discover import Project
@@ -26,7 +27,7 @@ class Refusing(AssertionError):
 
 def project(files: Files, app: str = "") -> Project:
     """Return the facts about files that exist in memory only."""
-    return Project(Tree(EMPTY, dict(files)), app)
+    return Project(Tree(EMPTY, dict(files), repair=newer.repaired), app)
 
 
 def planned(files: Files, request: Request, app: str = "") -> Plan:

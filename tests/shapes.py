@@ -354,6 +354,26 @@ SHAPES: Final[tuple[Shape, ...]] = (
         ("/words/selten", {"word": "selten", "means": "seldom"}),
     ),
     _fixture(
+        "wide",
+        "main:app",
+        _lines("main.py"),
+        ("/tides", ["04:12", "16:40"]),
+        ("/harbour", {"depth": 3.5}),
+    ),
+    _fixture(
+        "setup_cfg",
+        "kiln:app",
+        Facts(
+            "kiln/server.py",
+            runtime="setup.cfg:options.install_requires",
+            dev="setup.cfg:options.extras_require.test",
+            package="kiln",
+        ),
+        ("/firings", [1040, 1220]),
+        ("/cones/1100", {"cone": "05"}),
+        tested=True,
+    ),
+    _fixture(
         "tabs",
         "main:app",
         _lines("main.py", indent="\t"),

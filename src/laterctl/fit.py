@@ -90,7 +90,7 @@ def _declares_fastapi(manifest: Manifest) -> bool:
 def _mention(site: Site, path: str, name: str) -> Place:
     """Return the first line of a manifest or a lock that is about `name`."""
     text = (site.project.tree.read(path) or b"").decode("utf-8", "replace")
-    about = re.compile(rf"""^\s*(?:name = "{name}"|(?:requires-)?{name}\s*=)""")
+    about = re.compile(rf"""^\s*(?:name = "{name}"|(?:requires-)?{name}(?:_requires)?\s*=)""")
     return Place(path, next((number for number, line in enumerate(text.splitlines(), 1) if about.match(line)), 1))
 
 

@@ -17,6 +17,7 @@ from laterctl.edits.pieces import (
     Block,
     Dependency,
     ImportName,
+    Inspection,
     OwnedFile,
     Piece,
     Record,
@@ -228,22 +229,31 @@ def _record(draft: _Draft, site: Site, wanted: Wanted, mine: Mapping[tuple[str, 
     if inspection.state is State.PRESENT:
         return Record(piece) if _relinked(piece, mine) else _adopted(site, piece, inspection.detail)
     if inspection.state is State.ALTERED:
-        place = Place(piece.path, inspection.line)
-        raise Refused(
-            Refusal(
-                "already-different",
-                f"{piece.path} has this in another form",
-                place,
-                seen=inspection.detail,
-                expected=piece.describe(),
-                snippet=piece.describe(),
-                remedy="change it by hand or remove it",
-                feature=site.feature,
-            )
-        )
+        raise Refused(_different(site, piece, inspection))
     if wanted.anchor is not None:
         draft.anchors[piece] = wanted.anchor
     return Record(piece)
+
+
+def _different(site: Site, piece: Piece, inspection: Inspection) -> Refusal:
+    code, message, remedy = (
+        "already-different",
+        f"{piece.path} has this in another form",
+        "change it by hand or remove it",
+    )
+    if isinstance(piece, TomlKey) and piece.table[:1] == ("tool",):  # a tool's own configuration, not a name of ours
+        code, message = "already-by-hand", f"{piece.path} configures {piece.table[1]} already, in another way"
+        remedy = f"keep yours, or take it out and run `laterctl add {site.feature}` again"
+    return Refusal(
+        code,
+        message,
+        Place(piece.path, inspection.line),
+        seen=inspection.detail,
+        expected=piece.describe(),
+        snippet=piece.describe(),
+        remedy=remedy,
+        feature=site.feature,
+    )
 
 
 def _shared(site: Site, piece: Piece, other: Record) -> Record:

@@ -147,6 +147,10 @@ CASES = [
          shape="factory"),
     Case("done_by_hand", more("main.py", '\n\n@app.get("/metrics")\ndef metrics():\n    return {}\n'), "already-by-hand",
          "main.py:33", ("does the job of metrics already (route)", "keep yours, or take it out")),
+    Case("tool_configured_by_hand", more("pyproject.toml", "\n[tool.coverage.run]\nsource = ['app']\nbranch = false\n"),
+         "already-by-hand", "pyproject.toml:23",
+         ("configures coverage already, in another way", "branch = False", "branch = True", "keep yours"),
+         shape="factory", arguments=("add", "coverage", "--dry-run")),
     # Versions
     Case("fastapi_below_the_floor", swapped("requirements.txt", "fastapi>=0.115", "fastapi<0.100"), "below-floor",
          "requirements.txt:2", ("fastapi<0.100 excludes fastapi 0.112.2", "raise it yourself")),

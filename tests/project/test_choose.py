@@ -24,6 +24,7 @@ APP = "from fastapi import FastAPI\napp = FastAPI()\n"
         ("pyproject.toml", '[tool.fastapi]\nentrypoint = "pkg.server:app"\n'),
         ("run.py", "import uvicorn\n\nif __name__ == '__main__':\n    uvicorn.run('pkg.server:app')\n"),
         ("Dockerfile", 'CMD ["fastapi", "run", "pkg/server.py"]\n'),
+        ("pkg/meta.py", '__asgi__ = "pkg.server:app"\n'),
         ("README.md", "Start it:\n\n    uvicorn pkg.server:app\n"),
         ("gunicorn_conf.py", 'wsgi_app = "pkg.server:app"\n'),
     ],
@@ -148,8 +149,20 @@ def test_tests_docs_and_templates_are_passed_over(tmp_path: Path, path: str) -> 
 def test_only_an_example(tmp_path: Path) -> None:
     project = make(tmp_path, {"examples/main.py": APP})
     assert codes(project) == ["app-aside"]
+    assert "-C" not in project.undecided[0].hint
     asked = make(tmp_path, {}, app="examples.main:app")
     assert asked.app is not None
+
+
+def test_examples_that_are_projects_are_named(tmp_path: Path) -> None:
+    files = {f"examples/{name}/main.py": APP for name in "abc"}
+    files |= {f"examples/{name}/requirements.txt": "fastapi\n" for name in "ab"}
+    (undecided, _) = make(
+        tmp_path, {**files, "pyproject.toml": "[project]\nname = 'x'\ndynamic = ['dependencies']\n"}
+    ).undecided
+    assert undecided.code == "app-aside"
+    assert undecided.message.endswith("projects of their own: examples/a, examples/b")
+    assert undecided.hint.startswith("laterctl -C examples/a COMMAND or laterctl -C examples/b COMMAND or ")
 
 
 @pytest.mark.parametrize(

@@ -170,6 +170,7 @@ def test_several_projects_below(tmp_path: Path) -> None:
     }
     project = make(tmp_path, files)
     (undecided,) = [item for item in project.undecided if item.code == "project-below"]
+    assert undecided.message == "the applications belong to projects further down: a, b"
     assert "-C a" in undecided.hint
     assert "-C b" in undecided.hint
 

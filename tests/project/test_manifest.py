@@ -327,7 +327,7 @@ def test_setup_py_that_is_application_code_is_no_manifest(tmp_path: Path) -> Non
 
 @pytest.mark.parametrize(
     "data",
-    ["fastapi\r\n".encode("utf-16"), "fastapi\r\n".encode("utf-16-le"), b"fastapi\n# caf\xe9\n"],
+    ["fastapi\r\n".encode("utf-32"), "fastapi\r\n".encode("utf-16-le"), b"fastapi\n# caf\xe9\n"],
 )
 def test_requirements_in_another_encoding_are_reported(tmp_path: Path, data: bytes) -> None:
     code, places = refused(make(tmp_path, {"requirements.txt": data}))
@@ -338,7 +338,8 @@ def test_requirements_in_another_encoding_are_reported(tmp_path: Path, data: byt
     ("name", "text", "line"),
     [
         ("setup.py", "from setuptools import setup\nsetup(install_requires=['fastapi'])\n", 2),
-        ("setup.cfg", "[options]\ninstall_requires =\n    fastapi\n", 3),
+        ("setup.cfg", "[metadata]\nname = fastapi-shop\n[options]\ninstall_requires = fastapi; uvicorn\n", 4),
+        ("setup.cfg", "[options]\ninstall_requires =\n    fastapi\n  uvicorn\n", 3),
         ("Pipfile", '[packages]\nfastapi = "*"\n', 2),
         ("environment.yml", "dependencies:\n  - pip:\n    - fastapi\n", 3),
     ],
@@ -378,3 +379,67 @@ def test_link_that_leaves_the_project(tmp_path: Path) -> None:
 )
 def test_requirement_names(text: str, name: str) -> None:
     assert requirement_name(text) == name
+
+
+CFG = """\
+[metadata]
+name = fastapi-shop
+
+[options]
+python_requires = >=3.11
+install_requires =
+    anyio
+    FastAPI>=0.115
+
+[options.extras_require]
+server =
+    uvicorn
+test =
+    pytest
+"""
+
+
+def test_setup_cfg(tmp_path: Path) -> None:
+    manifest = the_manifest(make(tmp_path, {"setup.cfg": CFG, "setup.py": "from setuptools import setup\nsetup()\n"}))
+    assert (manifest.manager, manifest.path, manifest.requires_python) == ("pip", "setup.cfg", ">=3.11")
+    assert manifest.runtime == DependencyHome("cfg", "setup.cfg", ("options", "install_requires"))
+    assert manifest.dev == DependencyHome("cfg", "setup.cfg", ("options.extras_require", "test"))
+    assert [(item.name, item.group, item.place.line) for item in manifest.requirements] == [
+        ("anyio", "", 7),
+        ("fastapi", "", 8),
+        ("uvicorn", "server", 12),
+        ("pytest", "test", 14),
+    ]
+    assert [str(item.place) for item in manifest.evidence] == ["setup.cfg:8"]
+
+
+def test_setup_cfg_with_fastapi_in_an_extra(tmp_path: Path) -> None:
+    text = CFG.replace("    FastAPI>=0.115\n", "").replace("    uvicorn\n", "    fastapi\n")
+    manifest = the_manifest(make(tmp_path, {"setup.cfg": text, "dev-requirements.txt": "black\n"}))
+    assert manifest.runtime == DependencyHome("cfg", "setup.cfg", ("options.extras_require", "server"))
+    without = text.replace("test =\n    pytest\n", "")
+    manifest = the_manifest(make(tmp_path, {"setup.cfg": without}))
+    assert manifest.dev == DependencyHome("lines", "dev-requirements.txt")
+    (tmp_path / "dev-requirements.txt").unlink()
+    assert the_manifest(make(tmp_path, {})).dev == DependencyHome("lines", "requirements-dev.txt")
+
+
+def test_what_setup_py_passes_itself_wins_over_setup_cfg(tmp_path: Path) -> None:
+    setup = "from setuptools import setup\nsetup(\n    name='fastapi-shop',\n    install_requires=['x',\n 'fastapi'])\n"
+    code, places = refused(make(tmp_path, {"setup.cfg": CFG, "setup.py": setup}))
+    assert (code, places) == ("manifest-unsupported", ["setup.cfg:8", "setup.py:5"])
+
+
+def test_setup_cfg_beside_requirements(tmp_path: Path) -> None:
+    files = {"setup.cfg": CFG, "requirements.txt": "fastapi==0.115.0\n"}
+    manifest = the_manifest(make(tmp_path, files))
+    assert (manifest.path, [str(place) for place in manifest.others]) == ("setup.cfg", ["requirements.txt:1"])
+    served = make(tmp_path, {"Dockerfile": "RUN pip install -r requirements.txt\n"})
+    assert the_manifest(served).path == "requirements.txt"
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+def test_requirements_in_utf_16_with_their_mark(tmp_path: Path, encoding: str) -> None:
+    data = "\ufefffastapi>=0.115\r\n# Jørgen's\r\nuvicorn\r\n".encode(encoding)
+    manifest = the_manifest(make(tmp_path, {"requirements.txt": data}))
+    assert [(item.name, item.place.line) for item in manifest.requirements] == [("fastapi", 1), ("uvicorn", 3)]

@@ -334,6 +334,21 @@ def test_two_systems_the_nearest_wins(tmp_path: Path) -> None:
     assert the_settings(make(tmp_path, files)).class_name == "Settings"
 
 
+CONFIG = "from starlette.config import Config\nconfig = Config('.env')\n"
+
+
+@pytest.mark.parametrize("apps", ["app = FastAPI()\n", "api = FastAPI()\napp = FastAPI()\napp.mount('/api', api)\n"])
+def test_two_starlette_configs_take_the_one_whose_names_the_app_file_imports(tmp_path: Path, apps: str) -> None:
+    files = {
+        "app/config.py": CONFIG + "DEBUG = config('DEBUG', cast=bool, default=False)\n",
+        "app/plugins/mail/config.py": CONFIG,
+        "app/main.py": "from fastapi import FastAPI\nfrom .config import DEBUG\n" + apps,
+    }
+    project = make(tmp_path, files)
+    assert the_settings(project).path == "app/config.py"
+    assert (project.app is None) == ("mount" in apps)
+
+
 def test_two_systems_equally_near_are_undecided(tmp_path: Path) -> None:
     files = {
         "app/one.py": CLASS.replace("Settings(", "First(") + "conf = First()\n",

@@ -114,6 +114,8 @@ def edit(data: bytes, operations: Iterable[Operation], *, encoding: str = "utf-8
         module = cst.parse_module(source)
     except cst.ParserSyntaxError as error:
         raise TextEditError(f"LibCST cannot read the file: {error.message}") from error
+    except (cst.CSTLogicError, cst.CSTValidationError) as error:
+        raise TextEditError(f"LibCST cannot read the file: {error}") from error
     if module.code != source:
         raise TextEditError("LibCST does not reproduce this file exactly")
     hand = _Hand(module)

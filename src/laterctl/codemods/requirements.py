@@ -9,9 +9,10 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from laterctl.codemods import lines, toml
+from laterctl.codemods import lines, setup_cfg, toml
 from laterctl.codemods.placement import TextEditError, canonical, entry_name
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
     from laterctl.project.facts import DependencyHome
 
+_LINES = {"lines", "cfg"}
 _EXTRAS = re.compile(r"(\s*[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)(?:\s*\[([^\]]*)\])?")
 _CONSTRAINT = re.compile(r"\s*(?:[\^~*<>=!{\[]|v?\d[\w.*+-]*\s*(?:$|[,|]))")
 
@@ -245,8 +247,8 @@ def declared(text: str, home: DependencyHome) -> dict[str, str]:
     Raises `TomlEditError` when the text is not valid.
     """
     found: dict[str, str] = {}
-    if home.form == "lines":
-        for requirement in lines.requirements(text):
+    if home.form in _LINES:
+        for requirement in lines.requirements(text if home.form == "lines" else setup_cfg.entries(text, home.table)):
             found.setdefault(requirement.name, requirement.text)
         return found
     value = toml.get(text, home.table)
@@ -290,6 +292,10 @@ def converge_dependencies(text: str, home: DependencyHome, own_before: Sequence[
     """
     if home.form == "lines":
         return lines.converge_requirements(text, own_before, own_after)
+    if home.form == "cfg":
+        return setup_cfg.edited(
+            text, home.table, lambda entries: lines.converge_requirements(entries, own_before, own_after)
+        )
     check_home(text, home)
     return toml.converge(text, pieces(home, own_before), pieces(home, own_after))
 
@@ -312,6 +318,9 @@ def replace_dependency(text: str, home: DependencyHome, name: str, new: str) -> 
     """
     if home.form == "poetry":
         return _replace_constraint(text, home, name, new)
+    if home.form == "cfg":
+        plain = replace(home, form="lines")
+        return setup_cfg.edited(text, home.table, lambda entries: replace_dependency(entries, plain, name, new))
     if home.form == "lines":
         places = [(found.name, found.text, found.line) for found in lines.requirements(text)]
     else:

@@ -7,6 +7,7 @@ import io
 import tokenize
 from collections.abc import Callable, Iterable, Sequence
 
+from laterctl.codemods import newer
 from laterctl.render import Style, import_line, name_sort_key
 
 Name = tuple[str, str]
@@ -185,7 +186,7 @@ def with_argument(text: str, call: ast.Call, argument: str) -> str:
     """Return a statement with one more argument at the end of a call in it.
 
     Args:
-        text: the statement; `call` is a node of `ast.parse(text)`.
+        text: the statement; `call` is a node of `newer.parse(text)`.
         argument: such as `lifespan=managed_resources`.
     """
     lines = text.split("\n")
@@ -248,7 +249,7 @@ def wrapped(text: str, style: Style, *, column: int = 0, behind: int = 0) -> str
     """
     if column + len(text) + behind <= style.line_length:
         return text
-    statement = ast.parse(text).body[0]
+    statement = newer.parse(text).body[0]
     value = getattr(statement, "value", None)
     if isinstance(value, ast.Await):
         value = value.value

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from laterctl import git, ledger
+from laterctl.codemods import newer
 from laterctl.edits.pieces import Dependency
 from laterctl.outcome import Note, Refusal, Refused
 from laterctl.project.facts import DependencyHome
@@ -108,7 +109,7 @@ def survey(start: Path, app: str | None = None) -> tuple[Project, dict[str, Entr
     """
     from laterctl.project.discover import discover, find_root
 
-    project = discover(find_root(start), app=app)
+    project = discover(find_root(start), app=app, repair=newer.repaired)
     return project, ledger.load(project.tree)
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from laterctl import catalogue, ledger
+from laterctl.codemods import newer
 from laterctl.commands.change import readable
 from laterctl.edits import converge, owned_file
 from laterctl.edits.owned_file import ORIGIN
@@ -40,7 +41,7 @@ def examine(
     """
     from laterctl.project.discover import discover, find_root
 
-    project = discover(find_root(start), app=app)
+    project = discover(find_root(start), app=app, repair=newer.repaired)
     skipped = {*skip, *_configured(project)}
     findings = [*_journal(project), *_undecided(project), *_installed(project), *_rules(project)]
     if run:

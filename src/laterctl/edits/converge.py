@@ -20,7 +20,7 @@ from laterctl.edits.pieces import (
     ours,
 )
 from laterctl.project.facts import DependencyHome, Layout
-from laterctl.project.source import Source, Unreadable
+from laterctl.project.source import Source, decoded
 
 
 @dataclass(frozen=True)
@@ -56,19 +56,15 @@ def inspect(piece: Piece, data: bytes | None, records: Sequence[Record] = ()) ->
         return Inspection(State.ALTERED, error.lineno or 1, "syntax error")
 
 
-def _decoded(path: str, data: bytes) -> str:
-    """Return the text of a document, with its byte order mark. Raises `Unreadable` when it is not UTF-8."""
-    try:
-        return data.decode("utf-8")
-    except UnicodeDecodeError as error:
-        line = data[: error.start].count(b"\n") + 1
-        raise Unreadable(path, line, "the file is not valid UTF-8", "save the file as UTF-8", code="encoding") from None
+def _decoded(path: str, data: bytes) -> tuple[str, str]:
+    """Return the text of a document, with its byte order mark, and its encoding. Raises `Unreadable`."""
+    return decoded(path, data, wide=path.endswith((".txt", ".in")))
 
 
 def _inspect_text(piece: Piece, data: bytes) -> Inspection:
     from laterctl.codemods import lines, requirements, toml
 
-    text = _decoded(piece.path, data).removeprefix("\ufeff")
+    text = _decoded(piece.path, data)[0].removeprefix("\ufeff")
     if isinstance(piece, Dependency):
         found = requirements.declared(text, _home(piece)).get(piece.name)
         return Inspection(State.ABSENT) if found is None else Inspection(State.PRESENT, 0, found)
@@ -141,7 +137,7 @@ def _converge_text(
 ) -> bytes | None:
     from laterctl.codemods import lines, requirements, toml
 
-    text = _decoded(path, data or b"")
+    text, encoding = _decoded(path, data or b"")
     text = _extras(text, before, after)
     old, new = ([item for item in side if item.replaced is None] for side in (before, after))
     if path.endswith(".toml"):
@@ -156,11 +152,11 @@ def _converge_text(
     for record in before:
         if (
             record not in after
-            and inspect(record.piece, text.encode()).state is not State.ABSENT
+            and inspect(record.piece, text.encode(encoding)).state is not State.ABSENT
             and not record.replaced
         ):
             left.setdefault(record.piece, "edited")
-    return text.encode() if text or after or (data is not None and not before) else None
+    return text.encode(encoding) if text or after or (data is not None and not before) else None
 
 
 def _extras(text: str, before: Sequence[Record], after: Sequence[Record]) -> str:

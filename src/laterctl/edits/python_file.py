@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
 
+from laterctl.codemods import newer
 from laterctl.codemods.statements import (
     extended_import,
     reduced_import,
@@ -58,7 +59,7 @@ class Text:
     tree: ast.Module = field(init=False)
 
     def __post_init__(self) -> None:
-        self.tree = ast.parse(self.source)
+        self.tree = newer.parse(self.source)
         self.lines = split_lines(self.source)
         self._all: list[Located] | None = None
 
@@ -245,6 +246,7 @@ def _import_of(text: Text, module: str, names: Iterable[tuple[str, str]] = ()) -
         for ordinal, node in enumerate(text.tree.body)
         if isinstance(node, ast.ImportFrom) and "." * node.level + (node.module or "") == module
     ]
+    candidates = [item for item in candidates if text.code(item).startswith("from")]  # a lazy one is not extended
     for item in candidates:
         if wanted & set(_names(item.node)):
             return item
@@ -640,7 +642,7 @@ def _arguments(work: _Work, before: Sequence[Record], after: Sequence[Record]) -
 
 
 def _only_call(text: str) -> ast.Call:
-    value = getattr(ast.parse(text).body[0], "value", None)
+    value = getattr(newer.parse(text).body[0], "value", None)
     assert isinstance(value, ast.Call)
     return value
 

@@ -97,16 +97,21 @@ def _nothing(names: Names, holding: Sequence[str]) -> Undecided:
     if aside:
         places = tuple(candidate.site.place for candidate in aside)
         message = "the only FastAPI objects are in tests, documentation or examples"
-        return Undecided("app-aside", message, _HINT, places)
+        folders = sorted({project_below(names.tree, candidate.site.path) for candidate in aside} - {""})
+        if folders:
+            message = f"{message}; of these, projects of their own: {', '.join(folders)}"
+        return Undecided("app-aside", message, " or ".join([*_into(folders), _HINT]), places)
     return Undecided("no-app", "no FastAPI application was found", f"laterctl -C DIR COMMAND, or {_HINT}")
 
 
 def _below(folders: Sequence[str], candidates: Sequence[Candidate]) -> Undecided:
     places = tuple(candidate.site.place for candidate in candidates)
-    message = f"the application belongs to a project further down: {', '.join(folders)}"
-    return Undecided(
-        "project-below", message, " or ".join(f"laterctl -C {folder} COMMAND" for folder in folders), places
-    )
+    what = "the application belongs to a project" if len(folders) == 1 else "the applications belong to projects"
+    return Undecided("project-below", f"{what} further down: {', '.join(folders)}", " or ".join(_into(folders)), places)
+
+
+def _into(folders: Sequence[str]) -> list[str]:
+    return [f"laterctl -C {folder} COMMAND" for folder in folders]
 
 
 def _rank(names: Names, candidate: Candidate, served: Sequence[Served]) -> _Ranked:

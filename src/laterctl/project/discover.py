@@ -92,7 +92,7 @@ class Project:
 
     @cached_property
     def _settings(self) -> tuple[Settings | None, tuple[Undecided, ...]]:
-        return _tried(lambda: find_settings(self.names, self.app, self._configured("settings")))
+        return _tried(lambda: find_settings(self.names, self.app, self._configured("settings"), self.apps))
 
     @property
     def settings(self) -> Settings | None:

@@ -209,8 +209,9 @@ class Requirement:
 class DependencyHome:
     """Where dependencies of one kind are written.
 
-    `form`: `array` (a TOML array of PEP 508 strings at `table`, dotted), `poetry` (a TOML table of name = constraint)
-    or `lines` (a requirements file). `table` is a tuple of keys: `("project", "dependencies")`.
+    `form`: `array` (a TOML array of PEP 508 strings at `table`, dotted), `poetry` (a TOML table of name = constraint),
+    `lines` (a requirements file) or `cfg` (a list in setup.cfg). `table` is a tuple of keys:
+    `("project", "dependencies")`, of setup.cfg a section and a key: `("options", "install_requires")`.
     """
 
     form: str

@@ -10,12 +10,15 @@ from typing import Any
 
 from laterctl.project.facts import DependencyHome, Evidence, Manifest, Requirement, Undecided
 from laterctl.project.places import Place
-from laterctl.project.source import Unreadable
+from laterctl.project.setup_cfg import EXTRAS, RUNTIME, values
+from laterctl.project.source import Unreadable, decoded, split_lines
 from laterctl.project.tomlfile import line_of, load_toml, table
 from laterctl.project.tree import Outside, Tree
 from laterctl.project.unread import as_undecided
 
 PYPROJECT = "pyproject.toml"
+SETUP_CFG = "setup.cfg"
+_NEW_DEV = "requirements-dev.txt"
 _LOCKS = {"uv.lock": "uv", "poetry.lock": "poetry", "pdm.lock": "pdm"}
 _NAME = re.compile(r"^\s*([A-Za-z0-9](?:[\w.-]*[A-Za-z0-9])?)\s*(?=$|[\s\[<>=!~;@(,])")
 _PACKAGE = re.compile(r'^\[\[package\]\]\s+name = "([^"]+)"\s+version = "([^"]+)"', re.MULTILINE)
@@ -76,6 +79,8 @@ def find_manifest(tree: Tree, served_by: Sequence[str] = ()) -> tuple[Manifest |
     undecided: list[Undecided] = []
     project = load_toml(tree, PYPROJECT)
     from_toml = _from_pyproject(tree, project) if project is not None else None
+    if from_toml is None or isinstance(from_toml, Undecided):
+        from_toml = _from_setup_cfg(tree) or from_toml
     from_lines = _from_requirements(tree, _named_files(project or {}), undecided)
     if isinstance(from_toml, Undecided):
         if from_lines is None:
@@ -122,9 +127,11 @@ def _unsupported(tree: Tree) -> Undecided:
 
 
 def _mention(tree: Tree, path: str) -> int:
-    data = tree.read(path) or b""
-    at = data.lower().find(b"fastapi")
-    return data[:at].count(b"\n") + 1 if at >= 0 else 1
+    """Return the line on which a manifest lists FastAPI, else that on which its list starts."""
+    data = (tree.read(path) or b"").lower()
+    start = max(data.find(b"install_requires"), 0)
+    at = data.find(b"fastapi", start)
+    return data[: at if at >= 0 else start].count(b"\n") + 1
 
 
 # pyproject.toml
@@ -292,6 +299,53 @@ def _workspace_above(tree: Tree) -> bool:
     return False
 
 
+# setup.cfg
+
+
+def _from_setup_cfg(tree: Tree) -> Manifest | None:
+    """Return the manifest of a setup.cfg that lists its dependencies line by line.
+
+    What setup.py passes itself wins over setup.cfg: then this is none.
+
+    Raises:
+        Unreadable: setup.cfg is not UTF-8.
+    """
+    data = tree.read(SETUP_CFG)
+    if data is None or b"install_requires" not in data or b"install_requires" in (tree.read("setup.py") or b""):
+        return None
+    text = decoded(SETUP_CFG, data)[0].removeprefix("\ufeff")
+    found = values(text)
+    runtime = found.get(RUNTIME)
+    if runtime is None or not runtime.is_list:
+        return None
+    lists = {key: value for key, value in found.items() if (key == RUNTIME or key[0] == EXTRAS) and value.is_list}
+    lines = split_lines(text)
+    requirements = tuple(
+        Requirement(requirement_name(entry), entry, Place(SETUP_CFG, number), "" if table == RUNTIME else table[1])
+        for table, value in sorted(lists.items(), key=lambda item: item[0] != RUNTIME)
+        for number, line in enumerate(lines[value.start : value.stop], value.start + 1)
+        if requirement_name(entry := line.strip())
+    )
+    python = found.get(("options", "python_requires"))
+    listed = [entry for entry in requirements if entry.name == "fastapi"]
+    best = next((entry for entry in listed if not entry.group or not _DEV.search(entry.group)), None)
+    home = RUNTIME if best is None or not best.group else (EXTRAS, best.group)
+    dev = next((key for name in _DEV_GROUPS if (key := (EXTRAS, name)) in lists), None)
+    files = [path for path in _requirement_files(tree) if _dev_rank(path)[0] < 9]
+    return Manifest(
+        manager="pip",
+        path=SETUP_CFG,
+        runtime=DependencyHome("cfg", SETUP_CFG, home),
+        dev=DependencyHome("cfg", SETUP_CFG, dev)
+        if dev
+        else DependencyHome("lines", min(files, key=_dev_rank, default=_NEW_DEV)),
+        requires_python=python.inline if python is not None else "",
+        requirements=requirements,
+        others=tuple(entry.place for entry in listed if entry is not best),
+        evidence=(Evidence(f"dependencies in {SETUP_CFG}", best.place if best else Place(SETUP_CFG, runtime.line)),),
+    )
+
+
 # requirements files
 
 
@@ -343,17 +397,9 @@ def parse_requirements(tree: Tree, path: str) -> list[Requirement]:
     """Return the requirements of a requirements file; options, URLs without a name and includes are left out.
 
     Raises:
-        Unreadable: the file is UTF-16, or not UTF-8 (nothing is guessed about it).
+        Unreadable: the file is neither UTF-8 nor UTF-16 with its mark (nothing is guessed about it).
     """
-    data = tree.read(path) or b""
-    hint = "save the file as UTF-8"
-    if data.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\0" in data[:200]:
-        raise Unreadable(path, 1, "the file is UTF-16, not UTF-8", hint, code="encoding")
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        at = data[: error.start].count(b"\n") + 1
-        raise Unreadable(path, at, "the file is not valid UTF-8", hint, code="encoding") from None
+    text = decoded(path, tree.read(path) or b"", wide=True)[0].removeprefix("\ufeff")
     group = "dev" if _DEV.search(path.rpartition("/")[2].replace("requirements", "")) else ""
     found: list[Requirement] = []
     continued = False
@@ -368,7 +414,7 @@ def parse_requirements(tree: Tree, path: str) -> list[Requirement]:
 
 
 def _is_compiled(tree: Tree, path: str) -> bool:
-    data = tree.read(path) or b""
+    data = decoded(path, tree.read(path) or b"", wide=True)[0].encode()
     return path.endswith(".txt") and (any(mark in data[:2000] for mark in _COMPILED) or b"--hash=sha256" in data)
 
 

@@ -49,7 +49,9 @@ def project_below(tree: Tree, path: str) -> str:
 
     A pyproject.toml of its own makes a folder a project; a list of requirements does so unless the root lists FastAPI.
     """
-    listed = any(b"fastapi" in _read(tree, name).lower() for name in ("pyproject.toml", *_REQUIREMENTS[:2]))
+    listed = any(
+        b"fastapi" in _read(tree, name).lower() for name in ("pyproject.toml", "setup.cfg", *_REQUIREMENTS[:2])
+    )
     folder = path.rpartition("/")[0]
     while folder:
         pyproject = _read(tree, f"{folder}/pyproject.toml")

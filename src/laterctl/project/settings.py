@@ -26,8 +26,17 @@ _CALLED = r"(?i)(?:conf|settings)[^/]*\.py$"
 _NEAR = 3  # imports followed from the app file to find the settings it uses
 
 
-def find_settings(names: Names, app: App | None, asked: str = "") -> tuple[Settings | None, tuple[Undecided, ...]]:
-    """Find the settings; `asked` is the user's `module:object`, where a getter counts as an object."""
+def find_settings(
+    names: Names, app: App | None, asked: str = "", apps: Sequence[App] = ()
+) -> tuple[Settings | None, tuple[Undecided, ...]]:
+    """Find the settings.
+
+    Args:
+        names: the resolver.
+        app: the application; of several settings those count that its file imports.
+        asked: the user's `module:object`, where a getter counts as an object.
+        apps: the applications that `app` may be, while that is open.
+    """
     found = [*find_dynaconf(names), *find_pydantic(names), *find_starlette(names)]
     if asked:
         wanted = [item for item in found if _is_asked(names, item, asked)]
@@ -35,7 +44,7 @@ def find_settings(names: Names, app: App | None, asked: str = "") -> tuple[Setti
             shown = ", ".join(names.spell(own) for item in found for own in (*item.objects, *item.getters)) or "none"
             return None, (Undecided("settings-not-found", f"no settings {asked}; found: {shown}", _HINT),)
         return _reached(names, wanted[0], app, asked), ()
-    best = _nearest(names, found, app)
+    best = _nearest(names, found, [app] if app is not None else apps)
     for fits in (_is_well_named, lambda item: item.settings.class_name in {"Settings", "AppSettings", "Config"}):
         best = [item for item in best if fits(item)] or best
     if len(best) > 1:
@@ -59,11 +68,12 @@ def _is_asked(names: Names, item: Found, asked: str) -> bool:
     return any(names.module_name(own.path) == module and attr in {"", own.name} for own in every)
 
 
-def _nearest(names: Names, found: Sequence[Found], app: App | None) -> list[Found]:
-    """Return those that the app file imports, or the modules it imports, by the shortest way."""
-    if len(found) < 2 or app is None:
+def _nearest(names: Names, found: Sequence[Found], apps: Sequence[App]) -> list[Found]:
+    """Return those that the applications' files import, or the modules these import, by the shortest way."""
+    if len(found) < 2:
         return list(found)
-    seen, level = {app.path}, [app.path]
+    level = list(dict.fromkeys(app.path for app in apps))
+    seen = set(level)
     for _ in range(_NEAR):
         following: list[str] = []
         hit: list[Found] = []
@@ -83,6 +93,8 @@ def _touches(item: Found, targets: Sequence[Own], path: str) -> bool:
     files = {own.path for own in reached} | {item.settings.path}
     if path in files:
         return True
+    fields = item.settings.fields if item.settings.kind == "starlette" else ()  # its fields are names of the module
+    reached.update(Own(item.settings.path, field) for field in fields)
     return any(own in reached or (not own.name and own.path in files) for own in targets)
 
 

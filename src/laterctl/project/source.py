@@ -15,19 +15,29 @@ from functools import cached_property
 Repair = Callable[[str], str | None]
 """Blanks out what this interpreter's `ast` cannot read, keeping lines and the ordinal of every statement.
 
-`None` when the text is not Python at all. The default is no repair; a newer parser can be plugged in here.
+`None` when the text is not Python at all. `laterctl.codemods.newer.repaired` is one; the default is none.
 """
 
 _COOKIE = re.compile(rb"^[ \t\f]*#.*?coding[:=][ \t]*([-\w.]+)")  # PEP 263
 _DEEPEST = 300  # Python allows 100 levels of indentation; only a chain of `elif` goes deeper
 _WIDE_BOMS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE, codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)
 _NEWER = (  # first version that reads it, a line that shows it
-    ((3, 12), re.compile(r"^\s*type\s+\w+.*=")),  # PEP 695
-    ((3, 12), re.compile(r"^\s*(?:async\s+)?(?:def|class)\s+\w+\s*\[")),  # PEP 695
-    ((3, 14), re.compile(r"^\s*except\*?\s+[\w.]+\s*,")),  # PEP 758
-    ((3, 14), re.compile(r"(?<![\w\"'])(?:t|tr|rt|T|TR|RT)[\"']")),  # PEP 750
-    ((3, 15), re.compile(r"^\s*lazy\s+(?:from|import)\b")),  # PEP 810
+    ((3, 12), re.compile(r"^\s*type\s+\w+.*[=\[]", re.MULTILINE)),  # PEP 695
+    ((3, 12), re.compile(r"^\s*(?:async\s+)?(?:def|class)\s+\w+\s*\[", re.MULTILINE)),  # PEP 695
+    ((3, 13), re.compile(r"^\s*(?:async\s+)?(?:def|class)\s+\w+\s*\[.*=", re.MULTILINE)),  # PEP 696
+    ((3, 14), re.compile(r"^\s*except\b\s*\*?\s*[\w.()]+\s*,", re.MULTILINE)),  # PEP 758
+    ((3, 14), re.compile(r"(?<![\w\"'])(?:t|tr|rt)[\"']", re.IGNORECASE)),  # PEP 750
+    ((3, 15), re.compile(r"^\s*lazy\s+(?:from|import)\b", re.MULTILINE)),  # PEP 810
+    ((3, 15), re.compile(r"[\[({]\s*\*.*\bfor\b")),  # PEP 798
 )
+_FORMATTED = re.compile(r"(?<![\w\"'])(?:f|fr|rf)[\"']", re.IGNORECASE)  # PEP 701: the error says little before 3.12
+
+
+def may_be_newer(text: str) -> bool:
+    """Whether some of `text` looks like syntax that is newer than this interpreter."""
+    if sys.version_info < (3, 12) and _FORMATTED.search(text):
+        return True
+    return any(sys.version_info < version and pattern.search(text) for version, pattern in _NEWER)
 
 
 class Unreadable(Exception):
@@ -43,6 +53,29 @@ class Unreadable(Exception):
         self.reason = reason
         self.hint = hint
         self.code = code
+
+
+def decoded(path: str, data: bytes, *, wide: bool = False) -> tuple[str, str]:
+    """Return the text of a file that is no Python, its byte order mark included, and the encoding that gives it back.
+
+    That is UTF-8; with `wide` also UTF-16 that has its mark, which `pip freeze >` writes on Windows and pip reads.
+
+    Raises:
+        Unreadable: it is neither.
+    """
+    encoding = "utf-8"
+    if data.startswith(_WIDE_BOMS):
+        encoding = "utf-16-le" if data.startswith(codecs.BOM_UTF16_LE) else "utf-16-be"
+    hint = "save the file as UTF-8"
+    if data.startswith((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)) or (encoding != "utf-8" and not wide):
+        raise Unreadable(path, 1, "the file is UTF-16 or UTF-32, not UTF-8", hint, code="encoding")
+    if encoding == "utf-8" and b"\0" in data[:200]:
+        raise Unreadable(path, 1, "the file is UTF-16 without a mark, not UTF-8", hint, code="encoding")
+    try:
+        return data.decode(encoding), encoding
+    except UnicodeDecodeError as error:
+        line = data[: error.start].count(b"\n") + 1
+        raise Unreadable(path, line, f"the file is not valid {encoding[:6].upper()}", hint, code="encoding") from None
 
 
 def split_lines(text: str) -> list[str]:

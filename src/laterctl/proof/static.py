@@ -12,13 +12,16 @@ from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import TYPE_CHECKING
 
+from laterctl.codemods import newer
 from laterctl.codemods.statements import split_lines
 from laterctl.edits import converge
 from laterctl.edits.pieces import Argument, Block, ImportName, OwnedFile, Piece, State, Statement
 from laterctl.ledger import FOLDER, records_of
 from laterctl.project.places import Place
+from laterctl.project.source import Source
 
 if TYPE_CHECKING:
+    from laterctl.changeset import Change
     from laterctl.plan import Plan
     from laterctl.project.discover import Project
 
@@ -67,7 +70,7 @@ def prove(project: Project, plan: Plan) -> list[Failure]:
         if not path.endswith(".py") or change.after is None:
             continue
         try:
-            read[path] = _Read(ast.parse(change.after, feature_version=version))
+            read[path] = _Read(_parsed(path, change, version))
         except SyntaxError as error:
             failures.append(Failure("parses", f"{path} would not parse: {error.msg}", Place(path, error.lineno or 1)))
     added = [record.piece for name in plan.added for record in plan.entries[name].records if record.ours]
@@ -82,6 +85,31 @@ def prove(project: Project, plan: Plan) -> list[Failure]:
                 place = Place(record.piece.path, 1)
                 failures.append(Failure("present", f"{record.piece.describe()} would be {state.value}", place))
     return list(dict.fromkeys(failures))
+
+
+def _parsed(path: str, change: Change, version: tuple[int, int]) -> ast.Module:
+    """Return the tree of a changed file.
+
+    Where the user's own code was too new for this interpreter already, LibCST is asked too, and the rest is judged.
+    """
+    assert change.after is not None
+    try:
+        return ast.parse(change.after, feature_version=version)
+    except SyntaxError:
+        if change.before is None or _is_legible(change.before):
+            raise
+        legible = newer.repaired(Source(path, change.after).text)
+        if legible is None:
+            raise
+        return ast.parse(legible, feature_version=version)
+
+
+def _is_legible(data: bytes) -> bool:
+    try:
+        ast.parse(data)
+    except SyntaxError:
+        return False
+    return True
 
 
 def _oldest(project: Project) -> tuple[int, int]:
