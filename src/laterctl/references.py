@@ -12,6 +12,7 @@ from laterctl.edits.pieces import (
     Block,
     Dependency,
     ImportName,
+    ListEntry,
     OwnedFile,
     Piece,
     Record,
@@ -151,6 +152,7 @@ class _Search:
         arguments = {
             (record.piece.keyword, record.piece.value) for record in self.gone if isinstance(record.piece, Argument)
         }
+        entries = {record.piece.code for record in self.gone if isinstance(record.piece, ListEntry)}
         headers = {record.piece.header for record in self.gone if isinstance(record.piece, Block)}
         todo: list[ast.AST] = [text.tree]
         while todo:
@@ -158,6 +160,8 @@ class _Search:
             if id(node) in own or isinstance(node, ast.Import | ast.ImportFrom):
                 continue
             if isinstance(node, ast.keyword) and (node.arg, ast.unparse(node.value)) in arguments:
+                continue
+            if isinstance(node, ast.Call) and entries and ast.unparse(node) in entries:
                 continue
             if isinstance(node, ast.withitem) and any(ast.unparse(node) in header for header in headers):
                 continue

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from laterctl.codemods.statements import split_lines
 from laterctl.edits import converge
-from laterctl.edits.pieces import Argument, Block, ImportName, OwnedFile, Piece, State, Statement
+from laterctl.edits.pieces import Argument, Block, ImportName, ListEntry, OwnedFile, Piece, State, Statement
 from laterctl.ledger import FOLDER, records_of
 from laterctl.project.facts import Place
 
@@ -100,10 +100,11 @@ def _oldest(project: Project) -> tuple[int, int]:
 
 
 def _bound(piece: Piece, tree: ast.Module) -> Iterator[Failure]:
-    if isinstance(piece, Statement | Argument | Block):
-        code = piece.code if isinstance(piece, Statement) else piece.value if isinstance(piece, Argument) else ""
+    if isinstance(piece, Statement | ListEntry | Argument | Block):
         if isinstance(piece, Block):
             code = f"async def _():\n {piece.header}\n  pass"
+        else:
+            code = piece.value if isinstance(piece, Argument) else piece.code
         used = _loads(ast.parse(code))
     elif isinstance(piece, OwnedFile):
         used = _loads(tree)
@@ -219,6 +220,8 @@ def _spellings(piece: Piece) -> str:
         forms = [f"from {piece.module} import (", f"from {piece.module} import", f"{piece.name}{alias},", ")"]
     elif isinstance(piece, Argument):
         forms = [f"{piece.keyword}={piece.value},"]
+    elif isinstance(piece, ListEntry):
+        forms = [f"{piece.code},", f"{piece.code.rstrip(')')},),"]
     elif isinstance(piece, Block):
         forms = [piece.header]
     else:
