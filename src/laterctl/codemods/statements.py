@@ -258,16 +258,13 @@ def with_entry(text: str, literal: ast.List, entry: str, place: int) -> str:
     if previous is not None and place == len(elements):
         head = lines[row - 1].encode()[: previous.end_col_offset].decode()
         behind = lines[row - 1][len(head) :]
+        if literal.end_lineno == row:
+            lines[row - 1 : row] = [f"{head},", f"{margin}{entry}{behind}"]
+            return "\n".join(lines)
         rest = [behind, *lines[row : (literal.end_lineno or row) - 1]]
         if not any(line.split("#", 1)[0].strip().startswith(",") for line in rest):
-            closing = (literal.end_lineno or row) == row
-            lines[row - 1] = f"{head},{' ' + entry if closing else ''}{behind}"
-            if closing:
-                return "\n".join(lines)
+            lines[row - 1] = f"{head},{behind}"
             comma = ""
-        elif (literal.end_lineno or row) == row:
-            lines[row - 1] = f"{head}, {entry}{behind}"
-            return "\n".join(lines)
     lines.insert(row, f"{margin}{entry}{comma}")
     return "\n".join(lines)
 

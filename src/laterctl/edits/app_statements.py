@@ -209,17 +209,19 @@ def _listing(site: Site, app: App, rank: str) -> _Listing | None:
         if record.ours and isinstance(record.piece, ListEntry) and record.piece.path == where.path
     }
     entries = [item for item in app.middleware if item.style == "list"]
-    kept = tuple(item for item, node in zip(entries, literal.elts, strict=True) if ast.unparse(node) not in ours)
-    return _Listing(where.path, located.scope, holder, where.keyword, _wrapper(site, where.path, literal), kept)
+    pairs = [pair for pair in zip(entries, literal.elts, strict=True) if ast.unparse(pair[1]) not in ours]
+    spelled = _wrapper(site, where.path, [node for _, node in pairs])
+    users = tuple(item for item, _ in pairs)
+    return _Listing(where.path, located.scope, holder, where.keyword, spelled, users)
 
 
-def _wrapper(site: Site, path: str, literal: ast.List) -> str:
-    """Return how a list of middleware spells Starlette's `Middleware`, `""` where no entry says."""
+def _wrapper(site: Site, path: str, entries: Sequence[ast.expr]) -> str:
+    """Return how the entries of a list spell Starlette's `Middleware`, `""` where none says."""
     from laterctl.project.names import imports_of, resolve
 
     tree = site.project.tree.python(path).tree
     imports = imports_of(tree, site.project.module_of(path), path.endswith("__init__.py"))
-    for node in literal.elts:
+    for node in entries:
         if isinstance(node, ast.Call) and resolve(node.func, imports) == "starlette.middleware.Middleware":
             return ast.unparse(node.func)
     return ""

@@ -749,7 +749,7 @@ def _with_parts(
     for piece in sorted((item for item in parts if isinstance(item, Argument)), key=lambda item: item.keyword):
         text = with_argument(text, _only_call(text), f"{piece.keyword}={piece.value}")
     entries = [item for item in parts if isinstance(item, ListEntry)]
-    for entry in entries:
+    for entry in sorted(entries, key=lambda item: (item.behind, item.order), reverse=True):
         literal = list_in(_only_statement(text), entry.keyword)
         assert literal is not None
         text = with_entry(text, literal, entry.code, _place_of(entry, literal, known))
