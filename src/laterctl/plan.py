@@ -18,6 +18,7 @@ from laterctl.edits.pieces import (
     Dependency,
     ImportName,
     Inspection,
+    ListEntry,
     OwnedFile,
     Piece,
     Record,
@@ -278,7 +279,7 @@ def _relinked(piece: Piece, mine: Mapping[tuple[str, ...], Record]) -> bool:
         module = piece.source.rpartition(".")[0].replace(".", "/")
         return any(path.endswith(f"{module}.py") for path in files)
     names = {record.piece.local for record in mine.values() if record.ours and isinstance(record.piece, ImportName)}
-    codes = {Statement: "code", Argument: "value", Block: "header"}
+    codes = {Statement: "code", Argument: "value", ListEntry: "code", Block: "header"}
     code = getattr(piece, codes[type(piece)]) if type(piece) in codes else ""
     return bool(files) and bool(names & set(re.findall(r"\w+", code)))
 

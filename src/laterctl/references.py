@@ -12,6 +12,7 @@ from laterctl.edits.pieces import (
     Block,
     Dependency,
     ImportName,
+    ListEntry,
     OwnedFile,
     Piece,
     Record,
@@ -99,10 +100,16 @@ class _Search:
         spots = own_spots(text, records)
         nodes = {id(item.node) for item in text.statements if item.spot in spots}
         for record in records:
-            if isinstance(record.piece, Statement):
-                inspection = converge.inspect(record.piece, self.project.tree.read(path), records)
-                if inspection.state is State.ALTERED:
-                    nodes.update(id(item.node) for item in text.statements if item.node.lineno == inspection.line)
+            if not isinstance(record.piece, Statement | ListEntry):
+                continue
+            inspection = converge.inspect(record.piece, self.project.tree.read(path), records)
+            if inspection.state is not State.ALTERED:
+                continue
+            if isinstance(record.piece, ListEntry):
+                edited = (node for node in ast.walk(text.tree) if ast.unparse(node) == inspection.detail)
+                nodes.update(map(id, edited))
+            else:
+                nodes.update(id(item.node) for item in text.statements if item.node.lineno == inspection.line)
         return nodes
 
     def _imported_modules(self) -> Iterator[Refusal]:
@@ -151,6 +158,7 @@ class _Search:
         arguments = {
             (record.piece.keyword, record.piece.value) for record in self.gone if isinstance(record.piece, Argument)
         }
+        entries = {record.piece.code for record in self.gone if isinstance(record.piece, ListEntry)}
         headers = {record.piece.header for record in self.gone if isinstance(record.piece, Block)}
         todo: list[ast.AST] = [text.tree]
         while todo:
@@ -158,6 +166,8 @@ class _Search:
             if id(node) in own or isinstance(node, ast.Import | ast.ImportFrom):
                 continue
             if isinstance(node, ast.keyword) and (node.arg, ast.unparse(node.value)) in arguments:
+                continue
+            if isinstance(node, ast.Call) and entries and ast.unparse(node) in entries:
                 continue
             if isinstance(node, ast.withitem) and any(ast.unparse(node) in header for header in headers):
                 continue
@@ -232,7 +242,7 @@ class _Search:
         for record in self.gone:
             data = self.project.tree.read(record.piece.path)
             records = [item for item in self.records if item.piece.path == record.piece.path]
-            ours = isinstance(record.piece, OwnedFile | Statement) and data is not None
+            ours = isinstance(record.piece, OwnedFile | Statement | ListEntry) and data is not None
             if ours and converge.inspect(record.piece, data, records).state is State.ALTERED:
                 roots[record.piece] = "edited"
         if not roots:
@@ -278,7 +288,7 @@ class _Search:
 
 
 def _uses(piece: Piece, imported: ImportName) -> bool:
-    if not isinstance(piece, Statement) or piece.path != imported.path:
+    if not isinstance(piece, Statement | ListEntry) or piece.path != imported.path:
         return False
     return any(isinstance(node, ast.Name) and node.id == imported.local for node in ast.walk(ast.parse(piece.code)))
 

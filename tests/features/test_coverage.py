@@ -1,4 +1,4 @@
-"""Acceptance of the feature `coverage`, C1 to C5 of its specification, on a project that is really installed.
+"""Acceptance of the feature `coverage`, C1 to C6 of its specification, on projects that the engine added it to.
 
 The checks are functions over an `Installed` project: a folder with the configuration in place, and an interpreter that
 imports its package.
@@ -18,40 +18,24 @@ from pathlib import Path
 
 import pytest
 
+from laterctl.plan import Request
+from tests import memory
+
 PACKAGE = "shop"
-
-CONFIG = """\
-[tool.coverage.run]
-source_pkgs = ["shop"]
-branch = true
-core = "ctrace"
-parallel = true
-patch = ["subprocess"]
-sigterm = true
-
-[tool.coverage.paths]
-source = ["src/shop", "*/site-packages/shop"]
-
-[tool.coverage.report]
-show_missing = true
-skip_covered = true
-exclude_also = [
-    "if TYPE_CHECKING:",
-    '@(abc\\.)?abstractmethod',
-    'if __name__ == .__main__.:',
-    "raise NotImplementedError",
-]
-"""
 
 PROJECT = """\
 [project]
 name = "shop-service"
 version = "1.0"
+requires-python = ">=3.10"
+dependencies = ["fastapi>=0.115"]
+
+[dependency-groups]
+dev = ["pytest>=8"]
 
 [tool.pytest.ini_options]
 filterwarnings = ["error"]
 testpaths = ["tests"]
-
 """
 
 SOURCES = {
@@ -226,18 +210,19 @@ def as_wheel(_folder: Path) -> dict[str, str]:
     return {f"{PACKAGE}/{name}": text for name, text in SOURCES.items()}
 
 
-def write_sample(folder: Path, config: str) -> None:
-    """Write the project with its configuration."""
-    for name, text in {f"src/{PACKAGE}/{name}": text for name, text in SOURCES.items()}.items():
-        _write(folder / name, text)
-    for name, text in TESTS.items():
-        _write(folder / "tests" / name, text)
-    _write(folder / "pyproject.toml", PROJECT + config)
+def sample() -> dict[str, str]:
+    """The files of the project."""
+    sources = {f"src/{PACKAGE}/{name}": text for name, text in SOURCES.items()}
+    tests = {f"tests/{name}": text for name, text in TESTS.items()}
+    return {**sources, **tests, "pyproject.toml": PROJECT}
 
 
-def _write(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text, encoding="utf-8")
+def write(folder: Path, files: Mapping[str, str], **options: str) -> None:
+    """Write a project with the feature."""
+    request = Request(add=("coverage",), options={"coverage": options})
+    for name, data in memory.run({name: text.encode() for name, text in files.items()}, request).items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(data)
 
 
 @pytest.fixture(scope="module", params=[as_editable, as_wheel])
@@ -245,7 +230,7 @@ def installed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathF
     """The project, installed in one of both ways."""
     content: Callable[[Path], dict[str, str]] = request.param
     folder = tmp_path_factory.mktemp("project")
-    write_sample(folder, CONFIG)
+    write(folder, sample())
     return Installed(folder, install(folder, content(folder), tmp_path_factory.mktemp("environment")))
 
 
@@ -289,63 +274,39 @@ def test_c1_c3_c4_c5(installed: Installed) -> None:
 
 
 def test_c2_fail_under(tmp_path: Path) -> None:
-    write_sample(tmp_path, CONFIG.replace("show_missing", "fail_under = 99\nshow_missing"))
-    (tmp_path / "src" / PACKAGE).rename(tmp_path / PACKAGE)
+    write(tmp_path, {name.removeprefix("src/"): text for name, text in sample().items()}, fail_under="99")
     check_fail_under(Installed(tmp_path, Path(sys.executable)))
 
 
 FUNCTION = "def one() -> int:\n    return 1\n"
+APPLICATION = f"from fastapi import FastAPI\n\napp = FastAPI()\n\n\n{FUNCTION}"
 
 LAYOUTS = {
     "package at the root": (
         ["shop/__init__.py", "shop/main.py", "shop/unused.py", "shop/inner/__init__.py", "shop/inner/unused.py"],
         "shop.main",
-        'source_pkgs = ["shop"]',
-        "",
     ),
-    "subfolder without __init__.py": (
-        ["shop/__init__.py", "shop/main.py", "shop/inner/unused.py"],
-        "shop.main",
-        'source_pkgs = ["shop"]',
-        "include_namespace_packages = true",
-    ),
-    "no __init__.py at all": (
-        ["shop/main.py", "shop/unused.py", "shop/inner/unused.py"],
-        "shop.main",
-        'source_dirs = ["shop"]',
-        "include_namespace_packages = true",
-    ),
-    "modules at the root": (
-        ["main.py", "unused.py"],
-        "main",
-        'source_dirs = ["."]\nomit = ["tests/*"]',
-        "",
-    ),
+    "subfolder without __init__.py": (["shop/__init__.py", "shop/main.py", "shop/inner/unused.py"], "shop.main"),
+    "no __init__.py at all": (["shop/main.py", "shop/unused.py", "shop/inner/unused.py"], "shop.main"),
+    "modules at the root": (["main.py", "unused.py"], "main"),
 }
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_c1_in_other_layouts(tmp_path: Path, layout: str) -> None:
-    modules, imported, run, report = LAYOUTS[layout]
-    for name in modules:
-        _write(tmp_path / name, FUNCTION)
-    _write(tmp_path / "tests/test_one.py", f"from {imported} import one\n\n\ndef test_one():\n    assert one() == 1\n")
-    config = CONFIG.replace('source_pkgs = ["shop"]', run).replace("show_missing", f"{report}\nshow_missing")
-    config = config.replace(
-        'source = ["src/shop", "*/site-packages/shop"]', 'source = ["shop", "*/site-packages/shop"]'
-    )
-    _write(tmp_path / "pyproject.toml", PROJECT + config)
+    modules, imported = LAYOUTS[layout]
+    test = f"from {imported} import one\n\n\ndef test_one():\n    assert one() == 1\n"
+    code = {name: APPLICATION if name.endswith("main.py") else FUNCTION for name in modules}
+    write(tmp_path, {"pyproject.toml": PROJECT, "tests/test_one.py": test, **code})
     check_measures_the_package(Installed(tmp_path, Path(sys.executable)), set(modules))
 
 
-def test_c3_c5_with_greenlets(tmp_path: Path) -> None:
-    modules = {"shop/__init__.py", "shop/main.py"}
-    _write(tmp_path / "shop/__init__.py", "")
-    _write(
-        tmp_path / "shop/main.py",
-        """\
+ASK = """\
+from fastapi import FastAPI
 from sqlalchemy import event, text
 from sqlalchemy.ext.asyncio import create_async_engine
+
+app = FastAPI()
 
 
 async def ask() -> int:
@@ -356,15 +317,55 @@ async def ask() -> int:
         answer = await connection.run_sync(lambda sync: sync.execute(text("select 42")).scalar_one())
     await engine.dispose()
     return answer + len(seen) - 1
-""",
-    )
-    _write(
-        tmp_path / "tests/test_ask.py",
-        "import asyncio\n\nfrom shop.main import ask\n\n\ndef test_ask():\n    assert asyncio.run(ask()) == 42\n",
-    )
-    told = CONFIG.replace("branch = true", 'branch = true\nconcurrency = ["thread", "greenlet"]')
-    _write(tmp_path / "pyproject.toml", PROJECT + told)
+"""
+
+
+def test_c3_c5_with_greenlets(tmp_path: Path) -> None:
+    test = "import asyncio\n\nfrom shop.main import ask\n\n\ndef test_ask():\n    assert asyncio.run(ask()) == 42\n"
+    modules = {"shop/__init__.py": "", "shop/main.py": ASK}
+    manifest = PROJECT.replace('"fastapi>=0.115"', '"fastapi>=0.115", "sqlalchemy[asyncio]>=2"')
+    write(tmp_path, {"pyproject.toml": manifest, "tests/test_ask.py": test, **modules})
+    assert 'concurrency = ["thread", "greenlet"]' in (tmp_path / "pyproject.toml").read_text()
     project = Installed(tmp_path, Path(sys.executable))
-    report = check_measures_the_package(project, modules)
+    report = check_measures_the_package(project, set(modules))
     assert report["shop/main.py"]["missing_lines"] == []
     check_workers_measure_the_same(project, report)
+
+
+@pytest.mark.parametrize(
+    ("path", "text", "line"),
+    [
+        (".coveragerc", "[run]\nbranch = true\n", 1),
+        ("setup.cfg", "[metadata]\nname = shop\n\n[coverage:report]\nfail_under = 1\n", 4),
+        ("tox.ini", "[coverage:run]\nbranch = true\n", 1),
+    ],
+)
+def test_c6_a_configuration_elsewhere_is_not_joined(path: str, text: str, line: int) -> None:
+    with pytest.raises(memory.Refusing) as refused:
+        memory.add({name: content.encode() for name, content in {**sample(), path: text}.items()}, "coverage")
+
+    (refusal,) = refused.value.refusals
+    assert (refusal.code, str(refusal.place)) == ("already-by-hand", f"{path}:{line}")
+
+
+@pytest.mark.parametrize(("path", "text"), [("setup.cfg", "[metadata]\nname = shop\n"), ("tox.ini", "[tox]\n")])
+def test_c6_other_tools_of_such_a_file_do_not_count(path: str, text: str) -> None:
+    after = memory.add({name: content.encode() for name, content in {**sample(), path: text}.items()}, "coverage")
+
+    assert b"[tool.coverage.run]" in after["pyproject.toml"]
+
+
+def test_c6_own_keys_of_the_project_stay_and_another_value_refuses() -> None:
+    def added(table: str) -> str:
+        files = sample() | {"pyproject.toml": f"{PROJECT}\n{table}"}
+        return memory.add({name: text.encode() for name, text in files.items()}, "coverage")["pyproject.toml"].decode()
+
+    assert 'branch = true\ndata_file = ".cov"\n' in added('[tool.coverage.run]\nbranch = true\ndata_file = ".cov"\n')
+    with pytest.raises(memory.Refusing, match="already-different"):
+        added("[tool.coverage.run]\nbranch = false\n")
+
+
+def test_c6_what_it_writes_is_ignored_by_git() -> None:
+    after = memory.add({name: text.encode() for name, text in sample().items()}, "coverage")
+
+    assert after[".gitignore"].decode().splitlines() == [".coverage", ".coverage.*", "coverage.xml", "htmlcov/"]

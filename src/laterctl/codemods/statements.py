@@ -238,6 +238,92 @@ def without_argument(text: str, call: ast.Call, keyword: str) -> str:
     return "\n".join([*lines[:row], before + after, *lines[end_row + 1 :]])
 
 
+def with_entry(text: str, literal: ast.List, entry: str, place: int) -> str:
+    """Return a statement with one more entry of a list literal in it.
+
+    Where each entry has lines of its own, so gets the new one; a comment stays above the entry that it stands above.
+
+    Args:
+        text: the statement; `literal` is a node of `ast.parse(text)`.
+        entry: the code of the new entry.
+        place: how many entries are to stand before it.
+    """
+    lines = text.split("\n")
+    elements = literal.elts
+    leads = [lines[item.lineno - 1].encode()[: item.col_offset].decode() for item in elements]
+    if not elements or any(lead.strip() for lead in leads):
+        return _inserted(lines, literal, entry, place)
+    previous = elements[place - 1] if place else None
+    row = (previous.end_lineno or previous.lineno) if previous else literal.lineno
+    margin, comma = leads[0], ","
+    if previous is not None and place == len(elements):
+        head = lines[row - 1].encode()[: previous.end_col_offset].decode()
+        behind = lines[row - 1][len(head) :]
+        if literal.end_lineno == row:
+            lines[row - 1 : row] = [f"{head},", f"{margin}{entry}{behind}"]
+            return "\n".join(lines)
+        rest = [behind, *lines[row : (literal.end_lineno or row) - 1]]
+        if not any(line.split("#", 1)[0].strip().startswith(",") for line in rest):
+            lines[row - 1] = f"{head},{behind}"
+            comma = ""
+    lines.insert(row, f"{margin}{entry}{comma}")
+    return "\n".join(lines)
+
+
+def _inserted(lines: list[str], literal: ast.List, entry: str, place: int) -> str:
+    """Put an entry on the line of its neighbour."""
+    if place < len(literal.elts):
+        node: ast.expr = literal.elts[place]
+        row, column, new = node.lineno - 1, node.col_offset, f"{entry}, "
+    elif literal.elts:
+        node = literal.elts[-1]
+        row, column, new = (node.end_lineno or 1) - 1, node.end_col_offset or 0, f", {entry}"
+    else:
+        row, column, new = literal.lineno - 1, literal.col_offset + 1, entry
+    code = lines[row].encode()
+    lines[row] = (code[:column] + new.encode() + code[column:]).decode()
+    return "\n".join(lines)
+
+
+def without_entry(text: str, literal: ast.List, place: int) -> str:
+    """Return a statement without entry `place` of a list literal in it, its comma gone with it."""
+    lines = text.split("\n")
+    node = literal.elts[place]
+    row, end_row = node.lineno - 1, (node.end_lineno or node.lineno) - 1
+    before = lines[row].encode()[: node.col_offset].decode()
+    after = lines[end_row].encode()[node.end_col_offset or 0 :].decode()
+    if not before.strip() and after.strip() in {"", ","}:
+        return "\n".join([*lines[:row], *lines[end_row + 1 :]])
+    if after.lstrip().startswith(","):
+        after = after.lstrip()[1:].lstrip()
+    elif before.rstrip().endswith(","):
+        before = before.rstrip()[:-1]
+    return "\n".join([*lines[:row], before + after, *lines[end_row + 1 :]])
+
+
+def wrapped_list(text: str, literal: ast.List, style: Style, margin: str) -> str:
+    """Return a statement whose list literal, when its one line is too long, has a line for each entry.
+
+    Args:
+        text: one statement, its first line without its indentation `margin`, the others with all of theirs.
+        literal: a node of `ast.parse(text)`.
+        style: gives the line length and the indentation.
+        margin: the statement's indentation.
+    """
+    lines = text.split("\n")
+    row = literal.lineno - 1
+    lead = margin if row == 0 else ""
+    if literal.lineno != literal.end_lineno or len(lead) + len(lines[row]) <= style.line_length:
+        return text
+    code = lines[row].encode()
+    head, tail = code[: literal.col_offset].decode(), code[literal.end_col_offset :].decode()
+    outer = margin if row == 0 else lines[row][: len(lines[row]) - len(lines[row].lstrip())]
+    entries = [code[item.col_offset : item.end_col_offset].decode() for item in literal.elts]
+    inner = "".join(f"{outer}{style.indent}{entry},\n" for entry in entries)
+    lines[row] = f"{head}[\n{inner}{outer}]{tail}"
+    return "\n".join(lines)
+
+
 def wrapped(text: str, style: Style, *, column: int = 0, behind: int = 0) -> str:
     """Return a one-line statement whose outermost last call is put on several lines when it is too long.
 

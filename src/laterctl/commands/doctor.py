@@ -11,7 +11,17 @@ from laterctl.codemods import newer
 from laterctl.commands.change import readable
 from laterctl.edits import converge, owned_file
 from laterctl.edits.owned_file import ORIGIN
-from laterctl.edits.pieces import Argument, Block, Dependency, ImportName, OwnedFile, Record, State, Statement
+from laterctl.edits.pieces import (
+    Argument,
+    Block,
+    Dependency,
+    ImportName,
+    ListEntry,
+    OwnedFile,
+    Record,
+    State,
+    Statement,
+)
 from laterctl.edits.relative import is_rebound
 from laterctl.outcome import Finding, Refused, Verdict
 from laterctl.project.places import Place
@@ -197,7 +207,8 @@ def _records(project: Project, entry: Entry, records: list[Record]) -> Iterator[
 
 def _fixable(record: Record) -> bool:
     """What was deleted stays deleted; what a wired feature cannot work without can be put back when asked."""
-    return record.ours and isinstance(record.piece, ImportName | Statement | Argument | Block | Dependency)
+    kinds = ImportName | Statement | Argument | ListEntry | Block | Dependency
+    return record.ours and isinstance(record.piece, kinds)
 
 
 def _mend(entry: Entry, fixable: bool) -> str:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from laterctl.edits.pasted import pasted
-from laterctl.edits.pieces import Anchor, Statement
+from laterctl.edits.pieces import Anchor, ListEntry, Statement
 from laterctl.edits.site import ALTERNATIVE, Site, Wanted, user_statements
 from laterctl.outcome import Refusal, Refused
 from laterctl.project.facts import App, Registration
@@ -53,6 +54,12 @@ STRICT = frozenset({("error-boundary", "cors"), ("rate-limit", "cors")})
 """Pairs (inner, outer) whose order decides whether the feature works at all."""
 
 
+def _is_inner(item: Registration, rank: int) -> bool:
+    """Whether a middleware belongs inside of `rank`: what is not known is taken for a part of the application."""
+    other = rank_of(item.target)
+    return other is None or other <= rank
+
+
 def rank_of(target: str) -> int | None:
     """Return the rank of a middleware class by its dotted name, `None` when it is not a known one."""
     folder, module, class_name = ("", "", *target.split("."))[-3:]
@@ -62,7 +69,11 @@ def rank_of(target: str) -> int | None:
 
 @dataclass(frozen=True)
 class Middleware:
-    """`app.add_middleware(...)` with the class `source` (`core.cors:CORSMiddleware`), at its rank."""
+    """The middleware class `source` (`core.cors:CORSMiddleware`), at its rank.
+
+    Where the app is given a list of middleware, and nothing outside of that list has to be inside of this one, it is
+    an entry of the list; else it is put on with `app.add_middleware(...)`.
+    """
 
     source: str
     rank: str
@@ -74,17 +85,50 @@ class Middleware:
             yield Wanted(found)
             return
         app = site.app(f"app.add_middleware({name})")
+        listed = _listing(site, app, self.rank) if found is None else None
+        if listed is not None:
+            yield from self._listed(site, listed)
+            return
         wanted, local = site.imported(app.path, self.source)
         code = f"{app.name}.add_middleware({local})"
         yield wanted
         piece = Statement(app.path, app.scope, code, (RANKS[self.rank], local))
         yield Wanted(piece, Anchor(app.body, self._after(site, app, code)))
 
+    def _listed(self, site: Site, listing: _Listing) -> Iterator[Wanted]:
+        wanted, local = site.imported(listing.path, self.source)
+        spelled = listing.spelled
+        yield wanted
+        if not spelled:
+            wrapper, spelled = site.imported(listing.path, "fastapi.middleware:Middleware")
+            yield wrapper
+        order = (-RANKS[self.rank], local)
+        code = f"{spelled}({local})"
+        behind = self._behind(site, listing.users, code)
+        yield Wanted(ListEntry(listing.path, listing.scope, listing.holder, code, listing.keyword, behind, order))
+
+    def _behind(self, site: Site, users: Sequence[Registration], code: str) -> int:
+        """Return how many entries of the user's list, outermost first, stand outside of this one."""
+        if self.rank == "error-boundary":
+            return len(users)
+        ranks = [rank_of(item.target) for item in users]
+        own = RANKS[self.rank]
+        outer = max((number + 1 for number, rank in enumerate(ranks) if rank is not None and rank > own), default=0)
+        inner = next((number for number, rank in enumerate(ranks) if rank is not None and rank < own), len(ranks))
+        if outer > inner:
+            culprit = users[outer - 1]
+            site.warn(
+                f"{code} cannot stand at its place in the middleware order: {culprit.target} should be outside it",
+                culprit.place,
+            )
+            return inner
+        return outer
+
     def _after(self, site: Site, app: App, code: str) -> int:
         rank = RANKS[self.rank]
         users = set(user_statements(site, app.path, app.body, [item.index for item in app.middleware]))
         present = [item for item in app.middleware if item.index in users and item.style != "list"]
-        inner = [item.index for item in present if self._is_inner(item, rank)]
+        inner = [item.index for item in present if _is_inner(item, rank)]
         outer = [item for item in present if (other := rank_of(item.target)) is not None and other > rank]
         place = max([app.index, *inner])
         if self.rank == "error-boundary":
@@ -103,10 +147,6 @@ class Middleware:
                 place = first_outer - 1
         self._check_list(site, app, code)
         return _below_limit(site, app, place, code)
-
-    def _is_inner(self, item: Registration, rank: int) -> bool:
-        other = rank_of(item.target)
-        return other is None or other <= rank
 
     def _check_list(self, site: Site, app: App, code: str) -> None:
         """Refuse when the app's own `middleware=[...]` holds something that must stand outside of us."""
@@ -131,6 +171,61 @@ class Middleware:
                     feature=site.feature,
                 )
             )
+
+
+@dataclass(frozen=True)
+class _Listing:
+    """A list of middleware that can be extended: where it stands, how it spells `Middleware`, the user's entries."""
+
+    path: str
+    scope: str
+    holder: str
+    keyword: str
+    spelled: str
+    users: tuple[Registration, ...]
+
+
+def _listing(site: Site, app: App, rank: str) -> _Listing | None:
+    """Return the app's list of middleware, `None` when there is none or when a call has to stand inside of `rank`.
+
+    What is added by a call is outside of the whole list.
+    """
+    from laterctl.edits.python_file import Text, holder_of, list_in
+
+    where = app.middleware_list
+    calls = [item for item in app.middleware if item.style != "list"]
+    theirs = set(user_statements(site, app.path, app.body, [item.index for item in calls]))
+    inside = [item for item in calls if item.index in theirs and _is_inner(item, RANKS[rank])]
+    if where is None or (inside and rank != "error-boundary"):
+        return None
+    text = Text(site.project.tree.python(where.path).text)
+    located = next((item for item in text.statements if item.spot == (where.body, where.index)), None)
+    literal = list_in(located.node, where.keyword) if located is not None else None
+    holder = holder_of(located.node) if located is not None else ""
+    if located is None or literal is None or not holder:
+        return None
+    ours = {
+        record.piece.code
+        for record in site.records
+        if record.ours and isinstance(record.piece, ListEntry) and record.piece.path == where.path
+    }
+    entries = [item for item in app.middleware if item.style == "list"]
+    pairs = [pair for pair in zip(entries, literal.elts, strict=True) if ast.unparse(pair[1]) not in ours]
+    spelled = _wrapper(site, where.path, [node for _, node in pairs])
+    users = tuple(item for item, _ in pairs)
+    return _Listing(where.path, located.scope, holder, where.keyword, spelled, users)
+
+
+def _wrapper(site: Site, path: str, entries: Sequence[ast.expr]) -> str:
+    """Return how the entries of a list spell Starlette's `Middleware`, `""` where none says."""
+    from laterctl.project.names import imports_of, resolve
+
+    tree = site.project.tree.python(path).tree
+    imports = imports_of(tree, site.project.module_of(path), path.endswith("__init__.py"))
+    for node in entries:
+        if isinstance(node, ast.Call) and resolve(node.func, imports) == "starlette.middleware.Middleware":
+            return ast.unparse(node.func)
+    return ""
 
 
 def _below_limit(site: Site, app: App, place: int, code: str) -> int:

@@ -119,6 +119,29 @@ class Argument(Piece):
 
 
 @dataclass(frozen=True)
+class ListEntry(Piece):
+    """An entry of a list literal: what `holder` is assigned (`return`: what is returned), or `keyword` of its call.
+
+    It stands behind `behind` entries of the user's; `order` sorts it among ours at the same place.
+    """
+
+    kind: ClassVar[str] = "entry"
+    scope: str
+    holder: str
+    code: str
+    keyword: str = ""
+    behind: int = 0
+    order: tuple[int, str] = (0, "")
+
+    @property
+    def target(self) -> tuple[str, ...]:
+        return self.kind, self.path, self.scope, self.holder, self.keyword, self.code
+
+    def describe(self) -> str:
+        return self.code
+
+
+@dataclass(frozen=True)
 class Block(Piece):
     """A block put around the one `yield` statement of function `scope`. `header` ends with its colon."""
 
@@ -228,7 +251,8 @@ class Record:
 
 
 KINDS: Mapping[str, type[Piece]] = {
-    item.kind: item for item in (ImportName, Statement, Argument, Block, Dependency, TomlKey, TextLine, OwnedFile)
+    item.kind: item
+    for item in (ImportName, Statement, Argument, ListEntry, Block, Dependency, TomlKey, TextLine, OwnedFile)
 }
 
 

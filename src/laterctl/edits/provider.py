@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from laterctl.edits.pieces import Anchor, Statement
@@ -18,11 +18,13 @@ from laterctl.render import Expr, Import
 class Provider:
     """The object `name`, made and kept by the function `source` (`core.redis:get_redis`).
 
-    With a container it is also its provider `name`, so that `container.<name>.override(...)` works.
+    With a container it is also its provider `name`, so that `container.<name>.override(...)` works. `given` names
+    providers of the project's own container whose objects the function takes, in order.
     """
 
     name: str
     source: str
+    given: Callable[[Site], tuple[str, ...]] | None = None
 
     def resolve(self, site: Site) -> Iterator[Wanted]:
         container = site.project.container
@@ -31,7 +33,8 @@ class Provider:
         assert container is not None
         wanted, local = site.imported(container.path, self.source)
         imported, call = _callable(site, container)
-        code = f"{self.name} = {call}({local})"
+        arguments = ", ".join((local, *(self.given(site) if self.given else ())))
+        code = f"{self.name} = {call}({arguments})"
         piece = Statement(container.path, container.scope, code, (10, self.name))
         existing = container.providers.get(self.name)
         own = site.spots(container.path)

@@ -22,10 +22,24 @@ from laterctl.codemods.statements import (
     segment,
     split_lines,
     with_argument,
+    with_entry,
     without_argument,
+    without_entry,
     wrapped,
+    wrapped_list,
 )
-from laterctl.edits.pieces import Anchor, Argument, Block, ImportName, Inspection, Piece, Record, State, Statement
+from laterctl.edits.pieces import (
+    Anchor,
+    Argument,
+    Block,
+    ImportName,
+    Inspection,
+    ListEntry,
+    Piece,
+    Record,
+    State,
+    Statement,
+)
 from laterctl.project.facts import BodyPath, Layout
 from laterctl.render import Style, import_line, section_of
 
@@ -154,6 +168,8 @@ def inspect(text: Text, piece: Piece) -> Inspection:
                 same = ast.unparse(keyword.value) == ast.unparse(ast.parse(piece.value, mode="eval"))
                 return Inspection(State.PRESENT if same else State.ALTERED, keyword.value.lineno)
         return Inspection(State.ABSENT)
+    if isinstance(piece, ListEntry):
+        return _inspect_entry(text, piece)
     if isinstance(piece, Block):
         block = _block(text, piece)
         return Inspection(State.PRESENT, block.node.lineno) if block else Inspection(State.ABSENT)
@@ -170,16 +186,57 @@ def _inspect_import(text: Text, piece: ImportName) -> Inspection:
     return Inspection(State.ABSENT)
 
 
+def _inspect_entry(text: Text, piece: ListEntry) -> Inspection:
+    found = _list_of(text, piece)
+    wanted = _entry(piece)
+    for element in found[1].elts if found else ():
+        if ast.unparse(element) == wanted:
+            return Inspection(State.PRESENT, element.lineno)
+    for node in ast.walk(text.tree):
+        for element in node.elts if isinstance(node, ast.List) else ():
+            if ast.unparse(element) == wanted:
+                return Inspection(State.PRESENT, element.lineno, "moved")
+    start = wanted.removesuffix(")")
+    for element in found[1].elts if found else ():
+        if ast.unparse(element).startswith(f"{start},"):
+            return Inspection(State.ALTERED, element.lineno, ast.unparse(element))
+    return Inspection(State.ABSENT)
+
+
+def _entry(piece: ListEntry) -> str:
+    return ast.unparse(ast.parse(piece.code, mode="eval"))
+
+
+def _list_of(text: Text, piece: ListEntry) -> tuple[Located, ast.List] | None:
+    for item in text.statements:
+        if item.scope == piece.scope and holder_of(item.node) == piece.holder:
+            literal = list_in(item.node, piece.keyword)
+            if literal is not None:
+                return item, literal
+    return None
+
+
+def list_in(node: ast.stmt, keyword: str) -> ast.List | None:
+    """Return the list literal that a statement assigns or returns, or hands to `keyword` of the call that it does."""
+    value = getattr(node, "value", None)
+    if keyword and isinstance(value, ast.Call):
+        value = next((word.value for word in value.keywords if word.arg == keyword), None)
+    elif keyword:
+        return None
+    return value if isinstance(value, ast.List) else None
+
+
 def _call_of(text: Text, piece: Argument) -> tuple[Located, ast.Call] | None:
     for item in text.statements:
-        if item.scope == piece.scope and _holder(item.node) == piece.holder:
+        if item.scope == piece.scope and holder_of(item.node) == piece.holder:
             value = getattr(item.node, "value", None)
             if isinstance(value, ast.Call):
                 return item, value
     return None
 
 
-def _holder(node: ast.stmt) -> str:
+def holder_of(node: ast.stmt) -> str:
+    """Return what a statement assigns its value to, `return` when it returns it, `""` for others."""
     if isinstance(node, ast.Return):
         return "return"
     if isinstance(node, ast.Assign):
@@ -369,7 +426,7 @@ def converge(
     text = Text(rest.decode(encoding))
     work = _Work(text, layout, own_spots(text, before))
     _statements(work, before, after, anchors)
-    _arguments(work, before, after)
+    _rewritten(work, before, after)
     _blocks(work, before, after)
     _imports(work, before, after)
     operations = [*_regions(work), *work.blocks]
@@ -596,65 +653,129 @@ def _module_text(node: ast.stmt) -> str:
     return "." * node.level + (node.module or "")
 
 
-def _arguments(work: _Work, before: Sequence[Record], after: Sequence[Record]) -> None:
-    grouped: dict[tuple[str, str], tuple[dict[Argument, Record], dict[Argument, Record]]] = {}
+_Part = Argument | ListEntry
+
+
+def _rewritten(work: _Work, before: Sequence[Record], after: Sequence[Record]) -> None:
+    """Rewrite the statements that have arguments or list entries of ours: both may be in one statement."""
+    grouped: dict[int, tuple[dict[_Part, Record], dict[_Part, Record]]] = {}
     for side, records in enumerate((before, after)):
         for record in records:
             piece = record.piece
-            if isinstance(piece, Argument):
-                grouped.setdefault((piece.scope, piece.holder), ({}, {}))[side][piece] = record
+            if not isinstance(piece, Argument | ListEntry):
+                continue
+            found = _statement_of(work.text, piece)
+            if found is not None:
+                grouped.setdefault(id(found.node), ({}, {}))[side][piece] = record
+            elif side == 0:
+                work.left[piece] = "gone"
     for had, wanted in grouped.values():
-        if had.keys() == wanted.keys():
-            continue
-        found = _call_of(work.text, next(iter([*had, *wanted])))
-        if found is None:
-            work.left.update(dict.fromkeys(had, "gone"))
-            continue
-        located, call = found
-        code = segment(work.text.source, located.node, dedent=False)
-        original = next(
-            (item.replaced for item in [*had.values(), *wanted.values()] if item.replaced is not None), None
-        )
-        margin, behind = work.text.margin(located.node), len(work.text.behind(located.node))
-        given = partial(_with_arguments, style=work.layout.style, margin=margin, behind=behind)
-        fresh = wanted.keys() - had.keys()
-        for piece in [item for item in fresh if inspect(work.text, item).state is State.PRESENT]:
-            # There already: its ledger was lost. What the user would have without it is the call without it.
-            fresh = fresh - {piece}
-            original = without_argument(original or code, _only_call(original or code), piece.keyword)
-        if original is not None and same_code(code, given(original, had)):
-            result = given(original, wanted)
-            keywords = {piece.keyword for piece in had.keys() - wanted.keys()}
-            work.gone.update(id(item) for item in call.keywords if item.arg in keywords)
-        else:
-            result = code
-            for piece in had.keys() - wanted.keys():
-                if inspect(work.text, piece).state is State.PRESENT:
-                    work.gone.update(id(item) for item in call.keywords if item.arg == piece.keyword)
-                    result = without_argument(result, _only_call(result), piece.keyword)
-                else:
-                    work.left[piece] = "edited"
-            result = given(result, fresh)
-        for piece in wanted.keys() - had.keys():
-            work.replaced[piece] = code if original is None else original
-        if result != code:
-            work.retext[located.spot] = result
+        if had.keys() != wanted.keys():
+            _rewrite(work, had, wanted)
+
+
+def _statement_of(text: Text, piece: _Part) -> Located | None:
+    found = _call_of(text, piece) if isinstance(piece, Argument) else _list_of(text, piece)
+    return found[0] if found else None
+
+
+def _rewrite(work: _Work, had: Mapping[_Part, Record], wanted: Mapping[_Part, Record]) -> None:
+    located = _statement_of(work.text, next(iter([*had, *wanted])))
+    assert located is not None
+    code = segment(work.text.source, located.node, dedent=False)
+    original = next((item.replaced for item in [*had.values(), *wanted.values()] if item.replaced is not None), None)
+    margin, behind = work.text.margin(located.node), len(work.text.behind(located.node))
+    given = partial(_with_parts, ours=[*had, *wanted], style=work.layout.style, margin=margin, behind=behind)
+    fresh = wanted.keys() - had.keys()
+    for piece in [item for item in fresh if inspect(work.text, item).state is State.PRESENT]:
+        # There already: its ledger was lost. What the user would have without it is the statement without it.
+        fresh = fresh - {piece}
+        original = _without_part(original or code, piece)
+    going = had.keys() - wanted.keys()
+    if original is not None and same_code(code, given(original, had)):
+        result = given(original, wanted)
+        work.gone.update(id(node) for piece in going if (node := _node_of(located.node, piece)) is not None)
+    else:
+        result = code
+        for piece in going:
+            node = _node_of(located.node, piece)
+            if node is not None and inspect(work.text, piece).state is State.PRESENT:
+                work.gone.add(id(node))
+                result = _without_part(result, piece)
+            else:
+                work.left[piece] = "edited"
+        result = given(result, fresh)
+    for piece in wanted.keys() - had.keys():
+        work.replaced[piece] = code if original is None else original
+    if result != code:
+        work.retext[located.spot] = result
+
+
+def _node_of(statement: ast.stmt, piece: _Part) -> ast.AST | None:
+    if isinstance(piece, Argument):
+        keywords = getattr(getattr(statement, "value", None), "keywords", ())
+        return next((item for item in keywords if item.arg == piece.keyword), None)
+    literal = list_in(statement, piece.keyword)
+    return next((item for item in literal.elts if ast.unparse(item) == _entry(piece)), None) if literal else None
+
+
+def _without_part(text: str, piece: _Part) -> str:
+    if isinstance(piece, Argument):
+        return without_argument(text, _only_call(text), piece.keyword)
+    literal = list_in(_only_statement(text), piece.keyword)
+    places = [
+        number for number, item in enumerate(literal.elts if literal else ()) if ast.unparse(item) == _entry(piece)
+    ]
+    return without_entry(text, literal, places[0]) if literal and places else text
+
+
+def _only_statement(text: str) -> ast.stmt:
+    return newer.parse(text).body[0]
 
 
 def _only_call(text: str) -> ast.Call:
-    value = getattr(newer.parse(text).body[0], "value", None)
+    value = getattr(_only_statement(text), "value", None)
     assert isinstance(value, ast.Call)
     return value
 
 
-def _with_arguments(text: str, pieces: Iterable[Argument], style: Style, margin: str, behind: int) -> str:
-    """Return a statement, indented by `margin` except for its first line, with more arguments."""
-    more = sorted(pieces, key=lambda item: item.keyword)
-    for piece in more:
+def _with_parts(
+    text: str, pieces: Iterable[_Part], ours: Iterable[_Part], style: Style, margin: str, behind: int
+) -> str:
+    """Return a statement, indented by `margin` except for its first line, with more arguments and entries.
+
+    `ours` are those that may be in it already.
+    """
+    parts = list(pieces)
+    known = {_entry(item): item for item in ours if isinstance(item, ListEntry)}
+    for piece in sorted((item for item in parts if isinstance(item, Argument)), key=lambda item: item.keyword):
         text = with_argument(text, _only_call(text), f"{piece.keyword}={piece.value}")
-    if not more or "\n" in text:
-        return text
-    return wrapped(text, style, column=len(margin), behind=behind).replace("\n", f"\n{margin}")
+    entries = [item for item in parts if isinstance(item, ListEntry)]
+    for entry in sorted(entries, key=lambda item: (item.behind, item.order), reverse=True):
+        literal = list_in(_only_statement(text), entry.keyword)
+        assert literal is not None
+        text = with_entry(text, literal, entry.code, _place_of(entry, literal, known))
+    if parts and "\n" not in text:
+        text = wrapped(text, style, column=len(margin), behind=behind).replace("\n", f"\n{margin}")
+    for keyword in {entry.keyword for entry in entries}:
+        literal = list_in(_only_statement(text), keyword)
+        assert literal is not None
+        text = wrapped_list(text, literal, style, margin)
+    return text
+
+
+def _place_of(entry: ListEntry, literal: ast.List, known: Mapping[str, ListEntry]) -> int:
+    """Return the place for an entry among those that are there, ours in their order between the user's."""
+    users = 0
+    for number, element in enumerate(literal.elts):
+        other = known.get(ast.unparse(element))
+        if other is None and users == entry.behind:
+            return number
+        if other is None:
+            users += 1
+        elif (other.behind, other.order) > (entry.behind, entry.order):
+            return number
+    return len(literal.elts)
 
 
 def _blocks(work: _Work, before: Sequence[Record], after: Sequence[Record]) -> None:

@@ -29,8 +29,19 @@ def has_user_service(site: Site) -> bool:
     return provided and bound_to(site.project, site.path("services/user.py"), "UserService")[0] is not None
 
 
-def answer_errors(site: Site) -> Iterator[Edit]:
-    """Answer authentication errors in the project's shape, unless the user handles `HTTPException`, which they are."""
+def users(site: Site) -> tuple[str, ...]:
+    """Name the provider of the foundation's user service, where it is found."""
+    return ("user_service",) if has_user_service(site) else ()
+
+
+def fitted(site: Site) -> Iterator[Edit]:
+    """Answer authentication errors in the project's shape, unless the user handles `HTTPException`, which they are.
+
+    Say that the authenticator has to be written, where it has.
+    """
+    if not has_user_service(site):
+        path = site.path("core/auth/authenticator.py")
+        site.notice(f"say who may sign in: write a UserAuthenticator in {path}; until then signing in answers 503")
     app = site.project.app
     handled = {item.target for item in app.handlers} if app is not None else set()
     if has_api_error(site) or not handled & {"fastapi.HTTPException", "starlette.exceptions.HTTPException"}:
@@ -81,6 +92,7 @@ feature = Feature(
         File("api/auth.py", "jwt/api/auth.py.jinja"),
         Provider("token_service", "core.auth.tokens:get_token_service"),
         Provider("refresh_store", "core.auth.refresh_store:get_refresh_store"),
+        Provider("user_authenticator", "core.auth.authenticator:get_user_authenticator", users),
         Router("api.auth:router", alias="auth_router"),
         DependencyAlias(
             "CurrentUser",
@@ -89,7 +101,7 @@ feature = Feature(
         ),
         DroppedTest("test_jwt.py", "jwt/tests/test_jwt.py.jinja"),
     ),
-    more=answer_errors,
+    more=fitted,
     by_hand=ByHand(
         imports=("jose", "jwt", "authlib", "joserfc", "fastapi_users", "authx"),
         names=("CurrentUser", "create_access_token", "get_current_user"),
@@ -97,7 +109,6 @@ feature = Feature(
     ),
     changes=("POST /auth/token, /auth/refresh and /auth/logout answer",),
     notes=(
-        "say who may sign in: get_user_authenticator() in core/auth/authenticator.py",
         "put a key into the environment or the secrets file: laterctl secret jwt",
         "protect a route: async def route(user: CurrentUser)",
         "with more than one worker set REDIS_URL: refresh tokens are kept in one process without it",

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from laterctl.edits import converge
-from laterctl.edits.pieces import ImportName, State, Statement
+from laterctl.edits.pieces import ImportName, ListEntry, State, Statement
 from laterctl.project.places import Place
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def promises(plan: Plan, installed: Mapping[str, Entry]) -> tuple[Promise, ...]:
     found: list[Promise] = []
     for piece in ours:
         change = plan.changeset.get(piece.path)
-        kind, name = _put_on_app(piece.code) if isinstance(piece, Statement) else ("", "")
+        kind, name = _put_on_app(piece) if isinstance(piece, Statement | ListEntry) else ("", "")
         if change is None or (piece.path, name) not in sources:
             continue
         was, is_now = (converge.inspect(piece, data) for data in (change.before, change.after))
@@ -62,9 +62,11 @@ def promises(plan: Plan, installed: Mapping[str, Entry]) -> tuple[Promise, ...]:
     return tuple(found)
 
 
-def _put_on_app(code: str) -> tuple[str, str]:
-    """Return what kind of thing a statement puts on the app, and the local name of it; `("", "")` for others."""
-    match ast.parse(code).body:
+def _put_on_app(piece: Statement | ListEntry) -> tuple[str, str]:
+    """Return what kind of thing a statement or an entry puts on the app, and its local name; `("", "")` for others."""
+    match ast.parse(piece.code).body:
+        case [ast.Expr(ast.Call(args=[ast.Name(id=name)]))] if isinstance(piece, ListEntry):
+            return MIDDLEWARE, name
         case [ast.Expr(ast.Call(func=ast.Attribute(attr=method), args=[ast.Name(id=name), *_]))] if method in _CALLS:
             return _CALLS[method], name
     return "", ""

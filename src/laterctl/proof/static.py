@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from laterctl.codemods import newer
 from laterctl.codemods.statements import split_lines
 from laterctl.edits import converge
-from laterctl.edits.pieces import Argument, Block, ImportName, OwnedFile, Piece, State, Statement
+from laterctl.edits.pieces import Argument, Block, ImportName, ListEntry, OwnedFile, Piece, State, Statement
 from laterctl.ledger import FOLDER, records_of
 from laterctl.project.places import Place
 from laterctl.project.source import Source
@@ -186,7 +186,7 @@ class _Result:
 
 
 def _bound(piece: Piece, read: _Read) -> Iterator[Failure]:
-    if isinstance(piece, Statement):
+    if isinstance(piece, Statement | ListEntry):
         used = _Read(ast.parse(piece.code)).loads
     elif isinstance(piece, Argument):
         used = _Read(ast.parse(piece.value)).loads
@@ -265,6 +265,8 @@ def _spellings(piece: Piece) -> str:
         forms = [f"from {piece.module} import (", f"from {piece.module} import", f"{piece.name}{alias},", ")"]
     elif isinstance(piece, Argument):
         forms = [f"{piece.keyword}={piece.value},"]
+    elif isinstance(piece, ListEntry):
+        forms = [f"{piece.code},", f"{piece.code.rstrip(')')},),"]
     elif isinstance(piece, Block):
         forms = [piece.header]
     else:
