@@ -13,6 +13,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 from laterctl.outcome import Finding, Verdict
+from laterctl.project.facts import Undecided
 from laterctl.project.places import Place
 from laterctl.project.source import Unreadable
 from laterctl.project.tree import Outside
@@ -66,16 +67,21 @@ def run(project: Project) -> Iterator[Finding]:
         for path in _files(project, module):
             if not is_aside(path):
                 wanted.setdefault(path, []).extend((name, function) for _, function in functions if _by_file(function))
+    unread: dict[str, list[Undecided]] = {}
     for path, functions in sorted(wanted.items()):
         try:
             tree = project.tree.python(path).tree
         except (Unreadable, Outside) as error:
             found = as_undecided(error)
-            yield Finding("LTR010", Verdict.UNKNOWN, found.message, found.places[0], found.hint)
+            # What is wrong with single files is said of each; that this Python is too old, once.
+            unread.setdefault(found.code if found.code == "too-new" else path, []).append(found)
             continue
         for name, function in functions:
             for rule, line, reason, fix in function(path, tree):
                 yield Finding(rule, Verdict.PROBLEM, reason, Place(path, line), fix, name)
+    for first, *others in unread.values():
+        more = f" (and {len(others)} more files, {others[0].places[0].path} the next of them)" if others else ""
+        yield Finding("LTR010", Verdict.UNKNOWN, first.message + more, first.places[0], first.hint)
     for name, module, _ in checks:
         whole = getattr(module, "check_project", None)
         if whole is not None:

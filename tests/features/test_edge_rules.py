@@ -599,3 +599,31 @@ def test_generated_code_has_no_finding(rule: str, template: str) -> None:
 )
 def test_any_code_is_survived(rule: str, source: str) -> None:
     assert check(rule, source) == []
+
+
+def test_cors006_is_said_once_a_function() -> None:
+    source = """
+    async def answer(request, response):
+        if request.cookies:
+            response.headers["Access-Control-Allow-Origin"] = "https://a.example"
+        else:
+            response.headers["Access-Control-Allow-Origin"] = "*"
+
+    async def other(response):
+        response.headers["Access-Control-Max-Age"] = "5"
+    """
+
+    assert lines(check("CORS006", dedent(source))) == [4, 9]
+
+
+def test_cors006_leaves_code_alone_that_asks_the_middleware() -> None:
+    source = """
+    from fastapi.middleware.cors import CORSMiddleware
+
+    async def crashed(request, response):
+        cors = CORSMiddleware(app=app, allow_origins=ORIGINS)
+        if cors.is_allowed_origin(request.headers["origin"]):
+            response.headers["Access-Control-Allow-Origin"] = request.headers["origin"]
+    """
+
+    assert lines(check("CORS006", dedent(source))) == []

@@ -126,21 +126,99 @@ def test_a_name_from_another_library_is_left_alone() -> None:
 
 
 @pytest.mark.parametrize(
-    ("line", "missing"),
+    "code",
     [
-        ('jwt.decode(token, settings.key, algorithms=["HS256"])', ["audience", "issuer", "required"]),
-        ('jwt.decode(token, settings.key, ["HS256"], audience="a")', ["issuer", "required"]),
-        ('jwt.decode(token, settings.key, ["HS256"], issuer="i", options={"require": ["exp"]})', ["audience"]),
-        ('jwt.decode(token, settings.key, ["HS256"], issuer="i", audience="a", options={})', ["required"]),
-        ('jwt.decode(token, key, ["HS256"], {"verify_aud": False}, issuer="i")', ["required"]),
-        ('jose_jwt.decode(token, settings.key, ["HS256"])', ["audience", "issuer", "required"]),
+        """
+        peeked = jwt.decode(token, options={"verify_signature": False})
+        """,
+        """
+        def current_user(request):
+            return jwt.decode(request.cookies["access_token"], options={"verify_signature": False})
+        """,
+        """
+        def verified(token):
+            return jwt.decode(token, options={"verify_signature": False})
+        """,
     ],
 )
-def test_jwt002_says_what_is_not_checked(line: str, missing: list[str]) -> None:
-    ((rule, _, reason, _),) = rules.check_jwt002("app/security.py", ast.parse(HEAD + line))
+def test_jwt001_reports_a_token_that_a_stranger_may_have_written(code: str) -> None:
+    assert ids(rules.check_jwt001, code) == ["JWT001"]
 
-    assert rule == "JWT002"
-    assert [word for word in ("audience", "issuer", "required") if word in reason] == missing
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        """
+        unverified = jwt.decode(token, options={"verify_signature": False})
+        """,
+        """
+        def unverified_claims(token):
+            return dict(jwt.decode(token, options={"verify_signature": False}))
+        """,
+        """
+        def claims(request):
+            return jwt.decode(request.state.user.token, options={"verify_signature": False})
+        """,
+        """
+        def who(answer):
+            return jwt.decode(answer.json()["id_token"], options={"verify_signature": False})["email"]
+        """,
+    ],
+)
+def test_jwt001_leaves_what_is_unverified_on_purpose(code: str) -> None:
+    assert ids(rules.check_jwt001, code) == []
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        'jwt.decode(token, settings.key, algorithms=["HS256"])',
+        'jwt.decode(token, settings.key, ["HS256"], options={})',
+        'jwt.decode(token, settings.key, ["HS256"], options={"verify_exp": False})',
+        'jwt.decode(token, key, ["HS256"], {"verify_aud": False})',
+        'jose_jwt.decode(token, settings.key, ["HS256"])',
+    ],
+)
+def test_jwt002_reports_that_only_the_signature_is_checked(line: str) -> None:
+    assert found(rules.check_jwt002, line) == [line]
+
+
+def test_jwt002_is_said_once_a_file_with_the_other_lines() -> None:
+    code = "\n".join(f'def read{number}(token):\n    return jwt.decode(token, KEY, ["HS256"])' for number in range(3))
+    ((_, line, reason, _),) = rules.check_jwt002("app/security.py", ast.parse("import jwt\n" + code))
+
+    assert line == 3
+    assert reason.endswith("(also in lines 5, 7)")
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        'claims["type"]',
+        'claims.get("token_type")',
+        'claims.pop("scope", None)',
+        'jwt.get_unverified_header(token)["typ"]',
+    ],
+)
+def test_jwt002_leaves_code_alone_that_tells_tokens_apart(more: str) -> None:
+    code = f'def read(token):\n    claims = jwt.decode(token, KEY, ["HS256"])\n    return {more}'
+
+    assert found(rules.check_jwt002, code) == []
+    assert found(rules.check_jwt002, code.replace(more, 'claims["sub"]')) != []
+
+
+def test_jwt002_leaves_a_trial_of_the_keys_alone() -> None:
+    code = """
+    def check(private, public):
+        token = jwt.encode({"some": "thing"}, private, algorithm="RS256")
+        jwt.decode(token, public, algorithms=["RS256"])
+    """
+
+    assert found(rules.check_jwt002, code) == []
+
+
+def test_what_jwt001_says_is_not_said_again_by_jwt002() -> None:
+    assert found(rules.check_jwt002, "jose_jwt.decode(token, settings.key)") == []
 
 
 @pytest.mark.parametrize(
@@ -151,6 +229,9 @@ def test_jwt002_says_what_is_not_checked(line: str, missing: list[str]) -> None:
         'jwt.decode(token, settings.key, ["HS256"], **CHECKS)',
         'jwt.decode(token, settings.key, ["HS256"], options=OPTIONS)',
         'jwt.decode(token, options={"verify_signature": False})',
+        'jwt.decode(token, settings.key, ["HS256"], audience="a")',
+        'jwt.decode(token, settings.key, ["HS256"], issuer="i", options={"verify_exp": True})',
+        'jwt.decode(token, settings.key, ["HS256"], options={"require": ["exp", "sub"]})',
         'PyJWT(options={"require": ["exp"]}).decode(token, settings.key, ["HS256"], issuer="i", audience="a")',
         'jose_jwt.decode(token, key, "HS256", {"require_exp": True}, audience="a", issuer="i")',
     ],
@@ -175,10 +256,10 @@ def test_what_jwt002_says_is_true_of_pyjwt() -> None:
         ('jwt.encode(claims, "secret")', 'jwt.encode(claims, "secret")'),
         ('sign(claims, b"secret", "HS256")', 'sign(claims, b"secret", "HS256")'),
         ('jwt.encode(payload=claims, key="secret")', 'jwt.encode(payload=claims, key="secret")'),
-        ('KEY = "secret"\njose_jwt.encode(claims, KEY, "HS256")', 'jose_jwt.encode(claims, KEY, "HS256")'),
+        ('KEY = "secret"\njose_jwt.encode(claims, KEY, "HS256")', 'KEY = "secret"'),
         (
-            'KEY = "secret"\ndef read(token):\n    return jwt.decode(token, KEY, ["HS256"])',
-            'return jwt.decode(token, KEY, ["HS256"])',
+            'KEY = "secret"\njwt.encode(claims, KEY)\ndef read(token):\n    return jwt.decode(token, KEY, ["HS256"])',
+            'KEY = "secret"',
         ),
         ('KEY = os.getenv("KEY", "secret")\njwt.encode(claims, KEY)', 'KEY = os.getenv("KEY", "secret")'),
         (
@@ -253,16 +334,42 @@ def test_jwt004_reports_superseded_libraries() -> None:
 
 
 @pytest.mark.parametrize(
-    "line",
-    [
-        "expires = datetime.datetime.utcnow() + delta",
-        "expires = dt.datetime.utcnow()",
-        "expires = DateTime.utcnow()",
-        "expires = DateTime.utcfromtimestamp(0)",
-    ],
+    "made",
+    ["datetime.datetime.utcnow() + delta", "dt.datetime.utcnow()", "DateTime.utcnow()", "DateTime.utcfromtimestamp(0)"],
 )
-def test_jwt005_reports_naive_times(line: str) -> None:
-    assert found(rules.check_jwt005, line) == [line]
+@pytest.mark.parametrize(
+    "used", ['claims["exp"] = expires', "claims = Claims(exp=expires)", "token = sign(claims, settings.key)"]
+)
+def test_jwt005_reports_naive_times(made: str, used: str) -> None:
+    assert found(rules.check_jwt005, f"def make(claims):\n    expires = {made}\n    {used}") == [f"expires = {made}"]
+
+
+def test_jwt005_is_said_once_a_file_where_it_is_wrong_already() -> None:
+    code = """
+    def make(delta):
+        return sign({"exp": DateTime.utcnow() + delta}, settings.key)
+
+    def make_number(delta):
+        now = DateTime.utcnow()
+        expires = (now + delta).timestamp()
+        return sign({"exp": expires}, settings.key)
+    """
+    ((_, line, reason, _),) = rules.check_jwt005("app/security.py", ast.parse(HEAD + dedent(code)))
+
+    assert (HEAD + dedent(code)).splitlines()[line - 1].strip() == "now = DateTime.utcnow()"
+    assert "hours off (also in line" in reason
+
+
+def test_jwt005_leaves_times_alone_that_are_not_in_a_token() -> None:
+    code = """
+    def refresh(self):
+        self.fetched = DateTime.utcnow()
+
+    def make(claims):
+        return sign(claims, settings.key)
+    """
+
+    assert found(rules.check_jwt005, code) == []
 
 
 def test_jwt005_looks_at_code_about_tokens_only() -> None:

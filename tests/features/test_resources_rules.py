@@ -11,6 +11,7 @@ from textwrap import dedent
 
 import pytest
 from fastapi.testclient import TestClient
+from pydantic import SecretStr, create_model
 
 from laterctl.features import resources_rules as rules
 from laterctl.features.container_code import Injection, injection
@@ -549,3 +550,35 @@ def test_it_is_true_that_the_marker_arrives(
         "006": rules.check_di006(f"{name}.py", parsed, known),
     }
     assert [number for number, found in checks.items() if list(found)] == ([rule] if rule != "none" else [])
+
+
+@pytest.mark.parametrize(
+    ("dump", "kind", "expected"),
+    [
+        ('settings.model_dump(mode="json")', "SecretStr", ["DI011 app/main.py"]),
+        ('Settings().model_dump(mode="json")', "SecretStr", ["DI011 app/main.py"]),
+        ("settings.model_dump()", "SecretStr", []),
+        ('settings.model_dump(mode="python")', "SecretStr", []),
+        ('settings.model_dump(mode="json")', "str", []),
+    ],
+)
+def test_di011_reports_secrets_that_are_masked(dump: str, kind: str, expected: list[str], tmp_path: Path) -> None:
+    files = {
+        "app/container.py": (
+            "from dependency_injector import containers, providers\n"
+            "class Container(containers.DeclarativeContainer):\n    config = providers.Configuration()\n"
+        ),
+        "app/config.py": f"from pydantic import {kind}\nkey: {kind}\n",
+        "app/main.py": (
+            "from app.container import Container\nfrom app.config import Settings, settings\n"
+            f"container = Container()\ncontainer.config.from_dict({dump})\nother.from_dict({dump})\n"
+        ),
+    }
+
+    assert whole(tmp_path, files) == expected
+
+
+def test_what_di011_says_is_true() -> None:
+    settings = create_model("Settings", key=(SecretStr, SecretStr("k")))()
+
+    assert settings.model_dump(mode="json") == {"key": "**********"}

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from laterctl.edits.app_statements import RANKS, rank_of
 from laterctl.features.middleware_rules import onion
 from laterctl.features.rule_code import Code, Found, Registration, code_of, header_writes, registrations
+from laterctl.project.bodies import Scope
 from laterctl.project.names import resolve
 from laterctl.project.places import Place
 
@@ -76,7 +77,7 @@ def check_cors001(path: str, tree: ast.Module) -> Iterator[Found]:
         origins = code.literal(found.keywords.get("allow_origins", _NOTHING))
         pattern = code.literal(found.keywords.get("allow_origin_regex", _NOTHING))
         if _everyone(origins):
-            yield "CORS001", found.line, '"*" with credentials lets every site act as your user', _LIST_THEM
+            yield "CORS001", found.line, _EVERY_SITE, _LIST_THEM
         elif isinstance(pattern, str) and _matches_everyone(pattern):
             reason = f"the pattern {pattern!r} matches every origin, with credentials"
             yield "CORS001", found.line, reason, _LIST_THEM
@@ -120,15 +121,24 @@ def check_cors004(path: str, tree: ast.Module) -> Iterator[Found]:
 
 
 def check_cors006(path: str, tree: ast.Module) -> Iterator[Found]:
-    """A CORS header is set by hand: it disagrees with the middleware, and preflights do not have it."""
-    for write in header_writes(Code(path, tree)):
-        if write.name in WRITTEN_BY_CORS:
-            fix = "leave it to the CORS middleware: list the origin in its settings"
-            yield "CORS006", write.line, f"{write.name} is set by hand", fix
+    """A CORS header is set by hand: it disagrees with the middleware, and preflights do not have it.
+
+    Said once a function, and not where the code asks a CORSMiddleware itself what to send.
+    """
+    code = Code(path, tree)
+    seen: set[tuple[Scope, ...]] = set()
+    asking = {spot.scope for call, spot, imports in code.calls() if _is_cors(resolve(call.func, imports))}
+    for write in header_writes(code):
+        scope = write.spot.scope
+        if write.name in WRITTEN_BY_CORS and scope not in seen and not (scope and scope in asking):
+            seen.add(scope)
+            reason = f"{write.name} is set by hand: preflights go without it, and it may disagree with CORSMiddleware"
+            yield "CORS006", write.line, reason, "leave it to CORSMiddleware: list the origin in its allow_origins"
 
 
 _NOTHING = ast.Constant(None)
-_LIST_THEM = "list the origins, or drop the credentials"
+_EVERY_SITE = 'allow_origins=["*"] with allow_credentials=True: every website may call the API with its user\'s cookies'
+_LIST_THEM = 'list the origins: allow_origins=["https://app.example.com"]; or drop allow_credentials'
 
 
 def _by_hand(code: Code) -> Iterator[Registration]:

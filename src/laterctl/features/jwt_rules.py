@@ -14,8 +14,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from laterctl.features.rule_code import Code, Found
-from laterctl.project.bodies import Function, Spot
+from laterctl.features.rule_code import Code, Found, also_in
+from laterctl.project.bodies import Function, Spot, assigned_value, bound_targets
 from laterctl.project.facts import Requirement
 from laterctl.project.names import resolve
 from laterctl.project.places import Place
@@ -44,11 +44,18 @@ _NAIVE = {"datetime.datetime.utcnow", "datetime.datetime.utcfromtimestamp"}
 _READERS = {"os.getenv", "os.environ.get", "decouple.config"}
 _SUPERSEDED = {
     "python-jose": (
-        "it is hardly maintained, and FastAPI's documentation has left it",
-        "use PyJWT: `laterctl add jwt`",
+        "it is hardly maintained, and FastAPI's documentation has moved to PyJWT",
+        "move to PyJWT: its jwt.encode and jwt.decode take the same arguments for this",
     ),
-    "passlib": ("its last release is from 2020 and it breaks with newer bcrypt", "use pwdlib: `pwdlib[argon2]`"),
+    "passlib": (
+        "its last release is from 2020, and it breaks with bcrypt 5 and newer",
+        "move to pwdlib: `pwdlib[argon2,bcrypt]` still verifies the bcrypt hashes that you have",
+    ),
 }
+_PURPOSES = frozenset(
+    {"aud", "iss", "typ", "type", "token_type", "tokenType", "token_use", "use", "kind", "purpose", "scope", "scopes"}
+)
+_TIMES = frozenset({"exp", "iat", "nbf"})
 _SETTINGS_FILES = (".env", "settings.", "docker-compose", "compose.")
 _SYMMETRIC, _ASYMMETRIC = ("HS",), ("RS", "PS", "ES", "Ed")
 _KEYS_LINE = re.compile(
@@ -72,61 +79,67 @@ def check_jwt001(path: str, tree: ast.Module) -> Iterator[Found]:
     """A token is decoded without saying which algorithms may have signed it, or with no check of the signature.
 
     Reading a token before it is verified (to find out which key to take) is fine when the same function also
-    verifies one. https://pyjwt.readthedocs.io/en/stable/api.html#jwt.decode
+    verifies one, and when a name says that it is `unverified`; so is reading a token that the application itself put
+    in `request.state`, or that came straight from the token endpoint. https://pyjwt.readthedocs.io/en/stable/api.html#jwt.decode
     """
     code = Code(path, tree)
     decodings = list(_decodings(code))
     for found in decodings:
         if _unverified(code, found):
             others = [other for other in decodings if other.spot.scope == found.spot.scope and other is not found]
-            if not found.spot.scope or not any(not _unverified(code, other) for other in others):
-                reason = "the signature is not verified: everybody can write such a token"
-                yield "JWT001", found.call.lineno, reason, "drop verify_signature=False and give key and algorithms"
+            verified = found.spot.scope and any(not _unverified(code, other) for other in others)
+            if not verified and not _on_purpose(found):
+                reason = "the signature is not verified: anybody can write a token that says what they like"
+                fix = "drop verify_signature=False and give key and algorithms; or call what it gives `unverified_...`"
+                yield "JWT001", found.call.lineno, reason, fix
         elif _without_algorithms(code, found):
             reason = "no algorithms are given: the token says itself how it is to be verified"
-            yield "JWT001", found.call.lineno, reason, 'name the one you sign with: algorithms=["HS256"]'
+            fix = 'name the one it is signed with: algorithms=["HS256"] with a secret, ["RS256"] or alike with a public key'
+            yield "JWT001", found.call.lineno, reason, fix
         elif any(name.lower() == "none" for name in _algorithms(code, found)):
             reason = '"none" is among the algorithms: a token without any signature is accepted'
             yield "JWT001", found.call.lineno, reason, 'drop "none" from the algorithms'
 
 
 def check_jwt002(path: str, tree: ast.Module) -> Iterator[Found]:
-    """A token's signature is verified, but not that it was issued by us, for us, and for how long.
+    """Nothing but a token's signature and expiry is checked, so that a token made for something else passes.
 
-    A claim that is missing passes unless it is required: RFC 8725, sections 3.8 to 3.10.
+    With one key for access, refresh and password-reset tokens, each of them is good for all of it: RFC 8725,
+    sections 3.8, 3.9 and 3.12. Said once a file, and not where the code reads a claim that tells tokens apart.
     """
     code = Code(path, tree)
-    for found in _decodings(code):
-        if _unverified(code, found):
-            continue
-        options = _options(code, found)
-        missing = [
-            name
-            for name, switch in (("audience", "verify_aud"), ("issuer", "verify_iss"))
-            if name not in found.arguments and options is not None and not _off(options, switch)
-        ]
-        required = options is None or found.own_options or any(name.startswith("require") for name in options)
-        if missing or not required:
-            reason = f"the token is believed without {_listed(missing, required=required)}"
-            fix = 'give issuer=, audience= and options={"require": ["exp", "iat", "sub", "iss", "aud"]}'
-            yield "JWT002", found.call.lineno, reason, fix
+    if any(_reads_purpose(node) for node in ast.walk(tree)):
+        return
+    making = {spot.scope for call, spot, imports in code.calls() if resolve(call.func, imports) in _ENCODERS}
+    lines = [
+        found.call.lineno
+        for found in _decodings(code)
+        if _only_signature(code, found) and not (found.spot.scope and found.spot.scope in making)
+    ]
+    if lines:
+        reason = "nothing but signature and expiry is checked: a token made with this key for something else passes"
+        fix = 'sign with "iss" and "aud" and pass issuer= and audience= here, or check a claim such as "token_type"'
+        yield "JWT002", lines[0], reason + also_in(lines[1:]), fix
 
 
 def check_jwt003(path: str, tree: ast.Module) -> Iterator[Found]:
     """The key that signs tokens stands in the source, or is what is used when a setting is missing."""
     code = Code(path, tree)
+    seen: set[int] = set()
     for call, spot, imports in code.calls():
         key = _key(call, spot, imports, code)
-        if key is None:
+        value = code.value(key) if key is not None else None
+        if value is None or value.lineno in seen:
             continue
-        value = code.value(key)
         if _secret_text(value):
+            seen.add(value.lineno)
             reason = "the key is a literal: whoever reads the source can sign tokens"
-            yield "JWT003", key.lineno, reason, "read it from the environment; `laterctl secret jwt` prints a new one"
+            yield "JWT003", value.lineno, reason, "read it from the environment; `laterctl secret jwt` prints a new one"
         elif isinstance(value, ast.Call) and resolve(value.func, imports) in _READERS:
             fallbacks = [*value.args[1:2], *(item.value for item in value.keywords if item.arg == "default")]
             if any(_secret_text(code.value(fallback)) for fallback in fallbacks):
-                reason = "without the setting, the key is a literal that whoever reads the source can sign tokens with"
+                seen.add(value.lineno)
+                reason = "when the variable is not set, tokens are signed with a key that everybody can read here"
                 yield "JWT003", value.lineno, reason, "drop the default, and let it fail when the key is missing"
 
 
@@ -163,20 +176,31 @@ def check_jwt004(requirements: Iterable[Requirement]) -> Iterator[tuple[str, Pla
 
 
 def check_jwt005(path: str, tree: ast.Module) -> Iterator[Found]:
-    """Code that works with tokens uses `utcnow()`: deprecated, and naive.
+    """The times in a token are made with `utcnow()`: deprecated since Python 3.12, and without a time zone.
 
-    `timestamp()` of what it gives takes it for local time, so that tokens expire hours early or late.
+    Its `timestamp()` takes it for local time, so that on a server whose clock is not set to UTC tokens expire hours
+    early or late. Said once a file, where it is wrong already if it is.
     https://docs.python.org/3/library/datetime.html#datetime.datetime.utcnow
     """
     code = Code(path, tree)
     if not any(module.split(".")[0] in _LIBRARIES for module in _imported(tree)):
         return
-    for call, _, imports in code.calls():
-        target = resolve(call.func, imports)
-        if target in _NAIVE:
-            name = target.rpartition(".")[2]
-            reason = f"{name}() is deprecated and has no time zone: its timestamp() is that of local time"
-            yield "JWT005", call.lineno, reason, "use datetime.now(tz=timezone.utc), or int(time.time())"
+    lines: list[int] = []
+    wrong: list[int] = []
+    for call, spot, imports in code.calls():
+        around: ast.AST = spot.scope[-1] if spot.scope else tree
+        if resolve(call.func, imports) in _NAIVE and _makes_claims(around, imports):
+            lines.append(call.lineno)
+            if _becomes_timestamp(around, call):
+                wrong.append(call.lineno)
+    if not lines:
+        return
+    line = (wrong or lines)[0]
+    reason = "the timestamp() of utcnow() is that of local time: where that is not UTC, the token's times are hours off"
+    if not wrong:
+        reason = "utcnow() is deprecated since Python 3.12, and its timestamp() would be that of local time"
+    more = also_in(other for other in lines if other != line)
+    yield "JWT005", line, reason + more, "use datetime.now(tz=timezone.utc)"
 
 
 def check_jwt006(path: str, tree: ast.Module) -> Iterator[Found]:
@@ -261,6 +285,78 @@ def _without_algorithms(code: Code, found: Decoding) -> bool:
     return found.library == "jose" or _is_plain_key(code, found)
 
 
+def _on_purpose(found: Decoding) -> bool:
+    """Whether the code says that it knows the claims to be unverified, or whom it has the token from."""
+    assigned = assigned_value(found.spot.node) is not None
+    targets = [ast.unparse(target) for target in bound_targets(found.spot.node)] if assigned else []
+    names = [*targets, *(scope.name for scope in found.spot.scope)]
+    if any("unverified" in name.lower() for name in names):
+        return True
+    token = found.arguments.get("token")
+    if isinstance(token, ast.Subscript) and isinstance(token.slice, ast.Constant):
+        return token.slice.value in {"id_token", "access_token"} and not _from_request(token.value)
+    return token is not None and ".state." in ast.unparse(token)
+
+
+def _from_request(node: ast.expr) -> bool:
+    return any(part in {"request", "cookies", "headers", "query_params", "websocket"} for part in _words(node))
+
+
+def _words(node: ast.expr) -> Iterator[str]:
+    for item in ast.walk(node):
+        if isinstance(item, ast.Name):
+            yield item.id
+        elif isinstance(item, ast.Attribute):
+            yield item.attr
+
+
+def _only_signature(code: Code, found: Decoding) -> bool:
+    options = _options(code, found)
+    if options is None or found.own_options or any(name.startswith("require") for name in options):
+        return False
+    if {"audience", "issuer", "subject"} & set(found.arguments):
+        return False
+    return not _unverified(code, found) and not _without_algorithms(code, found)
+
+
+def _reads_purpose(node: ast.AST) -> bool:
+    """Whether a claim is read that says what a token is for: `claims["type"]`, `claims.get("type")`, `.pop("type")`."""
+    if isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Load):
+        return isinstance(node.slice, ast.Constant) and node.slice.value in _PURPOSES
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in {"get", "pop"}:
+        return bool(node.args) and isinstance(node.args[0], ast.Constant) and node.args[0].value in _PURPOSES
+    return False
+
+
+def _makes_claims(around: ast.AST, imports: Mapping[str, str]) -> bool:
+    return any(
+        (isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value in _TIMES)
+        or (isinstance(node, ast.keyword) and node.arg in _TIMES)
+        or (isinstance(node, ast.Call) and resolve(node.func, imports) in {*_ENCODERS, *_DECODERS})
+        for node in ast.walk(around)
+    )
+
+
+def _becomes_timestamp(around: ast.AST, made: ast.Call) -> bool:
+    """Whether `timestamp()` is asked of what `made` gives, or of what a name holds that was computed from it."""
+    assigned = [node for node in ast.walk(around) if isinstance(node, ast.Assign)]
+    names: set[str] = set()
+
+    def holds(node: ast.AST) -> bool:
+        return any(item is made or (isinstance(item, ast.Name) and item.id in names) for item in ast.walk(node))
+
+    for node in sorted(assigned, key=lambda node: node.lineno):
+        if holds(node.value):
+            names.update(target.id for target in node.targets if isinstance(target, ast.Name))
+    return any(
+        isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and node.func.attr == "timestamp"
+        and holds(node.func.value)
+        for node in ast.walk(around)
+    )
+
+
 def _is_plain_key(code: Code, found: Decoding) -> bool:
     key = code.value(found.arguments["key"]) if "key" in found.arguments else None
     if isinstance(key, ast.Call):
@@ -315,10 +411,3 @@ def _imported(tree: ast.Module) -> Iterator[str]:
 
 def _named(node: ast.expr) -> bool:
     return isinstance(node, ast.Name) and node.id == PLACEHOLDER_CLASS
-
-
-def _listed(missing: list[str], *, required: bool) -> str:
-    parts = [f"a check of its {' and '.join(missing)}"] if missing else []
-    if not required:
-        parts.append("any claim being required")
-    return " and without ".join(parts)

@@ -50,13 +50,17 @@ def check_project(project: Project) -> Iterator[tuple[str, Place, str, str]]:
     known = injection(project.names)
     if not known.containers:
         return
-    paths = {path for needle in (b"dependency_injector", b"init_resources") for path in project.tree.holding(needle)}
+    paths = {
+        path
+        for needle in (b"dependency_injector", b"init_resources", b"from_dict")
+        for path in project.tree.holding(needle)
+    }
     for path in sorted(path for path in paths if not is_aside(path)):
         try:
             tree = project.tree.python(path).tree
         except (Unreadable, Outside):
             continue
-        for check in (check_di001, check_di005, check_di006, check_di008, check_di009):
+        for check in (check_di001, check_di005, check_di006, check_di008, check_di009, check_di011):
             for rule, line, reason, fix in check(path, tree, known):
                 yield rule, Place(path, line), reason, fix
 
@@ -218,6 +222,24 @@ def check_di010(path: str, tree: ast.Module) -> Iterator[Found]:
             yield "DI010", call.lineno, reason, f"build it when it is first used: `laterctl {CLIENTS[target]}`"
 
 
+def check_di011(path: str, tree: ast.Module, injection: Injection) -> Iterator[Found]:
+    """`config.from_dict(settings.model_dump(mode="json"))` fills the container with `**********` for every secret.
+
+    A `SecretStr` masks itself in JSON mode: https://docs.pydantic.dev/latest/api/types/#pydantic.types.SecretStr
+    """
+    names = frozenset().union(*(container.names for container in injection.containers.values()))
+    if not injection.names.tree.holding(b"SecretStr"):
+        return
+    for call, _, _ in Code(path, tree).calls():
+        if not _calls(call, "from_dict") or not isinstance(call.func, ast.Attribute):
+            continue
+        receiver = ast.unparse(call.func.value).rpartition(".")[2]
+        if receiver in names and any(_is_json_dump(item) for item in call.args[:1]):
+            reason = "masked-secrets: model_dump(mode=\"json\") gives '**********' for every SecretStr"
+            fix = "use model_dump(), and call .get_secret_value() where the secret is used"
+            yield "DI011", call.lineno, reason, fix
+
+
 _SYNCHRONOUS = "make it a Singleton over a synchronous constructor and close it in the lifespan"
 _INSTEAD = {
     "Scope": "use Singleton, Factory or ContextLocalSingleton",
@@ -310,6 +332,11 @@ def _copied(node: ast.ClassDef, imports: Mapping[str, str]) -> bool:
 
 def _declares(node: ast.ClassDef) -> bool:
     return any(isinstance(item, ast.Assign | ast.AnnAssign) for item in node.body)
+
+
+def _is_json_dump(node: ast.expr) -> bool:
+    modes = [item.value for item in node.keywords if item.arg == "mode"] if isinstance(node, ast.Call) else []
+    return _calls(node, "model_dump") and [getattr(mode, "value", None) for mode in modes] == ["json"]
 
 
 def _calls(node: ast.AST, name: str) -> bool:

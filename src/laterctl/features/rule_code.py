@@ -208,6 +208,13 @@ def enclosing(code: Code, spot: Spot) -> list[ast.stmt]:
     return found
 
 
+def also_in(lines: Iterable[int]) -> str:
+    """Return the rest of a reason that holds in further lines: `" (also in lines 3, 7)"`, `""` when there are none."""
+    more = sorted(set(lines))
+    word = "line" if len(more) == 1 else "lines"
+    return f" (also in {word} {', '.join(map(str, more))})" if more else ""
+
+
 def _bindings(tree: ast.Module) -> Iterator[tuple[str, ast.expr | None]]:
     simple: set[int] = set()
     for node in ast.walk(tree):

@@ -144,12 +144,16 @@ def check_hdr002(path: str, tree: ast.Module) -> Iterator[Found]:
 
 
 def check_hdr003(path: str, tree: ast.Module) -> Iterator[Found]:
-    """Strict-Transport-Security is sent whatever the scheme: in development too, where it locks people out."""
+    """Strict-Transport-Security is sent whatever the scheme, which RFC 6797 forbids in section 7.2.
+
+    Browsers heed it only over https; there it counts for the whole host, `localhost` and its other ports included.
+    """
     code = Code(path, tree)
     for write in header_writes(code):
         if write.name == HSTS and _MAX_AGE.search(_text(code, write)) and _is_unconditional(code, write):
-            reason = "Strict-Transport-Security is sent over plain http too (RFC 6797, section 7.2)"
-            yield "HDR003", write.line, reason, 'send it only when the scheme is "https"'
+            reason = "Strict-Transport-Security is sent over plain http too, which RFC 6797 (section 7.2) forbids"
+            fix = 'send it only when request.url.scheme is "https"; behind a proxy, run uvicorn with --proxy-headers'
+            yield "HDR003", write.line, reason, fix
 
 
 def headers_by_hand(path: str, tree: ast.Module) -> Iterator[Found]:
