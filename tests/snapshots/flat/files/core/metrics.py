@@ -35,6 +35,7 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
 from core.settings import settings
+from core.startup import as_text
 
 BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 MULTIPROC_DIR = "PROMETHEUS_MULTIPROC_DIR"
@@ -54,10 +55,7 @@ class MetricsConfig:
 
 def metrics_config() -> MetricsConfig:
     """Read the settings of the metrics endpoint."""
-    value: object = settings.metrics_token
-    reveal = getattr(value, "get_secret_value", None)
-    token = reveal() if callable(reveal) else value
-    return MetricsConfig(token=str(token or "").strip())
+    return MetricsConfig(token=as_text(settings.metrics_token))
 
 
 class Metrics:
