@@ -5,6 +5,8 @@
     ORDERS.labels('web').inc()
 
 Keep the values of a label few: never a raw path, an id, an e-mail address.
+Time a coroutine with `with SECONDS.time():` inside of it: as a decorator,
+`time()` measures how long it takes to make one, not to run it.
 
 Several worker processes share their numbers through the directory named by
 the environment variable PROMETHEUS_MULTIPROC_DIR. Whatever starts the server
