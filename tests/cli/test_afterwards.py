@@ -106,12 +106,12 @@ def test_everything_is_reformatted(shape: str, features: tuple[str, ...], config
         (
             "app.add_middleware(MetricsMiddleware)",
             "app.add_middleware(MetricsMiddleware, metrics=None)",
-            {"core/__init__.py", "core/metrics.py", "core/metrics_middleware.py", "core/routing.py", "core/settings.py"},
+            {"core/__init__.py", "core/metrics.py", "core/metrics_middleware.py", "core/routing.py", "core/settings.py", "core/startup.py"},
         ),
         (
             "app.include_router(metrics_router)",
             'app.include_router(metrics_router, prefix="/internal")',
-            {"api/__init__.py", "api/metrics.py", "core/__init__.py", "core/metrics.py", "core/routing.py", "core/settings.py"},
+            {"api/__init__.py", "api/metrics.py", "core/__init__.py", "core/metrics.py", "core/routing.py", "core/settings.py", "core/startup.py"},
         ),
     ],
     ids=["middleware", "router"],

@@ -6,6 +6,7 @@ import ast
 
 import pytest
 
+from laterctl.plan import Request
 from tests import memory
 
 MANIFEST = b"""\
@@ -183,3 +184,27 @@ def test_entries_find_their_place_in_a_list_that_was_edited_meanwhile() -> None:
     ]
     gone = memory.remove(memory.remove(again, "metrics"), "cors")
     assert listed(gone) == ["GZipMiddleware", "StampMiddleware"]
+
+
+def test_an_entry_that_was_pasted_is_adopted_and_holds_the_feature() -> None:
+    paste = "from shop.core.cors import CorsMiddleware\n\n"
+    after = memory.add(project(f"{paste}app = FastAPI(middleware=[Middleware(CorsMiddleware)])\n"), "cors")
+
+    assert listed(after) == ["CorsMiddleware", "ErrorBoundary"]
+    with pytest.raises(memory.Refusing, match="still-used"):
+        memory.remove(after, "cors")
+
+
+def test_in_a_list_in_the_wrong_order_it_says_what_cannot_be() -> None:
+    body = (
+        "app = FastAPI(\n    middleware=[\n        Middleware(GZipMiddleware),\n"
+        "        Middleware(CORSMiddleware, allow_origins=[]),\n    ],\n)\n"
+    )
+    plan = memory.planned(project(body), Request(add=("metrics",)))
+    assert [note for note in plan.notes if note.level == "warning"] == []
+
+    stamped = body.replace("CORSMiddleware, allow_origins=[]", "CorrelationIdMiddleware")
+    stamped = f"from asgi_correlation_id import CorrelationIdMiddleware\n\n{stamped}"
+    (note,) = memory.planned(project(stamped), Request(add=("metrics",))).notes
+    assert (note.level, str(note.place)) == ("warning", "shop/main.py:13")
+    assert "CorrelationIdMiddleware should be outside it" in note.message

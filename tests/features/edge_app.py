@@ -233,6 +233,7 @@ def write_app(
         for name in _names(feature, "core")
         if not name.startswith("problems.")
     }
+    sources[f"{PACKAGE}/core/startup.py"] = "settings/core/startup.py.jinja"
     sources[f"{PACKAGE}/core/request_id.py"] = "request-scope/core/request_id.py.jinja"
     sources[f"{PACKAGE}/core/problems.py"] = f"errors/core/problems.{shape}.py.jinja"
     if shape == "apierror":

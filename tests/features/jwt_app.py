@@ -135,10 +135,11 @@ def get_user_authenticator() -> UserAuthenticator:
 '''
 
 
-def write_app(folder: Path, *, filled_in: bool = True) -> Path:
+def write_app(folder: Path, *, filled_in: bool = True, more: memory.Files | None = None) -> Path:
     """Write the application `project.main:app` into `folder` and return the folder.
 
     `filled_in` replaces the placeholder authenticator by one that knows a user, as the feature asks people to do.
+    `more` are files that the project has besides.
     """
     before = {
         "pyproject.toml": PYPROJECT,
@@ -146,7 +147,7 @@ def write_app(folder: Path, *, filled_in: bool = True) -> Path:
         "project/core/config.py": CONFIG,
         **{f"{package}/__init__.py": "" for package in ("project", "project/core", "tests")},
     }
-    after = memory.add({path: text.encode() for path, text in before.items()}, "jwt")
+    after = memory.add({path: text.encode() for path, text in before.items()} | dict(more or {}), "jwt")
     after["project/main.py"] += ROUTES.encode()
     if filled_in:
         after["project/core/auth/placeholder.py"] = after.pop("project/core/auth/authenticator.py")

@@ -11,7 +11,8 @@ from coverage import Coverage
 from laterctl.features import coverage_rules as rules
 from laterctl.features.rule_code import Found
 from laterctl.project.coverage_config import FILES, Home, homes
-from tests.features.test_coverage import CONFIG, PROJECT
+from tests import memory
+from tests.features.test_coverage import sample
 
 PYPROJECT = "[project]\nname = 'x'\n\n[tool.coverage.run]\nbranch = true\n"
 
@@ -147,7 +148,8 @@ def test_cov005_old_coverage_on_new_python() -> None:
 
 
 def test_what_the_feature_writes_is_clean() -> None:
-    written = home(PROJECT + CONFIG)
+    files = {name: text.encode() for name, text in sample().items()}
+    written = home(memory.add(files, "coverage")["pyproject.toml"].decode())
     assert list(rules.check_cov001(written, written)) == []
     assert list(rules.check_cov002(written, {"shop"}, {"src", "src/shop", "tests"})) == []
     assert list(rules.check_cov003(written, async_sqlalchemy=False)) == []

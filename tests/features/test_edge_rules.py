@@ -586,7 +586,7 @@ def test_hdr004(lines_of_main: str, expected: list[str]) -> None:
 
 @pytest.mark.parametrize("rule", RULES)
 @pytest.mark.parametrize(
-    "template", ["cors/core/cors", "security-headers/core/security_headers", "errors/core/startup"]
+    "template", ["cors/core/cors", "security-headers/core/security_headers", "settings/core/startup"]
 )
 def test_generated_code_has_no_finding(rule: str, template: str) -> None:
     context = edge_app.context_of("dynaconf", "httpx2", Style())

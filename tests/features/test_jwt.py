@@ -23,6 +23,9 @@ import redis
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
+from laterctl.commands.new import foundation
+from laterctl.plan import Request
+from tests import memory
 from tests.features.jwt_app import (
     ISSUER,
     KEY,
@@ -604,3 +607,61 @@ def test_the_tests_beside_it_pass_with_warnings_as_errors(project: Path) -> None
 
     assert done.returncode == 0, done.stdout + done.stderr
     assert "skipped" not in done.stdout
+
+
+OVERRIDDEN = """
+import asyncio
+
+from httpx import ASGITransport, AsyncClient
+from project.core.container import container
+from project.main import app
+
+
+class Somebody:
+    async def authenticate(self, username, password):
+        return "user-7"
+
+    async def scopes(self, subject):
+        return ["read"]
+
+
+async def sign_in():
+    form = {"username": "ada", "password": "x"}
+    async with AsyncClient(transport=ASGITransport(app=app), base_url="http://test") as client:
+        return (await client.post("/auth/token", data=form)).status_code
+
+
+before = asyncio.run(sign_in())
+with container.user_authenticator.override(Somebody()):
+    print(before, asyncio.run(sign_in()))
+"""
+CONTAINER = b"""from dependency_injector import containers
+
+
+class Container(containers.DeclarativeContainer):
+    pass
+
+
+container = Container()
+"""
+
+
+def test_the_authenticator_is_a_provider_of_the_container(tmp_path: Path) -> None:
+    folder = write_app(tmp_path, filled_in=False, more={"project/core/container.py": CONTAINER})
+
+    done = run(folder, {}, sys.executable, "-W", "error", "-c", OVERRIDDEN)
+
+    assert (done.returncode, done.stdout) == (0, "503 200\n"), done.stderr
+
+
+def test_adding_it_says_what_is_left_to_write(tmp_path: Path) -> None:
+    files = {"main.py": b"from fastapi import FastAPI\n\napp = FastAPI()\n", "requirements.txt": b"fastapi>=0.115\n"}
+    founded = foundation("shop", settings="dynaconf", python="3.11")
+
+    told, untold = (
+        [note.message for note in memory.planned(project, Request(add=("jwt",))).notes if note.level == "notice"]
+        for project in (files, founded)
+    )
+
+    assert [message for message in told if "core/auth/authenticator.py" in message]
+    assert not [message for message in untold if "authenticator" in message]

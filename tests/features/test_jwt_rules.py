@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import base64
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from textwrap import dedent
 
 import jwt
@@ -14,8 +15,7 @@ from laterctl.features import jwt_rules as rules
 from laterctl.features.rule_code import Found
 from laterctl.project.facts import Requirement
 from laterctl.project.places import Place
-from laterctl.render import render
-from tests.features.jwt_app import FILES, context, foundation_context
+from tests.features.jwt_app import write_app, write_foundation
 
 Rule = Callable[[str, ast.Module], Iterator[Found]]
 
@@ -377,13 +377,13 @@ def test_jwt005_looks_at_code_about_tokens_only() -> None:
     assert found(rules.check_jwt005, "DateTime.now(tz=dt.timezone.utc)\nclock.utcnow()") == []
 
 
-def test_jwt006_reports_the_placeholder_until_it_is_replaced() -> None:
-    template = FILES["core/auth/authenticator.py"]
-    text = render(template, context())
+def test_jwt006_reports_the_placeholder_until_it_is_replaced(tmp_path: Path) -> None:
+    text = (write_app(tmp_path / "plain", filled_in=False) / "project/core/auth/authenticator.py").read_text()
+    founded = (write_foundation(tmp_path / "foundation") / "src/shop/core/auth/authenticator.py").read_text()
 
     assert found(rules.check_jwt006, text, "") == ["return PlaceholderAuthenticator()"]
     assert found(rules.check_jwt006, text.replace("return PlaceholderAuthenticator()", "return Mine()"), "") == []
-    assert found(rules.check_jwt006, render(template.replace("protocol", "foundation"), foundation_context()), "") == []
+    assert found(rules.check_jwt006, founded, "") == []
 
 
 @pytest.mark.parametrize(
@@ -408,11 +408,12 @@ def test_jwt007_follows_a_constant() -> None:
     assert ids(rules.check_jwt007, code) == ["JWT007"]
 
 
-@pytest.mark.parametrize("dialect", ["plain", "foundation"])
-def test_the_feature_itself_is_clean(dialect: str) -> None:
-    chosen = context() if dialect == "plain" else foundation_context()
+@pytest.mark.parametrize("write", [write_app, write_foundation])
+def test_the_feature_itself_is_clean(tmp_path: Path, write: Callable[[Path], Path]) -> None:
     checks = [getattr(rules, f"check_jwt00{number}") for number in (1, 2, 3, 5, 7)]
 
-    for path, template in FILES.items():
-        tree = ast.parse(render(template, chosen))
-        assert [entry for check in checks for entry in check(path, tree)] == []
+    modules = list(write(tmp_path).rglob("*.py"))
+    assert any(module.name == "tokens.py" for module in modules)
+    for module in modules:
+        path = module.relative_to(tmp_path).as_posix()
+        assert [entry for check in checks for entry in check(path, ast.parse(module.read_text()))] == []

@@ -212,8 +212,8 @@ def _listing(site: Site, app: App, rank: str) -> _Listing | None:
     entries = [item for item in app.middleware if item.style == "list"]
     pairs = [pair for pair in zip(entries, literal.elts, strict=True) if ast.unparse(pair[1]) not in ours]
     spelled = _wrapper(site, where.path, [node for _, node in pairs])
-    users = tuple(item for item, _ in pairs)
-    return _Listing(where.path, located.scope, holder, where.keyword, spelled, users)
+    kept = tuple(item for item, _ in pairs)
+    return _Listing(where.path, located.scope, holder, where.keyword, spelled, kept)
 
 
 def _wrapper(site: Site, path: str, entries: Sequence[ast.expr]) -> str:

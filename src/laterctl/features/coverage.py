@@ -112,5 +112,5 @@ feature = Feature(
     ),
     more=tables,
     needs=second_home,
-    notes=("run it: pytest --cov --cov-report=term-missing",),
+    notes=("measure: pytest --cov --cov-report=term-missing; pytest alone measures nothing",),
 )

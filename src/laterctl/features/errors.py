@@ -22,7 +22,6 @@ feature = Feature(
     edits=(
         File("core/problems.py", problems),
         File("core/error_boundary.py", "errors/core/error_boundary.py.jinja"),
-        File("core/startup.py", "errors/core/startup.py.jinja"),
         Middleware("core.error_boundary:ErrorBoundary", rank="error-boundary"),
         DroppedTest("test_error_boundary.py", "errors/tests/test_error_boundary.py.jinja"),
     ),

@@ -109,7 +109,7 @@ feature = Feature(
     ),
     changes=("POST /auth/token, /auth/refresh and /auth/logout answer",),
     notes=(
-        "put a key into the environment or the secrets file: laterctl secret jwt",
+        "put a key into the environment or the secrets file: laterctl secret jwt; until then authentication answers 503",
         "protect a route: async def route(user: CurrentUser)",
         "with more than one worker set REDIS_URL: refresh tokens are kept in one process without it",
     ),

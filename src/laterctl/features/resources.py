@@ -44,5 +44,8 @@ feature = Feature(
     ),
     more=client,
     by_hand=ByHand(imports=("aioredis",), names=("redis_client", "http_client")),
-    notes=("set REDIS_URL before something uses Redis",),
+    notes=(
+        "use them: async def route(http: HttpClientDep, redis: RedisDep), from api/clients.py",
+        "set REDIS_URL; until then what needs Redis answers 503",
+    ),
 )

@@ -1,4 +1,4 @@
-"""A settings module for a project that has none: one small pydantic-settings class that other features extend."""
+"""What features need to have settings: checks of their values, and a settings module for a project that has none."""
 
 from collections.abc import Iterator
 
@@ -21,7 +21,8 @@ def module(site: Site) -> Iterator[Edit]:
 feature = Feature(
     name="settings",
     hidden=True,
-    summary="a settings module where there is none",
+    summary="checked settings, and a settings module where there is none",
     floors={"python": "3.10", "pydantic": "2"},
+    edits=(File("core/startup.py", "settings/core/startup.py.jinja"),),
     more=module,
 )

@@ -8,7 +8,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from core.settings import settings
-from core.startup import as_bool, as_list, invalid, refuse_start
+from core.startup import as_bool, as_list, as_text, invalid, is_production, refuse_start
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 REQUEST_HEADERS = (
@@ -110,8 +110,8 @@ def cors_config() -> CorsConfig:
             "CORS_ORIGINS",
             settings.cors_origins,
         ),
-        origin_regex=str(
-            settings.cors_origin_regex or "",
+        origin_regex=as_text(
+            settings.cors_origin_regex,
         ),
         credentials=as_bool(
             "CORS_CREDENTIALS",
@@ -121,12 +121,8 @@ def cors_config() -> CorsConfig:
             "CORS_EXPOSE",
             settings.cors_expose,
         ),
-        production=_in_production(str(settings.environment)),
+        production=is_production(str(settings.environment)),
     )
-
-
-def _in_production(environment: str) -> bool:
-    return environment.lower() in {"production", "prod", "live"}
 
 
 def _with_cors(app: ASGIApp, config: CorsConfig) -> ASGIApp:

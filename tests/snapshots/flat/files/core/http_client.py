@@ -13,6 +13,7 @@ import httpx2
 
 from core.lifespan import on_shutdown, on_startup
 from core.settings import settings
+from core.startup import as_positive
 
 _built: list[httpx2.AsyncClient] = []
 _lock = threading.Lock()
@@ -37,16 +38,16 @@ def http_client_config() -> HttpClientConfig:
     Raises ValueError naming a setting that is not a positive number.
     """
     return HttpClientConfig(
-        timeout_seconds=_positive(
+        timeout_seconds=as_positive(
             "HTTP_TIMEOUT_SECONDS",
             settings.http_timeout_seconds,
         ),
-        connect_timeout_seconds=_positive(
+        connect_timeout_seconds=as_positive(
             "HTTP_CONNECT_TIMEOUT_SECONDS",
             settings.http_connect_timeout_seconds,
         ),
         max_connections=math.ceil(
-            _positive(
+            as_positive(
                 "HTTP_MAX_CONNECTIONS",
                 settings.http_max_connections,
             ),
@@ -86,17 +87,6 @@ async def _close() -> None:
 async def _build() -> None:
     # Loading the certificates takes a moment: not in the first request.
     get_http_client()
-
-
-def _positive(name: str, value: object) -> float:
-    try:
-        number = float(str(value))
-    except ValueError:
-        number = math.nan
-    if not 0 < number < math.inf:
-        message = f"{name} must be a positive number"
-        raise ValueError(message)
-    return number
 
 
 on_startup(__name__, _build, rank=30)

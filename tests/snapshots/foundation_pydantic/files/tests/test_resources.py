@@ -103,7 +103,7 @@ def test_requests_share_one_redis_client(resources: ManagedResources) -> None:
         async with app.router.lifespan_context(app):
             client = redis.get_redis()
             assert await _ids(app, 'redis') == {id(client)}
-            assert await client.client_id()
+            assert await client.client_id()  # pyright: ignore[reportUnknownMemberType]
 
     asyncio.run(run())
     asyncio.run(run())
@@ -118,10 +118,10 @@ def test_the_redis_connection_ends_with_the_app(
     async def run() -> None:
         app = _app(resources)
         async with app.router.lifespan_context(app):
-            ours = await redis.get_redis().client_id()
+            ours = await redis.get_redis().client_id()  # pyright: ignore[reportUnknownMemberType]
         other = redis.build_redis(redis.redis_config())
         try:
-            listed = await other.client_list()
+            listed = await other.client_list()  # pyright: ignore[reportUnknownMemberType]
         finally:
             await other.aclose()
         assert str(ours) not in {entry['id'] for entry in listed}

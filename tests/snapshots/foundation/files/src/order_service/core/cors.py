@@ -8,7 +8,14 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from order_service.core.config import settings
-from order_service.core.startup import as_bool, as_list, invalid, refuse_start
+from order_service.core.startup import (
+    as_bool,
+    as_list,
+    as_text,
+    invalid,
+    is_production,
+    refuse_start,
+)
 
 METHODS = ('GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE')
 REQUEST_HEADERS = (
@@ -110,8 +117,8 @@ def cors_config() -> CorsConfig:
             'CORS_ORIGINS',
             settings.get('CORS_ORIGINS', []),
         ),
-        origin_regex=str(
-            settings.get('CORS_ORIGIN_REGEX', '') or '',
+        origin_regex=as_text(
+            settings.get('CORS_ORIGIN_REGEX', ''),
         ),
         credentials=as_bool(
             'CORS_CREDENTIALS',
@@ -121,12 +128,8 @@ def cors_config() -> CorsConfig:
             'CORS_EXPOSE',
             settings.get('CORS_EXPOSE', []),
         ),
-        production=_in_production(str(settings.current_env)),
+        production=is_production(str(settings.current_env)),
     )
-
-
-def _in_production(environment: str) -> bool:
-    return environment.lower() in {'production', 'prod', 'live'}
 
 
 def _with_cors(app: ASGIApp, config: CorsConfig) -> ASGIApp:

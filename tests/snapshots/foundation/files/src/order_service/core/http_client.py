@@ -13,6 +13,7 @@ import httpx
 
 from order_service.core.config import settings
 from order_service.core.lifespan import on_shutdown, on_startup
+from order_service.core.startup import as_positive
 
 _built: list[httpx.AsyncClient] = []
 _lock = threading.Lock()
@@ -37,16 +38,16 @@ def http_client_config() -> HttpClientConfig:
     Raises ValueError naming a setting that is not a positive number.
     """
     return HttpClientConfig(
-        timeout_seconds=_positive(
+        timeout_seconds=as_positive(
             'HTTP_TIMEOUT_SECONDS',
             settings.get('HTTP_TIMEOUT_SECONDS', 10.0),
         ),
-        connect_timeout_seconds=_positive(
+        connect_timeout_seconds=as_positive(
             'HTTP_CONNECT_TIMEOUT_SECONDS',
             settings.get('HTTP_CONNECT_TIMEOUT_SECONDS', 3.0),
         ),
         max_connections=math.ceil(
-            _positive(
+            as_positive(
                 'HTTP_MAX_CONNECTIONS',
                 settings.get('HTTP_MAX_CONNECTIONS', 100),
             ),
@@ -86,17 +87,6 @@ async def _close() -> None:
 async def _build() -> None:
     # Loading the certificates takes a moment: not in the first request.
     get_http_client()
-
-
-def _positive(name: str, value: object) -> float:
-    try:
-        number = float(str(value))
-    except ValueError:
-        number = math.nan
-    if not 0 < number < math.inf:
-        message = f'{name} must be a positive number'
-        raise ValueError(message)
-    return number
 
 
 on_startup(__name__, _build, rank=30)

@@ -16,13 +16,11 @@ from fastapi.security import OAuth2PasswordRequestForm
 from pydantic import BaseModel
 
 from order_service.api.current_user import BearerDep, RefreshStoreDep, TokenServiceDep
-from order_service.core.auth.authenticator import (
-    UserAuthenticator,
-    get_user_authenticator,
-)
+from order_service.core.auth.authenticator import UserAuthenticator
 from order_service.core.auth.errors import TokenError, auth_responses, unauthorized
 from order_service.core.auth.refresh import RefreshToken
 from order_service.core.auth.tokens import LEEWAY_SECONDS, TokenService
+from order_service.core.container import container
 
 BEARER = 'bearer'
 
@@ -47,7 +45,7 @@ class TokenResponse(BaseModel):
 
 async def user_authenticator() -> UserAuthenticator:
     """Return what checks the passwords of this application."""
-    return get_user_authenticator()
+    return container.user_authenticator()
 
 
 UsersDep = Annotated[UserAuthenticator, Depends(user_authenticator)]

@@ -8,7 +8,14 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from order_service.core.config import settings
-from order_service.core.startup import as_bool, as_list, invalid, refuse_start
+from order_service.core.startup import (
+    as_bool,
+    as_list,
+    as_text,
+    invalid,
+    is_production,
+    refuse_start,
+)
 
 METHODS = ('GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE')
 REQUEST_HEADERS = (
@@ -110,8 +117,8 @@ def cors_config() -> CorsConfig:
             'CORS_ORIGINS',
             settings.cors_origins,
         ),
-        origin_regex=str(
-            settings.cors_origin_regex or '',
+        origin_regex=as_text(
+            settings.cors_origin_regex,
         ),
         credentials=as_bool(
             'CORS_CREDENTIALS',
@@ -121,12 +128,8 @@ def cors_config() -> CorsConfig:
             'CORS_EXPOSE',
             settings.cors_expose,
         ),
-        production=_in_production(str(settings.env)),
+        production=is_production(str(settings.env)),
     )
-
-
-def _in_production(environment: str) -> bool:
-    return environment.lower() in {'production', 'prod', 'live'}
 
 
 def _with_cors(app: ASGIApp, config: CorsConfig) -> ASGIApp:

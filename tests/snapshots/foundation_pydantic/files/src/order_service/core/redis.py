@@ -13,7 +13,6 @@ from functools import cache
 from http import HTTPStatus
 
 from fastapi import HTTPException
-from pydantic import SecretStr
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
@@ -21,6 +20,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 
 from order_service.core.config import settings
 from order_service.core.lifespan import on_shutdown, on_startup
+from order_service.core.startup import as_positive, as_text
 
 CLIENT_NAME = __name__
 
@@ -53,7 +53,7 @@ class RedisConfig:
 
 def redis_url() -> str:
     """Return the URL of the Redis server, or '' when there is none."""
-    return _text(settings.redis_url)
+    return as_text(settings.redis_url)
 
 
 def redis_config() -> RedisConfig:
@@ -63,12 +63,12 @@ def redis_config() -> RedisConfig:
     """
     return RedisConfig(
         url=redis_url(),
-        timeout_seconds=_positive(
+        timeout_seconds=as_positive(
             'REDIS_TIMEOUT_SECONDS',
             settings.redis_timeout_seconds,
         ),
         max_connections=math.ceil(
-            _positive(
+            as_positive(
                 'REDIS_MAX_CONNECTIONS',
                 settings.redis_max_connections,
             ),
@@ -90,7 +90,7 @@ def build_redis(config: RedisConfig) -> Redis:
         _log_missing()
         raise RedisNotConfigured
     try:
-        client: Redis = Redis.from_url(
+        client: Redis = Redis.from_url(  # pyright: ignore[reportUnknownMemberType]
             config.url,
             client_name=CLIENT_NAME,
             decode_responses=False,
@@ -132,23 +132,6 @@ async def _check() -> None:
 @cache
 def _log_missing() -> None:
     logger.error('REDIS_URL is not set: what needs Redis answers 503')
-
-
-def _text(value: object) -> str:
-    if isinstance(value, SecretStr):
-        value = value.get_secret_value()
-    return str(value or '').strip()
-
-
-def _positive(name: str, value: object) -> float:
-    try:
-        number = float(str(value))
-    except ValueError:
-        number = math.nan
-    if not 0 < number < math.inf:
-        message = f'{name} must be a positive number'
-        raise ValueError(message)
-    return number
 
 
 on_startup(__name__, _check, rank=20)

@@ -1,10 +1,15 @@
-# From laterctl: errors.
-"""What a middleware does with its settings when the application starts."""
+# From laterctl: settings.
+"""What features do with their settings when the application starts.
+
+Values may come as what they are, or as the text of a variable.
+"""
 
 import json
+import math
 from collections.abc import Iterable
 from typing import cast
 
+from pydantic import SecretStr
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 
@@ -41,6 +46,29 @@ def as_int(name: str, value: object) -> int:
         return int(str(value))
     except ValueError:
         raise invalid(name, value, 'is no whole number') from None
+
+
+def as_positive(name: str, value: object) -> float:
+    """Return a number above 0 with an end; ValueError names the setting."""
+    try:
+        number = float(str(value))
+    except ValueError:
+        number = math.nan
+    if not 0 < number < math.inf:
+        raise invalid(name, value, 'is no positive number')
+    return number
+
+
+def as_text(value: object) -> str:
+    """Return text, that of a secret too; '' for a setting without a value."""
+    if isinstance(value, SecretStr):
+        value = value.get_secret_value()
+    return str(value or '').strip()
+
+
+def is_production(environment: str) -> bool:
+    """Tell whether people depend on what runs in this environment."""
+    return environment.lower() in {'production', 'prod', 'live'}
 
 
 def invalid(name: str, value: object, reason: str) -> ValueError:

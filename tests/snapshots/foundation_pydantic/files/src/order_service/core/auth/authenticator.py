@@ -5,7 +5,6 @@ import uuid
 from collections.abc import Collection
 from typing import Protocol
 
-from order_service.core.container import container
 from order_service.services.user import UserService
 
 
@@ -43,6 +42,6 @@ class UserServiceAuthenticator:
         return () if user and user.is_active else None
 
 
-def get_user_authenticator() -> UserAuthenticator:
+def get_user_authenticator(users: UserService) -> UserAuthenticator:
     """Return what checks the passwords of this application."""
-    return UserServiceAuthenticator(container.user_service())
+    return UserServiceAuthenticator(users)

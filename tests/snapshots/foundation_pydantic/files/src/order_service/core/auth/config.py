@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from functools import cache
 
 from order_service.core.config import settings
+from order_service.core.startup import as_text, is_production
 
 MINIMUM_KEY_BYTES = {'HS256': 32, 'HS384': 48, 'HS512': 64}
 """Algorithms that may sign, with their shortest key (RFC 7518, 3.2)."""
 
 DENYLISTS = ('off', 'fail_open', 'fail_closed')
-PRODUCTION = frozenset({'production', 'prod', 'live'})
 
 
 class AuthSettingError(ValueError):
@@ -59,9 +59,9 @@ class AuthConfig:
 def auth_config() -> AuthConfig:
     """Return the settings; AuthSettingError when one of them is wrong."""
     return AuthConfig(
-        issuer=_text(settings.jwt_issuer),
-        audience=_text(settings.jwt_audience),
-        algorithm=_text(settings.jwt_algorithm),
+        issuer=as_text(settings.jwt_issuer),
+        audience=as_text(settings.jwt_audience),
+        algorithm=as_text(settings.jwt_algorithm),
         access_ttl=_seconds(
             'JWT_ACCESS_TTL',
             settings.jwt_access_ttl,
@@ -72,17 +72,13 @@ def auth_config() -> AuthConfig:
         ),
         max_ttl=_seconds('JWT_MAX_TTL', settings.jwt_max_ttl),
         # A bare `off` may arrive as false.
-        denylist=_text(settings.jwt_denylist or 'off').lower(),
+        denylist=as_text(settings.jwt_denylist or 'off').lower(),
     )
 
 
 def in_production() -> bool:
     """Tell whether the application runs where people depend on it."""
-    return str(settings.env).lower() in PRODUCTION
-
-
-def _text(value: object) -> str:
-    return str(value or '').strip()
+    return is_production(str(settings.env))
 
 
 def _seconds(name: str, value: object) -> int:

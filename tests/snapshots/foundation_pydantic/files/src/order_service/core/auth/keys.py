@@ -13,8 +13,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
 
-from pydantic import SecretStr
-
 from order_service.core.auth.config import (
     MINIMUM_KEY_BYTES,
     AuthSettingError,
@@ -24,6 +22,7 @@ from order_service.core.auth.config import (
 from order_service.core.auth.errors import AuthUnavailableError
 from order_service.core.config import settings
 from order_service.core.lifespan import on_startup
+from order_service.core.startup import as_text
 
 PLACEHOLDER = 'replace-me'
 """What .env.example holds instead of a key."""
@@ -84,7 +83,7 @@ def parse_keys(text: str, minimum_bytes: int) -> KeyRing:
 def get_key_ring() -> KeyRing:
     """Return the configured keys; says so in the log when there are none."""
     minimum_bytes = MINIMUM_KEY_BYTES[auth_config().algorithm]
-    ring = parse_keys(_secret(settings.jwt_keys), minimum_bytes)
+    ring = parse_keys(as_text(settings.jwt_keys), minimum_bytes)
     if not ring.keys:
         logger.error('JWT_KEYS is not set: authentication answers 503')
     return ring
@@ -101,12 +100,6 @@ def _decoded(encoded: str) -> bytes | None:
         return base64.b64decode(padded, validate=True)
     except (binascii.Error, ValueError):
         return None
-
-
-def _secret(value: object) -> str:
-    if isinstance(value, SecretStr):
-        value = value.get_secret_value()
-    return str(value or '').strip()
 
 
 async def _check() -> None:
