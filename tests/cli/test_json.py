@@ -193,6 +193,17 @@ def test_commands_that_look(
     assert tree(installed) == before
 
 
+def test_without_an_application_nothing_is_said_about_its_layout(tmp_path: Path) -> None:
+    folder = project(tmp_path, "two_apps")
+    ran = done(folder, "info", "--project", "--json")
+    assert (ran.document["app"], ran.document["layout"]) == (None, None)
+    assert [item["code"] for item in ran.document["undecided"]] == ["several-apps"]
+    assert (
+        done(folder, "--app", "patients.main:app", "info", "--project", "--json").document["layout"]["package"]
+        == "patients"
+    )
+
+
 def test_list_and_doctor_with_a_ledger_that_nobody_can_read(copied: Path) -> None:
     (copied / ".laterctl/metrics.json").write_text("{")
     ran = done(copied, "list", "--json")

@@ -162,6 +162,15 @@ def test_project_below_is_named(tmp_path: Path) -> None:
     assert "-C backend" in undecided.hint
 
 
+def test_settings_of_a_project_below_are_not_this_ones(tmp_path: Path) -> None:
+    settings = "from pydantic_settings import BaseSettings\nclass Settings(BaseSettings): ...\nsettings = Settings()\n"
+    files = {"pyproject.toml": '[project]\nname = "x"\n', "main.py": APP.format("import conf"), "conf.py": settings}
+    below = make(tmp_path, {f"backend/{path}": text for path, text in files.items()})
+    assert (below.app, below.settings, below.why_not("settings")) == (None, None, None)
+    assert below.why_not("manifest") in below.undecided
+    assert make(tmp_path / "backend", {}).settings is not None
+
+
 def test_several_projects_below(tmp_path: Path) -> None:
     files = {
         f"{name}/{file}": text
@@ -171,6 +180,7 @@ def test_several_projects_below(tmp_path: Path) -> None:
     project = make(tmp_path, files)
     (undecided,) = [item for item in project.undecided if item.code == "project-below"]
     assert undecided.message == "the applications belong to projects further down: a, b"
+    assert project.undecided == (undecided,)
     assert "-C a" in undecided.hint
     assert "-C b" in undecided.hint
 

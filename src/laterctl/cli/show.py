@@ -516,7 +516,7 @@ def project(facts: Mapping[str, Any], *, as_json: bool) -> None:
             continue
         say(strong(name))
         for key, item in value.items():
-            if item not in (None, "", [], {}, False) and key != "evidence":
+            if item not in (None, "", [], {}, False) and key not in {"evidence", "body", "index"} and _short(item):
                 say(f"  {key}: {_short(item)}")
         for item in value.get("evidence", ()):
             say("  " + faint(f"{item['what']}: {item['place']['path']}:{item['place']['line']}"))
@@ -532,6 +532,17 @@ def _short(value: Any) -> str:
         return f"{value['path']}:{value['line']}"
     if isinstance(value, dict) and "text" in value:
         return str(value["text"])
+    if isinstance(value, dict) and "form" in value:
+        return ":".join(filter(None, (value["path"], ".".join(value["table"]))))
+    if isinstance(value, dict) and "kind" in value:
+        place = f" ({_short(value['place'])})" if value["place"] else ""
+        return f"{value['kind']}{place}" + (f": {value['reason']}" if value["reason"] else "")
+    if (
+        isinstance(value, list)
+        and value
+        and all(isinstance(item, dict) and set(item) == {"path", "line"} for item in value)
+    ):
+        return ", ".join(_short(item) for item in value)
     if isinstance(value, list) and value and all(isinstance(item, dict) and "place" in item for item in value):
         return ", ".join(f"{item.get('target') or item.get('text') or '?'} ({_short(item['place'])})" for item in value)
     text = json.dumps(value, ensure_ascii=False) if not isinstance(value, str) else value

@@ -112,7 +112,7 @@ def facts(project: Project) -> dict[str, Any]:
         "settings": plain(project.settings),
         "container": plain(project.container),
         "manifest": plain(project.manifest),
-        "layout": plain(project.layout),
+        "layout": plain(project.layout) if project.app is not None else None,  # it is seen from the application
         "undecided": plain(project.undecided),
     }
 

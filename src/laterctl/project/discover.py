@@ -90,8 +90,15 @@ class Project:
         """What discovery passed over, and why: files that cannot be read."""
         return self._apps.notes
 
+    @property
+    def _elsewhere(self) -> tuple[Undecided, ...]:
+        """Why what is found here belongs to other projects, in folders of this one; `()` when it does not."""
+        return tuple(item for item in self._apps.undecided if item.code == "project-below")
+
     @cached_property
     def _settings(self) -> tuple[Settings | None, tuple[Undecided, ...]]:
+        if self._elsewhere:
+            return None, ()
         return _tried(lambda: find_settings(self.names, self.app, self._configured("settings"), self.apps))
 
     @property
@@ -101,6 +108,8 @@ class Project:
 
     @cached_property
     def _container(self) -> tuple[Container | None, tuple[Undecided, ...]]:
+        if self._elsewhere:
+            return None, ()
         return _tried(lambda: find_container(self.names, self.app, self._configured("container")))
 
     @property
@@ -133,15 +142,15 @@ class Project:
     @property
     def undecided(self) -> tuple[Undecided, ...]:
         """Everything that could not be decided. Computes all facts."""
-        return (*self._apps.undecided, *self._settings[1], *self._container[1], *self._manifest[1])
+        manifest = () if self._elsewhere else self._manifest[1]
+        return (*self._apps.undecided, *self._settings[1], *self._container[1], *manifest)
 
     def why_not(self, fact: str) -> Undecided | None:
         """Return why there is no `app`, `settings`, `container` or `manifest`; `None` when nobody misses it."""
         if getattr(self, fact) is not None:
             return None
         reasons = self._apps.undecided if fact == "app" else getattr(self, f"_{fact}")[1]
-        below = [item for item in self._apps.undecided if item.code == "project-below"]
-        return next(iter([*below, *reasons] if fact == "manifest" else reasons), None)
+        return next(iter([*self._elsewhere, *reasons] if fact == "manifest" else reasons), None)
 
     def module_of(self, path: str) -> str:
         """Return the dotted name under which the project's own code imports a file (which need not exist)."""
