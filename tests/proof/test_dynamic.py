@@ -313,6 +313,11 @@ def test_a_hang_ends_in_time_with_everything_it_started(tmp_path: Path, monkeypa
             "pydantic.ValidationError: 2 validation errors for Settings; url: Field required; port: Input should be a "
             "valid integer, unable to parse string as an integer (main.py:5)",
         ),
+        (
+            "import logging.config as log; log.dictConfig({'version': 1, 'handlers': {'a': {'class': 'not_there.A'}}})",
+            "ValueError: Unable to configure handler 'a' (because of ValueError: Cannot resolve 'not_there.A': "
+            "No module named 'not_there') (main.py:1)",
+        ),
         ("import os; os._exit(3)", "it ended the process with 3"),
         ("import os, signal; os.kill(os.getpid(), signal.SIGKILL)", "it was ended by signal 9"),
         ("import no_such_module", "ModuleNotFoundError: No module named 'no_such_module' (main.py:1)"),
@@ -327,6 +332,7 @@ def test_what_keeps_it_from_importing_is_said(line: str, why: str, tmp_path: Pat
 
 def test_secrets_in_what_is_said_are_masked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SHOP_API_TOKEN", "tok-12345678")
+    monkeypatch.setenv("OLDPWD", "RuntimeError")  # a folder, whatever it is called
     code = (
         "import os\n\nfrom pydantic import BaseModel\n\n\nclass Config(BaseModel):\n    port: int\n\n\n"
         "token, url = os.environ['SHOP_API_TOKEN'], 'postgres://shop:hunter22@db/shop'\n"

@@ -136,10 +136,10 @@ def _observe(
     }
     try:
         with scratch_copy(project.root, overlay) as scratch:
+            hidden = secrets(scratch.folder, os.environ)
             ended = child.run(scratch, python, request, timeout)
             if ended.needs_loop:
                 ended = child.run(scratch, python, {**request, "running": True}, timeout)
-            hidden = secrets(scratch.folder, os.environ)
             return _observation(ended, app.reference, python, promises, lambda text: told(text, scratch, hidden))
     except TooLarge as error:
         return Observation(str(error))

@@ -102,7 +102,7 @@ def _file_of(module: Any) -> str | None:
 
 
 def blamed(error: BaseException, copy: str) -> dict[str, Any]:
-    """Return an exception as its own words and the last line of the project that led to it."""
+    """Return an exception as its own words, those of what caused it, and the last line of the project that led to it."""
     while inner := getattr(error, "exceptions", None):
         error = inner[0]
     places = [(frame.filename, frame.lineno or 1) for frame in traceback.extract_tb(error.__traceback__)]
@@ -110,10 +110,13 @@ def blamed(error: BaseException, copy: str) -> dict[str, Any]:
         places.append((error.filename, error.lineno or 1))
     own = [(os.path.realpath(file), line) for file, line in places if not file.startswith("<")]
     own = [(os.path.relpath(file, copy).replace(os.sep, "/"), line) for file, line in own if _is_below(file, copy)]
-    return {
-        "reason": "".join(traceback.format_exception_only(type(error), error)).strip(),
-        "place": list(own[-1]) if own else None,
-    }
+    cause = error.__cause__
+    reason = _words(error) + (f" (because of {_words(cause)})" if cause is not None else "")
+    return {"reason": reason, "place": list(own[-1]) if own else None}
+
+
+def _words(error: BaseException) -> str:
+    return "".join(traceback.format_exception_only(type(error), error)).strip()
 
 
 # The application and what is in it

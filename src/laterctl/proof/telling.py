@@ -15,6 +15,8 @@ LONGEST = 400
 """Characters of a reason that are shown."""
 
 _SECRETIVE = re.compile(r"PASS|PWD|TOKEN|SECRET|CREDENTIAL|KEY|AUTH|DSN", re.IGNORECASE)
+_FOLDERS = ("PWD", "OLDPWD")
+"""Variables of shells that only sound secret."""
 _ASSIGNMENT = re.compile(r"""(?m)^[\s\-"']*(?:export\s+)?([\w.-]+)["']?\s*[=:]\s*(.+?),?\s*$""")
 _DETAIL = re.compile(
     r" \[type=\w+, input_value=.*?, input_type=\w+\](?:\n *For further information visit \S+)?", re.DOTALL
@@ -26,7 +28,7 @@ _CONTROL = re.compile(r"\x1b\[[0-9;]*[A-Za-z]|[\x00-\x08\x0b-\x1f\x7f]")
 
 def secrets(root: Path, environment: Mapping[str, str]) -> dict[str, str]:
     """Return what must not be shown, as `mask` takes it: from the environment and the secrets files of a project."""
-    found = {name: value for name, value in environment.items() if _SECRETIVE.search(name)}
+    found = {name: value for name, value in environment.items() if _SECRETIVE.search(name) and name not in _FOLDERS}
     for path in _files(root):
         with suppress(OSError):
             text = path.read_text(encoding="utf-8", errors="replace")
@@ -49,8 +51,8 @@ def told(text: str, scratch: Scratch, hidden: Mapping[str, str]) -> str:
     text, errors = _DETAIL.subn("", _CONTROL.sub("", text.replace("\r\n", "\n")))
     if errors:
         text = text.replace("pydantic_core._pydantic_core.", "pydantic.").replace("\n  ", ": ")
-    text = mask(text, hidden)
     paths = rf"{re.escape(os.fspath(scratch.above))}(?:/[^\s'\",:;()]*)?"
     text = re.sub(paths, lambda found: os.path.relpath(found[0], scratch.root), text)
+    text = mask(text, hidden)
     whole = "; ".join(line.strip() for line in text.splitlines() if line.strip())
     return whole if len(whole) <= LONGEST else f"{whole[:LONGEST]}..."
