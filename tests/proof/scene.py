@@ -18,6 +18,9 @@ from laterctl.project.discover import discover
 from laterctl.proof import dynamic
 from laterctl.proof.dynamic import Observation, Report
 from laterctl.proof.promises import promises
+from tests.cli import command
+from tests.cli.command import Ran
+from tests.shapes import git
 
 PACKAGES = Path(sysconfig.get_path("purelib"))
 DEADLINE = 60.0
@@ -59,6 +62,20 @@ def write(folder: Path, files: Mapping[str, str]) -> None:
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
+
+
+def committed(root: Path) -> Path:
+    """Make a project a repository with one commit."""
+    write(root, {".gitignore": ".venv/\n"})
+    git(root, "init", "--quiet", "--initial-branch=main", "--template=")
+    git(root, "add", "--all")
+    git(root, "commit", "--quiet", "--message=The project")
+    return root
+
+
+def run(root: Path, *arguments: str) -> Ran:
+    """Run laterctl in a project, with what is private to the machine beside it."""
+    return command.run(root, *arguments, env={"XDG_STATE_HOME": str(root.parent / "state")})
 
 
 def environment(folder: Path, *, without: tuple[str, ...] | None = ()) -> Path:

@@ -14,7 +14,18 @@ from laterctl.project.discover import discover
 from laterctl.proof import dynamic
 from laterctl.proof.child import environment as child_environment
 from laterctl.proof.scratch import scratch_copy
-from tests.proof.scene import DEADLINE, MANIFEST, SHOP, environment, needing, observed, project, wait_for, write
+from tests.proof.scene import (
+    DEADLINE,
+    MANIFEST,
+    SHOP,
+    edited,
+    environment,
+    needing,
+    observed,
+    project,
+    wait_for,
+    write,
+)
 from tests.shapes import copy, shape_named
 
 # What it sees
@@ -124,7 +135,52 @@ def test_a_lifespan_that_hangs(wait: str, tmp_path: Path) -> None:
     assert "it does not start here: it took longer than" in found.summary
 
 
+def test_an_app_that_wants_a_running_loop(tmp_path: Path) -> None:
+    """Under uvicorn the event loop runs while the app is imported."""
+    code = "import asyncio\n\nqueue = asyncio.get_running_loop().create_future()\n" + SHOP
+    found = observed(project(tmp_path / "shop", {"main.py": code}))
+    assert found.summary == "6 routes, 0 middleware; it starts and stops"
+
+
+def test_an_app_that_takes_no_part_in_the_lifespan(tmp_path: Path) -> None:
+    code = SHOP + (
+        "\n\nclass Outer:\n    def __init__(self, inner):\n        self.inner = inner\n\n"
+        "    async def __call__(self, scope, receive, send):\n        if scope['type'] == 'http':\n"
+        "            await self.inner(scope, receive, send)\n\n\napplication = Outer(app)\n"
+    )
+    root = project(tmp_path / "shop", {"main.py": code, "Dockerfile": 'CMD ["uvicorn", "main:application"]\n'})
+    found = observed(root)
+    assert found.summary == "6 routes, 1 middleware; it takes no notice of starting and stopping"
+
+
 # Where it runs
+
+
+def test_a_project_in_a_repository_reads_files_above_it(tmp_path: Path) -> None:
+    above = (
+        "import os\nfrom pathlib import Path\n\nassert Path('../.env').read_text() == 'A=1'\n"
+        "for path in ('../.env', '../large.bin'):\n    if os.path.exists(path):\n        os.unlink(path)\n"
+    )
+    root = project(tmp_path / "repository/shop", {"main.py": above + SHOP})
+    write(root.parent, {".env": "A=1", ".git/HEAD": "ref: refs/heads/main\n", "large.bin": "0" * 2_000_000})
+    write(tmp_path, {".env": "of nobody"})
+    found = observed(root)
+    assert found.ran, found.summary
+    assert (root.parent / ".env").read_text() == "A=1"
+    assert (root.parent / "large.bin").exists()
+
+
+def test_what_is_said_about_files_above_the_project(tmp_path: Path) -> None:
+    code = "from pathlib import Path\n\nraise ValueError(Path('../.env').resolve())\n"
+    root = project(tmp_path / "repository/shop", {"main.py": code + SHOP})
+    write(root.parent, {".env": "A=1", ".git/HEAD": "ref: refs/heads/main\n"})
+    assert observed(root).summary == "main:app does not import here: ValueError: ../.env (main.py:3)"
+
+
+@pytest.mark.parametrize("name", ["tmp", "copy", "report.json"])
+def test_the_name_of_the_folder_does_not_matter(name: str, tmp_path: Path) -> None:
+    found = observed(project(tmp_path / name, {"main.py": SHOP}))
+    assert found.ran, found.summary
 
 
 def test_only_the_copy_loses_a_file(tmp_path: Path) -> None:
@@ -248,6 +304,20 @@ def test_a_hang_ends_in_time_with_everything_it_started(tmp_path: Path, monkeypa
     [
         ("import os; os.environ['SHOP_DB']", "KeyError: 'SHOP_DB' (main.py:1)"),
         ("import sys; sys.exit('configure me')", "SystemExit: configure me (main.py:1)"),
+        (
+            "import sys; print('\\x1b[31mread the manual\\x1b[0m', file=sys.stderr); sys.exit(66)",
+            "SystemExit: 66: read the manual (main.py:1)",
+        ),
+        (
+            "from pydantic import BaseModel\nclass Settings(BaseModel):\n    url: str\n    port: int\nSettings(port='no')",
+            "pydantic.ValidationError: 2 validation errors for Settings; url: Field required; port: Input should be a "
+            "valid integer, unable to parse string as an integer (main.py:5)",
+        ),
+        (
+            "import logging.config as log; log.dictConfig({'version': 1, 'handlers': {'a': {'class': 'not_there.A'}}})",
+            "ValueError: Unable to configure handler 'a' (because of ValueError: Cannot resolve 'not_there.A': "
+            "No module named 'not_there') (main.py:1)",
+        ),
         ("import os; os._exit(3)", "it ended the process with 3"),
         ("import os, signal; os.kill(os.getpid(), signal.SIGKILL)", "it was ended by signal 9"),
         ("import no_such_module", "ModuleNotFoundError: No module named 'no_such_module' (main.py:1)"),
@@ -262,6 +332,7 @@ def test_what_keeps_it_from_importing_is_said(line: str, why: str, tmp_path: Pat
 
 def test_secrets_in_what_is_said_are_masked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SHOP_API_TOKEN", "tok-12345678")
+    monkeypatch.setenv("OLDPWD", "RuntimeError")  # a folder, whatever it is called
     code = (
         "import os\n\nfrom pydantic import BaseModel\n\n\nclass Config(BaseModel):\n    port: int\n\n\n"
         "token, url = os.environ['SHOP_API_TOKEN'], 'postgres://shop:hunter22@db/shop'\n"
@@ -269,13 +340,23 @@ def test_secrets_in_what_is_said_are_masked(tmp_path: Path, monkeypatch: pytest.
         "try:\n    Config(port='pydantic-secret')\nexcept ValueError as error:\n"
         "    raise RuntimeError(f'{token} {url} {local} {__file__} {error}') from None\n"
     )
-    secrets = {".env": "export SMTP_PASSWORD='correct horse'\n", ".secrets.toml": 'peppered = "battery-staple"\n'}
+    code = code.replace("open('.secrets.toml').read()", "open('.secrets.toml').read() + 'fierce fish'")
+    secrets = {"deploy/shop.env": "MAIL_PASSWORD=fierce fish # smells\n"}
+    secrets |= {".env": "export SMTP_PASSWORD='correct horse'\n", ".secrets.toml": 'peppered = "battery-staple"\n'}
     found = observed(project(tmp_path / "shop", {"main.py": code + SHOP, **secrets}))
     assert not found.ran
     assert found.failure is not None
     for text in (found.summary, found.failure.message):
         assert "RuntimeError: *** postgres://***@db/shop" in text
-        for word in ("12345678", "hunter22", "correct horse", "battery-staple", "pydantic-secret", "laterctl-"):
+        for word in (
+            "12345678",
+            "hunter22",
+            "correct horse",
+            "battery-staple",
+            "pydantic-secret",
+            "fierce fish",
+            "laterctl-",
+        ):
             assert word not in text
 
 
@@ -316,6 +397,16 @@ def test_a_new_dependency_is_not_there(requirement: str, tmp_path: Path) -> None
     assert report == dynamic.Report(
         ran=False, summary=f"not installed in the project's environment: {requirement}", failures=()
     )
+
+
+def test_an_app_that_imports_only_once_is_not_blamed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MARK", str(tmp_path / "mark"))
+    root = project(tmp_path / "shop", {"main.py": "import os\n\nos.mkdir(os.environ['MARK'])\n" + SHOP + "# more\n"})
+    report = edited(root, "main.py", "# more", "# less")
+    assert not report.ran
+    assert report.failures == ()
+    assert report.summary.startswith("main:app does not import here: FileExistsError")
+    assert report.summary.endswith("(main.py:3); it did a moment ago, and does not without the change")
 
 
 def test_too_large_for_a_copy(tmp_path: Path) -> None:

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from tests.cli import command
-from tests.cli.command import COMMAND, Ran
-from tests.proof.scene import MANIFEST, SHOP, environment, project, tree, wait_for, write
+from tests.cli.command import COMMAND
+from tests.proof.scene import MANIFEST, SHOP, committed, environment, project, run, tree, wait_for, write
 from tests.shapes import git
 
 BREAKS = """
@@ -20,20 +20,6 @@ BREAKS = """
 if app.user_middleware:  # nothing of the kind before something is added
     app.router.routes[:] = [route for route in app.router.routes if getattr(route, "path", "") != "/items"]
 """
-
-
-def run(root: Path, *arguments: str) -> Ran:
-    """Run laterctl in a project, with what is private to the machine beside it."""
-    return command.run(root, *arguments, env={"XDG_STATE_HOME": str(root.parent / "state")})
-
-
-def committed(root: Path) -> Path:
-    """Make a project a repository with one commit."""
-    write(root, {".gitignore": ".venv/\n"})
-    git(root, "init", "--quiet", "--initial-branch=main", "--template=")
-    git(root, "add", "--all")
-    git(root, "commit", "--quiet", "--message=The project")
-    return root
 
 
 def test_add_and_remove_are_proved(tmp_path: Path) -> None:
@@ -138,3 +124,16 @@ def test_the_key_asks_for_it(tmp_path: Path) -> None:
     ran = run(committed(root), "add", "metrics", "--yes", "--no-install")
     assert ran.code == 0, ran.screen
     assert "proved: 6 routes as before" in ran.out
+
+
+def test_doctor_does_not_call_started_what_does_not_start(tmp_path: Path) -> None:
+    code = (
+        SHOP + "\n\n@app.router.on_event('startup')\ndef start() -> None:\n    raise ConnectionError('no database')\n"
+    )
+    root = project(tmp_path / "shop", {"main.py": code})
+    ran = run(root, "doctor", "--run", "--only", "LTR011")
+    assert ran.code == 7, ran.screen
+    assert (
+        "unknown LTR011 main.py:18 the app imports: 6 routes, 0 middleware; "
+        "it does not start here: ConnectionError: no database" in " ".join(ran.out.split())
+    )

@@ -242,10 +242,12 @@ def _requirements(entry: Entry, entries: Mapping[str, Entry]) -> Iterator[Findin
 def _started(project: Project) -> Finding:
     from laterctl.proof import dynamic
 
-    seen = dynamic.observe(project)
-    if seen.ran:
-        return Finding("LTR011", Verdict.OK, f"the app starts: {seen.summary}")
-    return Finding("LTR011", Verdict.UNKNOWN, f"the app was not started: {seen.summary}")
+    found = dynamic.observe(project)
+    if found.seen is None:
+        return Finding("LTR011", Verdict.UNKNOWN, f"the app was not started: {found.summary}")
+    if found.seen.lifespan.outcome in {"ok", "none"}:
+        return Finding("LTR011", Verdict.OK, f"the app starts: {found.summary}")
+    return Finding("LTR011", Verdict.UNKNOWN, f"the app imports: {found.summary}", found.seen.lifespan.place)
 
 
 def _rules(project: Project) -> Iterator[Finding]:

@@ -31,20 +31,31 @@ _NOT_THEIRS = ("PYTHONHOME", "PYTHONINSPECT", "PYTHONSTARTUP", "__PYVENV_LAUNCHE
 
 @dataclass(frozen=True)
 class Ended:
-    """How the child ended: what it wrote down, why it ended early (`""`: it did not), and the line it was at then."""
+    """How the child ended: what it wrote down, why it ended early (`""`: it did not), and the line it was at then.
+
+    `said` are the last lines that it printed on standard error.
+    """
 
     report: Mapping[str, Any]
     reason: str = ""
     place: Place | None = None
+    said: str = ""
+
+    @property
+    def needs_loop(self) -> bool:
+        """Whether the app asked, while it was imported, for an event loop that runs: under uvicorn there is one."""
+        error = self.report.get("error")
+        return error is not None and "no running event loop" in error["reason"]
 
 
 def run(scratch: Scratch, python: Path, request: Mapping[str, Any], timeout: float) -> Ended:
     """Run the probe on a scratch copy, with the project's interpreter, for at most `timeout` seconds.
 
     It gets no input, and a process group of its own that is ended afterwards, however it went.
-    `request` names `app` (`module:attr`), `factory`, the import roots `first` and `others` relative to the project,
-    `routers` and `middleware` (dotted names to report about), `distributions` whose versions are wanted, and
-    `lifespan`, the seconds that starting and stopping may each take.
+    `request` names `app` (`module:attr`), `factory`, `running` (whether the event loop runs while the app is imported),
+    the import roots `first` and `others` relative to the project, `routers` and `middleware` (dotted names to report
+    about), `distributions` whose versions are wanted, and `lifespan`, the seconds that starting and stopping may each
+    take.
     """
     report = scratch.folder / "report.json"
     whole = {
@@ -108,11 +119,11 @@ def _ended(report: Mapping[str, Any], code: int | None, errors: str, scratch: Sc
     if code is None or (code == 1 and late):
         at = errors[late.end() :] if late else ""
         return Ended(report, f"it took longer than {timeout:g} seconds", _place(at, scratch))
+    said = "; ".join([line.strip() for line in errors.splitlines() if line.strip()][-3:])
     if code == 0:
-        return Ended(report)
-    last = [line for line in errors.splitlines() if line.strip()][-3:]
+        return Ended(report, said=said)
     how = f"it was ended by signal {-code}" if code < 0 else f"it ended the process with {code}"
-    return Ended(report, ": ".join(filter(None, (how, "; ".join(last)))))
+    return Ended(report, ": ".join(filter(None, (how, said))))
 
 
 def _place(dump: str, scratch: Scratch) -> Place | None:

@@ -7,6 +7,7 @@ child process that is ended in time, on a copy that is deleted.
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -18,7 +19,7 @@ from laterctl.project.places import Place
 from laterctl.proof import child
 from laterctl.proof.promises import MIDDLEWARE, ROUTER, Promise
 from laterctl.proof.scratch import TooLarge, scratch_copy
-from laterctl.proof.seen import Key, Lifespan, Seen, differences, read
+from laterctl.proof.seen import Answer, Key, Lifespan, Seen, differences, read
 from laterctl.proof.static import Failure
 from laterctl.proof.telling import secrets, told
 
@@ -90,12 +91,16 @@ def compare(project: Project, plan: Plan, baseline: Observation, *, timeout: flo
     missing = _missing(needed, after.installed)
     if missing:
         return Report(ran=False, summary=f"not installed in the project's environment: {', '.join(missing)}")
+    before = {path: change.before for path, change in plan.changeset.items()}
     if after.seen is None:
-        failures = () if after.failure is None else (after.failure,)
-        return Report(ran=bool(failures), summary=after.summary, failures=failures)
+        if after.failure is None:
+            return Report(ran=False, summary=after.summary)
+        again = _observe(project, (), overlay=before, timeout=timeout)
+        if again.seen is None:
+            return Report(ran=False, summary=f"{again.summary}; it did a moment ago, and does not without the change")
+        return Report(ran=True, summary=after.summary, failures=(after.failure,))
     found = differences(baseline.seen, after.seen, baseline.promises)
     if found:
-        before = {path: change.before for path, change in plan.changeset.items()}
         again = _observe(project, baseline.promises, overlay=before, timeout=timeout)
         shaky = differences(baseline.seen, again.seen) if again.seen is not None else {}
         found = {about: failure for about, failure in found.items() if about not in shaky}
@@ -121,6 +126,7 @@ def _observe(
     request = {
         "app": app.reference,
         "factory": app.factory,
+        "running": False,
         "first": first,
         "others": [root for root in roots if root not in first],
         "routers": [item.dotted for item in promises if item.kind == ROUTER],
@@ -130,9 +136,11 @@ def _observe(
     }
     try:
         with scratch_copy(project.root, overlay) as scratch:
-            hidden = secrets(scratch.root, os.environ)
+            hidden = secrets(scratch.folder, os.environ)
             ended = child.run(scratch, python, request, timeout)
-            return _observation(ended, app.reference, python, promises, lambda text: told(text, scratch.root, hidden))
+            if ended.needs_loop:
+                ended = child.run(scratch, python, {**request, "running": True}, timeout)
+            return _observation(ended, app.reference, python, promises, lambda text: told(text, scratch, hidden))
     except TooLarge as error:
         return Observation(str(error))
     except OSError as error:
@@ -147,7 +155,10 @@ def _interpreter(project: Project) -> Path | str:
         return found
     named = project.config.get("python")
     if not isinstance(named, str) or not named:
-        return "no virtual environment of the project was found; make one, or name its Python in [tool.laterctl] python"
+        return (
+            "no virtual environment of the project was found; activate it, make one in .venv, "
+            "or name its Python in [tool.laterctl] python"
+        )
     # Not resolved: the links of a virtual environment say which one it is.
     path = project.root / Path(named).expanduser()
     program = str(path) if "/" in named or path.is_file() else shutil.which(named)
@@ -177,15 +188,23 @@ def _observation(
     if "seen" not in report:
         error = report.get("error")
         reason, place = (error["reason"], _placed(error["place"])) if error else (ended.reason, ended.place)
+        if re.fullmatch(r"SystemExit(: \d+)?", reason) and ended.said:
+            reason = f"{reason}: {ended.said}"
         where = f" ({place})" if place is not None else ""
         failure = Failure("imports", f"{reference} does not import any more: {tell(reason)}", place)
         return Observation(f"{reference} does not import here: {tell(reason)}{where}", None, failure, installed)
     last = report.get("lifespan")
     if last is None:
         lifespan = Lifespan("timeout", "start", tell(ended.reason), ended.place)
+    elif last["outcome"] == "ok" and "asked" not in report:
+        lifespan = Lifespan("timeout", "answer requests", tell(ended.reason), ended.place)
     else:
         lifespan = Lifespan(last["outcome"], last["stage"], tell(last["reason"]), _placed(last["place"]))
-    found = read({**report["seen"], "undocumented": _each(tell, report["seen"]["undocumented"])}, lifespan)
+    asked = {
+        path: Answer(item["status"], tell(item["reason"]), _placed(item["place"]))
+        for path, item in report.get("asked", {}).items()
+    }
+    found = read({**report["seen"], "undocumented": _each(tell, report["seen"]["undocumented"])}, lifespan, asked)
     return Observation(_summary(found), found, None, installed, promises)
 
 
@@ -227,7 +246,9 @@ def _asked_for(found: Seen) -> set[Key]:
 
 
 def _lifespan(last: Lifespan) -> str:
-    return "it starts and stops" if last.outcome == "ok" else f"it does not {last.stage} here: {last.reason}"
+    if last.outcome in {"ok", "none"}:
+        return "it starts and stops" if last.outcome == "ok" else "it takes no notice of starting and stopping"
+    return f"it does not {last.stage} here: {last.reason}"
 
 
 def _count(number: int, one: str, many: str = "") -> str:

@@ -18,13 +18,18 @@ import importlib.util
 import inspect
 import json
 import os
+import re
 import sys
 import traceback
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 DEEPEST = 8
 """How many applications may be mounted below each other, or wrapped around the one that is looked for."""
+ASKING = 10.0
+"""Seconds that asking for all paths may take together."""
+METHOD = "TRACE"
+"""The method with which paths are asked for: one that routes do not have, so that no endpoint runs."""
 
 
 class WrongCode(ImportError):
@@ -97,7 +102,7 @@ def _file_of(module: Any) -> str | None:
 
 
 def blamed(error: BaseException, copy: str) -> dict[str, Any]:
-    """Return an exception as its own words and the last line of the project that led to it."""
+    """Return an exception as its own words, those of what caused it, and the last line of the project that led to it."""
     while inner := getattr(error, "exceptions", None):
         error = inner[0]
     places = [(frame.filename, frame.lineno or 1) for frame in traceback.extract_tb(error.__traceback__)]
@@ -105,10 +110,13 @@ def blamed(error: BaseException, copy: str) -> dict[str, Any]:
         places.append((error.filename, error.lineno or 1))
     own = [(os.path.realpath(file), line) for file, line in places if not file.startswith("<")]
     own = [(os.path.relpath(file, copy).replace(os.sep, "/"), line) for file, line in own if _is_below(file, copy)]
-    return {
-        "reason": "".join(traceback.format_exception_only(type(error), error)).strip(),
-        "place": list(own[-1]) if own else None,
-    }
+    cause = error.__cause__
+    reason = _words(error) + (f" (because of {_words(cause)})" if cause is not None else "")
+    return {"reason": reason, "place": list(own[-1]) if own else None}
+
+
+def _words(error: BaseException) -> str:
+    return "".join(traceback.format_exception_only(type(error), error)).strip()
 
 
 # The application and what is in it
@@ -284,6 +292,81 @@ def described(served: Any, app: Any, around: list[str], request: dict[str, Any],
     }
 
 
+# Asking for paths
+
+_VALUES = {"str": "x", "path": "x", "int": "1", "float": "1.0", "uuid": "00000000-0000-4000-8000-000000000000"}
+_PARAMETER = re.compile(r"\{[a-zA-Z_]\w*(?::(\w+))?\}")
+
+
+def filled(path: str) -> str | None:
+    """Return a path with values in the place of its parameters, `None` when one of them is of a kind of its own."""
+    if any(kind not in {None, "", *_VALUES} for kind in _PARAMETER.findall(path)):
+        return None
+    return _PARAMETER.sub(lambda found: _VALUES[found[1] or "str"], path)
+
+
+def askable(routes: Iterable[dict[str, Any]]) -> list[str]:
+    """Return the paths whose routes answer `METHOD` without running an endpoint: HTTP, with methods, on every host."""
+    no = {route["path"] for route in routes if METHOD in route["methods"]}
+    paths = [route["path"] for route in routes if route["kind"] == "http" and route["methods"]]
+    return [path for path in dict.fromkeys(paths) if path not in no and not path.startswith("//")]
+
+
+async def ask(app: Any, paths: Iterable[str], copy: str) -> dict[str, Any]:
+    """Ask an application for paths and return what it answers: a status, `None` with a reason when it raises.
+
+    A request for a path with a method that its route does not have passes all middleware and is answered 405 by the
+    route. Paths that there is no time for are left out.
+    """
+    answers: dict[str, Any] = {}
+    end = asyncio.get_running_loop().time() + ASKING
+    for path in paths:
+        left = end - asyncio.get_running_loop().time()
+        whole = filled(path)
+        if left > 0 and whole is not None:
+            answers[path] = await _answer(app, whole, min(left, 2.0), copy)
+    return answers
+
+
+async def _answer(app: Any, path: str, limit: float, copy: str) -> dict[str, Any]:
+    status: list[int] = []
+    messages: list[dict[str, Any]] = [{"type": "http.request", "body": b"", "more_body": False}]
+
+    async def receive() -> dict[str, Any]:
+        if not messages:
+            await asyncio.sleep(ASKING)
+            return {"type": "http.disconnect"}
+        return messages.pop()
+
+    async def send(message: dict[str, Any]) -> None:
+        if message["type"] == "http.response.start":
+            status.append(message["status"])
+
+    scope = {
+        "type": "http",
+        "asgi": {"version": "3.0", "spec_version": "2.3"},
+        "http_version": "1.1",
+        "method": METHOD,
+        "scheme": "https",  # or those who redirect to it would answer everything
+        "path": path,
+        "raw_path": path.encode(),
+        "query_string": b"",
+        "root_path": "",
+        "headers": [(b"host", b"localhost"), (b"accept", b"*/*"), (b"user-agent", b"laterctl")],
+        "client": ("127.0.0.1", 50000),
+        "server": ("127.0.0.1", 443),
+        "state": {},
+    }
+    found: dict[str, Any] = {"reason": "", "place": None}
+    try:
+        await asyncio.wait_for(app(scope, receive, send), limit)
+    except asyncio.TimeoutError:  # noqa: UP041 - another one in Python 3.10
+        found["reason"] = f"no answer in {limit:.0f} seconds"
+    except Exception as error:  # noqa: BLE001 - the user's code may raise anything
+        found = blamed(error, copy)
+    return {"status": status[0] if status else None, **found}
+
+
 # The lifespan
 
 
@@ -297,8 +380,10 @@ class Stopped(Exception):
         self.error = error
 
 
-async def live(app: Any, limit: float) -> None:
-    """Start and stop an application once, as a server does, each within `limit` seconds. Raises `Stopped`.
+async def live(app: Any, limit: float, meanwhile: Callable[[], Awaitable[None]]) -> None:
+    """Start and stop an application once, as a server does, each within `limit` seconds, and do something in between.
+
+    Raises `Stopped`.
 
     https://asgi.readthedocs.io/en/latest/specs/lifespan.html
     """
@@ -315,6 +400,8 @@ async def live(app: Any, limit: float) -> None:
         await asyncio.wait({waiting}, timeout=0.1)  # an answer that was given just before the end counts
         answer = waiting.result() if waiting.done() else {"type": ""}
         if answer["type"] == f"lifespan.{message}.complete":
+            if stage == "start":
+                await meanwhile()
             continue
         if answer["type"]:
             await asyncio.wait({running}, timeout=1)
@@ -323,17 +410,22 @@ async def live(app: Any, limit: float) -> None:
         raise Stopped(stage, outcome, error or str(answer.get("message") or "it ended without an answer"))
 
 
-def lifespan(app: Any, loop: asyncio.AbstractEventLoop, limit: float, copy: str) -> dict[str, Any]:
+def lifespan(
+    app: Any, loop: asyncio.AbstractEventLoop, limit: float, copy: str, meanwhile: Callable[[], Awaitable[None]]
+) -> dict[str, Any]:
     """Return how starting and stopping went: `outcome` is `ok`, `failed`, `timeout` or `none`."""
     try:
-        loop.run_until_complete(live(app, limit))
+        loop.run_until_complete(live(app, limit, meanwhile))
     except Stopped as stopped:
         error = stopped.error
         why = blamed(error, copy) if isinstance(error, BaseException) else {"reason": _last_line(error), "place": None}
         return {"outcome": stopped.outcome, "stage": stopped.stage, **why}
     except BaseException as error:  # noqa: BLE001 - SystemExit too
         return {"outcome": "failed", "stage": "start", **blamed(error, copy)}
-    return {"outcome": "ok", "stage": "", "reason": "", "place": None}
+    return dict(LIVED)
+
+
+LIVED = {"outcome": "ok", "stage": "", "reason": "", "place": None}
 
 
 def _last_line(text: str) -> str:
@@ -379,18 +471,51 @@ def run(request: dict[str, Any], write: Callable[..., None]) -> None:
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
     try:
-        served = load(request["app"], factory=request["factory"])
+        served = loaded(request, loop)
         app, around = unwrapped(served)
         if app is None and not guard.wrong():
             write(error={"reason": f"{request['app']} is no FastAPI application: {spelled(served)}", "place": None})
         elif not guard.wrong():
-            write(seen=described(served, app, around, request, guard))
+            seen = described(served, app, around, request, guard)
+            paths = askable(seen["routes"])
+            write(seen=seen)
     except BaseException as error:  # noqa: BLE001 - SystemExit and the like are reasons too
         write(error=blamed(error, request["copy"]))
         app = None
     if app is not None and not guard.wrong():
-        write(lifespan=lifespan(served, loop, request["lifespan"], request["copy"]))
+        run_once(served, loop, paths, request, write)
     write(wrong=guard.wrong())
+
+
+def loaded(request: dict[str, Any], loop: asyncio.AbstractEventLoop) -> Any:
+    """Import the app: with `running` while the event loop runs, as uvicorn does."""
+
+    async def inside() -> Any:
+        return load(request["app"], factory=request["factory"])
+
+    return loop.run_until_complete(inside()) if request["running"] else load(request["app"], factory=request["factory"])
+
+
+def run_once(
+    served: Any,
+    loop: asyncio.AbstractEventLoop,
+    paths: Sequence[str],
+    request: dict[str, Any],
+    write: Callable[..., None],
+) -> None:
+    """Start the application, ask it for its paths, and stop it. One that does not start is asked all the same."""
+    started = False
+
+    async def meanwhile() -> None:
+        nonlocal started
+        started = True
+        write(lifespan=LIVED)  # known so far, should an answer never come
+        write(asked=await ask(served, paths, request["copy"]))
+
+    lived = lifespan(served, loop, request["lifespan"], request["copy"], meanwhile)
+    write(lifespan=lived)
+    if not started and lived["outcome"] != "timeout":
+        write(asked=loop.run_until_complete(ask(served, paths, request["copy"])))
 
 
 def main() -> None:

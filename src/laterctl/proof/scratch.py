@@ -15,6 +15,8 @@ from laterctl.journal.signals import terminable, uninterrupted
 
 MAX_BYTES = 200 * 1024 * 1024
 MAX_FILES = 50_000
+MAX_BESIDE = 1024 * 1024
+"""Bytes that a file may have which is not the project's, but stands in a folder above it in the same repository."""
 
 _LEFT_OUT = frozenset(
     {
@@ -48,14 +50,19 @@ class TooLarge(Exception):
 class Scratch:
     """A copy of the project `original`, in `root`; both without symbolic links in their paths.
 
-    `omitted` are the folders that were left out, relative to the project. `folder` holds the copy and nothing of the
-    project besides; it goes with it.
+    `omitted` are the folders that were left out, relative to the project. `folder` holds the copy, in `above`, and
+    nothing of the project besides; it goes with it.
     """
 
     original: Path
     root: Path
     folder: Path
     omitted: tuple[str, ...]
+
+    @property
+    def above(self) -> Path:
+        """The folder that stands for the one around the repository, or around a project that is in none."""
+        return self.folder / "copy"
 
     def moved(self, value: str) -> str:
         """Return a value of the environment with paths into the project turned into those of the copy.
@@ -72,7 +79,8 @@ def scratch_copy(root: Path, overlay: Mapping[str, bytes | None] | None = None) 
     """Copy a project to a private folder, which is deleted with everything in it when the block ends.
 
     Every file becomes one of its own: what a symbolic link leads to, in the project or outside, is copied too.
-    Version control, environments, caches and what is no plain file are left out. SIGTERM and SIGHUP arrive as
+    Version control, environments, caches and what is no plain file are left out. Of a repository around the project
+    come the small files in the folders above it: an app may read `../.env`. SIGTERM and SIGHUP arrive as
     `KeyboardInterrupt` in the block.
 
     Args:
@@ -88,10 +96,13 @@ def scratch_copy(root: Path, overlay: Mapping[str, bytes | None] | None = None) 
     with terminable():
         folder = Path(tempfile.mkdtemp(prefix="laterctl-")).resolve()
         try:
-            # The same name as the original's: a project may be a package itself, or take its title from its folder.
-            copy = folder / (original.name or "project")
             (folder / "tmp").mkdir()
-            copy.mkdir()
+            # The same names as the original's: a project may be a package itself, or take its title from its folder.
+            outer = _outermost(original)
+            copy = folder / "copy" / (outer.name or "project") / original.relative_to(outer)
+            copy.mkdir(parents=True)
+            for file in _beside(original, outer):
+                _copy_file(os.fspath(file), folder / "copy" / file.relative_to(outer.parent))
             for path in found.folders:
                 (copy / path).mkdir()
             for path, source in found.files.items():
@@ -102,6 +113,22 @@ def scratch_copy(root: Path, overlay: Mapping[str, bytes | None] | None = None) 
         finally:
             with uninterrupted():
                 _delete(folder)
+
+
+def _outermost(original: Path) -> Path:
+    """Return the folder of the repository that a project is in, or the project itself."""
+    return next((folder for folder in (original, *original.parents) if (folder / ".git").exists()), original)
+
+
+def _beside(original: Path, outer: Path) -> Iterator[Path]:
+    """Yield the small files in the folders above a project, up to that of its repository."""
+    for folder in original.parents if original != outer else ():
+        for entry in _entries(os.fspath(folder)):
+            with suppress(OSError):
+                if entry.is_file() and entry.stat().st_size <= MAX_BESIDE:
+                    yield Path(entry.path)
+        if folder == outer:
+            return
 
 
 @dataclass

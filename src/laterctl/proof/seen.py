@@ -52,11 +52,39 @@ class Lifespan:
 
 
 @dataclass(frozen=True)
+class Answer:
+    """What a path answered that was asked for with a method that it does not have: 405, when its route was reached.
+
+    `status` is `None` when there was no answer; `reason` says why, and `place` which line led to it.
+    """
+
+    status: int | None
+    reason: str = ""
+    place: Place | None = None
+
+    def __str__(self) -> str:
+        if self.status is None:
+            return f"a request gets no answer: {self.reason}"
+        return f"a request is answered {self.status}" + (f": {self.reason}" if self.reason else "")
+
+    @property
+    def reached(self) -> bool:
+        """Whether the route itself answered."""
+        return self.status == 405
+
+    @property
+    def lost(self) -> bool:
+        """Whether nobody answered who knows the route: others may refuse a request, with 401, 403 or 429."""
+        return self.status is None or self.status == 404 or self.status >= 500
+
+
+@dataclass(frozen=True)
 class Seen:
     """An application that was imported. `middleware` is outermost first.
 
     `documents` are the OpenAPI documents by the path where their application is mounted (`""`: the main one);
     `undocumented` says why there is none. `routers` and `classes` answer what was asked about, by dotted name.
+    `asked` are the answers of its paths, as far as they could be asked for.
     """
 
     routes: tuple[Route, ...]
@@ -66,6 +94,7 @@ class Seen:
     routers: Mapping[str, Included]
     classes: Mapping[str, str]
     lifespan: Lifespan = field(default_factory=lambda: Lifespan("none"))
+    asked: Mapping[str, Answer] = field(default_factory=dict)
 
     @property
     def answers(self) -> dict[Key, Route]:
@@ -77,7 +106,7 @@ class Seen:
         return found
 
 
-def read(found: Mapping[str, Any], lifespan: Lifespan) -> Seen:
+def read(found: Mapping[str, Any], lifespan: Lifespan, asked: Mapping[str, Answer]) -> Seen:
     """Read what the probe wrote down."""
     routes = tuple(
         Route(item["kind"], item["path"], tuple(item["methods"]), item["name"], item["endpoint"])
@@ -97,6 +126,7 @@ def read(found: Mapping[str, Any], lifespan: Lifespan) -> Seen:
         routers,
         found["classes"],
         lifespan,
+        asked,
     )
 
 
@@ -117,6 +147,7 @@ def differences(before: Seen, after: Seen, promises: Iterable[Promise] = ()) -> 
     for about, failure in [
         *_promised(before, after, listed),
         *_routes(before.answers, after.answers, gone),
+        *_reached(before, after, listed),
         *_operations(before, after, gone),
         *_middleware(before, after, [before.classes[item.dotted] for item in going if item.kind == MIDDLEWARE]),
         *_lifespan(before.lifespan, after.lifespan),
@@ -171,6 +202,30 @@ def _routes(before: Mapping[Key, Route], after: Mapping[Key, Route], gone: set[K
         if old_key != new_key:
             yield "order", Failure("routes", f"{_shown(new_key)} is tried before {_shown(old_key)} now")
             return
+
+
+def _reached(before: Seen, after: Seen, promises: Sequence[Promise]) -> Found:
+    """Routes that are there, and that no request comes to: something before them answers or raises."""
+    known = {path for path, answer in before.asked.items() if answer.reached}
+    if not known:
+        return  # something answers everything already: nothing is learned by asking
+    coming = [item for item in promises if item.kind == ROUTER and item.comes]
+    promised = {key: item.place for item in coming for key in after.routers[item.dotted].keys}
+    lost: dict[tuple[str, int | None, Place | None], list[tuple[Key, Answer]]] = {}
+    for key in after.answers:
+        kind, path, method = key
+        answer = after.asked.get(path)
+        if kind != "http" or method == "HEAD" or answer is None or not answer.lost:
+            continue
+        if path in known and key in before.answers:
+            lost.setdefault(("routes", answer.status, answer.place), []).append((key, answer))
+        elif key in promised:
+            lost.setdefault(("promised", answer.status, answer.place or promised[key]), []).append((key, answer))
+    for (check, status, place), found in lost.items():
+        names = ", ".join(_shown(key) for key, _ in found[:3]) + (f" and {len(found) - 3} more" if found[3:] else "")
+        what = "not reached any more" if check == "routes" else "promised and not reached"
+        verb = "are" if found[1:] else "is"
+        yield f"{status} {place}", Failure(check, f"{names} {verb} {what}: {found[0][1]}", place)
 
 
 def _shown(key: Key) -> str:

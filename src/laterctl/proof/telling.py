@@ -9,25 +9,32 @@ from contextlib import suppress
 from pathlib import Path
 
 from laterctl.install import mask
+from laterctl.proof.scratch import Scratch
 
 LONGEST = 400
 """Characters of a reason that are shown."""
 
 _SECRETIVE = re.compile(r"PASS|PWD|TOKEN|SECRET|CREDENTIAL|KEY|AUTH|DSN", re.IGNORECASE)
+_FOLDERS = ("PWD", "OLDPWD")
+"""Variables of shells that only sound secret."""
 _ASSIGNMENT = re.compile(r"""(?m)^[\s\-"']*(?:export\s+)?([\w.-]+)["']?\s*[=:]\s*(.+?),?\s*$""")
-_INPUT = re.compile(r"input_value=.*?, input_type=", re.DOTALL)
-"""Where pydantic's errors quote the value that they are about."""
+_DETAIL = re.compile(
+    r" \[type=\w+, input_value=.*?, input_type=\w+\](?:\n *For further information visit \S+)?", re.DOTALL
+)
+"""What pydantic adds to an error: its kind, the value that it is about, and where to read more."""
+_CONTROL = re.compile(r"\x1b\[[0-9;]*[A-Za-z]|[\x00-\x08\x0b-\x1f\x7f]")
+"""Colours, and whatever else would move the cursor."""
 
 
 def secrets(root: Path, environment: Mapping[str, str]) -> dict[str, str]:
     """Return what must not be shown, as `mask` takes it: from the environment and the secrets files of a project."""
-    found = {name: value for name, value in environment.items() if _SECRETIVE.search(name)}
+    found = {name: value for name, value in environment.items() if _SECRETIVE.search(name) and name not in _FOLDERS}
     for path in _files(root):
         with suppress(OSError):
             text = path.read_text(encoding="utf-8", errors="replace")
             for number, (name, value) in enumerate(_ASSIGNMENT.findall(text)):
                 if "secret" in path.name.lower() or _SECRETIVE.search(name):
-                    found[f"{path}:{number}"] = value.strip("\"' ")
+                    found[f"{path}:{number}"] = value.partition(" #")[0].strip("\"' ")
     return {f"SECRET {name}": value for name, value in found.items()}
 
 
@@ -35,14 +42,17 @@ def _files(root: Path) -> Iterator[Path]:
     for directory, _, names in os.walk(root):
         for name in names:
             listed = "secret" in name.lower() and name.endswith((".toml", ".yaml", ".yml", ".json", ".ini", ".env"))
-            if listed or name.startswith(".env"):
+            if listed or name.startswith(".env") or name.endswith(".env"):
                 yield Path(directory, name)
 
 
-def told(text: str, root: Path, hidden: Mapping[str, str]) -> str:
-    """Return what user code said in the copy at `root` on one line, with the values of `hidden` masked."""
-    text = mask(_INPUT.sub("input_value=***, input_type=", text), hidden)
-    text = text.replace(f"{root}{os.sep}", "").replace(str(root), ".")
-    lines = [line.strip() for line in text.splitlines()]
-    whole = "; ".join(line for line in lines if line and not line.startswith("For further information"))
+def told(text: str, scratch: Scratch, hidden: Mapping[str, str]) -> str:
+    """Return what user code said in a scratch copy on one line, with the values of `hidden` masked."""
+    text, errors = _DETAIL.subn("", _CONTROL.sub("", text.replace("\r\n", "\n")))
+    if errors:
+        text = text.replace("pydantic_core._pydantic_core.", "pydantic.").replace("\n  ", ": ")
+    paths = rf"{re.escape(os.fspath(scratch.above))}(?:/[^\s'\",:;()]*)?"
+    text = re.sub(paths, lambda found: os.path.relpath(found[0], scratch.root), text)
+    text = mask(text, hidden)
+    whole = "; ".join(line.strip() for line in text.splitlines() if line.strip())
     return whole if len(whole) <= LONGEST else f"{whole[:LONGEST]}..."
