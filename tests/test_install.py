@@ -11,10 +11,10 @@ import textwrap
 import time
 import venv
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from laterctl import install
 from laterctl.codemods.requirements import converge_dependencies

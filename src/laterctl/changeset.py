@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import NamedTuple
+
+from msgspec import Struct
 
 CONTEXT = 3
 """Unchanged lines shown around each change of a patch, as git does."""
@@ -21,8 +22,7 @@ _PLAIN = frozenset(range(0x20, 0x7F)) - frozenset(b'"\\')
 _ESCAPES = dict(zip(b'"\\\a\b\t\n\v\f\r', (rb"\%c" % letter for letter in b'"\\abtnvfr'), strict=True))
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(Struct, frozen=True):
     """One file: its bytes before and after, `None` where it does not exist.
 
     `mode` holds the permission bits of the file, as it is or as it is to be created; `None` leaves a new file to the

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from laterctl.edits.site import Edit, Site
 from laterctl.outcome import Refusal
 
 
-@dataclass(frozen=True)
-class Option:
+class Option(Struct, frozen=True):
     """A choice that `--set FEATURE.NAME=VALUE` makes. `choices` is empty for free text."""
 
     name: str
@@ -19,8 +19,7 @@ class Option:
     choices: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class ByHand:
+class ByHand(Struct, frozen=True):
     """Signs that a project does the feature's job already, in another way.
 
     `imports` are modules, `middleware` dotted classes, `routes` paths, `names` definitions that would collide,
@@ -37,8 +36,7 @@ class ByHand:
     headers: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class Feature:
+class Feature(Struct, frozen=True):
     """A desired state of a project.
 
     Attributes:

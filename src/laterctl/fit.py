@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from laterctl.edits import owned_file
 from laterctl.edits.owned_file import ORIGIN
@@ -32,7 +33,7 @@ def misfits(feature: Feature, site: Site, installed: Mapping[str, Entry]) -> lis
 
 def _open(feature: Feature, site: Site) -> Iterator[Refusal]:
     """What the feature builds on and discovery could not decide: nothing is put beside what may be there."""
-    kinds = {Setting: "settings", Provider: "container"}
+    kinds: dict[type, str] = {Setting: "settings", Provider: "container"}
     for fact in sorted({kinds[type(edit)] for edit in feature.edits if type(edit) in kinds}):
         if site.project.why_not(fact) is not None:
             yield site.undecided(fact)

@@ -14,8 +14,9 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from laterctl.masking import masked
 from laterctl.project.facts import DependencyHome, Manifest
@@ -42,8 +43,7 @@ class CannotInstall(ValueError):
     """There is nothing to install into, or nothing to install with; the message says what the user can do."""
 
 
-@dataclass(frozen=True)
-class Outcome:
+class Outcome(Struct, frozen=True):
     """How a command ended. `code` is `None` when it did not end by itself; `reason` is `""` when all went well.
 
     `output` is what it printed on both streams, in order, with credentials masked.

@@ -7,20 +7,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from msgspec import Struct, field
+
+from laterctl.edits.pieces import Record, from_json, to_json
+from laterctl.installed import FOLDER, FORMAT
+from laterctl.outcome import Refusal, Refused
+from laterctl.project.places import Place
+
 if TYPE_CHECKING:
-    from laterctl.edits.pieces import Record
     from laterctl.project.tree import Tree
 
-FOLDER = ".laterctl"
-FORMAT = 1
 
-
-@dataclass(frozen=True)
-class Entry:
+class Entry(Struct, frozen=True):
     """One installed feature.
 
     `requested` is false when it was only pulled in. `version` is that of the laterctl that wrote the pieces.
@@ -40,8 +40,6 @@ class Entry:
 
 def dump(entry: Entry) -> bytes:
     """Return the file of an entry."""
-    from laterctl.edits.pieces import to_json
-
     records = sorted((to_json(record) for record in entry.records), key=lambda item: json.dumps(item, sort_keys=True))
     data = {
         "feature": entry.feature,
@@ -70,30 +68,8 @@ def load(tree: Tree) -> dict[str, Entry]:
     return entries
 
 
-def requested(root: Path) -> frozenset[str]:
-    """Return the features that were asked for by name in the project at `root`; none when an entry is in doubt.
-
-    Reads no more than that, so that a run with nothing to do ends at once.
-    """
-    found: set[str] = set()
-    for path in (root / FOLDER).glob("*.json"):
-        try:
-            values = json.loads(path.read_bytes())
-            if values["format"] != FORMAT or f"{values['feature']}.json" != path.name:
-                return frozenset()
-            if values["requested"]:
-                found.add(values["feature"])
-        except (OSError, ValueError, KeyError, TypeError):
-            return frozenset()
-    return frozenset(found)
-
-
 def parse(path: str, data: bytes) -> Entry:
     """Read one entry. Raises `Refused` as `load` does."""
-    from laterctl.edits.pieces import from_json
-    from laterctl.outcome import Refusal, Refused
-    from laterctl.project.places import Place
-
     text = data.decode("utf-8", errors="replace")
     for number, line in enumerate(text.splitlines(), 1):
         if line.startswith(("<<<<<<< ", "=======", ">>>>>>> ")):

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
 from enum import StrEnum
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from laterctl.project.places import Place
 
 
-@dataclass(frozen=True)
-class Refusal:
+class Refusal(Struct, frozen=True):
     """Why something was not done, as a value.
 
     `code` is stable and machine-readable; `seen` and `expected` say what was found and what would have worked;
@@ -58,8 +59,7 @@ class Verdict(StrEnum):
     UNKNOWN = "unknown"
 
 
-@dataclass(frozen=True)
-class Finding:
+class Finding(Struct, frozen=True):
     """One answer of `doctor`: rule id, verdict, where, why, and how to mend it."""
 
     rule: str
@@ -71,8 +71,7 @@ class Finding:
     fixable: bool = False
 
 
-@dataclass(frozen=True)
-class Note:
+class Note(Struct, frozen=True):
     """Something worth saying that stops nothing. `level` is `warning` (beside the diff) or `notice` (after)."""
 
     level: str

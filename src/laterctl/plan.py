@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 import stat
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from laterctl import __version__, catalogue, ledger, references
 from laterctl.changeset import Change, Changeset
@@ -29,6 +31,7 @@ from laterctl.edits.pieces import (
 from laterctl.edits.provider import Provider
 from laterctl.edits.relative import is_rebound
 from laterctl.edits.site import Edit, Setting, Site, Wanted, layout_of
+from laterctl.installed import FOLDER
 from laterctl.ledger import Entry
 from laterctl.outcome import Note, Refusal, Refused
 from laterctl.project.places import Place
@@ -38,8 +41,7 @@ if TYPE_CHECKING:
     from laterctl.project.discover import Project
 
 
-@dataclass(frozen=True)
-class Request:
+class Request(Struct, frozen=True):
     """What the user asked for: features to add and to remove by their own names, options by feature."""
 
     add: tuple[str, ...] = ()
@@ -47,8 +49,7 @@ class Request:
     options: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class Plan:
+class Plan(Struct, frozen=True):
     """What would be done.
 
     `added` and `removed` are feature names; `pulled` those of `added` that nobody asked for by name. `kept` are
@@ -67,8 +68,7 @@ class Plan:
     requirements: tuple[str, ...] = ()
 
 
-@dataclass
-class _Draft:
+class _Draft(Struct):
     """The state of a plan while features are resolved one after the other."""
 
     project: Project
@@ -372,7 +372,7 @@ def _converged(
         )
         entries[name] = replace(entry, records=records)
     for name in {*installed, *entries}:
-        path = f"{ledger.FOLDER}/{name}.json"
+        path = f"{FOLDER}/{name}.json"
         data = project.tree.read(path)
         file = ledger.dump(entries[name]) if name in entries else None
         if file != data:

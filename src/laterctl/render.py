@@ -12,10 +12,11 @@ import io
 import sys
 import tokenize
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct, field
 
 if TYPE_CHECKING:
     import jinja2
@@ -23,8 +24,7 @@ if TYPE_CHECKING:
 TEMPLATES = Path(__file__).parent / "templates"
 
 
-@dataclass(frozen=True, order=True)
-class Import:
+class Import(Struct, frozen=True, order=True):
     """One name to import: `from module import name as asname`, or `import module` when `name` is empty.
 
     `module` is written as it stands in the source, leading dots included.
@@ -35,16 +35,14 @@ class Import:
     asname: str = ""
 
 
-@dataclass(frozen=True)
-class Expr:
+class Expr(Struct, frozen=True):
     """A Python expression and the imports it needs."""
 
     text: str
     imports: tuple[Import, ...] = ()
 
 
-@dataclass(frozen=True)
-class Style:
+class Style(Struct, frozen=True):
     """How the user's project writes Python.
 
     `quote` is `'` or `"`; `line_length` in characters; `newline` is the line ending of new files; `future` says
@@ -58,8 +56,7 @@ class Style:
     future: bool = False
 
 
-@dataclass(frozen=True)
-class Context:
+class Context(Struct, frozen=True):
     """What a template may ask for. Built from a project by the engine, by hand in tests.
 
     `setting`, `provided` and `module` map a setting name, a provider name, and a dotted place below the

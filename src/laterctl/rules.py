@@ -5,12 +5,13 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from importlib import import_module
 from inspect import getdoc, signature
 from pkgutil import iter_modules
 from types import ModuleType
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from laterctl.outcome import Finding, Verdict
 from laterctl.project.facts import Undecided
@@ -26,8 +27,7 @@ Found = tuple[str, int, str, str]
 """What a rule reports: its id, a line, the reason, the fix."""
 
 
-@dataclass(frozen=True)
-class Rule:
+class Rule(Struct, frozen=True):
     """A rule: its id, the feature it belongs to, and its explanation (the docstring of its check)."""
 
     id: str

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from laterctl.codemods.placement import TextEditError
 from laterctl.edits.pieces import Anchor, Argument, ImportName, Piece, Record, Statement

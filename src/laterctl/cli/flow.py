@@ -84,11 +84,11 @@ def is_settled(directory: Path, names: Sequence[str]) -> bool:
 
     The ledger alone answers, so that adding again costs next to nothing.
     """
-    from laterctl import ledger, private
+    from laterctl import installed, private
     from laterctl.project.roots import find_root
 
     root = find_root(directory)
-    return set(names) <= ledger.requested(root) and not os.path.lexists(private.state_dir(root) / private.PENDING)
+    return set(names) <= installed.requested(root) and not os.path.lexists(private.state_dir(root) / private.PENDING)
 
 
 def run(command: Command, request: Request, flags: Flags) -> None:

@@ -6,7 +6,6 @@ import json
 import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -61,8 +60,16 @@ def failure(code: str, message: str, *, as_json: bool) -> None:
         tell(f"{bad('error')} {message}")
 
 
+def _plain(value: Any) -> dict[str, Any]:
+    """Return an object as plain JSON values, all the way down."""
+    from msgspec import to_builtins
+
+    made: dict[str, Any] = to_builtins(value)
+    return made
+
+
 def _place(place: Place | None) -> dict[str, Any] | None:
-    return asdict(place) if place is not None else None
+    return {"path": place.path, "line": place.line} if place is not None else None
 
 
 def unknown_feature(error: UnknownFeature, *, as_json: bool) -> None:
@@ -102,7 +109,7 @@ def refused(refusals: Sequence[Refusal], *, as_json: bool, looks: bool = False) 
 
 
 def _refusal(item: Refusal) -> dict[str, Any]:
-    return {**asdict(item), "place": _place(item.place)}
+    return _plain(item)
 
 
 def journal_error(error: JournalError, *, as_json: bool) -> None:
@@ -345,7 +352,7 @@ def as_is(names: Sequence[str], state: str, *, aside: bool = False) -> None:
 
 def summary(result: Done, again: str, undo: str) -> dict[str, Any]:
     """Return what a run did, for a JSON document."""
-    proof = asdict(result.proof) if result.proof is not None else None
+    proof = _plain(result.proof) if result.proof is not None else None
     if proof is not None:
         proof["failures"] = [_failure(item) for item in result.proof.failures] if result.proof else []
     return {
@@ -416,7 +423,7 @@ def findings(found: Sequence[Finding], *, as_json: bool, fixed: Mapping[str, Any
     from laterctl.outcome import Verdict
 
     if as_json:
-        items = [{**asdict(item), "verdict": item.verdict.value, "place": _place(item.place)} for item in found]
+        items = [_plain(item) for item in found]
         document("doctor", findings=items, fixed=fixed)
         return
     for item in found:
@@ -434,7 +441,7 @@ def listing(found: Listing, *, as_json: bool) -> None:
     """Show the features there are."""
     items = found.features
     if as_json:
-        document("list", features=[asdict(item) for item in items], unread=[_refusal(item) for item in found.unread])
+        document("list", features=[_plain(item) for item in items], unread=[_refusal(item) for item in found.unread])
         return
     group = ""
     width = max((len(item.name) for item in items), default=0)

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from laterctl.codemods import placement
 from laterctl.codemods.placement import ENTRY_ORDERS, TextEditError, canonical, entry_name, position
@@ -23,8 +24,7 @@ class LineEditError(TextEditError):
     """A file of lines cannot be edited safely."""
 
 
-@dataclass(frozen=True)
-class Requirement:
+class Requirement(Struct, frozen=True):
     """One requirement of a requirements file: its canonical name, the entry as written, without options, comments
     and continuations, and the line it starts on (from 1). `start` and `end` delimit its lines, from 0.
     """

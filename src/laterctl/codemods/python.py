@@ -7,8 +7,9 @@ ordinals in it; statements that share a line with `;` count one each, as `ast` c
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
+
+from msgspec import Struct
 
 from laterctl.codemods.placement import TextEditError
 from laterctl.project.facts import BodyPath
@@ -19,8 +20,7 @@ if TYPE_CHECKING:
 BOM = b"\xef\xbb\xbf"
 
 
-@dataclass(frozen=True)
-class Keep:
+class Keep(Struct, frozen=True):
     """Statement `ordinal` stays; `text`, when given, replaces its code (not its comments).
 
     The text's first line comes without indentation, the others with all of it; `margin` is the statement's own.
@@ -33,8 +33,7 @@ class Keep:
     margin: str = ""
 
 
-@dataclass(frozen=True)
-class New:
+class New(Struct, frozen=True):
     """A statement to put in below `lead` blank lines: without indentation, ending without a line break.
 
     With `takes` it takes over all that stands above the next statement that stays: blank lines, a licence, a shebang.
@@ -45,16 +44,14 @@ class New:
     takes: bool = False
 
 
-@dataclass(frozen=True)
-class Drop:
+class Drop(Struct, frozen=True):
     """Statement `ordinal` goes, and up to `lead` blank lines above it; comments above it stay."""
 
     ordinal: int
     lead: int = 0
 
 
-@dataclass(frozen=True)
-class Region:
+class Region(Struct, frozen=True):
     """Statements `start` up to `stop` of a list become `items`, which name each of the old ones once.
 
     `tail` blank lines are added below the region, or taken away when negative.
@@ -67,8 +64,7 @@ class Region:
     tail: int = 0
 
 
-@dataclass(frozen=True)
-class Wrap:
+class Wrap(Struct, frozen=True):
     """Statement `ordinal` becomes the only statement of a new block that starts with `header` (with its colon)."""
 
     body: BodyPath
@@ -76,8 +72,7 @@ class Wrap:
     header: str
 
 
-@dataclass(frozen=True)
-class Unwrap:
+class Unwrap(Struct, frozen=True):
     """The block at `ordinal` is replaced by its own statements."""
 
     body: BodyPath

@@ -9,8 +9,9 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
+
+from msgspec.structs import replace
 
 from laterctl.codemods import lines, setup_cfg, toml
 from laterctl.codemods.placement import TextEditError, canonical, entry_name

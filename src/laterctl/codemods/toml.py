@@ -12,9 +12,10 @@ import re
 import tomllib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from copy import deepcopy
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
+
+from msgspec import Struct
 
 from laterctl.codemods import placement
 from laterctl.codemods.placement import ENTRY_ORDERS, TEXT_ORDERS, TextEditError, entry_name, position
@@ -33,8 +34,7 @@ class TomlEditError(TextEditError):
     """A TOML text cannot be read, or cannot be edited safely."""
 
 
-@dataclass(frozen=True, eq=False)
-class Key:
+class Key(Struct, frozen=True, eq=False):
     """An own pair: `value` (plain Python data) at `path`.
 
     With `by_name` its table lists dependencies: the pair goes to its sorted place among the user's, if they are sorted.
@@ -51,8 +51,7 @@ class Key:
         return hash(self.path)
 
 
-@dataclass(frozen=True)
-class Item:
+class Item(Struct, frozen=True):
     """An own string in the array at `array`; with `by_name` it is a PEP 508 entry."""
 
     array: Keys
@@ -440,8 +439,7 @@ def _cut_inline(text: str, keys: Keys) -> str:
 # Putting pieces in
 
 
-@dataclass(frozen=True)
-class _New:
+class _New(Struct, frozen=True):
     """The value of a pair to add, with the quote that the user's strings have.
 
     An array that is made for own items has `items` set; its trailing comma says that it was made here.

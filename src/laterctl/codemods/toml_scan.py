@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import re
 import tomllib
-from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import NamedTuple
+
+from msgspec import Struct, field
 
 Path = tuple[str | int, ...]
 """Keys from the root; an element of an array of tables is an integer."""
@@ -33,8 +34,7 @@ _TOKEN = re.compile(
 )
 
 
-@dataclass(frozen=True)
-class Value:
+class Value(Struct, frozen=True):
     """A value, `text[start:end]`. Of an array `items` are set, of an inline table `pairs`.
 
     `comma` is the offset of the comma that follows it in an array, -1 where none does.
@@ -47,8 +47,7 @@ class Value:
     comma: int = -1
 
 
-@dataclass(frozen=True)
-class Pair:
+class Pair(Struct, frozen=True):
     """`keys = value`; the keys are those written here, `start` is where they start, `equals` where the sign is."""
 
     keys: tuple[str, ...]
@@ -57,8 +56,7 @@ class Pair:
     value: Value
 
 
-@dataclass(frozen=True)
-class Section:
+class Section(Struct, frozen=True):
     """The root, or a table with its header.
 
     `start` is where the header's line starts, `body` the line after it; `end` is where the next header's line starts.
@@ -79,8 +77,7 @@ class _Token(NamedTuple):
     end: int
 
 
-@dataclass
-class _Header:
+class _Header(Struct):
     path: Path
     start: int
     body: int

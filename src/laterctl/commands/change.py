@@ -5,9 +5,10 @@ from __future__ import annotations
 import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from msgspec import Struct, field
 
 from laterctl import git, ledger
 from laterctl.codemods import newer
@@ -52,8 +53,7 @@ class Dirty(Exception):
         self.paths = paths
 
 
-@dataclass(frozen=True)
-class Prepared:
+class Prepared(Struct, frozen=True):
     """Everything that is known before anything is written.
 
     `dirty` are files that the run edits and that hold uncommitted bytes other than laterctl's own last write;
@@ -73,8 +73,7 @@ class Prepared:
         return self.project.root
 
 
-@dataclass(frozen=True)
-class Done:
+class Done(Struct, frozen=True):
     """What a run did. `proof` is `None` when the dynamic proof was not asked for."""
 
     prepared: Prepared
@@ -85,8 +84,7 @@ class Done:
     notes: tuple[Note, ...] = ()
 
 
-@dataclass(frozen=True)
-class Choices:
+class Choices(Struct, frozen=True):
     """How a run is carried out.
 
     `manager` names the package manager, `""` detects it; `install` false leaves the dependencies to the user.

@@ -10,7 +10,7 @@ from laterctl import plan as planning
 from laterctl.commands.new import foundation
 from laterctl.edits.owned_file import unsigned
 from laterctl.edits.pieces import OwnedFile
-from laterctl.ledger import FOLDER
+from laterctl.installed import FOLDER
 from laterctl.outcome import Refusal, Refused
 from laterctl.plan import Request
 from laterctl.project.discover import Project

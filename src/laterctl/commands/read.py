@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
 
 from laterctl import catalogue, ledger
 
@@ -16,8 +17,7 @@ if TYPE_CHECKING:
     from laterctl.project.discover import Project
 
 
-@dataclass(frozen=True)
-class Listed:
+class Listed(Struct, frozen=True):
     """A line of `list`: a feature and whether it is installed (`requested`, `automatic`, or `""`)."""
 
     name: str
@@ -27,8 +27,7 @@ class Listed:
     installed: str = ""
 
 
-@dataclass(frozen=True)
-class Listing:
+class Listing(Struct, frozen=True):
     """All listed features, and why it is not known which of them are installed, when it is not."""
 
     features: tuple[Listed, ...]
@@ -92,11 +91,13 @@ def by_hand(entry: Entry) -> list[str]:
 
 def facts(project: Project) -> dict[str, Any]:
     """Return what discovery found out, as plain JSON values, each with its evidence."""
-    from dataclasses import asdict, is_dataclass
+    from laterctl.project.places import Place
 
     def plain(value: Any) -> Any:
-        if is_dataclass(value) and not isinstance(value, type):
-            return {key: plain(item) for key, item in asdict(value).items()}
+        if isinstance(value, Struct):
+            return {name: plain(getattr(value, name)) for name in value.__struct_fields__}
+        if isinstance(value, Place):
+            return {"path": value.path, "line": value.line}
         if isinstance(value, Mapping):
             return {str(key): plain(item) for key, item in value.items()}
         if isinstance(value, list | tuple):

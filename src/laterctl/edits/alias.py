@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from laterctl.edits.pieces import Anchor, Statement
 from laterctl.edits.relative import bound_to
@@ -12,8 +13,7 @@ from laterctl.edits.site import Site, Wanted
 from laterctl.outcome import Refusal, Refused
 
 
-@dataclass(frozen=True)
-class DependencyAlias:
+class DependencyAlias(Struct, frozen=True):
     """`name = expression` in `api/deps.py`, with the imports the expression needs (`module:Name`).
 
     A project without such a module gets nothing: the feature's own file has the same alias.

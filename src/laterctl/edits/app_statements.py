@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from laterctl.edits.pasted import pasted
 from laterctl.edits.pieces import Anchor, ListEntry, Statement
@@ -67,8 +68,7 @@ def rank_of(target: str) -> int | None:
     return RANKS[name] if name is not None else None
 
 
-@dataclass(frozen=True)
-class Middleware:
+class Middleware(Struct, frozen=True):
     """The middleware class `source` (`core.cors:CORSMiddleware`), at its rank.
 
     Where the app is given a list of middleware, and nothing outside of that list has to be inside of this one, it is
@@ -173,8 +173,7 @@ class Middleware:
             )
 
 
-@dataclass(frozen=True)
-class _Listing:
+class _Listing(Struct, frozen=True):
     """A list of middleware that can be extended: where it stands, how it spells `Middleware`, the user's entries."""
 
     path: str
@@ -246,8 +245,7 @@ def _below_limit(site: Site, app: App, place: int, code: str) -> int:
     )
 
 
-@dataclass(frozen=True)
-class Router:
+class Router(Struct, frozen=True):
     """`app.include_router(...)` for `source` (`api.auth:router`), imported as `alias`."""
 
     source: str
@@ -293,8 +291,7 @@ def after_routers(site: Site, app: App, code: str) -> int:
     return _below_limit(site, app, max([app.index, *(includes or others)]), code)
 
 
-@dataclass(frozen=True)
-class ExceptionHandler:
+class ExceptionHandler(Struct, frozen=True):
     """`app.add_exception_handler(Error, handler)` with both given as `module:Name`."""
 
     error: str

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
+
+from msgspec import Struct, field
 
 from laterctl.edits import owned_file, python_file
 from laterctl.edits.pieces import (
@@ -23,8 +24,7 @@ from laterctl.project.facts import DependencyHome, Layout
 from laterctl.project.source import Source, decoded
 
 
-@dataclass(frozen=True)
-class Result:
+class Result(Struct, frozen=True):
     """A document after converging: `None` when it is to be absent; what was replaced, and what was left and why."""
 
     data: bytes | None

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from laterctl.edits.manifest import DependencyFloor
 from laterctl.edits.owned_file import ORIGIN, File, http_client
@@ -15,8 +16,7 @@ _PYTEST = re.compile(rb"^[ \t]*(?:import|from) pytest\b", re.MULTILINE)
 FLOORS = {"pytest": "pytest>=8", "httpx": "httpx>=0.27", "httpx2": "httpx2>=2"}
 
 
-@dataclass(frozen=True)
-class DroppedTest:
+class DroppedTest(Struct, frozen=True):
     """The test file `tests/<name>` from `template`; `client` says that it talks to an application over HTTP.
 
     pytest and the HTTP client are added to the development dependencies where the project declares neither, pytest

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from laterctl.edits.app_statements import after_routers
 from laterctl.edits.pieces import Anchor, Argument, Block, Statement
@@ -13,8 +14,7 @@ from laterctl.outcome import Refusal, Refused
 from laterctl.project.facts import App, Lifespan
 
 
-@dataclass(frozen=True)
-class ManagedLifespan:
+class ManagedLifespan(Struct, frozen=True):
     """Enter the async context manager `source` while the app runs.
 
     `lifespan=` silently disables `on_event` handlers, so it is given only where there are none: an own lifespan gets

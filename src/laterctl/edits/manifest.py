@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from laterctl.edits.pieces import Dependency, TextLine, TomlKey, frozen
 from laterctl.edits.site import Site, Wanted
@@ -24,8 +25,7 @@ def manifest_of(site: Site, snippet: str) -> Manifest:
     raise Refused(site.undecided("manifest", snippet))
 
 
-@dataclass(frozen=True)
-class DependencyFloor:
+class DependencyFloor(Struct, frozen=True):
     """A declared dependency with its floor, as a PEP 508 requirement; `dev` puts it among the development ones."""
 
     requirement: str
@@ -40,8 +40,7 @@ class DependencyFloor:
         yield Wanted(Dependency(home.path, home.form, home.table, name, self.requirement))
 
 
-@dataclass(frozen=True)
-class TomlTable:
+class TomlTable(Struct, frozen=True):
     """Keys of a table of `pyproject.toml` (created when the project has none)."""
 
     table: tuple[str, ...]
@@ -55,8 +54,7 @@ class TomlTable:
             yield Wanted(TomlKey(target, self.table, key, frozen(value)))
 
 
-@dataclass(frozen=True)
-class IgnoreLine:
+class IgnoreLine(Struct, frozen=True):
     """A line of the project's `.gitignore`; nothing where there is no such file and no git."""
 
     line: str

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from laterctl.codemods.statements import same_code, split_lines
 from laterctl.edits import provider, setting
@@ -24,8 +26,7 @@ CHOOSE_FOLDERS = (
 """The remedy where the user has something of the same name."""
 
 
-@dataclass(frozen=True)
-class File:
+class File(Struct, frozen=True):
     """A file `path` below the application package, or below `tests/`, from `template`.
 
     `template` is a path below the template folder or a function that chooses one. `open` marks a file that other

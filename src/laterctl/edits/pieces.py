@@ -7,9 +7,11 @@ the pieces count: inspecting, taking back and sharing between features need neit
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
 from enum import StrEnum
 from typing import Any, ClassVar
+
+from msgspec import Struct
+from msgspec.structs import asdict
 
 from laterctl.project.facts import BodyPath
 
@@ -22,8 +24,7 @@ class State(StrEnum):
     ALTERED = "altered"
 
 
-@dataclass(frozen=True)
-class Inspection:
+class Inspection(Struct, frozen=True):
     """The state of a piece, the line where it (or what became of it) stands, and words for a person."""
 
     state: State
@@ -31,16 +32,14 @@ class Inspection:
     detail: str = ""
 
 
-@dataclass(frozen=True)
-class Anchor:
+class Anchor(Struct, frozen=True):
     """Where a new statement goes: right after statement `after` (-1: first) of a list. Not recorded anywhere."""
 
     body: BodyPath
     after: int
 
 
-@dataclass(frozen=True)
-class Piece:
+class Piece(Struct, frozen=True):
     """What all pieces share: the file they live in, relative to the project root with forward slashes."""
 
     kind: ClassVar[str] = ""
@@ -56,8 +55,7 @@ class Piece:
         raise NotImplementedError
 
 
-@dataclass(frozen=True)
-class ImportName(Piece):
+class ImportName(Piece, frozen=True):
     """One name of a `from` import at the top of a Python file. `source` is the absolute dotted name it stands for."""
 
     kind: ClassVar[str] = "import"
@@ -80,8 +78,7 @@ class ImportName(Piece):
         return f"from {self.module} import {self.name}{alias}"
 
 
-@dataclass(frozen=True)
-class Statement(Piece):
+class Statement(Piece, frozen=True):
     """A statement in the list of statements of `scope` (a qualified name, `""` for the module).
 
     `order` sorts it among our other statements at the same place.
@@ -100,8 +97,7 @@ class Statement(Piece):
         return self.code
 
 
-@dataclass(frozen=True)
-class Argument(Piece):
+class Argument(Piece, frozen=True):
     """A keyword argument of the call that `holder` is assigned from (`app`, `self.app`; `return` when returned)."""
 
     kind: ClassVar[str] = "argument"
@@ -118,8 +114,7 @@ class Argument(Piece):
         return f"{self.holder} = ...({self.keyword}={self.value})"
 
 
-@dataclass(frozen=True)
-class ListEntry(Piece):
+class ListEntry(Piece, frozen=True):
     """An entry of a list literal: what `holder` is assigned (`return`: what is returned), or `keyword` of its call.
 
     It stands behind `behind` entries of the user's; `order` sorts it among ours at the same place.
@@ -141,8 +136,7 @@ class ListEntry(Piece):
         return self.code
 
 
-@dataclass(frozen=True)
-class Block(Piece):
+class Block(Piece, frozen=True):
     """A block put around the one `yield` statement of function `scope`. `header` ends with its colon."""
 
     kind: ClassVar[str] = "block"
@@ -157,8 +151,7 @@ class Block(Piece):
         return f"{self.header} around the yield of {self.scope}()"
 
 
-@dataclass(frozen=True)
-class Dependency(Piece):
+class Dependency(Piece, frozen=True):
     """A declared dependency: a PEP 508 requirement in a home given by its form and TOML table."""
 
     kind: ClassVar[str] = "dependency"
@@ -175,8 +168,7 @@ class Dependency(Piece):
         return f"dependency {self.requirement}"
 
 
-@dataclass(frozen=True)
-class TomlKey(Piece):
+class TomlKey(Piece, frozen=True):
     """A key of a TOML table. `value` is plain data; lists are tuples."""
 
     kind: ClassVar[str] = "toml"
@@ -192,8 +184,7 @@ class TomlKey(Piece):
         return f"[{'.'.join(self.table)}] {self.name} = {self.value!r}"
 
 
-@dataclass(frozen=True)
-class TextLine(Piece):
+class TextLine(Piece, frozen=True):
     """A line of an ignore file, or `KEY=value` of an example environment file (`form` `ignore` or `env`)."""
 
     kind: ClassVar[str] = "line"
@@ -208,8 +199,7 @@ class TextLine(Piece):
         return self.text
 
 
-@dataclass(frozen=True)
-class OwnedFile(Piece):
+class OwnedFile(Piece, frozen=True):
     """A whole file of ours, with the content it was created with.
 
     `template` names its source; `open` is true for a file that other pieces go into. `instead_of` is its usual place
@@ -235,8 +225,7 @@ class OwnedFile(Piece):
         return "".join(self.lines)
 
 
-@dataclass(frozen=True)
-class Record:
+class Record(Struct, frozen=True):
     """A piece that a feature has in the project.
 
     `ours` is false when it stood there already (adopted: inspected, never removed). `replaced` is the user's text
@@ -247,7 +236,7 @@ class Record:
     piece: Piece
     ours: bool = True
     replaced: str | None = None
-    relinked: bool = field(default=False, compare=False)
+    relinked: bool = False
 
 
 KINDS: Mapping[str, type[Piece]] = {
@@ -260,9 +249,10 @@ def to_json(record: Record) -> dict[str, Any]:
     """Return a record as plain JSON values; fields at their defaults are left out."""
     piece = record.piece
     data: dict[str, Any] = {"kind": piece.kind}
-    defaults = {item.name: item.default for item in fields(piece)}
+    names = piece.__struct_fields__
+    defaults = dict(zip(reversed(names), reversed(piece.__struct_defaults__), strict=False))
     for name, value in asdict(piece).items():
-        if value != defaults[name]:
+        if name not in defaults or value != defaults[name]:
             data[name] = list(value) if isinstance(value, tuple) else value
     data["origin"] = "ours" if record.ours else "adopted"
     if record.replaced is not None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from laterctl.edits.pieces import Anchor, Statement
 from laterctl.edits.relative import bound_to
@@ -14,8 +15,7 @@ from laterctl.project.places import Place
 from laterctl.render import Expr, Import
 
 
-@dataclass(frozen=True)
-class Provider:
+class Provider(Struct, frozen=True):
     """The object `name`, made and kept by the function `source` (`core.redis:get_redis`).
 
     With a container it is also its provider `name`, so that `container.<name>.override(...)` works. `given` names

@@ -10,9 +10,10 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from laterctl.codemods import newer
 from laterctl.codemods.statements import (
@@ -50,8 +51,7 @@ NESTED = ("body", "orelse", "finalbody")
 Spot = tuple[BodyPath, int]
 
 
-@dataclass(frozen=True)
-class Located:
+class Located(Struct, frozen=True):
     """A statement: where it is, its node, and the qualified name of the function or class around it."""
 
     body: BodyPath
@@ -65,16 +65,13 @@ class Located:
         return self.body, self.ordinal
 
 
-@dataclass
 class Text:
     """A Python document: its text and its statements, read once."""
 
-    source: str
-    tree: ast.Module = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.tree = newer.parse(self.source)
-        self.lines = split_lines(self.source)
+    def __init__(self, source: str) -> None:
+        self.source = source
+        self.tree = newer.parse(source)
+        self.lines = split_lines(source)
         self._all: list[Located] | None = None
 
     @property
@@ -310,8 +307,7 @@ def _import_of(text: Text, module: str, names: Iterable[tuple[str, str]] = ()) -
     return candidates[0] if candidates and not wanted else None
 
 
-@dataclass(frozen=True)
-class Converged:
+class Converged(Struct, frozen=True):
     """A converged document: its bytes, the user's text that pieces took the place of, and what was left and why."""
 
     data: bytes
@@ -319,8 +315,7 @@ class Converged:
     left: Mapping[Piece, str]
 
 
-@dataclass(frozen=True)
-class _Fresh:
+class _Fresh(Struct, frozen=True):
     """A statement to put in: its sort key among ours, its text, and the section when it is an import."""
 
     order: tuple[int, int, str]

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from laterctl.edits.pieces import Anchor, ImportName, OwnedFile, Piece, Record, State
 from laterctl.outcome import Note, Refusal, Refused
@@ -21,16 +23,14 @@ ALTERNATIVE = "app_"
 """What the name of an owned file begins with where a file of the user's has its usual name."""
 
 
-@dataclass(frozen=True)
-class Wanted:
+class Wanted(Struct, frozen=True):
     """A piece that a feature wants, and for a new statement where it goes."""
 
     piece: Piece
     anchor: Anchor | None = None
 
 
-@dataclass(frozen=True)
-class Setting:
+class Setting(Struct, frozen=True):
     """A setting: lower-case name, type annotation for typed settings classes, default, and whether it is a secret.
 
     `example` is what an example environment file shows; `help` is one line for people. `imports` are names that the
@@ -63,8 +63,7 @@ class Edit(Protocol):
         ...
 
 
-@dataclass(frozen=True)
-class Site:
+class Site(Struct, frozen=True, dict=True):
     """One feature's view of one project: facts, options, and who else is there.
 
     `installed` are the records that the project has, `records` those and the ones of features resolved before this one

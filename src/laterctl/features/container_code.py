@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from laterctl.features.rule_code import Code
 from laterctl.project.bodies import Function, Scope, bound_targets, expressions, spots_in
@@ -21,8 +22,7 @@ _RESOURCES = {"dependency_injector.resources.Resource": False, "dependency_injec
 _PLAIN = (ast.Assign, ast.AnnAssign, ast.Expr, ast.Pass, ast.FunctionDef, ast.AsyncFunctionDef)
 
 
-@dataclass(frozen=True)
-class Resource:
+class Resource(Struct, frozen=True):
     """A `providers.Resource`. `asynchronous` is `None` when what initialises it is not known.
 
     `closes` says whether it has something to do at shutdown, as far as is known.
@@ -33,8 +33,7 @@ class Resource:
     closes: bool
 
 
-@dataclass(frozen=True)
-class Container:
+class Container(Struct, frozen=True):
     """A declarative container: what its class body binds, its resources, and its bases among the project's own.
 
     `whole` is false when it may have providers that are not seen here.
@@ -46,8 +45,7 @@ class Container:
     whole: bool
 
 
-@dataclass(frozen=True)
-class Wired:
+class Wired(Struct, frozen=True):
     """Files and folders that some `wire(...)` or `WiringConfiguration` names; `certain` when nothing else can be."""
 
     files: frozenset[str] = frozenset()
@@ -59,8 +57,7 @@ class Wired:
         return path in self.files or any(path.startswith(f"{folder}/") or not folder for folder in self.folders)
 
 
-@dataclass(frozen=True)
-class Injection:
+class Injection(Struct, frozen=True):
     """The containers of a project, by where they are defined, and what is wired."""
 
     names: Names

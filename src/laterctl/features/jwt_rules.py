@@ -11,8 +11,9 @@ import base64
 import binascii
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from laterctl.features.rule_code import Code, Found, also_in
 from laterctl.project.bodies import Function, Spot, assigned_value, bound_targets
@@ -63,8 +64,7 @@ _KEYS_LINE = re.compile(
 )
 
 
-@dataclass(frozen=True)
-class Decoding:
+class Decoding(Struct, frozen=True):
     """A call that decodes a token: its arguments by name, and where it stands. `library` is `pyjwt` or `jose`."""
 
     call: ast.Call

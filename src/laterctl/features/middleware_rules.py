@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from laterctl.features.rule_code import (
     BASE_HTTP,
@@ -23,8 +24,7 @@ from laterctl.project.names import dotted_path, resolve
 NEEDLES = (b"BaseHTTPMiddleware", b".middleware(")
 
 
-@dataclass(frozen=True)
-class _Layer:
+class _Layer(Struct, frozen=True):
     line: int
     name: str
     group: tuple[object, ...]

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from laterctl.project.bodies import Function, Scope, Spot, blocks, expressions, spots
 from laterctl.project.names import imports_in, imports_of, resolve
@@ -31,8 +32,7 @@ _RESPONSES = (
 )
 
 
-@dataclass(frozen=True)
-class Code:
+class Code(Struct, frozen=True, dict=True):
     """A file for rules: its tree, and names resolved as they are seen at each statement."""
 
     path: str
@@ -80,8 +80,7 @@ class Code:
         return found
 
 
-@dataclass(frozen=True)
-class Registration:
+class Registration(Struct, frozen=True):
     """A middleware put on an application: its class as written and as resolved, and its keywords.
 
     `group` stands for the application and the list of statements, or the list literal, that puts it there; it is
@@ -97,8 +96,7 @@ class Registration:
     depth: int = 0
 
 
-@dataclass(frozen=True)
-class HeaderWrite:
+class HeaderWrite(Struct, frozen=True):
     """A response header that code sets: lower-case name, value, line, the enclosing functions and classes."""
 
     name: str

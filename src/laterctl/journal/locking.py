@@ -7,8 +7,9 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from laterctl.journal.errors import BusyError, named
 from laterctl.private import state_dir
@@ -18,8 +19,7 @@ _LOCK_BYTE = 1 << 20
 """Where Windows locks: far behind the process number, which others may then still read."""
 
 
-@dataclass(frozen=True)
-class Lock:
+class Lock(Struct, frozen=True):
     """The right to change one project, held as long as `lock` is open. `root` has its links resolved."""
 
     root: Path

@@ -8,9 +8,11 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import asdict
 
 from laterctl.changeset import Change, Changeset
 from laterctl.journal import disk
@@ -23,8 +25,7 @@ _APPLIED = "applied"
 _SIDES = ("before", "after")
 
 
-@dataclass(frozen=True)
-class File:
+class File(Struct, frozen=True):
     """One file of a journal; `place` is `path` with its links resolved, `None` bytes mean that it does not exist.
 
     `extra` files are written by others and only restored on failure: what they hold afterwards is not known.
@@ -41,8 +42,7 @@ class File:
     owner: tuple[int, int] | None
 
 
-@dataclass(frozen=True)
-class Journal:
+class Journal(Struct, frozen=True):
     """What one run does; all names are relative to the project's root.
 
     `created` are the folders that it makes, from the top down; `emptied` those that it removes if it leaves them

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
+
+from msgspec import Struct, field
 
 from laterctl.journal import disk, record
 from laterctl.journal.errors import KeptError, RestoreError
@@ -16,8 +17,7 @@ from laterctl.journal.signals import uninterrupted
 from laterctl.private import PENDING
 
 
-@dataclass(frozen=True)
-class Recovered:
+class Recovered(Struct, frozen=True):
     """What was put back. `saved` names copies of extra files whose unknown bytes were replaced."""
 
     command: str

@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
 from pathlib import Path
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from laterctl.changeset import Changeset
 from laterctl.journal import disk, record
@@ -19,8 +21,7 @@ from laterctl.journal.signals import terminable, uninterrupted
 from laterctl.private import LAST, PENDING, state_dir
 
 
-@dataclass(frozen=True)
-class Pending:
+class Pending(Struct, frozen=True):
     """A run that is not finished: still `running`, or dead and to be taken back by the next changing command."""
 
     command: str
@@ -29,8 +30,7 @@ class Pending:
     running: bool
 
 
-@dataclass(frozen=True)
-class LastRun:
+class LastRun(Struct, frozen=True):
     """The last finished run on this machine, which `undo` takes back."""
 
     command: str

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from laterctl.project.facts import BodyPath
 
@@ -12,8 +13,7 @@ Function = ast.FunctionDef | ast.AsyncFunctionDef
 Scope = Function | ast.ClassDef
 
 
-@dataclass(frozen=True)
-class Spot:
+class Spot(Struct, frozen=True):
     """A statement: number `index` of list `body`, inside the functions and classes of `scope`, outermost first."""
 
     body: BodyPath

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from laterctl.project.app import describe
 from laterctl.project.construct import Candidate, Export, Site, find_candidates
@@ -22,8 +24,7 @@ _LIKELY = ("app", "application", "api")
 _CLI_DEFAULT = ("main.py", "app.py", "api.py", "app/main.py", "app/app.py", "app/api.py")  # fastapi_cli.discover
 
 
-@dataclass(frozen=True)
-class Apps:
+class Apps(Struct, frozen=True):
     """All applications found, best first, the one that is meant (`None` when undecided), and what stays open.
 
     `notes` names the files that look like they hold an application and cannot be read.
@@ -35,8 +36,7 @@ class Apps:
     notes: tuple[Evidence, ...] = ()
 
 
-@dataclass(frozen=True)
-class _Ranked:
+class _Ranked(Struct, frozen=True):
     """A candidate, how strongly it is served (0 when it is not), by what, and the export that others use."""
 
     candidate: Candidate

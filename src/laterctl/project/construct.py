@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, replace
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from laterctl.project.bodies import (
     Function,
@@ -26,8 +28,7 @@ FASTAPI = "fastapi.FastAPI"
 _CHAIN = 4  # factories that call factories
 
 
-@dataclass(frozen=True)
-class Site:
+class Site(Struct, frozen=True):
     """A call that makes a FastAPI object. `name` is the local expression that holds it, `""` when nothing does."""
 
     path: str
@@ -53,8 +54,7 @@ class Site:
         return last if isinstance(last, Function) else None
 
 
-@dataclass(frozen=True)
-class Step:
+class Step(Struct, frozen=True):
     """A statement that binds the object to `name` on its way out: a call of a factory."""
 
     path: str
@@ -62,8 +62,7 @@ class Step:
     name: str
 
 
-@dataclass(frozen=True)
-class Export:
+class Export(Struct, frozen=True):
     """How to get the object from outside: attribute `attr` of file `path`, to be called when `factory`.
 
     `spot` is the module-level statement that binds it, `None` for a factory that nobody calls there. `steps` are the
@@ -79,8 +78,7 @@ class Export:
     steps: tuple[Step, ...] = ()
 
 
-@dataclass(frozen=True)
-class Candidate:
+class Candidate(Struct, frozen=True):
     """A FastAPI object in the project's code: all the calls that make it (two when an `if` decides) and its exports."""
 
     sites: tuple[Site, ...]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ast
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from laterctl.project.bodies import Spot, assigned_value, bound_targets, spots
 from laterctl.project.facts import App, BodyPath, Container, Evidence, Undecided
@@ -22,15 +24,13 @@ _HINT = "container in [tool.laterctl], as module:Class"
 _CALLED = r"(?i)container[^/]*\.py$"
 
 
-@dataclass(frozen=True)
-class _Class:
+class _Class(Struct, frozen=True):
     own: Own
     node: ast.ClassDef
     body: BodyPath
 
 
-@dataclass(frozen=True)
-class _Instance:
+class _Instance(Struct, frozen=True):
     path: str
     name: str
     line: int

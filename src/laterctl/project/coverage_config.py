@@ -10,8 +10,9 @@ import configparser
 import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 OWN_FILES = (".coveragerc", ".coveragerc.toml")
 FILES = (*OWN_FILES, "setup.cfg", "tox.ini", "pyproject.toml")
@@ -20,8 +21,7 @@ FILES = (*OWN_FILES, "setup.cfg", "tox.ini", "pyproject.toml")
 _REGEX_LISTS = {"exclude_lines", "exclude_also", "partial_branches", "partial_also"}
 
 
-@dataclass(frozen=True)
-class Home:
+class Home(Struct, frozen=True):
     """One file with settings of coverage.py: `sections` maps `run`, `report` ... to their options."""
 
     path: str

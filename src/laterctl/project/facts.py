@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from laterctl.project.places import Place
 from laterctl.render import Expr, Style
@@ -16,16 +17,14 @@ list (`body`, `orelse`, `finalbody`, or `handlers.N`). Ordinals are those of the
 """
 
 
-@dataclass(frozen=True)
-class Evidence:
+class Evidence(Struct, frozen=True):
     """Why discovery believes something: `what` in words, and where it stands."""
 
     what: str
     place: Place
 
 
-@dataclass(frozen=True)
-class Undecided:
+class Undecided(Struct, frozen=True):
     """Something discovery could not decide. `code` is stable; `hint` names the flag or key that decides it."""
 
     code: str
@@ -34,8 +33,7 @@ class Undecided:
     places: tuple[Place, ...] = ()
 
 
-@dataclass(frozen=True)
-class Registration:
+class Registration(Struct, frozen=True):
     """A statement of the app's body that puts something on the app.
 
     `index` is the ordinal of the top-most statement in that body which contains it (an `if` counts as a whole);
@@ -57,8 +55,7 @@ class Registration:
     outside: bool = False
 
 
-@dataclass(frozen=True)
-class ListSite:
+class ListSite(Struct, frozen=True):
     """A list literal that can be extended: the value of statement number `index` of `body` in file `path`.
 
     The literal is the assigned or returned value, or inside a call the value of keyword `keyword`.
@@ -71,8 +68,7 @@ class ListSite:
     keyword: str = ""
 
 
-@dataclass(frozen=True)
-class Lifespan:
+class Lifespan(Struct, frozen=True):
     """How the app starts and stops.
 
     `kind`: `none`; `function` (own async context manager with exactly one `yield` statement, which is statement
@@ -88,8 +84,7 @@ class Lifespan:
     reason: str = ""
 
 
-@dataclass(frozen=True)
-class App:
+class App(Struct, frozen=True):
     """One FastAPI application and the place where things are registered on it.
 
     `name` is the local expression that holds it (`app`, `self.app`); the constructing statement is number `index` of
@@ -136,8 +131,7 @@ class App:
         return self.name
 
 
-@dataclass(frozen=True)
-class Settings:
+class Settings(Struct, frozen=True):
     """Where the project reads its settings.
 
     `kind`: `dynaconf`, `pydantic` (pydantic-settings), `pydantic-v1`, `starlette`, or `other` (present but nothing
@@ -170,8 +164,7 @@ class Settings:
         return self.class_name
 
 
-@dataclass(frozen=True)
-class Container:
+class Container(Struct, frozen=True):
     """A dependency-injector container: class `class_name` in `path`, whose statements are list `body`.
 
     `access` gives the instance with the imports it needs, or is `None` when no module-level instance can be imported
@@ -195,8 +188,7 @@ class Container:
         return self.class_name
 
 
-@dataclass(frozen=True)
-class Requirement:
+class Requirement(Struct, frozen=True):
     """One declared dependency: its canonical name, the text as written (PEP 508 or poetry's), and where."""
 
     name: str
@@ -205,8 +197,7 @@ class Requirement:
     group: str = ""
 
 
-@dataclass(frozen=True)
-class DependencyHome:
+class DependencyHome(Struct, frozen=True):
     """Where dependencies of one kind are written.
 
     `form`: `array` (a TOML array of PEP 508 strings at `table`, dotted), `poetry` (a TOML table of name = constraint),
@@ -219,8 +210,7 @@ class DependencyHome:
     table: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class Manifest:
+class Manifest(Struct, frozen=True):
     """The file that declares dependencies.
 
     `manager`: `uv`, `poetry`, `pdm` or `pip`. `runtime` and `dev` say where entries go; `dev` may name a home that
@@ -240,8 +230,7 @@ class Manifest:
     evidence: tuple[Evidence, ...] = ()
 
 
-@dataclass(frozen=True)
-class Layout:
+class Layout(Struct, frozen=True):
     """Where code lives and how modules name each other.
 
     `package` is the dotted name that new modules are put below (`""` in a flat project), `folder` its directory,

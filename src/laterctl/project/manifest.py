@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from laterctl.project.facts import DependencyHome, Evidence, Manifest, Requirement, Undecided
 from laterctl.project.places import Place
@@ -137,8 +139,7 @@ def _mention(tree: Tree, path: str) -> int:
 # pyproject.toml
 
 
-@dataclass(frozen=True)
-class _Group:
+class _Group(Struct, frozen=True):
     """A list of dependencies in pyproject.toml: where it is, what it is called, and what is in it."""
 
     home: DependencyHome

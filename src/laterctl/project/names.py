@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from laterctl.project.bodies import Function, Scope, blocks, bound_targets, expressions, own_nodes
 from laterctl.project.source import Unreadable
@@ -192,8 +193,7 @@ def _absolute(node: ast.ImportFrom, package: str) -> str:
     return ".".join(part for part in (base, node.module) if part)
 
 
-@dataclass(frozen=True)
-class Own:
+class Own(Struct, frozen=True):
     """Something defined in the project: `name` (dotted below the module, `""` for the module) in file `path`."""
 
     path: str

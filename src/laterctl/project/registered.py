@@ -5,7 +5,9 @@ from __future__ import annotations
 import ast
 import builtins
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from laterctl.project.bodies import Function, Scope, Spot, assigned_value, blocks, bound_targets, expressions
 from laterctl.project.facts import BodyPath, Registration
@@ -23,8 +25,7 @@ _INERT = frozenset(
 _BUILTIN = frozenset({"print", "id", "type", "isinstance", "hasattr", "getattr", "setattr", "cast", "repr", "len"})
 
 
-@dataclass
-class Registered:
+class Registered(Struct):
     """What was found, in the order in which it runs. `hooks` are `on_event` and its kin; `contexts` assignments to
     `router.lifespan_context`, with the assigned expression and its file."""
 
@@ -45,8 +46,7 @@ class Registered:
         self.contexts += other.contexts
 
 
-@dataclass(frozen=True)
-class _View:
+class _View(Struct, frozen=True):
     """Where the scan stands: the file and scope names are resolved in, and what holds the app there."""
 
     path: str

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from laterctl.project.places import Place
 from laterctl.project.source import Unreadable
@@ -20,8 +21,7 @@ _SECRET = re.compile(r"secret|^\.env", re.IGNORECASE)  # never read: what is not
 _WEAK = re.compile(r"^README(?:\.\w+)?$", re.IGNORECASE)
 
 
-@dataclass(frozen=True)
-class Served:
+class Served(Struct, frozen=True):
     """A reference to an application object: module and attribute as written, or `path` for `fastapi run FILE`.
 
     `strength` is 3 for what starts the application in production, 2 for a Python script, 1 for what merely tells

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Sequence
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from laterctl.project.facts import App, Settings, Undecided
 from laterctl.project.names import Names, Own, dotted_path

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from laterctl.project.facts import Settings
 from laterctl.project.names import Names, Own
@@ -13,8 +14,7 @@ from laterctl.project.tree import Outside
 from laterctl.render import Expr, Import
 
 
-@dataclass(frozen=True)
-class Found:
+class Found(Struct, frozen=True):
     """Settings that were found: the facts, and the module-level things through which they are reached."""
 
     settings: Settings

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Mapping
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from laterctl.project.bodies import Function, assigned_value, bound_targets, spots
 from laterctl.project.construct import own_body

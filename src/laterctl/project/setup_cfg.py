@@ -6,7 +6,8 @@ https://setuptools.pypa.io/en/latest/userguide/declarative_config.html
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from laterctl.project.source import split_lines
 
@@ -17,8 +18,7 @@ _SECTION = re.compile(r"\[([^\]]+)\]")
 _KEY = re.compile(r"([\w.-]+)\s*[=:]\s*(.*)")
 
 
-@dataclass(frozen=True)
-class Value:
+class Value(Struct, frozen=True):
     """A value of a `setup.cfg`: the line of its key (from 1), what stands behind the key, and the lines below it.
 
     These are `start` up to `stop` (from 0), without blank and comment lines at the end; `indent` is the margin that

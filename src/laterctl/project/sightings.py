@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable, Collection, Iterable, Iterator
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from laterctl.project import bodies
 from laterctl.project.bodies import Scope, Spot, assigned_value, bound_targets, spots
@@ -115,8 +116,7 @@ def headers(project: Project, names: Collection[str]) -> list[Place]:
     return found
 
 
-@dataclass(frozen=True)
-class Route:
+class Route(Struct, frozen=True):
     """A route as written: its own path, the object it is put on, and every static prefix that may stand before it."""
 
     path: str

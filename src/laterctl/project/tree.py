@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 from bisect import bisect_right
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import accumulate
 from pathlib import Path, PurePosixPath
+
+from msgspec import Struct, field
 
 from laterctl.project.source import Repair, Source, Unreadable
 
@@ -42,8 +43,7 @@ class Haystack:
         return found
 
 
-@dataclass
-class _Shared:
+class _Shared(Struct):
     """What is known about the disk; shared by all overlays of one root, so each file is read once."""
 
     listing: dict[str, bool] | None = None  # path -> is a symbolic link

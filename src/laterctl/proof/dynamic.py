@@ -10,9 +10,10 @@ import os
 import re
 import shutil
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct, field
 
 from laterctl import install
 from laterctl.project.places import Place
@@ -33,8 +34,7 @@ LIFESPAN = 20.0
 """Seconds that starting, and stopping, may take each."""
 
 
-@dataclass(frozen=True)
-class Observation:
+class Observation(Struct, frozen=True):
     """The app as it ran once, or why it did not: `summary` says what there is, or why not, on one line.
 
     `seen` is what it has. `failure` is set when the app itself is why it did not run, and not this machine.
@@ -53,8 +53,7 @@ class Observation:
         return self.seen is not None
 
 
-@dataclass(frozen=True)
-class Report:
+class Report(Struct, frozen=True):
     """What the proof found. `ran` is false when there was nothing to compare; `summary` says why in one line."""
 
     ran: bool

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from laterctl.edits import converge
 from laterctl.edits.pieces import ImportName, ListEntry, State, Statement
@@ -21,8 +22,7 @@ MIDDLEWARE = "middleware"
 _CALLS = {"include_router": ROUTER, "add_middleware": MIDDLEWARE}
 
 
-@dataclass(frozen=True)
-class Promise:
+class Promise(Struct, frozen=True):
     """A router or a middleware class, by dotted name, that a plan puts on the app, or takes off when not `comes`.
 
     `code` is the statement that does it, and `place` where that stands.

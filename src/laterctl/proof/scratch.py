@@ -8,8 +8,9 @@ import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
 from pathlib import Path
+
+from msgspec import Struct, field
 
 from laterctl.journal.signals import terminable, uninterrupted
 
@@ -46,8 +47,7 @@ class TooLarge(Exception):
     """The project is too large to be copied; the message says how large it may be."""
 
 
-@dataclass(frozen=True)
-class Scratch:
+class Scratch(Struct, frozen=True):
     """A copy of the project `original`, in `root`; both without symbolic links in their paths.
 
     `omitted` are the folders that were left out, relative to the project. `folder` holds the copy, in `above`, and
@@ -131,8 +131,7 @@ def _beside(original: Path, outer: Path) -> Iterator[Path]:
             return
 
 
-@dataclass
-class _Survey:
+class _Survey(Struct):
     """What there is to copy: folders, outer ones first, files with the real paths behind them, and what is left out."""
 
     folders: list[str] = field(default_factory=list)

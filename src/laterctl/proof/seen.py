@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
+
+from msgspec import Struct, field
 
 from laterctl.project.places import Place
 from laterctl.proof import openapi
@@ -16,8 +17,7 @@ Key = tuple[str, str, str]
 """What makes a route one that a client can ask for: kind, full path, method (`""` where there are none)."""
 
 
-@dataclass(frozen=True)
-class Route:
+class Route(Struct, frozen=True):
     """One route: `http`, `websocket`, `mount`, `host` or the class of another kind; `endpoint` is what answers it."""
 
     kind: str
@@ -32,8 +32,7 @@ class Route:
         return [(self.kind, self.path, method) for method in self.methods or ("",)]
 
 
-@dataclass(frozen=True)
-class Included:
+class Included(Struct, frozen=True):
     """What became of a router that somebody asked about: its routes in the application, and those that are missing."""
 
     there: bool
@@ -41,8 +40,7 @@ class Included:
     missing: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class Lifespan:
+class Lifespan(Struct, frozen=True):
     """How starting and stopping once went: `ok`, `failed`, `timeout`, `none`; why not, and the line that it led to."""
 
     outcome: str
@@ -51,8 +49,7 @@ class Lifespan:
     place: Place | None = None
 
 
-@dataclass(frozen=True)
-class Answer:
+class Answer(Struct, frozen=True):
     """What a path answered that was asked for with a method that it does not have: 405, when its route was reached.
 
     `status` is `None` when there was no answer; `reason` says why, and `place` which line led to it.
@@ -78,8 +75,7 @@ class Answer:
         return self.status is None or self.status == 404 or self.status >= 500
 
 
-@dataclass(frozen=True)
-class Seen:
+class Seen(Struct, frozen=True):
     """An application that was imported. `middleware` is outermost first.
 
     `documents` are the OpenAPI documents by the path where their application is mounted (`""`: the main one);

@@ -8,15 +8,17 @@ import difflib
 import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from laterctl.codemods import newer
 from laterctl.codemods.statements import split_lines
 from laterctl.edits import converge
 from laterctl.edits.pieces import Argument, Block, ImportName, ListEntry, OwnedFile, Piece, State, Statement
-from laterctl.ledger import FOLDER, records_of
+from laterctl.installed import FOLDER
+from laterctl.ledger import records_of
 from laterctl.project.places import Place
 from laterctl.project.source import Source
 
@@ -39,8 +41,7 @@ OPTIONAL = frozenset({"opentelemetry", "pytest"})
 """Modules that generated code imports only where they are there, or that tests bring."""
 
 
-@dataclass(frozen=True)
-class Failure:
+class Failure(Struct, frozen=True):
     """What the proof found wrong: which check, where, and what was seen."""
 
     check: str
