@@ -125,3 +125,51 @@ def test_with_the_ledger_lost_the_other_name_is_found_again() -> None:
     again = memory.add(lost, "cors")
     assert {path: data for path, data in again.items() if not path.startswith(".laterctl/")} == lost
     assert b'"path": "core/app_cors.py"' in again[".laterctl/cors.json"]
+
+
+SETTINGS = b"""\
+from pydantic_settings import BaseSettings
+
+
+class Base(BaseSettings):
+    http_timeout_seconds: float = 2.5
+
+
+class Settings(%s):
+    name: str = "Ferry"
+%s
+
+settings = Settings()
+"""
+
+
+def with_settings(lines: bytes, base: bytes = b"BaseSettings") -> memory.Files:
+    """Return a project whose settings class has these lines too."""
+    return {
+        "main.py": b"from fastapi import FastAPI\n\nfrom config import settings\n\napp = FastAPI(title=settings.name)\n",
+        "config.py": SETTINGS % (base, lines),
+        "requirements.txt": b"fastapi>=0.115\npydantic>=2.9\npydantic-settings>=2.6\n",
+    }
+
+
+@pytest.mark.parametrize(
+    ("lines", "base", "line"),
+    [
+        (b"\n    @property\n    def redis_url(self) -> str:\n        return self.name\n", b"BaseSettings", 12),
+        (b'    REDIS_URL: str = ""\n', b"BaseSettings", 10),
+        (b"", b"Base", 8),
+    ],
+    ids=["property", "capitals", "base"],
+)
+def test_a_setting_never_takes_the_place_of_something_else(lines: bytes, base: bytes, line: int) -> None:
+    refusal = reasons(with_settings(lines, base), "resources")["setting-exists"]
+    assert refusal.place is not None
+    assert (refusal.place.path, refusal.place.line) == ("config.py", line)
+
+
+def test_a_setting_of_the_same_type_is_the_users_with_its_own_default() -> None:
+    files = with_settings(b'    redis_url: str = "redis://localhost:6379/0"\n')
+    after = memory.add(files, "resources")
+    assert after["config.py"].count(b"redis_url") == 1
+    assert memory.add(after, "resources") == after
+    assert memory.remove(after, "resources") == files

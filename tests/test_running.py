@@ -21,7 +21,8 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from laterctl.edits import setting
-from laterctl.edits.site import Setting, Site
+from laterctl.edits.setting import Setting
+from laterctl.edits.site import Site
 from laterctl.features.jwt import fresh_key
 from tests import memory
 from tests.servers import Server, redis_server, uvicorn_server

@@ -12,7 +12,7 @@ from laterctl.edits import owned_file
 from laterctl.edits.owned_file import ORIGIN
 from laterctl.edits.pieces import OwnedFile
 from laterctl.edits.provider import Provider
-from laterctl.edits.site import Setting
+from laterctl.edits.setting import Setting
 from laterctl.ledger import Entry
 from laterctl.outcome import Refusal
 from laterctl.project.facts import Manifest, Requirement

@@ -30,7 +30,8 @@ from laterctl.edits.pieces import (
 )
 from laterctl.edits.provider import Provider
 from laterctl.edits.relative import is_rebound
-from laterctl.edits.site import Edit, Setting, Site, Wanted, layout_of
+from laterctl.edits.setting import Setting
+from laterctl.edits.site import Edit, Site, Wanted, layout_of
 from laterctl.installed import FOLDER
 from laterctl.ledger import Entry
 from laterctl.outcome import Note, Refusal, Refused

@@ -7,23 +7,41 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+from msgspec import Struct
+
 from laterctl.edits.pieces import Anchor, Statement, TextLine, TomlKey, frozen
-from laterctl.edits.site import Setting, Site, Wanted
+from laterctl.edits.site import Site, Wanted
+from laterctl.outcome import Refusal, Refused
 from laterctl.project.facts import Settings
+from laterctl.project.places import Place
 from laterctl.render import Expr, Import
 
 
-def resolve(setting: Setting, site: Site) -> Iterator[Wanted]:
-    """Yield the pieces that a setting means under the project's own settings system."""
-    settings = site.project.settings
-    if settings is not None and settings.kind == "pydantic" and settings.class_name:
-        for source in setting.imports:
-            yield site.imported(settings.path, source)[0]
-        yield _field(setting, site, settings)
-    elif settings is not None and settings.kind == "dynaconf" and settings.toml and _has_public_default(setting):
-        table = (settings.table,) if settings.table else ()
-        yield Wanted(TomlKey(settings.toml, table, _key(setting, settings), frozen(setting.default)))
-    yield from _example(setting, site, settings)
+class Setting(Struct, frozen=True):
+    """A setting: lower-case name, type annotation for typed settings classes, default, and whether it is a secret.
+
+    `example` is what an example environment file shows; `help` is one line for people. `imports` are names that the
+    annotation needs, as `module:Name`.
+    """
+
+    name: str
+    annotation: str
+    default: Any = None
+    secret: bool = False
+    example: str = ""
+    help: str = ""
+    imports: tuple[str, ...] = ()
+
+    def resolve(self, site: Site) -> Iterator[Wanted]:
+        settings = site.project.settings
+        if settings is not None and settings.kind == "pydantic" and settings.class_name:
+            for source in self.imports:
+                yield site.imported(settings.path, source)[0]
+            yield _field(self, site, settings)
+        elif settings is not None and settings.kind == "dynaconf" and settings.toml and _has_public_default(self):
+            table = (settings.table,) if settings.table else ()
+            yield Wanted(TomlKey(settings.toml, table, _key(self, settings), frozen(self.default)))
+        yield from _example(self, site, settings)
 
 
 def _has_public_default(setting: Setting) -> bool:
@@ -34,13 +52,68 @@ def _field(setting: Setting, site: Site, settings: Settings) -> Wanted:
     name = _key(setting, settings)
     default = literal(setting.default, site.project.layout.style.quote)
     piece = Statement(settings.path, settings.scope, f"{name}: {setting.annotation} = {default}", (20, name))
+    if not any(record.piece == piece for record in site.records) and not site.stands(piece):
+        _check_free(site, settings, piece, name)
+        if (own := _same_type(site, settings, name, setting.annotation)) is not None:
+            piece = Statement(settings.path, settings.scope, ast.unparse(own), piece.order)
     return Wanted(piece, Anchor(settings.body, _last_field(site, settings)))
 
 
-def _last_field(site: Site, settings: Settings) -> int:
+def _check_free(site: Site, settings: Settings, piece: Statement, name: str) -> None:
+    """Refuse a name that the settings have already, in another way than as a field of this class.
+
+    A property of that name would become the field's default, a field of a base class would lose its own, and one that
+    is spelled in capitals would be read from the same variable.
+
+    Raises:
+        Refused: with the place.
+    """
+    body = _statements(site, settings)
+    there: dict[str, int] = {}
+    fields: set[str] = set()
+    for node in body:
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            there[node.name] = node.lineno
+        elif isinstance(node, ast.Assign):
+            there.update({target.id: node.lineno for target in node.targets if isinstance(target, ast.Name)})
+        elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
+            fields.add(node.target.id)
+            if node.target.id != name:
+                there[node.target.id] = node.lineno
+    there |= {field: settings.place.line for field in settings.fields if field not in fields}
+    taken = next((other for other in there if other == name or other.lower() == name.lower()), None)
+    if taken is not None:
+        raise Refused(
+            Refusal(
+                "setting-exists",
+                f"the settings have {taken} already, which is not what this feature reads",
+                Place(settings.path, there[taken]),
+                seen=taken,
+                expected=piece.describe(),
+                remedy=f"make it `{piece.describe()}`, with a default of your own choice, or rename yours",
+                feature=site.feature,
+            )
+        )
+
+
+def _same_type(site: Site, settings: Settings, name: str, annotation: str) -> ast.AnnAssign | None:
+    """Return the user's own field of that name and type, whose default is the user's to choose."""
+    wanted = ast.unparse(ast.parse(annotation, mode="eval"))
+    for node in _statements(site, settings):
+        if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and node.target.id == name:
+            return node if ast.unparse(node.annotation) == wanted else None
+    return None
+
+
+def _statements(site: Site, settings: Settings) -> list[ast.stmt]:
     statements: list[ast.stmt] = site.project.tree.python(settings.path).tree.body
     for ordinal, name in settings.body:
         statements = getattr(statements[ordinal], name)
+    return statements
+
+
+def _last_field(site: Site, settings: Settings) -> int:
+    statements = _statements(site, settings)
     own = site.spots(settings.path)
     last = 0 if isinstance(statements[0], ast.Expr) and isinstance(statements[0].value, ast.Constant) else -1
     for ordinal, node in enumerate(statements):

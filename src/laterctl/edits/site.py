@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from msgspec import Struct, field
 from msgspec.structs import replace
@@ -16,6 +16,7 @@ from laterctl.project.places import Place
 
 if TYPE_CHECKING:
     from laterctl.edits.python_file import Spot
+    from laterctl.edits.setting import Setting
     from laterctl.project.discover import Project
 
 
@@ -28,27 +29,6 @@ class Wanted(Struct, frozen=True):
 
     piece: Piece
     anchor: Anchor | None = None
-
-
-class Setting(Struct, frozen=True):
-    """A setting: lower-case name, type annotation for typed settings classes, default, and whether it is a secret.
-
-    `example` is what an example environment file shows; `help` is one line for people. `imports` are names that the
-    annotation needs, as `module:Name`.
-    """
-
-    name: str
-    annotation: str
-    default: Any = None
-    secret: bool = False
-    example: str = ""
-    help: str = ""
-    imports: tuple[str, ...] = ()
-
-    def resolve(self, site: Site) -> Iterator[Wanted]:
-        from laterctl.edits.setting import resolve
-
-        yield from resolve(self, site)
 
 
 class Edit(Protocol):

@@ -9,7 +9,8 @@ from laterctl.edits.error_shape import has_api_error
 from laterctl.edits.manifest import DependencyFloor
 from laterctl.edits.owned_file import File
 from laterctl.edits.provider import Provider
-from laterctl.edits.site import Edit, Setting, Site
+from laterctl.edits.setting import Setting
+from laterctl.edits.site import Edit, Site
 from laterctl.feature import ByHand, Feature
 
 

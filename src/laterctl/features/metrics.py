@@ -5,7 +5,7 @@ from laterctl.edits.dropped_test import DroppedTest
 from laterctl.edits.manifest import DependencyFloor
 from laterctl.edits.owned_file import File
 from laterctl.edits.provider import Provider
-from laterctl.edits.site import Setting
+from laterctl.edits.setting import Setting
 from laterctl.feature import ByHand, Feature
 
 feature = Feature(

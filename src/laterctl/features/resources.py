@@ -7,7 +7,8 @@ from laterctl.edits.dropped_test import FLOORS, DroppedTest
 from laterctl.edits.manifest import DependencyFloor
 from laterctl.edits.owned_file import File, http_client
 from laterctl.edits.provider import Provider
-from laterctl.edits.site import Edit, Setting, Site
+from laterctl.edits.setting import Setting
+from laterctl.edits.site import Edit, Site
 from laterctl.feature import ByHand, Feature
 
 

@@ -4,7 +4,7 @@ from laterctl.edits.app_statements import Middleware
 from laterctl.edits.dropped_test import DroppedTest
 from laterctl.edits.manifest import DependencyFloor
 from laterctl.edits.owned_file import File
-from laterctl.edits.site import Setting
+from laterctl.edits.setting import Setting
 from laterctl.feature import ByHand, Feature
 
 feature = Feature(
