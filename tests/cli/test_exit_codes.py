@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from laterctl import __version__
 from tests.cli.command import (
     COMMAND,
     TIMEOUT,
@@ -247,3 +248,7 @@ def test_130_interrupted(number: signal.Signals, tmp_path: Path) -> None:
     assert "Traceback" not in err
     assert contents(folder) == before
     assert git(folder, "status", "--porcelain") == ""
+
+
+def test_0_the_version(tmp_path: Path) -> None:
+    assert done(tmp_path, "--version").out == f"laterctl {__version__}\n"

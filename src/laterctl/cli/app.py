@@ -44,11 +44,20 @@ def complete_feature(incomplete: str) -> list[str]:
 Features = Annotated[list[str] | None, typer.Argument(metavar="FEATURE...", autocompletion=complete_feature)]
 
 
+def _version(asked: bool) -> None:
+    if asked:
+        from laterctl import __version__
+
+        typer.echo(f"laterctl {__version__}")
+        raise typer.Exit
+
+
 @app.callback()
 def common(
     context: typer.Context,
     directory: Annotated[Path, typer.Option("-C", "--directory", help="Run as if started there.")] = Path(),
     reference: Annotated[str, typer.Option("--app", help="The application: MODULE:ATTR.")] = "",
+    version: Annotated[bool, typer.Option("--version", help="Say which version this is.", callback=_version)] = False,
 ) -> None:
     """Take the options that all commands share."""
     if not directory.is_dir():

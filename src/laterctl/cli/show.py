@@ -466,6 +466,13 @@ def choices(items: Sequence[Listed]) -> None:
 
 def feature(declared: Feature, present: Sequence[str], *, as_json: bool) -> None:
     """Explain a feature."""
+    from laterctl.edits.setting import Setting
+
+    settings = [
+        {"name": item.name, "help": item.help, "default": item.default, "secret": item.secret}
+        for item in declared.edits
+        if isinstance(item, Setting)
+    ]
     options = [
         {
             "name": f"{declared.name}.{item.name}",
@@ -485,6 +492,7 @@ def feature(declared: Feature, present: Sequence[str], *, as_json: bool) -> None
             requires=list(declared.requires),
             floors=dict(declared.floors),
             options=options,
+            settings=settings,
             changes=list(declared.changes),
             notes=list(declared.notes),
             present=list(present),
@@ -500,6 +508,9 @@ def feature(declared: Feature, present: Sequence[str], *, as_json: bool) -> None
     for option in options:
         default = f" (default {option['default']})" if option["default"] else ""
         say(f"option: --set {option['name']}=...  {option['help']}{default}")
+    for setting in settings:
+        default = "secret" if setting["secret"] else f"default {json.dumps(setting['default'])}"
+        say(f"setting: {setting['name'].upper()} ({default})  {setting['help']}".rstrip())
     for text in declared.changes:
         say(f"changes: {text}")
     for text in declared.notes:
