@@ -15,7 +15,7 @@ import typer
 
 from laterctl.edits.pieces import OwnedFile, Piece
 from laterctl.masking import masked
-from laterctl.outcome import Finding, Note, Refusal, Verdict
+from laterctl.outcome import Note, Refusal, Verdict
 from laterctl.project.facts import Place
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from laterctl.catalogue import UnknownFeature
     from laterctl.changeset import Change, Changeset
     from laterctl.commands.change import Done, InstallFailed, Prepared, ProofFailed
+    from laterctl.commands.doctor import Report
     from laterctl.commands.read import Listed, Listing
     from laterctl.feature import Feature
     from laterctl.journal import JournalError, LastRun
@@ -435,22 +436,41 @@ def undone(last: LastRun, *, as_json: bool) -> None:
 MARKS = {Verdict.OK: "[green]ok[/]", Verdict.PROBLEM: "[red]problem[/]", Verdict.UNKNOWN: "[yellow]unknown[/]"}
 
 
-def findings(found: Sequence[Finding], *, as_json: bool, fixed: Mapping[str, Any] | None = None) -> None:
-    """Show what doctor found, after `fixed` was put back."""
+NOT_FIXED = (
+    "nothing that --fix may put back: no wiring of an installed feature is missing "
+    "(deleted files stay deleted, edited lines stay yours)"
+)
+
+
+def report(made: Report, *, as_json: bool, fixed: Mapping[str, Any] | None = None, message: str = "") -> None:
+    """Show what doctor found after `fixed` was put back; `message` says why nothing was."""
+    found = made.findings
     if as_json:
         items = [{**asdict(item), "verdict": item.verdict.value, "place": _place(item.place)} for item in found]
-        document("doctor", findings=items, fixed=fixed)
+        onion = [{"middleware": item.target, "place": _place(item.place)} for item in made.onion]
+        document("doctor", findings=items, onion=onion, fixed=fixed, message=message)
         return
     screen = console()
+    if message:
+        screen.print(_escaped(message))
     for item in found:
         where = f" {item.place}" if item.place else ""
         screen.print(f"{MARKS[item.verdict]} [bold]{item.rule}[/]{_escaped(where)} {_escaped(item.message)}")
         if item.fix and item.verdict is not Verdict.OK:
             screen.print(f"    fix: {_escaped(item.fix)}")
+    _onion(made)
     counted = {verdict: sum(item.verdict is verdict for item in found) for verdict in Verdict}
     screen.print(", ".join(f"{number} {verdict.value}" for verdict, number in counted.items()))
     if any(item.fixable and item.verdict is Verdict.PROBLEM for item in found):
         screen.print("`laterctl doctor --fix` puts back what is missing.")
+
+
+def _onion(made: Report) -> None:
+    if made.app is None or not made.onion:
+        return
+    layers = " > ".join(f"{item.target.rpartition('.')[2] or '?'} ({item.place})" for item in made.onion)
+    name = made.app.reference or made.app.name
+    console().print(f"[dim]middleware of {_escaped(name)}, outermost first: {_escaped(layers)}[/dim]")
 
 
 def listing(found: Listing, *, as_json: bool) -> None:
