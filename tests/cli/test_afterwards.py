@@ -124,7 +124,8 @@ def test_an_inserted_argument_is_edited(line: str, edited: str, stays: set[str],
     commit(folder)
     assert verdicts(folder) == {*WHOLE, ("LTR006", "ok")}
     assert done(folder, "add", "metrics", *YES).out.startswith("Nothing to do")
-    done(folder, "doctor", "--fix", "--yes")
+    ran = done(folder, "doctor", "--fix", "--yes")
+    assert ran.out.startswith("nothing that --fix may put back: ")
     assert git(folder, "status", "--porcelain") == "", "what is edited is the user's"
 
     ran = done(folder, "remove", "metrics", *YES)
@@ -188,7 +189,10 @@ def test_an_owned_file_is_deleted(tmp_path: Path) -> None:
     assert done(folder, "add", "metrics", *YES).out.startswith("Nothing to do"), (
         "never recreated behind the user's back"
     )
-    assert run(folder, "doctor", "--fix", "--yes").code == 1
+    ran = run(folder, "doctor", "--fix", "--yes")
+    assert ran.code == 1
+    assert "nothing that --fix may put back: " in ran.out
+    assert "the file is gone" in ran.out
     assert tree(folder) == after
     done(folder, "remove", "metrics", *YES)
     assert contents(folder) == before

@@ -225,7 +225,24 @@ def test_doctor_fixes_in_one_document(copied: Path) -> None:
     assert [item["path"] for item in ran.document["fixed"]["files"]] == ["app/main.py"]
     assert {item["verdict"] for item in ran.document["findings"]} == {"ok"}
     assert contents(copied) == before
-    assert done(copied, "doctor", "--fix", "--json").document["fixed"] is None
+    assert ran.document["message"] == ""
+    again = done(copied, "doctor", "--fix", "--json").document
+    assert (again["fixed"], again["message"].partition(":")[0]) == (None, "nothing that --fix may put back")
+
+
+def test_doctor_draws_the_onion(copied: Path) -> None:
+    (layer,) = done(copied, "doctor", "--json").document["onion"]
+    assert layer["middleware"].endswith("MetricsMiddleware")
+    line = (copied / "app/main.py").read_text().splitlines()[layer["place"]["line"] - 1]
+    assert "add_middleware(MetricsMiddleware)" in line
+    shown = f"outermost first: MetricsMiddleware (app/main.py:{layer['place']['line']})"
+    assert shown in done(copied, "doctor").out
+
+
+def test_without_middleware_there_is_no_onion(tmp_path: Path) -> None:
+    folder = project(tmp_path)
+    assert run(folder, "doctor", "--json").document["onion"] == []
+    assert "outermost" not in run(folder, "doctor").out
 
 
 @pytest.mark.parametrize("settings", ["dynaconf", "pydantic"])

@@ -156,9 +156,9 @@ def doctor(
         if fix:
             flags = flow.Flags(json=json, yes=yes, prove=prove, allow_dirty=allow_dirty, install=False)
             fixed = flow.fix(flow.Command(directory, reference, ("doctor", "--fix")), flags)
-        findings = command.examine(directory, app=reference, only=only or (), skip=skip or (), run=run)
-        show.findings(findings, as_json=json, fixed=fixed)
-    verdicts = {item.verdict for item in findings}
+        report = command.examine(directory, app=reference, only=only or (), skip=skip or (), run=run)
+        show.report(report, as_json=json, fixed=fixed, message=show.NOT_FIXED if fix and fixed is None else "")
+    verdicts = {item.verdict for item in report.findings}
     if Verdict.PROBLEM in verdicts:
         raise typer.Exit(Exit.PENDING)
     if Verdict.UNKNOWN in verdicts:

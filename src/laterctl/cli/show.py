@@ -18,11 +18,12 @@ if TYPE_CHECKING:
     from laterctl.catalogue import UnknownFeature
     from laterctl.changeset import Change, Changeset
     from laterctl.commands.change import Done, InstallFailed, Prepared, ProofFailed
+    from laterctl.commands.doctor import Report
     from laterctl.commands.read import Listed, Listing
     from laterctl.edits.pieces import Piece
     from laterctl.feature import Feature
     from laterctl.journal import JournalError, LastRun
-    from laterctl.outcome import Finding, Note, Refusal
+    from laterctl.outcome import Note, Refusal
     from laterctl.project.places import Place
     from laterctl.proof.static import Failure
     from laterctl.rules import Rule
@@ -418,23 +419,42 @@ def undone(last: LastRun, *, as_json: bool) -> None:
 MARKS = {"ok": good("ok"), "problem": bad("problem"), "unknown": careful("unknown")}
 
 
-def findings(found: Sequence[Finding], *, as_json: bool, fixed: Mapping[str, Any] | None = None) -> None:
-    """Show what doctor found, after `fixed` was put back."""
+NOT_FIXED = (
+    "nothing that --fix may put back: no wiring of an installed feature is missing "
+    "(deleted files stay deleted, edited lines stay yours)"
+)
+
+
+def report(made: Report, *, as_json: bool, fixed: Mapping[str, Any] | None = None, message: str = "") -> None:
+    """Show what doctor found after `fixed` was put back; `message` says why nothing was."""
     from laterctl.outcome import Verdict
 
+    found = made.findings
     if as_json:
         items = [_plain(item) for item in found]
-        document("doctor", findings=items, fixed=fixed)
+        onion = [{"middleware": item.target, "place": _place(item.place)} for item in made.onion]
+        document("doctor", findings=items, onion=onion, fixed=fixed, message=message)
         return
+    if message:
+        say(message)
     for item in found:
         where = f" {item.place}" if item.place else ""
         say(f"{MARKS[item.verdict]} {strong(item.rule)}{where} {item.message}")
         if item.fix and item.verdict is not Verdict.OK:
             say(f"    fix: {item.fix}")
+    _onion(made)
     counted = {verdict: sum(item.verdict is verdict for item in found) for verdict in Verdict}
     say(", ".join(f"{number} {verdict.value}" for verdict, number in counted.items()))
     if any(item.fixable and item.verdict is Verdict.PROBLEM for item in found):
         say("`laterctl doctor --fix` puts back what is missing.")
+
+
+def _onion(made: Report) -> None:
+    if made.app is None or not made.onion:
+        return
+    layers = " > ".join(f"{item.target.rpartition('.')[2] or '?'} ({item.place})" for item in made.onion)
+    name = made.app.reference or made.app.name
+    say(faint(f"middleware of {name}, outermost first: {layers}"))
 
 
 def listing(found: Listing, *, as_json: bool) -> None:

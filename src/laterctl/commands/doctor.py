@@ -6,6 +6,8 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from msgspec import Struct
+
 from laterctl import catalogue, ledger
 from laterctl.codemods import newer
 from laterctl.commands.change import readable
@@ -24,12 +26,21 @@ from laterctl.edits.pieces import (
 )
 from laterctl.edits.relative import is_rebound
 from laterctl.outcome import Finding, Refused, Verdict
+from laterctl.project.facts import App, Registration
 from laterctl.project.places import Place
 from laterctl.project.source import Unreadable
 
 if TYPE_CHECKING:
     from laterctl.ledger import Entry
     from laterctl.project.discover import Project
+
+
+class Report(Struct, frozen=True):
+    """What `doctor` found, problems first, then by place; and the application with its middleware, outermost first."""
+
+    findings: list[Finding]
+    app: App | None = None
+    onion: tuple[Registration, ...] = ()
 
 
 def examine(
@@ -39,8 +50,8 @@ def examine(
     only: Collection[str] = (),
     skip: Collection[str] = (),
     run: bool = False,
-) -> list[Finding]:
-    """Return the findings about the project around a folder, problems first, then by place.
+) -> Report:
+    """Look at the project around a folder.
 
     Args:
         start: a folder in the project.
@@ -49,6 +60,7 @@ def examine(
         skip: rule ids, or prefixes of them, to leave out.
         run: also start the app, in a scratch copy.
     """
+    from laterctl.features.middleware_rules import onion
     from laterctl.project.discover import discover, find_root
 
     project = discover(find_root(start), app=app, repair=newer.repaired)
@@ -58,7 +70,8 @@ def examine(
         findings.append(_started(project))
     kept = [item for item in findings if _matches(item.rule, only, default=True) and not _matches(item.rule, skipped)]
     order = {Verdict.PROBLEM: 0, Verdict.UNKNOWN: 1, Verdict.OK: 2}
-    return sorted(kept, key=lambda item: (order[item.verdict], item.place or Place("", 0), item.rule))
+    found = sorted(kept, key=lambda item: (order[item.verdict], item.place or Place("", 0), item.rule))
+    return Report(found, project.app, tuple(onion(project.app)) if project.app is not None else ())
 
 
 def _configured(project: Project) -> Iterable[str]:
