@@ -361,7 +361,7 @@ def test_c6_own_keys_of_the_project_stay_and_another_value_refuses() -> None:
         return memory.add({name: text.encode() for name, text in files.items()}, "coverage")["pyproject.toml"].decode()
 
     assert 'branch = true\ndata_file = ".cov"\n' in added('[tool.coverage.run]\nbranch = true\ndata_file = ".cov"\n')
-    with pytest.raises(memory.Refusing, match="already-different"):
+    with pytest.raises(memory.Refusing, match="already-by-hand"):
         added("[tool.coverage.run]\nbranch = false\n")
 
 
