@@ -35,6 +35,7 @@ STRANGER: Final = "https://stranger.example"
 PASSWORD: Final = "correct horse battery staple"
 
 TEMPLATES: Final = {
+    "/cones/1100": "/cones/{degrees}",
     "/notes/1": "/notes/{number}",
     "/parcels/A1": "/parcels/{code}",
     "/stock/nail": "/stock/{name}",
