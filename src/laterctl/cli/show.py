@@ -90,7 +90,7 @@ def unknown_feature(error: UnknownFeature, *, as_json: bool) -> None:
 def refused(refusals: Sequence[Refusal], *, as_json: bool, looks: bool = False) -> None:
     """Show refusals: what, where, what to paste, what makes it work next time."""
     if as_json:
-        document("refused", refusals=[_refusal(item) for item in refusals])
+        document("refused", refusals=[_plain(item) for item in refusals])
         return
     for item in refusals:
         where = f"{item.place}: " if item.place else ""
@@ -107,10 +107,6 @@ def refused(refusals: Sequence[Refusal], *, as_json: bool, looks: bool = False) 
             tell(f"  then:     {item.remedy}")
     if not looks:
         tell("Nothing was written.")
-
-
-def _refusal(item: Refusal) -> dict[str, Any]:
-    return _plain(item)
 
 
 def journal_error(error: JournalError, *, as_json: bool) -> None:
@@ -461,7 +457,7 @@ def listing(found: Listing, *, as_json: bool) -> None:
     """Show the features there are."""
     items = found.features
     if as_json:
-        document("list", features=[_plain(item) for item in items], unread=[_refusal(item) for item in found.unread])
+        document("list", features=[_plain(item) for item in items], unread=[_plain(item) for item in found.unread])
         return
     group = ""
     width = max((len(item.name) for item in items), default=0)
