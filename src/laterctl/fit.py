@@ -103,20 +103,13 @@ def _range(manifest: Manifest, item: Requirement) -> str:
 
 
 def _python_floor(feature: Feature, site: Site, manifest: Manifest, floor: str) -> Iterator[Refusal]:
-    from packaging.specifiers import InvalidSpecifier, SpecifierSet
+    from laterctl.codemods.requirements import oldest_python
 
-    if not manifest.requires_python:
-        return
-    try:
-        declared = SpecifierSet(manifest.requires_python)
-    except InvalidSpecifier:
-        return
-    minor = int(floor.split(".")[1])
-    allowed = [older for older in range(6, minor) if declared.contains(f"3.{older}.99", prereleases=True)]
-    if allowed:
+    oldest = oldest_python(manifest.requires_python) if manifest.requires_python else None
+    if oldest is not None and oldest < tuple(map(int, floor.split("."))):
         yield _below(
             feature,
-            f"the project supports Python 3.{allowed[0]}, which is too old",
+            f"the project supports Python 3.{oldest[1]}, which is too old",
             _mention(site, manifest.path, "python"),
             f"requires-python >= {floor}",
         )

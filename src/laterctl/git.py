@@ -93,8 +93,16 @@ def _covers(entry: str, path: str) -> bool:
     return entry == path or (entry.endswith("/") and path.startswith(entry))
 
 
+def _may_be_in_repository(folder: Path) -> bool:
+    """Whether asking git is worth a process; its environment does not name a repository here."""
+    start = Path(os.path.realpath(folder))
+    return any(os.path.lexists(top / ".git") for top in (start, *start.parents))
+
+
 def _git(folder: Path, *arguments: str, data: bytes = b"") -> bytes | None:
     """Run one read-only git command; `None` when it could not run or says it failed (1 only means: found nothing)."""
+    if not _may_be_in_repository(folder):
+        return None
     import subprocess
 
     environment = {name: value for name, value in os.environ.items() if name not in _REDIRECTIONS}

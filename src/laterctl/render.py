@@ -8,9 +8,8 @@ and grouped the way ruff's isort rules expect.
 from __future__ import annotations
 
 import ast
-import io
+import re
 import sys
-import tokenize
 from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 from pathlib import Path
@@ -221,36 +220,22 @@ def with_imports(source: str, needed: Iterable[Import], style: Style, first_part
     return "".join([*lines[:first], block, *lines[last:]])
 
 
+_LITERAL = re.compile(
+    r"""
+    \#[^\n]*
+  | (?P<triple>"{3}|'{3}) (?:[^\\"']+ | \\. | (?!(?P=triple)).)* (?P=triple)
+  | "(?P<double>[^"\\\n]*(?:\\.[^"\\\n]*)*)"
+  | '(?P<single>[^'\\\n]*(?:\\.[^'\\\n]*)*)'
+    """,
+    re.VERBOSE | re.DOTALL,
+)
+
+
 def requote(source: str, quote: str) -> str:
     """Rewrite one-line string literals with `quote` where that needs no escaping; triple-quoted ones stay."""
-    other = "'" if quote == '"' else '"'
-    lines = source.splitlines(keepends=True)
-    for (row, begin), (end_row, end) in reversed(_string_spans(source)):
-        if row != end_row:
-            continue
-        line = lines[row - 1]
-        text = line[begin:end]
-        body = text.lstrip("rbfuRBFU")
-        if body.startswith(other * 3) or not body.startswith(other) or quote in body or other in body[1:-1]:
-            continue
-        prefix = text[: len(text) - len(body)]
-        lines[row - 1] = line[:begin] + prefix + quote + body[1:-1] + quote + line[end:]
-    return "".join(lines)
 
+    def rewritten(match: re.Match[str]) -> str:
+        body = match["double" if quote == "'" else "single"]
+        return match[0] if body is None or re.search("[\"'\n]", body) else f"{quote}{body}{quote}"
 
-def _string_spans(source: str) -> list[tuple[tuple[int, int], tuple[int, int]]]:
-    # From Python 3.12 on an f-string is several tokens; its outermost span is the literal as it stands in the text.
-    opens, closes = getattr(tokenize, "FSTRING_START", -1), getattr(tokenize, "FSTRING_END", -1)
-    spans: list[tuple[tuple[int, int], tuple[int, int]]] = []
-    depth, began = 0, (0, 0)
-    for token in tokenize.generate_tokens(io.StringIO(source).readline):
-        if token.type == opens:
-            began = token.start if depth == 0 else began
-            depth += 1
-        elif token.type == closes:
-            depth -= 1
-            if depth == 0:
-                spans.append((began, token.end))
-        elif token.type == tokenize.STRING and depth == 0:
-            spans.append((token.start, token.end))
-    return spans
+    return _LITERAL.sub(rewritten, source)

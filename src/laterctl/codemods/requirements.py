@@ -25,6 +25,11 @@ if TYPE_CHECKING:
 
 _LINES = {"lines", "cfg"}
 _EXTRAS = re.compile(r"(\s*[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)(?:\s*\[([^\]]*)\])?")
+_OPEN = re.compile(  # no more than a lower bound
+    r"\s*[A-Za-z](?:[A-Za-z0-9._-]*[A-Za-z0-9])?\s*(?:\[\w+(?:,\s*\w+)*\])?\s*(?:>=\s*\d+(?:\.\d+)*)?\s*"
+)
+_PYTHON = re.compile(r"\s*>=\s*3\.(\d+)(?:\.\d+)*\s*(?:,\s*<\s*4(?:\.0)*\s*)?")
+_PYTHONS = range(6, 40)  # minor versions of Python 3
 _CONSTRAINT = re.compile(r"\s*(?:[\^~*<>=!{\[]|v?\d[\w.*+-]*\s*(?:$|[,|]))")
 
 
@@ -60,8 +65,24 @@ def satisfiable(declared: str, floor: str) -> bool:
     which stands for `>=`. Markers do not count. What names no versions (a URL, a path) is taken to satisfy everything.
     Raises `RequirementError` when one of them cannot be read.
     """
+    if _OPEN.fullmatch(declared) and _OPEN.fullmatch(floor):
+        return True  # the usual case; `packaging` is slow to import
     wanted = [_specifiers(f">={floor}")] if re.match(r"\s*v?\d[\w.]*\s*$", floor) else _ranges(floor)
     return any(_overlap(one & two) for one in _ranges(declared) for two in wanted)
+
+
+def oldest_python(requires_python: str) -> tuple[int, int] | None:
+    """Return the oldest Python 3, from 3.6 on, some release of which a `requires-python` allows.
+
+    `None` when there is none, or when it cannot be read.
+    """
+    if match := _PYTHON.fullmatch(requires_python):
+        return 3, max(int(match[1]), _PYTHONS.start)
+    try:
+        allowed = _specifiers(requires_python)
+    except RequirementError:
+        return None
+    return next(((3, minor) for minor in _PYTHONS if allowed.contains(f"3.{minor}.99", prereleases=True)), None)
 
 
 def with_extras(declared: str, extras: Iterable[str]) -> str:

@@ -6,7 +6,16 @@ import ast
 from collections.abc import Sequence
 
 from laterctl.project.arguments import keyword, keywords_of, listed_middleware
-from laterctl.project.bodies import Function, Scope, assigned_value, body_at, bound_targets, is_main_guard, own_nodes
+from laterctl.project.bodies import (
+    Function,
+    Scope,
+    assigned_value,
+    body_at,
+    bound_targets,
+    is_main_guard,
+    nodes,
+    own_nodes,
+)
 from laterctl.project.construct import Candidate, Export, Site, gives_back
 from laterctl.project.facts import App, BodyPath, Evidence, Lifespan
 from laterctl.project.lifespan import lifespan_of
@@ -267,7 +276,7 @@ def _subclass_lifespan(names: Names, subclass: Own) -> list[Lifespan]:
     node = names.statement(subclass)
     if node is None:
         return []
-    for inner in ast.walk(node):
+    for inner in nodes(node):
         if isinstance(inner, ast.Call) and isinstance(inner.func, ast.Attribute) and inner.func.attr == "__init__":
             for word in inner.keywords:
                 if word.arg == "lifespan":

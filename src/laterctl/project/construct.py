@@ -16,6 +16,7 @@ from laterctl.project.bodies import (
     bound_targets,
     calls,
     expressions,
+    nodes,
     own_nodes,
     spots,
 )
@@ -128,7 +129,7 @@ def _sites_in(names: Names, path: str, classes: set[Own]) -> Iterator[Site]:
     words = {own.name for own in classes} | {"FastAPI"}
     tree = names.tree.python(path).tree
     words |= {local for local, dotted in names.imports(path).items() if dotted.rpartition(".")[2] in words}
-    for node in ast.walk(tree):
+    for node in nodes(tree):
         if isinstance(node, ast.ImportFrom):  # also those inside functions
             words |= {alias.asname for alias in node.names if alias.asname and alias.name in words}
     for spot, node in calls(tree):
@@ -145,7 +146,7 @@ def _sites_in(names: Names, path: str, classes: set[Own]) -> Iterator[Site]:
 
 
 def _target(names: Names, node: ast.expr, path: str, scope: tuple[Scope, ...]) -> Own | str:
-    local = any(isinstance(inner, ast.Import | ast.ImportFrom) for part in scope for inner in ast.walk(part))
+    local = any(isinstance(inner, ast.Import | ast.ImportFrom) for part in scope for inner in nodes(part))
     return names.lookup(node, path, scope if local else ())
 
 

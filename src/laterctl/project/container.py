@@ -7,7 +7,7 @@ import ast
 from msgspec import Struct
 from msgspec.structs import replace
 
-from laterctl.project.bodies import Spot, assigned_value, bound_targets, spots
+from laterctl.project.bodies import Spot, assigned_value, bound_targets, nodes, spots
 from laterctl.project.facts import App, BodyPath, Container, Evidence, Undecided
 from laterctl.project.names import Names, Own, dotted_path
 from laterctl.project.places import Place, is_aside
@@ -123,7 +123,7 @@ def _instances_in(names: Names, path: str, item: _Class) -> list[_Instance]:
 
 
 def _functions(spot: Spot) -> tuple[ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef, ...]:
-    local = any(isinstance(node, ast.ImportFrom) for part in spot.scope for node in ast.walk(part))
+    local = any(isinstance(node, ast.ImportFrom) for part in spot.scope for node in nodes(part))
     return spot.scope if local else ()
 
 
@@ -136,7 +136,7 @@ def _nested(names: Names, classes: list[_Class]) -> set[Own]:
             target = names.lookup(base, item.own.path)
             if isinstance(target, Own):
                 found.add(target)
-        for node in ast.walk(item.node):
+        for node in nodes(item.node):
             if not isinstance(node, ast.Call) or not node.args:
                 continue
             target = names.lookup(node.args[0], item.own.path)

@@ -7,6 +7,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterable
 
+from laterctl.project.bodies import nodes
 from laterctl.project.facts import Layout
 from laterctl.project.names import Names
 from laterctl.project.places import is_aside
@@ -42,7 +43,7 @@ def import_roots(tree: Tree, paths: Iterable[str], served: Iterable[Served] = ()
 def absolute_imports(tree: ast.Module) -> list[str]:
     """Return the dotted names that a module imports absolutely, the standard library's left out."""
     found: list[str] = []
-    for node in ast.walk(tree):
+    for node in nodes(tree):
         if isinstance(node, ast.Import):
             found += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and not node.level and node.module:
@@ -128,8 +129,8 @@ def _tests(tree: Tree, folder: str) -> str:
 
 def _is_relative(names: Names, app_path: str) -> bool:
     tree = names.tree.python(app_path).tree
-    nodes = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
-    relative = sum(1 for node in nodes if node.level)
+    froms = [node for node in nodes(tree) if isinstance(node, ast.ImportFrom)]
+    relative = sum(1 for node in froms if node.level)
     absolute = sum(1 for name in absolute_imports(tree) if names.is_own(name, app_path))
     return relative > absolute
 

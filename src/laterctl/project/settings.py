@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from msgspec.structs import replace
 
+from laterctl.project.bodies import nodes
 from laterctl.project.facts import App, Settings, Undecided
 from laterctl.project.names import Names, Own, dotted_path
 from laterctl.project.places import is_aside
@@ -173,7 +174,7 @@ def _is_enum(names: Names, settings: Settings, field: str) -> bool:
         node = names.statement(own)
         for member in node.body if isinstance(node, ast.ClassDef) else ():
             if isinstance(member, ast.AnnAssign) and dotted_path(member.target) == field:
-                for part in ast.walk(member.annotation):
+                for part in nodes(member.annotation):
                     target = names.lookup(part, own.path) if isinstance(part, ast.Name | ast.Attribute) else ""
                     other = names.statement(target) if isinstance(target, Own) else None
                     if isinstance(other, ast.ClassDef) and isinstance(target, Own):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Mapping
 
-from laterctl.project.bodies import assigned_value
+from laterctl.project.bodies import assigned_value, nodes
 from laterctl.project.facts import Evidence, Settings
 from laterctl.project.names import Names, Own
 from laterctl.project.places import Place, is_aside
@@ -62,7 +62,7 @@ def _settings_file(tree: Tree, path: str, words: Mapping[str, ast.expr]) -> str:
     """Return the TOML file that shared, public settings are in: the first existing one that is named and not secret."""
     named: list[str] = []
     for key in ("settings_files", "settings_file", "preload", "includes"):
-        for part in ast.walk(words[key]) if key in words else ():
+        for part in nodes(words[key]) if key in words else ():
             named += (
                 [item.strip() for item in text_of(part).replace(";", ",").split(",")]
                 if isinstance(part, ast.expr)

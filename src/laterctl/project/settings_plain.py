@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 
-from laterctl.project.bodies import assigned_value, bound_targets, expressions, spots
+from laterctl.project.bodies import assigned_value, bound_targets, expressions, nodes, spots
 from laterctl.project.facts import App, Evidence, Settings
 from laterctl.project.names import Names, Own, dotted_path
 from laterctl.project.places import Place, is_aside
@@ -86,7 +86,7 @@ def _import_line(names: Names, path: str, package: str) -> int:
         tree = names.tree.python(path).tree
     except (Unreadable, Outside):
         return 0
-    for node in ast.walk(tree):
+    for node in nodes(tree):
         modules = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
         if isinstance(node, ast.ImportFrom) and not node.level and node.module:
             modules = [node.module]

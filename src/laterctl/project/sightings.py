@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from msgspec import Struct
 
 from laterctl.project import bodies
-from laterctl.project.bodies import Scope, Spot, assigned_value, bound_targets, spots
+from laterctl.project.bodies import Scope, Spot, assigned_value, bound_targets, nodes, spots
 from laterctl.project.discover import Project
 from laterctl.project.names import Own, dotted_path
 from laterctl.project.places import Place, is_aside
@@ -31,7 +31,7 @@ def imports(project: Project, modules: Collection[str]) -> list[Place]:
 
     found: list[Place] = []
     for path in _files(project, {module.partition(".")[0] for module in modules}):
-        for node in ast.walk(project.tree.python(path).tree):
+        for node in nodes(project.tree.python(path).tree):
             if isinstance(node, ast.Import):
                 names = [alias.name for alias in node.names]
             elif isinstance(node, ast.ImportFrom) and not node.level and node.module:
@@ -106,7 +106,7 @@ def headers(project: Project, names: Collection[str]) -> list[Place]:
     found: list[Place] = []
     for path in _files(project, spelled):
         lines: dict[str, int] = {}
-        for node in ast.walk(project.tree.python(path).tree):
+        for node in nodes(project.tree.python(path).tree):
             if isinstance(node, ast.Constant) and isinstance(node.value, str | bytes):
                 value = node.value.decode("latin-1") if isinstance(node.value, bytes) else node.value
                 if value.lower() in wanted:

@@ -6,6 +6,7 @@ import ast
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from laterctl.project.bodies import nodes
 from laterctl.project.source import Source, Unreadable
 from laterctl.project.tomlfile import load_toml, table
 from laterctl.project.tree import Outside, Tree
@@ -71,7 +72,7 @@ def _quote_measured(source: Source) -> str:
 
 def _opening_quotes(source: Source) -> Iterator[str]:
     """Yield the quote of each one-line string literal."""
-    for node in ast.walk(source.tree):
+    for node in nodes(source.tree):
         if isinstance(node, ast.JoinedStr) or (isinstance(node, ast.Constant) and isinstance(node.value, str)):
             line = source.lines[node.lineno - 1].encode()[node.col_offset :].decode("utf-8", "replace")
             body = line.lstrip("rbfuRBFU")
@@ -111,7 +112,7 @@ def _flake8(tree: Tree, path: str) -> int | None:
 
 
 def _indent(source: Source) -> str:
-    for node in ast.walk(source.tree):
+    for node in nodes(source.tree):
         body = getattr(node, "body", None)
         if isinstance(node, ast.stmt) and isinstance(body, list) and body:
             first, line = body[0], source.lines[body[0].lineno - 1]

@@ -52,6 +52,7 @@ class _Shared(Struct):
     sources: dict[str, Source] = field(default_factory=dict)
     holding: dict[bytes, list[str]] = field(default_factory=dict)
     refused: dict[str, Outside | Unreadable] = field(default_factory=dict)
+    inside: set[str] = field(default_factory=set)  # paths that no link leads out of the root
 
 
 class Tree:
@@ -208,11 +209,14 @@ class Tree:
 
     def _checked(self, path: str) -> str:
         full = f"{self.root}/{path}"
+        if path in self._shared.inside:
+            return full
         real = os.path.realpath(full)
         root = str(self.root)
         if real != root and not real.startswith(root.rstrip("/") + "/"):
             ways = [path[:at] for at, letter in enumerate(path) if letter == "/"]
             raise Outside(next((way for way in ways if os.path.islink(f"{root}/{way}")), path))
+        self._shared.inside.add(path)
         return full
 
 

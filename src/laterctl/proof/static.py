@@ -14,11 +14,13 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from laterctl.codemods import newer
+from laterctl.codemods.requirements import oldest_python
 from laterctl.codemods.statements import split_lines
 from laterctl.edits import converge
 from laterctl.edits.pieces import Argument, Block, ImportName, ListEntry, OwnedFile, Piece, State, Statement
 from laterctl.installed import FOLDER
 from laterctl.ledger import records_of
+from laterctl.project.bodies import bound_names, nodes
 from laterctl.project.places import Place
 from laterctl.project.source import Source
 
@@ -62,10 +64,11 @@ def prove(project: Project, plan: Plan) -> list[Failure]:
     Returns:
         The failures; none means statically proved.
     """
-    result = _Result(project, project.with_overlay({path: change.after for path, change in plan.changeset.items()}))
+    read: dict[str, _Read] = {}
+    after = project.with_overlay({path: change.after for path, change in plan.changeset.items()})
+    result = _Result(project, after, read)
     records = records_of(plan.entries.values())
     failures = [*_lines(plan), *_taken_out(project, plan)]
-    read: dict[str, _Read] = {}
     version = _oldest(project)
     for path, change in plan.changeset.items():
         if not path.endswith(".py") or change.after is None:
@@ -116,27 +119,19 @@ def _is_legible(data: bytes) -> bool:
 def _oldest(project: Project) -> tuple[int, int]:
     """Return the oldest Python that the project declares, within what this interpreter can judge."""
     declared = project.manifest.requires_python if project.manifest else ""
-    if declared:
-        from packaging.specifiers import InvalidSpecifier, SpecifierSet
-
-        try:
-            specifiers = SpecifierSet(declared)
-        except InvalidSpecifier:
-            return sys.version_info[:2]
-        for minor in range(7, sys.version_info.minor + 1):
-            if specifiers.contains(f"3.{minor}.99", prereleases=True):
-                return 3, minor
-    return sys.version_info[:2]
+    oldest = oldest_python(declared) if declared else None
+    return min(max(oldest or sys.version_info[:2], (3, 7)), sys.version_info[:2])
 
 
 class _Read:
     """What the code of one file loads, binds and imports, found in one walk."""
 
-    def __init__(self, tree: ast.AST) -> None:
+    def __init__(self, tree: ast.Module) -> None:
+        self.tree = tree
         self.loads: set[str] = set()
         self.bound: set[str] = set()
         self.imports: list[tuple[int, str, str]] = []  # line, module, name
-        for node in ast.walk(tree):
+        for node in nodes(tree):
             if isinstance(node, ast.Name):
                 (self.loads if isinstance(node.ctx, ast.Load) else self.bound).add(node.id)
             elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
@@ -160,8 +155,9 @@ class _Read:
 class _Result:
     """The project as it would be, as far as imports are concerned: what its own modules bind, what is declared."""
 
-    def __init__(self, before: Project, after: Project) -> None:
+    def __init__(self, before: Project, after: Project, read: Mapping[str, _Read]) -> None:
         self.after = after
+        self._read = read
         # The application stays in its file; to discover it once more would cost more than the rest of the proof.
         self._near = before.app.path if before.app is not None else ""
 
@@ -170,9 +166,8 @@ class _Result:
 
     @cache  # noqa: B019 - lives as long as one proof
     def names_in(self, path: str) -> frozenset[str]:
-        from laterctl.project.bodies import bound_names
-
-        return frozenset(bound_names(self.after.tree.python(path).tree))
+        read = self._read.get(path)
+        return frozenset(bound_names(read.tree if read is not None else self.after.tree.python(path).tree))
 
     @cached_property
     def provided(self) -> frozenset[str] | None:
