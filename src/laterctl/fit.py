@@ -131,7 +131,7 @@ def _by_hand(feature: Feature, site: Site, installed: Mapping[str, Entry]) -> It
 
     signs = feature.by_hand
     project = site.project
-    if project.tree.holding(f"# {ORIGIN}{feature.name}.".encode()):
+    if project.tree.holding(f"# {ORIGIN}".encode(), f"# {ORIGIN}{feature.name}.".encode()):
         return  # its own code, of which the ledger was lost
     own = {
         record.piece.path

@@ -128,4 +128,4 @@ def _files(project: Project, module: ModuleType) -> list[str]:
     needles = getattr(module, "NEEDLES", None)
     if needles is None:
         return list(project.python_files)
-    return sorted({path for needle in needles for path in project.tree.holding(needle)})
+    return project.tree.holding_any(needles)

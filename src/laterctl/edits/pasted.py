@@ -22,9 +22,8 @@ def pasted(site: Site, source: str, method: str) -> Statement | None:
     """
     place, _, name = source.partition(":")
     dotted = f"{site.module(place)}.{name}"
-    holding = site.project.tree.holding
-    named = set(holding(place.rpartition(".")[2].encode())) & set(holding(name.encode()))
-    for path in sorted(named.intersection(holding(method.encode()))):
+    words = (place.rpartition(".")[2], name, method)
+    for path in site.project.tree.holding(*(word.encode() for word in words)):
         if is_aside(path) or site.own_file(path):
             continue
         try:

@@ -107,8 +107,9 @@ class HeaderWrite(Struct, frozen=True):
 
 def code_of(project: Project, needles: Iterable[bytes]) -> Iterator[tuple[str, Code]]:
     """Yield the files of a project's application that contain one of `needles`; unreadable ones are left out."""
-    paths = {path for needle in needles for path in project.tree.holding(needle)}
-    for path in sorted(path for path in paths if not is_aside(path)):
+    for path in project.tree.holding_any(needles):
+        if is_aside(path):
+            continue
         try:
             yield path, Code(path, project.tree.python(path).tree)
         except (Unreadable, Outside):

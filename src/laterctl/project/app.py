@@ -223,10 +223,9 @@ def _by_importers(names: Names, candidate: Candidate, app_path: str, last: int) 
     exports = {Own(export.path, export.attr) for export in candidate.exports if not export.factory}
     attrs = {own.name for own in exports}
     words = (b"add_middleware", b"include_router", b"exception_handler", b"on_event", b"add_event_handler")
-    paths = {path for word in words for path in names.tree.holding(word)} - {app_path}
-    held_by = {path for own in exports for path in names.tree.holding(_last_part(own.path).encode())}
-    paths &= held_by
-    for path in sorted(paths):
+    modules = {_last_part(own.path).encode() for own in exports}
+    paths = {path for module in modules for word in words for path in names.tree.holding(module, word)}
+    for path in sorted(paths - {app_path}):
         if is_aside(path):
             continue
         try:

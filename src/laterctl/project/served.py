@@ -61,9 +61,7 @@ def find_served(tree: Tree) -> list[Served]:
             found += _references(tree, path, 1)
         elif depth <= 3 and (_SCRIPTS.match(name) or name.endswith(_SUFFIXES)):
             found += _references(tree, path, 3)
-    for path in sorted(
-        {path for word in (b"uvicorn", b"gunicorn", b"wsgi_app", b"asgi") for path in tree.holding(word)}
-    ):
+    for path in tree.holding_any((b"nicorn", b"sgi")):  # uvicorn, gunicorn, wsgi_app, asgi
         found += _references(tree, path, 2)
     return found
 

@@ -31,7 +31,7 @@ _WORDS = ("config", "settings")
 
 def find_starlette(names: Names) -> list[Found]:
     found = []
-    for path in names.tree.holding(b"starlette.config"):
+    for path in names.tree.holding(b"starlette", b"starlette.config"):
         if is_aside(path):
             continue
         for name, node in bound(names, path).items():

@@ -74,7 +74,7 @@ def _mixed(names: Names, own: Own, made: set[Own], classes: Mapping[Own, str]) -
 def _settings_classes(names: Names) -> dict[Own, str]:
     """Map the project's settings classes to their kind."""
     found: dict[Own, str] = {}
-    paths = [path for path in names.tree.holding(b"BaseSettings") if not is_aside(path)]
+    paths = [path for path in names.tree.holding(b"Settings", b"BaseSettings") if not is_aside(path)]
     grown = True
     while grown:
         grown = False
@@ -94,8 +94,8 @@ def _settings_classes(names: Names) -> dict[Own, str]:
 
 
 def _paths_with(names: Names, words: set[str]) -> list[str]:
-    found = {path for word in words for path in names.tree.holding(word.encode())}
-    return [path for path in sorted(found) if not is_aside(path) and bound(names, path)]
+    found = names.tree.holding_any(word.encode() for word in words)
+    return [path for path in found if not is_aside(path) and bound(names, path)]
 
 
 class _Types:

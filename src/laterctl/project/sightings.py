@@ -7,7 +7,7 @@ are left out, as are files that cannot be read.
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 
 from msgspec import Struct
 
@@ -218,8 +218,7 @@ class _Prefixes:
 
 def _files(project: Project, words: Iterable[str]) -> Iterator[str]:
     """Yield the production files that contain one of `words` and parse."""
-    holding: Callable[[bytes], list[str]] = project.tree.holding
-    for path in sorted({path for word in words for path in holding(word.encode())}):
+    for path in project.tree.holding_any(word.encode() for word in words):
         if is_aside(path):
             continue
         try:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 from bisect import bisect_right
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cached_property
 from itertools import accumulate
 from pathlib import Path, PurePosixPath
@@ -13,6 +14,7 @@ from msgspec import Struct, field
 
 from laterctl.project.source import Repair, Source, Unreadable
 
+_CHUNK = 1 << 16  # of a regular file, a read gives less only at its end
 PRUNED = frozenset({"node_modules", "__pycache__", "build", "dist", "site-packages"})
 
 
@@ -47,6 +49,7 @@ class _Shared(Struct):
     """What is known about the disk; shared by all overlays of one root, so each file is read once."""
 
     listing: dict[str, bool] | None = None  # path -> is a symbolic link
+    files: list[str] | None = None  # their paths, sorted
     haystack: Haystack | None = None  # the Python files among them
     data: dict[str, bytes | None] = field(default_factory=dict)
     sources: dict[str, Source] = field(default_factory=dict)
@@ -134,23 +137,50 @@ class Tree:
 
     @cached_property
     def _files(self) -> list[str]:
-        found = {path for path in self._listing() if self.overlay.get(path, b"") is not None}
-        found.update(path for path, data in self.overlay.items() if data is not None and not _hidden(path))
+        if not self.overlay:
+            return self._sorted()
+        found = [path for path in self._sorted() if path not in self.overlay]
+        found += [path for path, data in self.overlay.items() if data is not None and not _hidden(path)]
         return sorted(found)
 
     @cached_property
     def _python_files(self) -> list[str]:
         return [path for path in self._files if path.endswith(".py")]
 
-    def holding(self, needle: bytes) -> list[str]:
-        """Return the Python files whose bytes contain `needle`; what cannot be read is left out."""
+    def holding(self, needle: bytes, *also: bytes) -> list[str]:
+        """Return the Python files whose bytes contain `needle` and `also`; what cannot be read is left out.
+
+        Only `needle` is looked for in all files, so the rarest comes first.
+        """
         known = self._shared.holding
         if needle not in known:
-            known[needle] = self._haystack().holding(needle)
+            wider = next((word for word in known if word in needle), None)
+            known[needle] = (
+                self._haystack().holding(needle)
+                if wider is None
+                else [path for path in known[wider] if needle in (self._quietly(path) or b"")]
+            )
         found = [path for path in known[needle] if path not in self.overlay]
         python = {path: data for path, data in self.overlay.items() if path.endswith(".py") and not _hidden(path)}
         here = [path for path, data in python.items() if data is not None and needle in data]
-        return sorted([*found, *here]) if here else found
+        found = sorted([*found, *here]) if here else found
+        return [path for path in found if all(word in self._bytes(path) for word in also)] if also else found
+
+    def holding_any(self, needles: Iterable[bytes]) -> list[str]:
+        """Return the Python files whose bytes contain one of `needles`, sorted."""
+        words = set(needles)
+        alike: dict[bytes, list[bytes]] = {}
+        for word in words:
+            alike.setdefault(re.split(rb"\W|_", word, maxsplit=1)[0], []).append(word)
+        for head, members in alike.items():
+            # The shorter a word, the longer the search; these are then looked for in few files.
+            if head and 1 / len(head) < sum(1 / len(word) for word in members):
+                self.holding(head)
+        return sorted({path for word in sorted(words) for path in self.holding(word)})
+
+    def _bytes(self, path: str) -> bytes:
+        data = self.overlay[path] if path in self.overlay else self._quietly(path)
+        return data or b""
 
     @property
     def refused(self) -> Mapping[str, Outside | Unreadable]:
@@ -175,10 +205,15 @@ class Tree:
             self._shared.listing = listing
         return self._shared.listing
 
+    def _sorted(self) -> list[str]:
+        if self._shared.files is None:
+            self._shared.files = sorted(self._listing())
+        return self._shared.files
+
     def _haystack(self) -> Haystack:
         """The Python files on disk."""
         if self._shared.haystack is None:
-            paths = sorted(path for path in self._listing() if path.endswith(".py"))
+            paths = [path for path in self._sorted() if path.endswith(".py")]
             self._shared.haystack = Haystack([(path, self._quietly(path) or b"") for path in paths])
         return self._shared.haystack
 
@@ -198,8 +233,7 @@ class Tree:
         plain = listed is not None and listed.get(path) is False
         full = f"{self.root}/{path}" if plain else self._checked(path)
         try:
-            with open(full, "rb") as file:
-                return file.read()
+            return _contents(full)
         except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
             return None
         except OSError as error:
@@ -218,6 +252,18 @@ class Tree:
             raise Outside(next((way for way in ways if os.path.islink(f"{root}/{way}")), path))
         self._shared.inside.add(path)
         return full
+
+
+def _contents(path: str) -> bytes:
+    """Read a file with a third of the system calls that a file object makes."""
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
+    try:
+        data = os.read(descriptor, _CHUNK)
+        while len(data) % _CHUNK == 0 and (more := os.read(descriptor, _CHUNK)):
+            data += more
+        return data
+    finally:
+        os.close(descriptor)
 
 
 def _normal(path: str) -> str:
@@ -239,16 +285,16 @@ def _walk(directory: str, prefix: str, listing: dict[str, bool]) -> None:
     try:
         with os.scandir(directory) as entries:
             for entry in entries:
-                link = entry.is_symlink()
+                name = entry.name
                 if entry.is_dir(follow_symlinks=False):
-                    if entry.name not in PRUNED and not entry.name.startswith("."):
-                        folders.append(entry.name)
-                elif not link or entry.is_file():
-                    files[entry.name] = link
+                    if name not in PRUNED and name[0] != ".":
+                        folders.append(name)
+                elif not (link := entry.is_symlink()) or entry.is_file():
+                    files[prefix + name] = link
     except OSError:  # a folder that may not be listed hides what is in it, as it does from Python
         return
-    if prefix and "pyvenv.cfg" in files:
+    if prefix and f"{prefix}pyvenv.cfg" in files:
         return
-    listing.update((prefix + name, link) for name, link in files.items())
+    listing.update(files)
     for name in folders:
         _walk(f"{directory}/{name}", f"{prefix}{name}/", listing)

@@ -23,7 +23,7 @@ def unread(tree: Tree, words: Iterable[str], *, called: str = "", wide: bool = F
         wide: look for the words in UTF-16 too.
     """
     needles = [word.encode(encoding) for word in words for encoding in ("utf-8", *(_WIDE if wide else ()))]
-    paths = {path for needle in needles for path in tree.holding(needle)}
+    paths = set(tree.holding_any(needles))
     paths |= {path for path in tree.refused if called and re.search(called, path)}
     found = (_undecided(tree, path) for path in sorted(paths) if not is_aside(path))
     return tuple(item for item in found if item is not None)
