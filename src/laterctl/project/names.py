@@ -7,6 +7,7 @@ relative imports, and re-exports through the project's own modules all lead to `
 from __future__ import annotations
 
 import ast
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
 from msgspec import Struct
@@ -213,7 +214,7 @@ class Names:
         self._bound: dict[str, Mapping[str, ast.stmt]] = {}
         self._modules: dict[str, str] = {}
         self._folders: set[str] = set()
-        self._last: dict[str, list[str]] = {}
+        self._last: defaultdict[str, list[str]] = defaultdict(list)  # by the last part of their names
         for path in tree.python_files():
             self._list(path)
 
@@ -221,7 +222,7 @@ class Names:
         stem = _stem(path)
         self._modules[stem] = path
         folder, _, name = stem.rpartition("/")
-        self._last.setdefault(name, []).append(path)
+        self._last[name].append(path)
         if path.endswith("/__init__.py"):
             self._folders.add(stem)
         while folder and folder not in self._folders:
@@ -241,7 +242,7 @@ class Names:
         names._imports = {path: found for path, found in self._imports.items() if path not in python}
         names._bound = {path: found for path, found in self._bound.items() if path not in python}
         names._modules, names._folders = dict(self._modules), set(self._folders)
-        names._last = {name: list(found) for name, found in self._last.items()}
+        names._last = defaultdict(list, {name: list(found) for name, found in self._last.items()})
         for path in sorted(python):
             if names._modules.get(_stem(path)) != path:
                 names._list(path)
@@ -297,7 +298,7 @@ class Names:
 
     def files_ending(self, ending: str) -> list[str]:
         """Return the modules whose path without `.py` or `/__init__.py` ends in `ending`, whole folders compared."""
-        likely = self._last.get(ending.rpartition("/")[2], ())
+        likely = self._last.get(ending.rpartition("/")[2], [])
         return [path for path in likely if f"/{_stem(path)}".endswith(f"/{ending}")]
 
     def module_file_at_root(self, dotted: str) -> str | None:
@@ -406,8 +407,7 @@ class Names:
 
 
 def _stem(path: str) -> str:
-    stem = path.removesuffix(".py")
-    return stem.removesuffix("/__init__") if stem.endswith("/__init__") else stem
+    return path.removesuffix(".py").removesuffix("/__init__")
 
 
 def _bindings(body: Iterable[ast.stmt]) -> dict[str, ast.stmt]:

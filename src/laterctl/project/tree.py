@@ -15,6 +15,7 @@ from msgspec import Struct, field
 from laterctl.project.source import Repair, Source, Unreadable
 
 _CHUNK = 1 << 16  # of a regular file, a read gives less only at its end
+_FLAGS = os.O_RDONLY | getattr(os, "O_BINARY", 0)
 PRUNED = frozenset({"node_modules", "__pycache__", "build", "dist", "site-packages"})
 
 
@@ -29,10 +30,10 @@ class Outside(Exception):
 class Haystack:
     """Many files' bytes as one string: there are twenty searches or more in a run, and one search of all is quicker."""
 
-    def __init__(self, files: list[tuple[str, bytes]]) -> None:
-        self._paths = [path for path, _ in files]
-        self._bytes = b"\0".join(data for _, data in files)
-        self._starts = list(accumulate((len(data) + 1 for _, data in files), initial=0))
+    def __init__(self, files: Mapping[str, bytes]) -> None:
+        self._paths = list(files)
+        self._bytes = b"\0".join(files.values())
+        self._starts = list(accumulate([len(data) + 1 for data in files.values()], initial=0))
 
     def holding(self, needle: bytes) -> list[str]:
         """Return the paths of the files that contain `needle`, in their order."""
@@ -69,6 +70,7 @@ class Tree:
         self, root: Path, overlay: Mapping[str, bytes | None] | None = None, *, repair: Repair | None = None
     ) -> None:
         self.root = root.resolve()
+        self._root = str(self.root)
         self.overlay: Mapping[str, bytes | None] = dict(overlay or {})
         self._repair = repair
         self._shared = _Shared()
@@ -115,7 +117,7 @@ class Tree:
     def names(self, folder: str = "") -> list[str]:
         """Return the names of the files that stand directly in `folder`, dot files included, sorted."""
         prefix = f"{_normal(folder)}/" if folder else ""
-        directory = self._checked(folder) if folder else str(self.root)
+        directory = self._checked(folder) if folder else self._root
         found: set[str] = set()
         if os.path.isdir(directory):
             with os.scandir(directory) as entries:
@@ -201,7 +203,7 @@ class Tree:
     def _listing(self) -> dict[str, bool]:
         if self._shared.listing is None:
             listing: dict[str, bool] = {}
-            _walk(str(self.root), "", listing)
+            _walk(self._root, "", listing)
             self._shared.listing = listing
         return self._shared.listing
 
@@ -214,24 +216,24 @@ class Tree:
         """The Python files on disk."""
         if self._shared.haystack is None:
             paths = [path for path in self._sorted() if path.endswith(".py")]
-            self._shared.haystack = Haystack([(path, self._quietly(path) or b"") for path in paths])
+            self._shared.haystack = Haystack({path: self._quietly(path) or b"" for path in paths})
         return self._shared.haystack
 
     def _quietly(self, path: str) -> bytes | None:
         known = self._shared.data
-        try:
-            if path not in known:
+        if path not in known:
+            try:
                 known[path] = self._read_disk(path)
-            return known[path]
-        except (Outside, Unreadable) as error:
-            self._shared.refused[path] = error
-            return None
+            except (Outside, Unreadable) as error:
+                self._shared.refused[path] = error
+                return None
+        return known[path]
 
     def _read_disk(self, path: str) -> bytes | None:
         # Resolving every path costs more than reading it: what the walk saw as a plain file is inside.
         listed = self._shared.listing
         plain = listed is not None and listed.get(path) is False
-        full = f"{self.root}/{path}" if plain else self._checked(path)
+        full = f"{self._root}/{path}" if plain else self._checked(path)
         try:
             return _contents(full)
         except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
@@ -242,11 +244,10 @@ class Tree:
             ) from None
 
     def _checked(self, path: str) -> str:
-        full = f"{self.root}/{path}"
+        root, full = self._root, f"{self._root}/{path}"
         if path in self._shared.inside:
             return full
         real = os.path.realpath(full)
-        root = str(self.root)
         if real != root and not real.startswith(root.rstrip("/") + "/"):
             ways = [path[:at] for at, letter in enumerate(path) if letter == "/"]
             raise Outside(next((way for way in ways if os.path.islink(f"{root}/{way}")), path))
@@ -256,7 +257,7 @@ class Tree:
 
 def _contents(path: str) -> bytes:
     """Read a file with a third of the system calls that a file object makes."""
-    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
+    descriptor = os.open(path, _FLAGS)
     try:
         data = os.read(descriptor, _CHUNK)
         while len(data) % _CHUNK == 0 and (more := os.read(descriptor, _CHUNK)):
