@@ -528,6 +528,13 @@ SHAPES: Final[tuple[Shape, ...]] = (
         ("/certificates/seal?loaf=rye", {"loaf": "rye", "seal": "EYR"}),
         tested=True,
     ),
+    _fixture(
+        "modules_taken",
+        "tram.main:app",
+        _pydantic("tram/main.py", access="core.settings", routers=1, relative=True),
+        ("/interval", {"minutes": 7}),
+        ("/lines/4/departures", [4, 11, 18]),
+    ),
 )
 """Every shape, the foundation first."""
 

@@ -27,10 +27,17 @@ def test_a_package_never_hides_a_module_of_the_users() -> None:
         "core.py": b'name = "Ferry"\n',
         "requirements.txt": LISTED,
     }
-    (refusal,) = reasons(files, "metrics").values()
+    after = memory.add(files, "metrics")
+    assert "app_core/metrics.py" in after
+    assert "core/__init__.py" not in after
+    assert b"from app_core.metrics_middleware import MetricsMiddleware\n" in after["main.py"]
+    assert memory.remove(after, "metrics") == files
+    moved = {path: data for path, data in memory.add(files, "metrics", "jwt").items() if path.endswith("/errors.py")}
+    assert list(moved) == ["app_core/auth/errors.py"]
+    (refusal,) = reasons({**files, "app_core.py": b""}, "metrics").values()
     assert refusal.code == "module-in-the-way"
     assert refusal.place is not None
-    assert refusal.place.path == "core.py"
+    assert refusal.place.path == "app_core.py"
     chosen = {**files, "pyproject.toml": b'[tool.laterctl]\ncore = "shared.core"\n'}
     after = memory.add(chosen, "metrics")
     assert "shared/core/metrics.py" in after
@@ -86,6 +93,7 @@ def test_pytest_that_the_users_tests_import_is_theirs() -> None:
     ("feature", "path", "code"),
     [
         ("metrics", "core/start.py", b"from prometheus_client import start_http_server\n\nstart_http_server(9000)\n"),
+        ("metrics", "measure.py", b"class MetricsMiddleware:\n    def __init__(self, app: object) -> None: ...\n"),
         (
             "security-headers",
             "headers.py",
@@ -107,6 +115,18 @@ def test_one_header_alone_is_no_job_done() -> None:
     after = memory.add(files, "security-headers")
     assert "core/security_headers.py" in after
     assert memory.remove(after, "security-headers") == files
+
+
+@pytest.mark.parametrize(
+    "own",
+    [{"core.py": b""}, {"core/cors.py": b""}, {"pyproject.toml": b'[tool.laterctl]\ncore = "shared.infra"\n'}],
+    ids=["other folder", "other name", "chosen folder"],
+)
+def test_the_order_of_middleware_is_the_same_wherever_it_is_kept(own: memory.Files) -> None:
+    files = {"main.py": APP, "requirements.txt": LISTED, **own}
+    after = memory.add(files, "cors", "security-headers")
+    assert after == memory.add(memory.add(files, "security-headers"), "cors")
+    assert after["main.py"].index(b"(CorsMiddleware)") < after["main.py"].index(b"(SecurityHeadersMiddleware)")
 
 
 def test_a_file_of_the_users_keeps_its_name() -> None:

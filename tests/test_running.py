@@ -37,6 +37,7 @@ PASSWORD: Final = "correct horse battery staple"
 TEMPLATES: Final = {
     "/cones/1100": "/cones/{degrees}",
     "/notes/1": "/notes/{number}",
+    "/lines/4/departures": "/lines/{line}/departures",
     "/parcels/A1": "/parcels/{code}",
     "/stock/nail": "/stock/{name}",
     "/greet/Ada": "/greet/{name}",
@@ -209,7 +210,7 @@ def test_with_everything_on_a_real_server(shape: Shape, tmp_path: Path) -> None:
 @each_shape
 def test_signing_in_and_failing(shape: Shape, tmp_path: Path) -> None:
     project = with_everything(shape, tmp_path / "repository")
-    authenticator = next(project.rglob("core/auth/authenticator.py"))
+    authenticator = next(project.rglob("auth/authenticator.py"))
     founded = not shape.folder
     if not founded:
         authenticator.write_bytes(authenticator.read_bytes() + AUTHENTICATOR.encode())

@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from laterctl.edits.pasted import pasted
 from laterctl.edits.pieces import Anchor, ListEntry, Statement
-from laterctl.edits.site import ALTERNATIVE, Site, Wanted, user_statements
+from laterctl.edits.site import Site, Wanted, is_ours, user_statements
 from laterctl.outcome import Refusal, Refused
 from laterctl.project.facts import App, Registration
 
@@ -45,11 +45,11 @@ KNOWN: Mapping[str, str] = {
     "brotli_asgi.BrotliMiddleware": "compression",
 }
 OURS: Mapping[str, str] = {
-    "core.error_boundary.ErrorBoundary": "error-boundary",
-    "core.cors.CorsMiddleware": "cors",
-    "core.security_headers.SecurityHeadersMiddleware": "security-headers",
-    "core.metrics_middleware.MetricsMiddleware": "metrics",
-    "core.request_id.RequestIDMiddleware": "request-context",
+    "core.error_boundary:ErrorBoundary": "error-boundary",
+    "core.cors:CorsMiddleware": "cors",
+    "core.security_headers:SecurityHeadersMiddleware": "security-headers",
+    "core.metrics_middleware:MetricsMiddleware": "metrics",
+    "core.request_id:RequestIDMiddleware": "request-context",
 }
 STRICT = frozenset({("error-boundary", "cors"), ("rate-limit", "cors")})
 """Pairs (inner, outer) whose order decides whether the feature works at all."""
@@ -63,8 +63,7 @@ def _is_inner(item: Registration, rank: int) -> bool:
 
 def rank_of(target: str) -> int | None:
     """Return the rank of a middleware class by its dotted name, `None` when it is not a known one."""
-    folder, module, class_name = ("", "", *target.split("."))[-3:]
-    name = KNOWN.get(target) or OURS.get(f"{folder}.{module.removeprefix(ALTERNATIVE)}.{class_name}")
+    name = KNOWN.get(target) or next((name for source, name in OURS.items() if is_ours(target, source)), None)
     return RANKS[name] if name is not None else None
 
 

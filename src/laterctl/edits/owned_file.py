@@ -10,9 +10,9 @@ from msgspec.structs import replace
 from laterctl.codemods.statements import same_code, split_lines
 from laterctl.edits import provider, setting
 from laterctl.edits.pieces import Inspection, OwnedFile, Record, State
-from laterctl.edits.site import ALTERNATIVE, Edit, Site, Wanted, layout_of
+from laterctl.edits.site import Edit, Site, Wanted, layout_of
 from laterctl.outcome import Refusal, Refused
-from laterctl.project.places import Place
+from laterctl.project.places import ALTERNATIVE, Place
 from laterctl.render import Context, Expr, Import
 
 ORIGIN = "From laterctl: "

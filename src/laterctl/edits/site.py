@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from laterctl.edits.pieces import Anchor, ImportName, OwnedFile, Piece, Record, State
 from laterctl.outcome import Note, Refusal, Refused
 from laterctl.project.facts import App, BodyPath, Layout
-from laterctl.project.places import Place
+from laterctl.project.places import ALTERNATIVE, Place
 
 if TYPE_CHECKING:
     from laterctl.edits.python_file import Spot
@@ -20,8 +20,7 @@ if TYPE_CHECKING:
     from laterctl.project.discover import Project
 
 
-ALTERNATIVE = "app_"
-"""What the name of an owned file begins with where a file of the user's has its usual name."""
+_MOVABLE = frozenset({"core", "api"})
 
 
 class Wanted(Struct, frozen=True):
@@ -68,9 +67,8 @@ class Site(Struct, frozen=True, dict=True):
         if moved is not None:
             place = moved.removesuffix(".py").replace("/", ".")
         head, dot, rest = place.partition(".")
-        custom = self.project.config.get(head)
-        if isinstance(custom, str) and head in {"core", "api"}:
-            return custom + dot + rest
+        if head in _MOVABLE:
+            return self.project.package_of(head) + dot + rest
         package = self.project.layout.package
         return f"{package}.{place}" if package else place
 
@@ -81,10 +79,9 @@ class Site(Struct, frozen=True, dict=True):
         head, slash, rest = place.partition("/")
         if head == "tests":
             return f"{layout.tests}{slash}{rest}"
-        custom = self.project.config.get(head)
-        if isinstance(custom, str) and head in {"core", "api"}:
+        if head in _MOVABLE:
             root = f"{layout.import_root}/" if layout.import_root not in {"", "."} else ""
-            return f"{root}{custom.replace('.', '/')}{slash}{rest}"
+            return f"{root}{self.project.package_of(head).replace('.', '/')}{slash}{rest}"
         return f"{layout.folder}/{place}" if layout.folder not in {"", "."} else place
 
     def imported(self, path: str, source: str, asname: str = "") -> tuple[Wanted, str]:
@@ -96,7 +93,7 @@ class Site(Struct, frozen=True, dict=True):
             Refused: the name is bound to something else in that file.
         """
         place, _, name = source.partition(":")
-        own = place.split(".", 1)[0] in {"core", "api"}
+        own = place.split(".", 1)[0] in _MOVABLE
         absolute = self.module(place) if own else place
         module = self._spelled(path, absolute) if own else absolute
         piece = ImportName(path, module, name, asname, f"{absolute}.{name}")
@@ -202,8 +199,16 @@ class Site(Struct, frozen=True, dict=True):
 def layout_of(project: Project) -> Layout:
     """Return the project's layout, with the modules that laterctl adds among the first-party ones."""
     layout = project.layout
-    places = [project.config.get(name) or (layout.package or name) for name in ("core", "api")]
-    return replace(layout, first_party=layout.first_party | {str(place).partition(".")[0] for place in places})
+    return replace(
+        layout, first_party=layout.first_party | {project.package_of(head).partition(".")[0] for head in _MOVABLE}
+    )
+
+
+def is_ours(target: str, source: str) -> bool:
+    """Whether a dotted name may be the one of `source` (`core.cors:CorsMiddleware`), wherever this project keeps it."""
+    module, _, name = source.partition(":")
+    found, _, last = target.rpartition(".")
+    return last == name and found.rpartition(".")[2].removeprefix(ALTERNATIVE) == module.rpartition(".")[2]
 
 
 def user_statements(site: Site, path: str, body: BodyPath, ordinals: Sequence[int]) -> list[int]:

@@ -12,6 +12,7 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from laterctl.edits.app_statements import RANKS, rank_of
+from laterctl.edits.site import is_ours
 from laterctl.features.middleware_rules import onion
 from laterctl.features.rule_code import Code, Found, Registration, code_of, header_writes, registrations
 from laterctl.project.bodies import Scope
@@ -30,7 +31,7 @@ ANSWERING = frozenset({"starlette.middleware.authentication.AuthenticationMiddle
 """Middleware that may answer a request without asking the application, beside rate limits."""
 
 CORS = "starlette.middleware.cors.CORSMiddleware"
-OWN = ".core.cors.CorsMiddleware"
+OWN = "core.cors:CorsMiddleware"
 WRITTEN_BY_CORS = frozenset(
     f"access-control-{name}"
     for name in (
@@ -146,7 +147,7 @@ def _by_hand(code: Code) -> Iterator[Registration]:
 
 
 def _is_cors(target: str) -> bool:
-    return target == CORS or f".{target}".endswith(OWN)
+    return target == CORS or is_ours(target, OWN)
 
 
 def _everyone(origins: object) -> bool:

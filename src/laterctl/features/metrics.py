@@ -37,6 +37,7 @@ feature = Feature(
         imports=("prometheus_fastapi_instrumentator", "starlette_exporter", "starlette_prometheus"),
         calls=("prometheus_client.start_http_server", "prometheus_client.start_wsgi_server"),
         routes=("/metrics",),
+        names=("MetricsMiddleware", "PrometheusMiddleware"),
     ),
     changes=("GET /metrics answers at the root of the application",),
     notes=(

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from laterctl.edits.app_statements import RANKS, rank_of
+from laterctl.edits.site import is_ours
 from laterctl.features.middleware_rules import onion
 from laterctl.features.rule_code import (
     Code,
@@ -41,7 +42,7 @@ PROJECT_RULES = {
     "HDR005": 'Security headers are set by a BaseHTTPMiddleware or by `@app.middleware("http")`: unhandled errors and '
     "what is answered further outside go without them.",
 }
-OWN = ".core.security_headers.SecurityHeadersMiddleware"
+OWN = "core.security_headers:SecurityHeadersMiddleware"
 
 HSTS = "strict-transport-security"
 OBSOLETE = "x-xss-protection"
@@ -80,7 +81,7 @@ def check_project(project: Project) -> Iterator[tuple[str, Place, str, str]]:
     for app in project.apps:
         seen: list[str] = []
         for item in onion(app):
-            if f".{item.target}".endswith(OWN):
+            if is_ours(item.target, OWN) and item.target.startswith(f"{project.package_of('core')}."):
                 installed = True
                 for name in seen:
                     reason = f"{name} is outside of the security headers, and its answers go without them"

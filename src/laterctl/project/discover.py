@@ -14,7 +14,7 @@ from laterctl.project.facts import App, Container, Evidence, Layout, Manifest, S
 from laterctl.project.layout import find_layout, import_roots
 from laterctl.project.manifest import PYPROJECT, find_manifest
 from laterctl.project.names import Names
-from laterctl.project.places import is_aside
+from laterctl.project.places import ALTERNATIVE, is_aside
 from laterctl.project.roots import find_root
 from laterctl.project.served import Served, find_served
 from laterctl.project.settings import find_settings
@@ -134,10 +134,18 @@ class Project:
         style = find_style(self.tree, self.app.path)
         return find_layout(self.names, self.app.path, tests=self._configured("tests"), style=style)
 
-    @property
-    def core(self) -> str:
-        """The dotted package that modules of the core go below: the user's choice, or `core` below the package."""
-        return self._configured("core") or ".".join(filter(None, (self.layout.package, "core")))
+    def package_of(self, head: str) -> str:
+        """Return the dotted package of the modules that are meant for `core` or `api`.
+
+        That is the user's choice, or `core` below the application's package. Where a module of the user's has that
+        name, which a folder would hide, it is `app_core`, and stays it for as long as there is no `core`.
+        """
+        if chosen := self._configured(head):
+            return chosen
+        usual, other = ("/".join(filter(None, (self.layout.folder, name))) for name in (head, f"{ALTERNATIVE}{head}"))
+        hides = self.tree.read(f"{usual}.py") is not None and self.tree.read(f"{usual}/__init__.py") is None
+        moved = hides or (not self.tree.is_dir(usual) and self.tree.is_dir(other))
+        return ".".join(filter(None, (self.layout.package, f"{ALTERNATIVE}{head}" if moved else head)))
 
     @property
     def undecided(self) -> tuple[Undecided, ...]:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+ALTERNATIVE = "app_"
+"""What the name of a module or folder of ours begins with where the user has its usual name."""
+
 _ASIDE = frozenset(
     {
         *("test", "tests", "testing", "unit_tests", "integration_tests", "e2e"),
