@@ -91,6 +91,7 @@ def by_hand(entry: Entry) -> list[str]:
 
 def facts(project: Project) -> dict[str, Any]:
     """Return what discovery found out, as plain JSON values, each with its evidence."""
+    from laterctl.project.layout_evidence import layout_evidence
     from laterctl.project.places import Place
 
     def plain(value: Any) -> Any:
@@ -113,7 +114,8 @@ def facts(project: Project) -> dict[str, Any]:
         "settings": plain(project.settings),
         "container": plain(project.container),
         "manifest": plain(project.manifest),
-        "layout": plain(project.layout) if project.app is not None else None,  # it is seen from the application
+        # It is seen from the application.
+        "layout": {**plain(project.layout), "evidence": plain(layout_evidence(project))} if project.app else None,
         "undecided": plain(project.undecided),
     }
 
