@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import shutil
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,6 +17,7 @@ from laterctl.project.tree import Tree
 
 Files = Mapping[str, bytes]
 EMPTY = Path(tempfile.mkdtemp(prefix="laterctl-empty-"))
+atexit.register(shutil.rmtree, EMPTY, ignore_errors=True)
 
 
 class Refusing(AssertionError):
