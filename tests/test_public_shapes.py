@@ -193,3 +193,15 @@ def test_a_setting_of_the_same_type_is_the_users_with_its_own_default() -> None:
     assert after["config.py"].count(b"redis_url") == 1
     assert memory.add(after, "resources") == after
     assert memory.remove(after, "resources") == files
+
+
+def test_what_another_package_brings_and_the_user_imports_is_no_reason_to_stay() -> None:
+    files = {
+        "main.py": APP,
+        "queue_of_mails.py": b"import redis\n\nCLIENT = redis.Redis()\n",
+        "requirements.txt": LISTED + b"celery[redis]>=5\n",
+    }
+    after = memory.add(files, "resources")
+    assert b"\nredis" in after["requirements.txt"]
+    assert memory.add(memory.add(files, "jwt"), "resources") == memory.add(after, "jwt")
+    assert memory.remove(after, "resources") == files

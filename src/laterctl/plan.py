@@ -239,7 +239,7 @@ def _record(draft: _Draft, site: Site, wanted: Wanted, mine: Mapping[tuple[str, 
         raise Refused(_different(site, piece, inspection))
     if wanted.anchor is not None:
         draft.anchors[piece] = wanted.anchor
-    return Record(piece)
+    return Record(piece, imported=isinstance(piece, Dependency) and references.is_imported(site, piece.name))
 
 
 def _different(site: Site, piece: Piece, inspection: Inspection) -> Refusal:
@@ -275,7 +275,7 @@ def _shared(site: Site, piece: Piece, other: Record) -> Record:
                 feature=site.feature,
             )
         )
-    return Record(piece if isinstance(piece, Dependency) else other.piece, other.ours, other.replaced)
+    return Record(piece if isinstance(piece, Dependency) else other.piece, other.ours, other.replaced, other.imported)
 
 
 def _relinked(piece: Piece, mine: Mapping[tuple[str, ...], Record]) -> bool:

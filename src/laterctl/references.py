@@ -24,12 +24,14 @@ from laterctl.edits.pieces import (
 from laterctl.edits.python_file import Text, own_spots
 from laterctl.ledger import Entry, records_of
 from laterctl.outcome import Refusal
+from laterctl.project.bodies import nodes
 from laterctl.project.names import imports_of, resolve
 from laterctl.project.places import Place
 from laterctl.project.source import Unreadable
 from laterctl.project.tree import Outside
 
 if TYPE_CHECKING:
+    from laterctl.edits.site import Site
     from laterctl.project.discover import Project
 
 IMPORT_NAMES: Mapping[str, tuple[str, ...]] = {
@@ -38,6 +40,31 @@ IMPORT_NAMES: Mapping[str, tuple[str, ...]] = {
     "opentelemetry-sdk": ("opentelemetry.sdk",),
 }
 """Modules of distributions that are not called like them."""
+
+
+def is_imported(site: Site, distribution: str) -> bool:
+    """Whether the user's own code imports a distribution."""
+    own = {
+        (item.piece.path, item.piece.module)
+        for item in site.records
+        if isinstance(item.piece, ImportName) and item.ours
+    }
+    for module in _import_names(distribution):
+        for path in site.project.tree.holding(module.rpartition(".")[2].encode()):
+            if site.own_file(path):
+                continue
+            try:
+                found = nodes(site.project.tree.python(path).tree)
+            except (Unreadable, Outside):
+                continue
+            for node in found:
+                if _imports_package(node, module) and (path, getattr(node, "module", "")) not in own:
+                    return True
+    return False
+
+
+def _import_names(distribution: str) -> tuple[str, ...]:
+    return IMPORT_NAMES.get(distribution, (distribution.replace("-", "_"),))
 
 
 def check(
@@ -209,9 +236,9 @@ class _Search:
     def _dependencies(self) -> Iterator[Refusal]:
         for record in self.gone:
             piece = record.piece
-            if not isinstance(piece, Dependency) or record.replaced is not None or self._declared_elsewhere(piece):
+            if not isinstance(piece, Dependency) or record.replaced is not None or record.imported:
                 continue
-            for module in IMPORT_NAMES.get(piece.name, (piece.name.replace("-", "_"),)):
+            for module in _import_names(piece.name) if not self._declared_elsewhere(piece) else ():
                 for path, text, _ in self._users(module.rpartition(".")[2]):
                     if path in self.owned:
                         continue

@@ -229,13 +229,15 @@ class Record(Struct, frozen=True):
     """A piece that a feature has in the project.
 
     `ours` is false when it stood there already (adopted: inspected, never removed). `replaced` is the user's text
-    that the piece, or another feature's piece on the same target, took the place of. `relinked`, which is not recorded,
-    marks a file that was found to be ours although no ledger knew it.
+    that the piece, or another feature's piece on the same target, took the place of. `imported` says of a dependency
+    that the user's code imported it before it was declared: something else brings it too. `relinked`, which is not
+    recorded, marks a file that was found to be ours although no ledger knew it.
     """
 
     piece: Piece
     ours: bool = True
     replaced: str | None = None
+    imported: bool = False
     relinked: bool = False
 
 
@@ -257,6 +259,8 @@ def to_json(record: Record) -> dict[str, Any]:
     data["origin"] = "ours" if record.ours else "adopted"
     if record.replaced is not None:
         data["replaced"] = record.replaced
+    if record.imported:
+        data["imported"] = True
     return data
 
 
@@ -271,12 +275,13 @@ def from_json(data: Mapping[str, Any]) -> Record:
         kind = KINDS[values.pop("kind")]
         origin = values.pop("origin")
         replaced = values.pop("replaced", None)
+        imported = bool(values.pop("imported", False))
         piece = kind(**{name: frozen(value) for name, value in values.items()})
     except (KeyError, TypeError) as error:
         raise ValueError(f"not a record of this version: {error}") from error
     if origin not in {"ours", "adopted"}:
         raise ValueError(f"unknown origin {origin!r}")
-    return Record(piece, origin == "ours", replaced)
+    return Record(piece, origin == "ours", replaced, imported)
 
 
 def frozen(value: Any) -> Any:
