@@ -21,7 +21,7 @@ from laterctl.edits.pieces import (
     TextLine,
     TomlKey,
 )
-from laterctl.edits.python_file import Text, own_spots
+from laterctl.edits.python_text import Text, own_spots
 from laterctl.ledger import Entry, records_of
 from laterctl.outcome import Refusal
 from laterctl.project.bodies import nodes

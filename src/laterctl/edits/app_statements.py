@@ -188,7 +188,7 @@ def _listing(site: Site, app: App, rank: str) -> _Listing | None:
 
     What is added by a call is outside of the whole list.
     """
-    from laterctl.edits.python_file import Text, holder_of, list_in
+    from laterctl.edits.python_text import Text, holder_of, list_in
 
     where = app.middleware_list
     calls = [item for item in app.middleware if item.style != "list"]

@@ -7,7 +7,7 @@ from typing import Any
 
 from msgspec import Struct, field
 
-from laterctl.edits import owned_file, python_file
+from laterctl.edits import owned_file, python_file, python_text
 from laterctl.edits.pieces import (
     Anchor,
     Dependency,
@@ -51,7 +51,7 @@ def inspect(piece: Piece, data: bytes | None, records: Sequence[Record] = ()) ->
     if isinstance(piece, Dependency | TomlKey | TextLine):
         return _inspect_text(piece, data)
     try:
-        return python_file.inspect(python_file.Text(Source(piece.path, data).text), piece)
+        return python_text.inspect(python_text.Text(Source(piece.path, data).text), piece)
     except SyntaxError as error:
         return Inspection(State.ALTERED, error.lineno or 1, "syntax error")
 

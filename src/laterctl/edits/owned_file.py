@@ -199,7 +199,7 @@ def inspect(piece: OwnedFile, data: bytes | None, records: list[Record]) -> Insp
 
 def _without(text: str, records: list[Record]) -> str:
     """Cut our own whole statements out of a Python text."""
-    from laterctl.edits.python_file import Text, own_spots
+    from laterctl.edits.python_text import Text, own_spots
 
     document = Text(text)
     spots = own_spots(document, records)

@@ -6,7 +6,7 @@ import ast
 from collections.abc import Mapping
 
 from laterctl.edits.pieces import Statement
-from laterctl.edits.python_file import Located, Text
+from laterctl.edits.python_text import Located, Text
 from laterctl.edits.site import Site
 from laterctl.project.names import imports_of, resolve
 from laterctl.project.places import is_aside

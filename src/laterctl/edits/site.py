@@ -15,7 +15,7 @@ from laterctl.project.facts import App, BodyPath, Layout
 from laterctl.project.places import ALTERNATIVE, Place
 
 if TYPE_CHECKING:
-    from laterctl.edits.python_file import Spot
+    from laterctl.edits.python_text import Spot
     from laterctl.edits.setting import Setting
     from laterctl.project.discover import Project
 
@@ -172,14 +172,14 @@ class Site(Struct, frozen=True, dict=True):
         return {}
 
     def _find_spots(self, path: str) -> set[Spot]:
-        from laterctl.edits.python_file import Text, own_spots
+        from laterctl.edits.python_text import Text, own_spots
 
         records = [record for record in self.records if record.piece.path == path]
         return own_spots(Text(self.project.tree.python(path).text), records) if records else set()
 
     def stands(self, piece: Piece) -> bool:
         """Whether a piece of a Python file is there already, in its own form: by hand, or because a ledger was lost."""
-        from laterctl.edits.python_file import Text, inspect
+        from laterctl.edits.python_text import Text, inspect
 
         return inspect(Text(self.project.tree.python(piece.path).text), piece).state is State.PRESENT
 

@@ -1,0 +1,147 @@
+"""Arguments of a call and entries of a list: parts of one statement of the user's."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
+
+from laterctl.codemods import newer
+from laterctl.codemods.statements import (
+    same_code,
+    segment,
+    with_argument,
+    with_entry,
+    without_argument,
+    without_entry,
+    wrapped,
+    wrapped_list,
+)
+from laterctl.edits.pieces import Argument, ListEntry, Record, State
+from laterctl.edits.python_text import Located, Text, call_of, entry_text, inspect, list_in, list_of
+from laterctl.edits.python_work import Work
+from laterctl.render import Style
+
+_Part = Argument | ListEntry
+
+
+def converge_parts(work: Work, before: Sequence[Record], after: Sequence[Record]) -> None:
+    """Rewrite the statements that have arguments or list entries of ours: both may be in one statement."""
+    grouped: dict[int, tuple[dict[_Part, Record], dict[_Part, Record]]] = {}
+    for side, records in enumerate((before, after)):
+        for record in records:
+            piece = record.piece
+            if not isinstance(piece, Argument | ListEntry):
+                continue
+            found = _statement_of(work.text, piece)
+            if found is not None:
+                grouped.setdefault(id(found.node), ({}, {}))[side][piece] = record
+            elif side == 0:
+                work.left[piece] = "gone"
+    for had, wanted in grouped.values():
+        if had.keys() != wanted.keys():
+            _rewrite(work, had, wanted)
+
+
+def _statement_of(text: Text, piece: _Part) -> Located | None:
+    found = call_of(text, piece) if isinstance(piece, Argument) else list_of(text, piece)
+    return found[0] if found else None
+
+
+def _rewrite(work: Work, had: Mapping[_Part, Record], wanted: Mapping[_Part, Record]) -> None:
+    located = _statement_of(work.text, next(iter([*had, *wanted])))
+    assert located is not None
+    code = segment(work.text.source, located.node, dedent=False)
+    original = next((item.replaced for item in [*had.values(), *wanted.values()] if item.replaced is not None), None)
+    margin, behind = work.text.margin(located.node), len(work.text.behind(located.node))
+    given = partial(_with_parts, ours=[*had, *wanted], style=work.layout.style, margin=margin, behind=behind)
+    fresh = wanted.keys() - had.keys()
+    for piece in [item for item in fresh if inspect(work.text, item).state is State.PRESENT]:
+        # There already: its ledger was lost. What the user would have without it is the statement without it.
+        fresh = fresh - {piece}
+        original = _without_part(original or code, piece)
+    going = had.keys() - wanted.keys()
+    if original is not None and same_code(code, given(original, had)):
+        result = given(original, wanted)
+        work.gone.update(id(node) for piece in going if (node := _node_of(located.node, piece)) is not None)
+    else:
+        result = code
+        for piece in going:
+            node = _node_of(located.node, piece)
+            if node is not None and inspect(work.text, piece).state is State.PRESENT:
+                work.gone.add(id(node))
+                result = _without_part(result, piece)
+            else:
+                work.left[piece] = "edited"
+        result = given(result, fresh)
+    for piece in wanted.keys() - had.keys():
+        work.replaced[piece] = code if original is None else original
+    if result != code:
+        work.retext[located.spot] = result
+
+
+def _node_of(statement: ast.stmt, piece: _Part) -> ast.AST | None:
+    if isinstance(piece, Argument):
+        keywords = getattr(getattr(statement, "value", None), "keywords", ())
+        return next((item for item in keywords if item.arg == piece.keyword), None)
+    literal = list_in(statement, piece.keyword)
+    return next((item for item in literal.elts if ast.unparse(item) == entry_text(piece)), None) if literal else None
+
+
+def _without_part(text: str, piece: _Part) -> str:
+    if isinstance(piece, Argument):
+        return without_argument(text, _only_call(text), piece.keyword)
+    literal = list_in(_only_statement(text), piece.keyword)
+    places = [
+        number for number, item in enumerate(literal.elts if literal else ()) if ast.unparse(item) == entry_text(piece)
+    ]
+    return without_entry(text, literal, places[0]) if literal and places else text
+
+
+def _only_statement(text: str) -> ast.stmt:
+    return newer.parse(text).body[0]
+
+
+def _only_call(text: str) -> ast.Call:
+    value = getattr(_only_statement(text), "value", None)
+    assert isinstance(value, ast.Call)
+    return value
+
+
+def _with_parts(
+    text: str, pieces: Iterable[_Part], ours: Iterable[_Part], style: Style, margin: str, behind: int
+) -> str:
+    """Return a statement, indented by `margin` except for its first line, with more arguments and entries.
+
+    `ours` are those that may be in it already.
+    """
+    parts = list(pieces)
+    known = {entry_text(item): item for item in ours if isinstance(item, ListEntry)}
+    for piece in sorted((item for item in parts if isinstance(item, Argument)), key=lambda item: item.keyword):
+        text = with_argument(text, _only_call(text), f"{piece.keyword}={piece.value}")
+    entries = [item for item in parts if isinstance(item, ListEntry)]
+    for entry in sorted(entries, key=lambda item: (item.behind, item.order), reverse=True):
+        literal = list_in(_only_statement(text), entry.keyword)
+        assert literal is not None
+        text = with_entry(text, literal, entry.code, _place_of(entry, literal, known))
+    if parts and "\n" not in text:
+        text = wrapped(text, style, column=len(margin), behind=behind).replace("\n", f"\n{margin}")
+    for keyword in {entry.keyword for entry in entries}:
+        literal = list_in(_only_statement(text), keyword)
+        assert literal is not None
+        text = wrapped_list(text, literal, style, margin)
+    return text
+
+
+def _place_of(entry: ListEntry, literal: ast.List, known: Mapping[str, ListEntry]) -> int:
+    """Return the place for an entry among those that are there, ours in their order between the user's."""
+    users = 0
+    for number, element in enumerate(literal.elts):
+        other = known.get(ast.unparse(element))
+        if other is None and users == entry.behind:
+            return number
+        if other is None:
+            users += 1
+        elif (other.behind, other.order) > (entry.behind, entry.order):
+            return number
+    return len(literal.elts)

@@ -1,0 +1,103 @@
+"""What is to be done with one Python file: collected piece by piece, carried out at once."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from msgspec import Struct
+
+from laterctl.edits.pieces import Piece
+from laterctl.edits.python_text import Spot, Text
+from laterctl.project.facts import BodyPath, Layout
+from laterctl.render import section_of
+
+if TYPE_CHECKING:
+    from laterctl.codemods.python import Operation
+
+
+class Fresh(Struct, frozen=True):
+    """A statement to put in: its sort key among ours, its text, and the section when it is an import."""
+
+    order: tuple[int, int, str]
+    text: str
+    section: int | None = None
+
+
+class Work:
+    """What to do with one document, collected target by target; thrown away when the document is written."""
+
+    def __init__(self, text: Text, layout: Layout, own: set[Spot]) -> None:
+        self.text = text
+        self.layout = layout
+        self.own = own
+        self.drop: set[Spot] = set()
+        self.retext: dict[Spot, str] = {}
+        self.fresh: dict[Spot, list[Fresh]] = {}
+        self.order: dict[Spot, tuple[int, int, str]] = {}
+        self.blocks: list[Operation] = []
+        self.gone: set[int] = set()
+        self.replaced: dict[Piece, str] = {}
+        self.left: dict[Piece, str] = {}
+
+    def put(self, body: BodyPath, after: int, fresh: Fresh) -> None:
+        """Add a statement behind the user's statement that stands at or above `after`."""
+        while (body, after) in self.own:
+            after -= 1
+        after = self._end_of_line(body, after)
+        self.fresh.setdefault((body, after), []).append(fresh)
+
+    def _end_of_line(self, body: BodyPath, after: int) -> int:
+        """Return the last of the statements that share a line with `after` by `;`."""
+        from laterctl.codemods.placement import TextEditError
+
+        nodes = [item.node for item in self.text.in_body(body)]
+        while 0 <= after < len(nodes) - 1 and nodes[after].end_lineno == nodes[after + 1].lineno:
+            after += 1
+            if isinstance(nodes[after], ast.Return | ast.Raise | ast.Continue | ast.Break):
+                raise TextEditError("the statement shares its line with another one", nodes[after].lineno)
+        return after
+
+    def section(self, node: ast.stmt) -> int | None:
+        """Return the section of an import as isort has it, `None` for other statements."""
+        if isinstance(node, ast.ImportFrom):
+            return section_of("." * node.level + (node.module or ""), self.layout.first_party)
+        if isinstance(node, ast.Import):
+            return section_of(node.names[0].name, self.layout.first_party)
+        return None
+
+    def section_at(self, item: ast.stmt | Fresh) -> int | None:
+        """Return the section of a statement of the user's or a new one."""
+        return item.section if isinstance(item, Fresh) else self.section(item)
+
+    def used(self) -> set[str]:
+        """Names that the document uses outside what goes: in code, in quoted annotations, in `__all__`."""
+        gone = self.gone | {id(item.node) for item in self.text.statements if item.spot in self.drop}
+        names: set[str] = set()
+        todo: list[ast.AST] = list(self.text.tree.body)
+        while todo:
+            node = todo.pop()
+            if id(node) in gone or isinstance(node, ast.Import | ast.ImportFrom):
+                continue
+            if isinstance(node, ast.Name):
+                names.add(node.id)
+            quoted = [getattr(node, "annotation", None), getattr(node, "returns", None)]
+            if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__":
+                quoted.append(node.value)
+            for item in quoted:
+                names.update(_strings(item) if isinstance(item, ast.AST) else ())
+            todo.extend(ast.iter_child_nodes(node))
+        return names
+
+
+def _strings(node: ast.AST) -> Iterator[str]:
+    for item in ast.walk(node):
+        if isinstance(item, ast.Constant) and isinstance(item.value, str):
+            yield from re.findall(r"\w+", item.value)
+
+
+def is_docstring(node: ast.stmt) -> bool:
+    """Whether a statement is a text that stands for itself."""
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
