@@ -11,11 +11,15 @@ from textwrap import dedent
 import jwt
 import pytest
 
+from laterctl import rules as doctor
 from laterctl.features import jwt_rules as rules
 from laterctl.features.rule_code import Found
 from laterctl.project.facts import Requirement
 from laterctl.project.places import Place
+from tests import memory
 from tests.features.jwt_app import write_app, write_foundation
+from tests.shapes import SHAPES
+from tests.shapes import files as files_of
 
 Rule = Callable[[str, ast.Module], Iterator[Found]]
 
@@ -417,3 +421,93 @@ def test_the_feature_itself_is_clean(tmp_path: Path, write: Callable[[Path], Pat
     for module in modules:
         path = module.relative_to(tmp_path).as_posix()
         assert [entry for check in checks for entry in check(path, ast.parse(module.read_text()))] == []
+
+
+APP = {"app/main.py": "from fastapi import FastAPI\n\napp = FastAPI()\n", "pyproject.toml": "[project]\nname = 'app'\n"}
+SETTINGS = """\
+from pydantic_settings import BaseSettings
+
+
+class Settings(BaseSettings, env_prefix="SHOP_"):
+    redis_url: str = ""
+
+
+settings = Settings()
+"""
+INSTALLED = {**APP, ".laterctl/jwt.json": "{}"}
+START = {"Dockerfile": "CMD gunicorn -w 4 app.main:app\n"}
+
+
+def jwt008(files: dict[str, str]) -> list[str]:
+    project = memory.project({path: text.encode() for path, text in files.items()})
+    return [f"{item.place} {item.message}" for item in doctor.run(project) if item.rule == "JWT008"]
+
+
+def test_jwt008_reports_processes_that_share_no_refresh_tokens() -> None:
+    compose = "services:\n  api:\n    build: .\n    deploy:\n      replicas: 3\n"
+
+    assert jwt008({**INSTALLED, **START, "compose.yml": compose}) == [
+        "Dockerfile:1 with -w 4 and no REDIS_URL each process refuses the refresh tokens of the others",
+        "compose.yml:5 with replicas: 3 and no REDIS_URL each process refuses the refresh tokens of the others",
+    ]
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"Dockerfile": "ENV REDIS_URL=\nCMD gunicorn -w 4 app.main:app\n"},
+        {".env.example": "REDIS_URL=redis://redis\n"},
+        {".secrets.toml": "redis_url = 'redis://redis'\n"},
+        {"settings.toml": 'redis_url = ""\n'},
+        {
+            "app/core/redis.py": "# From laterctl: redis.\nimport os\nurl = os.environ.get('REDIS_URL', '')\nif url: pass\n"
+        },
+        {"tests/test_redis.py": "REDIS_URL = 'redis://redis'\n"},
+    ],
+)
+def test_jwt008_is_not_misled(more: dict[str, str]) -> None:
+    assert len(jwt008({**INSTALLED, **START, **more})) == 1
+
+
+def test_jwt008_names_the_variable_of_the_settings() -> None:
+    files = {**INSTALLED, **START, "app/config.py": SETTINGS}
+    files["app/main.py"] = f"from app.config import settings\n{APP['app/main.py']}print(settings.redis_url == '')\n"
+
+    assert jwt008(files) == []  # code that reads it knows of it
+    files["app/main.py"] = f"from app.config import settings\n{APP['app/main.py']}print(settings)\n"
+    assert jwt008(files) == [
+        "Dockerfile:1 with -w 4 and no SHOP_REDIS_URL each process refuses the refresh tokens of the others"
+    ]
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        APP,
+        {**INSTALLED, "Dockerfile": "CMD gunicorn -w 1 app.main:app\n"},
+        {**INSTALLED, "Dockerfile": "CMD gunicorn app.main:app\n"},
+        {**INSTALLED, "Dockerfile": "ENV REDIS_URL=redis://redis\nCMD gunicorn -w 4 app.main:app\n"},
+        {
+            **INSTALLED,
+            "compose.yml": "services:\n  api:\n    build: .\n    environment:\n      - SHOP_REDIS_URL=redis://r\n",
+        },
+        {**INSTALLED, "compose.yml": "services:\n  api:\n    build: .\n    env_file: [.env]\n"},
+        {**INSTALLED, "settings.toml": 'redis_url = "redis://redis"\n'},
+        {**INSTALLED, "app/config.py": "import os\nURL = os.environ['REDIS_URL']\n"},
+        {**INSTALLED, ".env": ""},
+        {**INSTALLED, "app/main.py": "print()\n"},
+    ],
+)
+def test_jwt008_leaves_alone(files: dict[str, str]) -> None:
+    assert jwt008({**START, **files}) == []
+
+
+@pytest.mark.parametrize("name", ["foundation", "foundation_pydantic", "dynaconf", "environ", "subfolder"])
+def test_what_the_features_write_sets_nothing(name: str) -> None:
+    shape = next(item for item in SHAPES if item.name == name)
+    prefix = f"{shape.root}/" if shape.root else ""
+    base = {path.removeprefix(prefix): data for path, data in files_of(shape).items() if path.startswith(prefix)}
+    after = memory.add({**base, "Dockerfile": b"CMD uvicorn app:app --workers 2\n"}, "jwt", "metrics")
+
+    found = [item.rule for item in doctor.run(memory.project(after)) if item.rule in {"JWT008", "MET004"}]
+    assert found == ["JWT008", "MET004"]

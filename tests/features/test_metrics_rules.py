@@ -9,8 +9,10 @@ from textwrap import dedent
 
 import pytest
 
+from laterctl import rules
 from laterctl.features import metrics_rules
 from laterctl.features.rule_code import Found
+from tests import memory
 from tests.features.metrics_app import write_project
 
 Rule = Callable[[str, ast.Module], Iterator[Found]]
@@ -271,3 +273,70 @@ def test_our_own_code_is_clean(tmp_path: Path) -> None:
         for rule in RULES.values():
             path = file.relative_to(tmp_path).as_posix()
             assert list(rule(path, ast.parse(file.read_text()))) == [], path
+
+
+SERVED = """\
+from fastapi import FastAPI
+from prometheus_client import make_asgi_app
+
+app = FastAPI()
+app.mount("/metrics", make_asgi_app())
+"""
+APP = "from fastapi import FastAPI\n\napp = FastAPI()\n"
+START = {"Dockerfile": "CMD uvicorn app.main:app --workers 4\n"}
+
+
+def met004(files: dict[str, str]) -> list[str]:
+    project = memory.project({path: text.encode() for path, text in files.items()})
+    return [f"{item.place} {item.message}" for item in rules.run(project) if item.rule == "MET004"]
+
+
+def test_met004_finds_workers_that_share_no_counters() -> None:
+    assert met004({"app/main.py": SERVED, **START, "gunicorn_conf.py": "workers = 2\n"}) == [
+        "Dockerfile:1 with --workers 4 and no PROMETHEUS_MULTIPROC_DIR a scrape reads the counters of one process",
+        "gunicorn_conf.py:1 with workers = 2 and no PROMETHEUS_MULTIPROC_DIR a scrape reads the counters of one process",
+    ]
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"app/metrics.py": "from prometheus_client import generate_latest\n"},
+        {"app/metrics.py": "from prometheus_client import start_http_server\n"},
+        {"app/metrics.py": "from prometheus_fastapi_instrumentator import Instrumentator\n"},
+        {"app/metrics.py": "from starlette_exporter import PrometheusMiddleware, handle_metrics\n"},
+        {".laterctl/metrics.json": "{}", "app/core/metrics.py": "# From laterctl: metrics.\nMultiProcessCollector\n"},
+        {
+            ".laterctl/metrics.json": "{}",
+            "app/core/metrics.py": "# From laterctl: metrics.\nPROMETHEUS_MULTIPROC_DIR\n",
+        },
+        {".laterctl/metrics.json": "{}", ".env": "PROMETHEUS_MULTIPROC_DIR=/tmp/metrics\n"},
+    ],
+)
+def test_met004_knows_that_metrics_are_served(more: dict[str, str]) -> None:
+    assert len(met004({"app/main.py": APP, **START, **more})) == 1
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        {"app/main.py": APP},
+        {"app/main.py": APP, "tests/test_metrics.py": SERVED},
+        {"app/main.py": APP, "app/metrics.py": "from prometheus_client import Counter, push_to_gateway\n"},
+        {"app/main.py": APP, "app/metrics.py": "from prometheus_client import generate_latest, multiprocess\n"
+         "multiprocess.MultiProcessCollector(registry)\n"},
+        {"app/main.py": SERVED, "Dockerfile": "CMD uvicorn app.main:app\n"},
+        {"app/main.py": SERVED, "Dockerfile": "CMD uvicorn app.main:app --workers 1\n"},
+        {"app/main.py": SERVED, "Dockerfile": "ENV PROMETHEUS_MULTIPROC_DIR=/tmp\nCMD uvicorn app.main:app --workers 4\n"},
+        {"app/main.py": SERVED, "compose.yml": "services:\n  api:\n    build: .\n    env_file: .env\n"},
+        {"app/main.py": SERVED, "start.sh": "export prometheus_multiproc_dir=/tmp\n"},
+        {"app/main.py": SERVED, "gunicorn_conf.py": "import os\nos.environ['PROMETHEUS_MULTIPROC_DIR'] = '/tmp'\n"},
+        {"app/main.py": SERVED, "gunicorn_conf.py": "from prometheus_client import multiprocess\n\n"
+         "def child_exit(server, worker):\n    multiprocess.mark_process_dead(worker.pid)\n"},
+        {"app/main.py": SERVED, "Dockerfile": "CMD uvicorn app.main:app\n", "compose.yml":
+         "services:\n  api:\n    build: .\n    deploy:\n      replicas: 3\n"},
+        {"app/main.py": "print()\n", "app/metrics.py": "from prometheus_client import generate_latest\n"},
+    ],
+)  # fmt: skip
+def test_met004_leaves_alone(files: dict[str, str]) -> None:
+    assert met004({**START, **files}) == []

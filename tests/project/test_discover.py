@@ -26,14 +26,14 @@ def test_everything(tmp_path: Path) -> None:
     assert project.manifest is not None
     assert (project.container, project.undecided, project.notes) == (None, (), ())
     assert project.python_files == ["app/__init__.py", "app/config.py", "app/main.py", "tests/test_x.py"]
-    assert (project.config, project.core) == ({"core": "app.infra"}, "app.infra")
+    assert (project.config, project.package_of("core")) == ({"core": "app.infra"}, "app.infra")
     assert discover(tmp_path).app == project.app
 
 
 def test_core_is_below_the_package(tmp_path: Path) -> None:
-    assert make(tmp_path, {**FILES, "pyproject.toml": ""}).core == "app.core"
+    assert make(tmp_path, {**FILES, "pyproject.toml": ""}).package_of("core") == "app.core"
     flat = make(tmp_path / "flat", {"main.py": "from fastapi import FastAPI\napp = FastAPI()\n"})
-    assert flat.core == "core"
+    assert flat.package_of("core") == "core"
 
 
 def test_overlay_shows_the_project_as_it_will_be(tmp_path: Path) -> None:
@@ -42,7 +42,7 @@ def test_overlay_shows_the_project_as_it_will_be(tmp_path: Path) -> None:
     changed = project.tree.python("app/main.py").data.replace(b"FastAPI()", b"FastAPI(title='x')")
     after = project.with_overlay({"app/main.py": changed, "app/config.py": None, "pyproject.toml": b"[project]\n"})
     assert after.app is not None
-    assert (after.app.keywords, after.settings, after.core) == (("title",), None, "app.core")
+    assert (after.app.keywords, after.settings, after.package_of("core")) == (("title",), None, "app.core")
     assert project.app.keywords == ()
     assert (tmp_path / "app/config.py").exists()
 

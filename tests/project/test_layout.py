@@ -116,7 +116,7 @@ def test_core_from_the_configuration(tmp_path: Path) -> None:
         "app/x.py": "",
         "pyproject.toml": '[tool.laterctl]\ncore = "app.infra"\n',
     }
-    assert make(tmp_path, files).core == "app.infra"
+    assert make(tmp_path, files).package_of("core") == "app.infra"
 
 
 @pytest.mark.parametrize(

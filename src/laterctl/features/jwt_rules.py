@@ -1,7 +1,8 @@
 """Doctor rules of `jwt`: tokens that are believed without a check, keys that everybody can read.
 
 Each rule takes the path and the tree of one file and yields (rule id, line, reason, fix); JWT004 takes the declared
-dependencies, `check_jwt003_text` any other file. Sources: RFC 8725 (best practices), PyJWT's and python-jose's `decode`.
+dependencies, `check_jwt003_text` any other file, JWT008 the whole project. Sources: RFC 8725 (best practices), PyJWT's
+and python-jose's `decode`.
 """
 
 from __future__ import annotations
@@ -15,17 +16,25 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
+from laterctl.edits.owned_file import ORIGIN_COMMENT
 from laterctl.features.rule_code import Code, Found, also_in
 from laterctl.project.bodies import Function, Spot, assigned_value, bound_targets
 from laterctl.project.facts import Requirement
 from laterctl.project.names import resolve
 from laterctl.project.places import Place
+from laterctl.project.variables import has_dotenv, is_set
+from laterctl.project.workers import several_workers
 
 if TYPE_CHECKING:
     from laterctl.project.discover import Project
 
 NEEDLES = (b"jwt", b"jose", b"authlib", b"authenticator")
 """One of these is in every file that a rule of this module may report."""
+
+PROJECT_RULES = {
+    "JWT008": "The application is started as several workers or replicas, and nothing sets REDIS_URL: refresh tokens "
+    "are kept in one process, so that another one refuses them, and does not notice a stolen one.",
+}
 
 MINIMUM_KEY_BYTES = 32
 PLACEHOLDER_CLASS = "PlaceholderAuthenticator"
@@ -144,17 +153,30 @@ def check_jwt003(path: str, tree: ast.Module) -> Iterator[Found]:
 
 
 def check_project(project: Project) -> Iterator[tuple[str, Place, str, str]]:
-    """Look at the declared dependencies, and for keys in files of settings that git does not ignore."""
+    """Look at the declared dependencies, at how it is started, and for keys in files that git does not ignore."""
     from laterctl import git
 
     if project.manifest is not None:
         yield from check_jwt004(project.manifest.requirements)
+    yield from _kept_apart(project)
     names = [name for name in project.tree.names() if name.startswith(_SETTINGS_FILES)]
     ignored = git.ignored(project.root, names)
     for name in names:
         data = project.tree.read(name) if name not in ignored else None
         for rule, line, reason, fix in check_jwt003_text((data or b"").decode("utf-8", errors="replace")):
             yield rule, Place(name, line), reason, fix
+
+
+def _kept_apart(project: Project) -> Iterator[tuple[str, Place, str, str]]:
+    """Yield JWT008 for every place that starts several processes that share no store of refresh tokens."""
+    if project.app is None or not project.tree.exists(".laterctl/jwt.json"):
+        return
+    started = several_workers(project.tree, project.app.path)
+    if started and not has_dotenv(project.tree) and not is_set(project.tree, "REDIS_URL", ORIGIN_COMMENT):
+        variable = f"{project.settings.prefix if project.settings else ''}redis_url".upper()
+        for item in started:
+            reason = f"with {item.what} and no {variable} each process refuses the refresh tokens of the others"
+            yield "JWT008", item.place, reason, f"set {variable} for all of them, or start one process"
 
 
 def check_jwt003_text(text: str) -> Iterator[Found]:

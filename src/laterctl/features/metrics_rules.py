@@ -1,6 +1,7 @@
 """Doctor rules of `metrics`: what makes a Prometheus grow without end, or count wrongly, in code written by hand.
 
-Each rule takes the path and the tree of one file and yields (rule id, line, reason, fix). What a label may hold:
+Each rule takes the path and the tree of one file and yields (rule id, line, reason, fix); what depends on how the
+application is started is in `check_project`. What a label may hold:
 https://prometheus.io/docs/practices/naming/#labels; several processes: https://prometheus.github.io/client_python/multiprocess/
 """
 
@@ -8,13 +9,26 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
 
+from laterctl.edits.owned_file import ORIGIN_COMMENT
 from laterctl.features.rule_code import Code, Found, is_http_decorator
 from laterctl.project.bodies import Function, Spot, expressions, is_main_guard, own_nodes, spots_in
 from laterctl.project.names import resolve
+from laterctl.project.places import Place, is_aside
+from laterctl.project.variables import is_set
+from laterctl.project.workers import several_workers
+
+if TYPE_CHECKING:
+    from laterctl.project.discover import Project
 
 NEEDLES = (b"prometheus_client", b"core.metrics")
 """One of these is in every file that a rule of this module may report."""
+
+PROJECT_RULES = {
+    "MET004": "The application serves Prometheus metrics and is started with several workers, and nothing sets "
+    "PROMETHEUS_MULTIPROC_DIR: each scrape reads the counters of the one process that answers it.",
+}
 
 METRICS = frozenset(
     f"prometheus_client.{kind}" for kind in ("Counter", "Gauge", "Histogram", "Summary", "Info", "Enum")
@@ -31,10 +45,25 @@ PERSONAL = frozenset(
     }
 )
 
+_EXPORTERS = (b"prometheus_fastapi_instrumentator", b"starlette_exporter", b"starlette_prometheus")
+_SERVES = (b"generate_latest", b"make_asgi_app", b"make_wsgi_app", b"start_http_server", b"start_wsgi_server")
+_COLLECTS = (b"MultiProcessCollector", b"mark_process_dead")
 _USES = frozenset(
     {"inc", "dec", "set", "observe", "time", "count_exceptions", "track_inprogress", "set_to_current_time"}
 )
 _TEXT = frozenset({"str", "repr"})
+
+
+def check_project(project: Project) -> Iterator[tuple[str, Place, str, str]]:
+    """Yield MET004 for every place that starts several workers, where nobody has thought of them."""
+    if project.app is None or not _serves(project):
+        return
+    started = [item for item in several_workers(project.tree, project.app.path) if not item.replicas]
+    if started and not is_set(project.tree, "PROMETHEUS_MULTIPROC_DIR", ORIGIN_COMMENT):
+        for item in started:
+            reason = f"with {item.what} and no PROMETHEUS_MULTIPROC_DIR a scrape reads the counters of one process"
+            fix = "set it there, to a folder that is emptied at start; code of your own needs MultiProcessCollector too"
+            yield "MET004", item.place, reason, fix
 
 
 def check_met001(path: str, tree: ast.Module) -> Iterator[Found]:
@@ -79,6 +108,19 @@ def check_met003(path: str, tree: ast.Module) -> Iterator[Found]:
             if name.lower() in PERSONAL:
                 reason = f"the label {name!r} has as many values as there are users or requests, each a new series"
                 yield "MET003", call.lineno, reason, "leave it out: logs and traces are the place for it"
+
+
+def _serves(project: Project) -> bool:
+    """Whether metrics are served, by our feature or by hand, and not collected from several processes already."""
+    served = project.tree.exists(".laterctl/metrics.json")
+    for path in project.tree.holding_any((b"prometheus_client", *_EXPORTERS)):
+        data = project.tree.read(path) or b""
+        if is_aside(path) or data.startswith(ORIGIN_COMMENT):
+            continue
+        if any(word in data for word in _COLLECTS):
+            return False
+        served = served or any(word in data for word in (*_EXPORTERS, *_SERVES))
+    return served
 
 
 def _is_metric(code: Code, call: ast.Call, receiver: ast.expr, spot: Spot) -> bool:

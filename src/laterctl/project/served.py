@@ -54,16 +54,26 @@ def find_served(tree: Tree) -> list[Served]:
         if path.endswith(".py"):
             continue
         name = path.rpartition("/")[2]
-        depth = path.count("/")
-        if _SECRET.search(name):
+        if is_secret(path):
             continue
-        if _WEAK.match(name) and depth <= 1:
+        if _WEAK.match(name) and path.count("/") <= 1:
             found += _references(tree, path, 1)
-        elif depth <= 3 and (_SCRIPTS.match(name) or name.endswith(_SUFFIXES)):
+        elif starts(path):
             found += _references(tree, path, 3)
     for path in tree.holding_any((b"icorn", b"sgi")):  # uvicorn, gunicorn, wsgi_app, asgi
         found += _references(tree, path, 2)
     return found
+
+
+def starts(path: str) -> bool:
+    """Whether a file is of a kind that starts applications: a container file, a script, a manifest. Python is not."""
+    name = path.rpartition("/")[2]
+    return path.count("/") <= 3 and (_SCRIPTS.match(name) is not None or name.endswith(_SUFFIXES))
+
+
+def is_secret(path: str) -> bool:
+    """Whether a file is never read, by what its name says of it."""
+    return _SECRET.search(path.rpartition("/")[2]) is not None
 
 
 def _references(tree: Tree, path: str, strength: int) -> list[Served]:
