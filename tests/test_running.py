@@ -69,7 +69,7 @@ async def fail() -> None:
     raise RuntimeError("on purpose")
 
 
-application.add_api_route("/fails", fail)
+application.add_api_route("/fails", fail, tags=["launcher"])
 
 
 async def served(scope, receive, send):
