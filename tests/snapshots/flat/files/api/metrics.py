@@ -13,7 +13,7 @@ from fastapi import APIRouter, Depends, HTTPException, Request, Response
 from core.metrics import Metrics, MetricsConfig, get_metrics, metrics_config
 from core.routing import add_probe_path
 
-router = APIRouter()
+router = APIRouter(tags=["metrics"])
 add_probe_path("/metrics")
 
 

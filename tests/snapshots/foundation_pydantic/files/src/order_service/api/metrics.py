@@ -14,7 +14,7 @@ from order_service.core.container import container
 from order_service.core.metrics import Metrics, MetricsConfig, metrics_config
 from order_service.core.routing import add_probe_path
 
-router = APIRouter()
+router = APIRouter(tags=['metrics'])
 add_probe_path('/metrics')
 
 
