@@ -31,11 +31,11 @@ from laterctl.edits.pieces import (
 from laterctl.edits.provider import Provider
 from laterctl.edits.relative import is_rebound
 from laterctl.edits.setting import Setting
-from laterctl.edits.site import Edit, Site, Wanted, layout_of
+from laterctl.edits.site import MOVABLE, Edit, Site, Wanted, layout_of
 from laterctl.installed import FOLDER
 from laterctl.ledger import Entry
 from laterctl.outcome import Note, Refusal, Refused
-from laterctl.project.places import ALTERNATIVE, Place
+from laterctl.project.places import Place
 
 if TYPE_CHECKING:
     from laterctl.feature import Feature
@@ -215,11 +215,10 @@ def _around(edits: Iterable[Edit], site: Site) -> Site:
     blocked = {file.path: owned_file.alternative(file.path) for file in files if file.is_blocked(site)}
     for usual, other in blocked.items():
         site.notice(f"{site.path(usual)} is yours, so ours is {site.path(other)}", Place(site.path(usual), 1))
-    tree = site.project.tree
-    for head in sorted({file.path.partition("/")[0] for file in files}):
-        folder, module = site.path(head), site.path(head).replace(f"{ALTERNATIVE}{head}", f"{head}.py")
-        if folder.endswith(f"{ALTERNATIVE}{head}") and not tree.is_dir(folder) and tree.read(module) is not None:
-            site.notice(f"{module} is yours, so ours go to {folder}/", Place(module, 1))
+    for head in sorted({file.path.partition("/")[0] for file in files} & MOVABLE):
+        module = site.project.in_the_way(head)
+        if module and not site.project.tree.is_dir(site.path(head)):
+            site.notice(f"{module} is yours, so ours go to {site.path(head)}/", Place(module, 1))
     return replace(site, elsewhere={**site.elsewhere, **blocked}) if blocked else site
 
 

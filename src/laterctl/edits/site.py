@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from laterctl.project.discover import Project
 
 
-_MOVABLE = frozenset({"core", "api"})
+MOVABLE = frozenset({"core", "api"})
+"""The folders below the application's package that the user may choose, or have a module of that name for."""
 
 
 class Wanted(Struct, frozen=True):
@@ -67,7 +68,7 @@ class Site(Struct, frozen=True, dict=True):
         if moved is not None:
             place = moved.removesuffix(".py").replace("/", ".")
         head, dot, rest = place.partition(".")
-        if head in _MOVABLE:
+        if head in MOVABLE:
             return self.project.package_of(head) + dot + rest
         package = self.project.layout.package
         return f"{package}.{place}" if package else place
@@ -79,7 +80,7 @@ class Site(Struct, frozen=True, dict=True):
         head, slash, rest = place.partition("/")
         if head == "tests":
             return f"{layout.tests}{slash}{rest}"
-        if head in _MOVABLE:
+        if head in MOVABLE:
             root = f"{layout.import_root}/" if layout.import_root not in {"", "."} else ""
             return f"{root}{self.project.package_of(head).replace('.', '/')}{slash}{rest}"
         return f"{layout.folder}/{place}" if layout.folder not in {"", "."} else place
@@ -93,7 +94,7 @@ class Site(Struct, frozen=True, dict=True):
             Refused: the name is bound to something else in that file.
         """
         place, _, name = source.partition(":")
-        own = place.split(".", 1)[0] in _MOVABLE
+        own = place.split(".", 1)[0] in MOVABLE
         absolute = self.module(place) if own else place
         module = self._spelled(path, absolute) if own else absolute
         piece = ImportName(path, module, name, asname, f"{absolute}.{name}")
@@ -200,7 +201,7 @@ def layout_of(project: Project) -> Layout:
     """Return the project's layout, with the modules that laterctl adds among the first-party ones."""
     layout = project.layout
     return replace(
-        layout, first_party=layout.first_party | {project.package_of(head).partition(".")[0] for head in _MOVABLE}
+        layout, first_party=layout.first_party | {project.package_of(head).partition(".")[0] for head in MOVABLE}
     )
 
 

@@ -113,7 +113,7 @@ def wiring(names: Names) -> Wired:
     folders: set[str] = set()
     needles = (b"wire(", b"WiringConfiguration", b"register_loader_containers")
     paths = {path: tree for needle in needles for path, tree in _holding(names, needle)}
-    certain = all(path in paths for needle in needles for path in names.tree.holding(needle))
+    certain = all(path in paths for path in names.tree.holding_any(needles))
     for path, tree in paths.items():
         code = Code(path, tree)
         for call, spot, imports in code.calls():

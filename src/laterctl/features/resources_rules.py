@@ -50,12 +50,9 @@ def check_project(project: Project) -> Iterator[tuple[str, Place, str, str]]:
     known = injection(project.names)
     if not known.containers:
         return
-    paths = {
-        path
-        for needle in (b"dependency_injector", b"init_resources", b"from_dict")
-        for path in project.tree.holding(needle)
-    }
-    for path in sorted(path for path in paths if not is_aside(path)):
+    for path in project.tree.holding_any((b"dependency_injector", b"init_resources", b"from_dict")):
+        if is_aside(path):
+            continue
         try:
             tree = project.tree.python(path).tree
         except (Unreadable, Outside):

@@ -94,9 +94,9 @@ def find_sites(names: Names, paths: Iterable[str]) -> list[Site]:
     """Return every construction of `fastapi.FastAPI`, or of a subclass, in `paths`; unreadable files are left out."""
     paths = list(paths)
     classes = _subclasses(names, paths)
-    extra = {path for own in classes for path in names.tree.holding(own.name.encode())}
+    extra = names.tree.holding_any(own.name.encode() for own in classes)
     found: list[Site] = []
-    for path in dict.fromkeys([*paths, *sorted(extra)]):
+    for path in dict.fromkeys([*paths, *extra]):
         try:
             found += _sites_in(names, path, classes)
         except (Unreadable, Outside):

@@ -142,10 +142,19 @@ class Project:
         """
         if chosen := self._configured(head):
             return chosen
-        usual, other = ("/".join(filter(None, (self.layout.folder, name))) for name in (head, f"{ALTERNATIVE}{head}"))
-        hides = self.tree.read(f"{usual}.py") is not None and self.tree.read(f"{usual}/__init__.py") is None
-        moved = hides or (not self.tree.is_dir(usual) and self.tree.is_dir(other))
+        stays = self._below(f"{ALTERNATIVE}{head}")
+        moved = bool(self.in_the_way(head)) or (not self.tree.is_dir(self._below(head)) and self.tree.is_dir(stays))
         return ".".join(filter(None, (self.layout.package, f"{ALTERNATIVE}{head}" if moved else head)))
+
+    def in_the_way(self, head: str) -> str:
+        """Return the module of the user's that a folder `core` or `api` would hide; `""` without one."""
+        usual = self._below(head)
+        if self._configured(head) or self.tree.read(f"{usual}/__init__.py") is not None:
+            return ""
+        return f"{usual}.py" if self.tree.read(f"{usual}.py") is not None else ""
+
+    def _below(self, name: str) -> str:
+        return "/".join(filter(None, (self.layout.folder, name)))
 
     @property
     def undecided(self) -> tuple[Undecided, ...]:

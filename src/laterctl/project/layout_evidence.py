@@ -34,8 +34,7 @@ def _evidence(project: Project) -> Iterator[Evidence]:
     for head in ("core", "api"):
         if project.config.get(head):
             yield Evidence(f"{head} was chosen", _line(project, PYPROJECT, head))
-        elif project.package_of(head).endswith(f"{ALTERNATIVE}{head}"):
-            module = "/".join(filter(None, (layout.folder, f"{head}.py")))
+        elif module := project.in_the_way(head):
             yield Evidence(f"{head} is a module of yours, so ours go to {ALTERNATIVE}{head}", Place(module, 1))
     if project.config.get("tests"):
         yield Evidence("tests was chosen", _line(project, PYPROJECT, "tests"))

@@ -14,6 +14,11 @@ _OTHERS = ("setup.py", "setup.cfg", "Pipfile", "environment.yml")
 _REQUIREMENTS = ("requirements.txt", "requirements.in", "requirements")
 
 
+def repository_of(root: Path) -> Path:
+    """Return the folder of the repository that a project is in, or the project itself. `root` has its links resolved."""
+    return next((folder for folder in (root, *root.parents) if (folder / ".git").exists()), root)
+
+
 def find_root(start: Path) -> Path:
     """Return the project that `start` is in: the nearest folder above with a manifest, not beyond the git root.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from laterctl.project.places import is_aside
+from laterctl.project.roots import repository_of
 from laterctl.project.start_files import COMMENT, HEAD, OTHER, start_parts, text_of
 from laterctl.project.tree import Tree
 
@@ -45,5 +46,5 @@ def has_dotenv(tree: Tree) -> bool:
 
 
 def _repository(tree: Tree) -> Tree:
-    top = next((folder for folder in (tree.root, *tree.root.parents) if (folder / ".git").exists()), tree.root)
+    top = repository_of(tree.root)
     return tree if top == tree.root else Tree(top)

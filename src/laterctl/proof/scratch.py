@@ -13,6 +13,7 @@ from pathlib import Path
 from msgspec import Struct, field
 
 from laterctl.journal.signals import terminable, uninterrupted
+from laterctl.project.roots import repository_of
 
 MAX_BYTES = 200 * 1024 * 1024
 MAX_FILES = 50_000
@@ -98,7 +99,7 @@ def scratch_copy(root: Path, overlay: Mapping[str, bytes | None] | None = None) 
         try:
             (folder / "tmp").mkdir()
             # The same names as the original's: a project may be a package itself, or take its title from its folder.
-            outer = _outermost(original)
+            outer = repository_of(original)
             copy = folder / "copy" / (outer.name or "project") / original.relative_to(outer)
             copy.mkdir(parents=True)
             for file in _beside(original, outer):
@@ -113,11 +114,6 @@ def scratch_copy(root: Path, overlay: Mapping[str, bytes | None] | None = None) 
         finally:
             with uninterrupted():
                 _delete(folder)
-
-
-def _outermost(original: Path) -> Path:
-    """Return the folder of the repository that a project is in, or the project itself."""
-    return next((folder for folder in (original, *original.parents) if (folder / ".git").exists()), original)
 
 
 def _beside(original: Path, outer: Path) -> Iterator[Path]:
