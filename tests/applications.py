@@ -73,7 +73,7 @@ AFTER: Final = (
     '@{app}.get(\n    "/{{number}}",\n)\nasync def show(number: int) -> int:\n    """Show one."""\n\n    return number\n',
     "{app}.state.ready = True",
     "{app}.state.a = 1; {app}.state.b = 2",
-    "LIMIT = 3  # pieces",
+    "LIMIT = 3  # targets",
     "# nothing here",
     "class Item:\n    pass\n",
     "if opened:\n    {app}.state.debug = True\n",

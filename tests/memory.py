@@ -8,12 +8,12 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from laterctl import ledger, plan
 from laterctl.codemods import newer
-from laterctl.outcome import Refusal
-from laterctl.plan import Plan, Request
+from laterctl.engine import ledger, plan
+from laterctl.engine.plan import Plan, Request
 from laterctl.project.discover import Project
 from laterctl.project.tree import Tree
+from laterctl.refusal import Refusal
 
 Files = Mapping[str, bytes]
 EMPTY = Path(tempfile.mkdtemp(prefix="laterctl-empty-"))

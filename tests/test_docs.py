@@ -17,9 +17,10 @@ import pytest
 import typer.main
 
 import laterctl.edits
-from laterctl import catalogue, rules
+from laterctl import rules
 from laterctl.cli.app import app
 from laterctl.cli.exits import Exit
+from laterctl.engine import catalogue
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
@@ -161,7 +162,7 @@ def modules() -> list[str]:
 
 
 def edits(module: str) -> list[str]:
-    """Return the kinds of edit that a module defines: public classes that resolve into pieces."""
+    """Return the kinds of edit that a module defines: public classes that resolve into targets."""
     found = import_module(f"laterctl.edits.{module}")
     return [
         name

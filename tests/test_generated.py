@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from laterctl.changeset import patch
-from laterctl.plan import Request
+from laterctl.engine.plan import Request
 from laterctl.proof.static import prove
 from tests import memory
 from tests.applications import applications

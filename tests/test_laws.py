@@ -8,8 +8,8 @@ from itertools import combinations
 
 import pytest
 
-from laterctl import catalogue
-from laterctl.plan import Request
+from laterctl.engine import catalogue
+from laterctl.engine.plan import Request
 from laterctl.proof.static import prove
 from tests import memory
 from tests.memory import Refusing

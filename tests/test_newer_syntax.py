@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from laterctl.plan import Request
+from laterctl.engine.plan import Request
 from laterctl.proof.static import prove
 from tests import memory
 from tests.cli.command import YES, contents, done, run

@@ -6,10 +6,10 @@ import re
 
 import pytest
 
-from laterctl.edits.pieces import Statement
-from laterctl.ledger import parse
-from laterctl.plan import Request
+from laterctl.engine.ledger import parse
+from laterctl.engine.plan import Request
 from laterctl.proof.static import prove
+from laterctl.targets.base import Statement
 from tests import memory
 
 BUILT = {
@@ -44,8 +44,8 @@ def test_the_snippet_of_a_refusal_works_when_pasted() -> None:
     assert {"core/cors.py", "core/error_boundary.py", "core/problems.py"} <= after.keys()
     assert prove(memory.project(pasted), memory.planned(pasted, Request(add=("cors",)))) == []
     entry = parse(".laterctl/cors.json", after[".laterctl/cors.json"])
-    adopted = [record.piece for record in entry.records if isinstance(record.piece, Statement) and not record.ours]
-    assert [piece.code for piece in adopted] == ["app.add_middleware(CorsMiddleware)"]
+    adopted = [record.target for record in entry.records if isinstance(record.target, Statement) and not record.ours]
+    assert [target.code for target in adopted] == ["app.add_middleware(CorsMiddleware)"]
 
 
 def test_wiring_in_a_helper_is_not_doubled() -> None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from laterctl.outcome import Refusal
-from laterctl.plan import Request
+from laterctl.engine.plan import Request
 from laterctl.proof.static import prove
+from laterctl.refusal import Refusal
 from tests import memory
 from tests.memory import Refusing
 

@@ -21,8 +21,8 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from laterctl.edits import setting
+from laterctl.edits.context import FeatureContext
 from laterctl.edits.setting import Setting
-from laterctl.edits.site import Site
 from laterctl.features.jwt import fresh_key
 from tests import memory
 from tests.servers import Server, redis_server, uvicorn_server
@@ -160,7 +160,7 @@ def with_everything(shape: Shape, into: Path) -> Path:
 
 def variables(shape: Shape, **values: str) -> dict[str, str]:
     """Return environment variables that set features' settings, with the project's own prefix."""
-    site = Site(memory.project(project_files(shape), shape.app_flag), "", {}, (), (), {}, {})
+    site = FeatureContext(memory.project(project_files(shape), shape.app_flag), "", {}, (), (), {}, {})
     return {setting.variable(Setting(name, "str"), site): value for name, value in values.items()}
 
 

@@ -15,10 +15,10 @@ from pathlib import Path
 
 import pytest
 
-from laterctl.project.bodies import body_at
 from laterctl.project.discover import Project, discover, find_root
 from laterctl.project.facts import App, DependencyHome, Settings
 from laterctl.project.settings_common import FROM_OS
+from laterctl.project.statements import body_at
 from tests.servers import uvicorn_server
 from tests.shapes import FIXTURES, SHAPES, Shape, copy, files, git, shape_named
 

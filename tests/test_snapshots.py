@@ -14,9 +14,9 @@ from typing import Final
 import pytest
 
 from laterctl.changeset import Changeset, patch
-from laterctl.edits.pieces import OwnedFile
-from laterctl.ledger import FOLDER, records_of
-from laterctl.plan import Plan, Request
+from laterctl.engine.ledger import FOLDER, records_of
+from laterctl.engine.plan import Plan, Request
+from laterctl.targets.base import OwnedFile
 from tests import memory
 from tests.shapes import SHAPES, Shape, shape_named
 from tests.test_laws import FEATURES, each_shape, project_files, taken
@@ -52,7 +52,7 @@ def created(plan: Plan) -> dict[str, bytes]:
 def owned(plan: Plan) -> dict[str, bytes]:
     """Return the files that a plan creates and that nothing is put into later."""
     records = records_of(plan.entries.values())
-    paths = {item.piece.path for item in records if isinstance(item.piece, OwnedFile) and not item.piece.open}
+    paths = {item.target.path for item in records if isinstance(item.target, OwnedFile) and not item.target.open}
     return {path: content for path, content in created(plan).items() if path in paths}
 
 

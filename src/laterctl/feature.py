@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable, Mapping
 
 from msgspec import Struct, field
 
-from laterctl.edits.site import Edit, Site
-from laterctl.outcome import Refusal
+from laterctl.edits.context import Edit, FeatureContext
+from laterctl.refusal import Refusal
 
 
 class Option(Struct, frozen=True):
@@ -19,7 +19,7 @@ class Option(Struct, frozen=True):
     choices: tuple[str, ...] = ()
 
 
-class ByHand(Struct, frozen=True):
+class ExistingSigns(Struct, frozen=True):
     """Signs that a project does the feature's job already, in another way.
 
     `imports` are modules, `middleware` dotted classes, `routes` paths, `names` definitions that would collide,
@@ -64,9 +64,9 @@ class Feature(Struct, frozen=True):
     floors: Mapping[str, str] = field(default_factory=dict)
     options: tuple[Option, ...] = ()
     edits: tuple[Edit, ...] = ()
-    more: Callable[[Site], Iterable[Edit]] | None = None
-    by_hand: ByHand = ByHand()
-    needs: Callable[[Site], Refusal | None] | None = None
+    more: Callable[[FeatureContext], Iterable[Edit]] | None = None
+    by_hand: ExistingSigns = ExistingSigns()
+    needs: Callable[[FeatureContext], Refusal | None] | None = None
     changes: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     secret: Callable[[], Mapping[str, str]] | None = None

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from laterctl.outcome import Finding, Verdict
+from laterctl.finding import Finding, Verdict
 from laterctl.project.facts import Undecided
 from laterctl.project.places import Place
 from laterctl.project.source import Unreadable
 from laterctl.project.tree import Outside
-from laterctl.project.unread import as_undecided
+from laterctl.project.unreadable import as_undecided
 
 if TYPE_CHECKING:
     from laterctl.project.discover import Project
@@ -46,9 +46,9 @@ BUILT_IN = (
     Rule("LTR002", "", "A ledger in .laterctl/ cannot be read, or was written by a newer laterctl."),
     Rule("LTR003", "", "An installed feature is whole."),
     Rule("LTR004", "", "A file says that laterctl added it, but no ledger knows it."),
-    Rule("LTR005", "", "A piece of an installed feature is gone."),
-    Rule("LTR006", "", "A piece of an installed feature was edited: it is yours, and stays as it is."),
-    Rule("LTR007", "", "A piece of an installed feature was moved: it is yours, and stays where it is."),
+    Rule("LTR005", "", "A target of an installed feature is gone."),
+    Rule("LTR006", "", "A target of an installed feature was edited: it is yours, and stays as it is."),
+    Rule("LTR007", "", "A target of an installed feature was moved: it is yours, and stays where it is."),
     Rule("LTR008", "", "The ledger names a feature that this laterctl does not have."),
     Rule("LTR009", "", "An installed feature lacks one that it needs."),
     Rule("LTR010", "", "A file cannot be read, so that nobody could look at it."),
@@ -59,13 +59,13 @@ BUILT_IN = (
 
 def run(project: Project) -> Iterator[Finding]:
     """Run all rules over the project's production files; each file is parsed once, and only when a rule may care."""
-    from laterctl.project.places import is_aside
+    from laterctl.project.places import is_test_or_docs
 
     checks = [(name, module, list(_checks(module))) for name, module in _modules()]
     wanted: dict[str, list[tuple[str, Check]]] = {}
     for name, module, functions in checks:
         for path in _files(project, module):
-            if not is_aside(path):
+            if not is_test_or_docs(path):
                 wanted.setdefault(path, []).extend((name, function) for _, function in functions if _by_file(function))
     unread: dict[str, list[Undecided]] = {}
     for path, functions in sorted(wanted.items()):
@@ -128,4 +128,4 @@ def _files(project: Project, module: ModuleType) -> list[str]:
     needles = getattr(module, "NEEDLES", None)
     if needles is None:
         return list(project.python_files)
-    return project.tree.holding_any(needles)
+    return project.tree.files_containing_any(needles)

@@ -39,7 +39,7 @@ def imports(folder: Path, module: str, root: str = ".") -> None:
 
 
 def verdicts(folder: Path) -> set[tuple[str, str]]:
-    """Rule and verdict of what doctor finds about pieces of features."""
+    """Rule and verdict of what doctor finds about targets of features."""
     found = run(folder, "doctor", "--json", "--only", "LTR").document["findings"]
     return {(item["rule"], item["verdict"]) for item in found}
 

@@ -6,7 +6,7 @@ import ast
 
 import pytest
 
-from laterctl.plan import Request
+from laterctl.engine.plan import Request
 from tests import memory
 
 MANIFEST = b"""\

@@ -6,9 +6,9 @@ import pytest
 from msgspec.structs import replace
 
 from laterctl.codemods.placement import TextEditError
-from laterctl.edits.pieces import Anchor, Argument, ImportName, Piece, Record, Statement
-from laterctl.edits.python_file import Converged, converge
 from laterctl.project.facts import Layout
+from laterctl.targets.base import Anchor, Argument, ImportName, Record, Statement, Target
+from laterctl.targets.python_file import Converged, converge
 
 PATH = "shop/main.py"
 LAYOUT = Layout("shop", "shop", ".", "tests", first_party=frozenset({"shop"}))
@@ -19,16 +19,16 @@ FIRST = Anchor(((0, "body"),), -1)
 
 
 def put(
-    text: str, *pieces: Piece, anchor: Anchor = FIRST, had: tuple[Record, ...] = ()
+    text: str, *targets: Target, anchor: Anchor = FIRST, had: tuple[Record, ...] = ()
 ) -> tuple[str, tuple[Record, ...]]:
-    """Put pieces into a document; return it and the records of all that is ours in it."""
-    fresh = [Record(piece) for piece in pieces]
-    done = converge(text.encode(), had, [*had, *fresh], dict.fromkeys(pieces, anchor), LAYOUT)
-    return done.data.decode(), (*had, *(replace(item, replaced=done.replaced.get(item.piece)) for item in fresh))
+    """Put targets into a document; return it and the records of all that is ours in it."""
+    fresh = [Record(target) for target in targets]
+    done = converge(text.encode(), had, [*had, *fresh], dict.fromkeys(targets, anchor), LAYOUT)
+    return done.data.decode(), (*had, *(replace(item, replaced=done.replaced.get(item.target)) for item in fresh))
 
 
 def take(text: str, records: tuple[Record, ...], *, keep: tuple[Record, ...] = ()) -> Converged:
-    """Take all pieces but those of `keep` out of a document."""
+    """Take all targets but those of `keep` out of a document."""
     return converge(text.encode(), records, keep, {}, LAYOUT)
 
 
@@ -102,12 +102,12 @@ def test_an_edited_argument_is_left() -> None:
 
 
 def test_an_import_that_is_used_is_left() -> None:
-    piece = ImportName(PATH, "shop.core.cors", "Cors", "", "shop.core.cors.Cors")
-    after, records = put("import os\n\nx = os\n", piece)
+    target = ImportName(PATH, "shop.core.cors", "Cors", "", "shop.core.cors.Cors")
+    after, records = put("import os\n\nx = os\n", target)
     used = f"{after}y = Cors\n"
     done = take(used, records)
     assert done.data.decode() == used
-    assert done.left == {piece: "used"}
+    assert done.left == {target: "used"}
 
 
 @pytest.mark.parametrize(

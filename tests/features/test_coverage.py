@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pytest
 
-from laterctl.plan import Request
+from laterctl.engine.plan import Request
 from tests import memory
 
 PACKAGE = "shop"

@@ -24,7 +24,7 @@ from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
 from laterctl.commands.new import foundation
-from laterctl.plan import Request
+from laterctl.engine.plan import Request
 from tests import memory
 from tests.features.jwt_app import (
     ISSUER,

@@ -98,7 +98,7 @@ def test_met001_names_the_class_however_it_is_imported() -> None:
     import prometheus_client as prom
     import starlette.requests
 
-    SEEN = prom.metrics.Counter("seen_total", "Seen.", ["path"])
+    SEEN = prom.metrics.Counter("seen_total", "AppSnapshot.", ["path"])
 
     def count(request: starlette.requests.Request) -> None:
         child = SEEN.labels(request.url.path)

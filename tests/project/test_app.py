@@ -8,9 +8,9 @@ from textwrap import dedent
 
 import pytest
 
-from laterctl.project.bodies import body_at
 from laterctl.project.discover import Project
 from laterctl.project.facts import App
+from laterctl.project.statements import body_at
 from tests.project.making import codes, make
 
 CORS = "starlette.middleware.cors.CORSMiddleware"

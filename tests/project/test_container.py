@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from laterctl.project.bodies import body_at
 from laterctl.project.discover import Project
 from laterctl.project.facts import Container
+from laterctl.project.statements import body_at
 from laterctl.render import Import
 from tests.project.making import make
 

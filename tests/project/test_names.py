@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from laterctl.project.bodies import bound_names
 from laterctl.project.names import Names, canonical, imports_of, resolve
+from laterctl.project.statements import bound_names
 from laterctl.project.tree import Tree
 from tests.project.making import write
 

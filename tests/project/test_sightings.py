@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from laterctl.project import sightings
+from laterctl.project import signs as sightings
 from laterctl.project.discover import Project
 from laterctl.project.places import Place
 from tests.project.making import make

@@ -33,8 +33,8 @@ def test_overlay_adds_changes_and_hides(tmp_path: Path) -> None:
         True,
         False,
     )
-    assert tree.holding(b"a = ") == ["a.py", "new/c.py"]
-    assert base.holding(b"a = ") == ["a.py"]
+    assert tree.files_containing(b"a = ") == ["a.py", "new/c.py"]
+    assert base.files_containing(b"a = ") == ["a.py"]
     assert tree.names() == ["a.py"]
     assert tree.names("new") == ["c.py"]
 

@@ -9,15 +9,15 @@ import venv
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from laterctl import ledger, plan
 from laterctl.changeset import Change, Changeset
-from laterctl.edits.pieces import Dependency, Record
-from laterctl.ledger import Entry
-from laterctl.plan import Plan, Request
+from laterctl.engine import ledger, plan
+from laterctl.engine.ledger import Entry
+from laterctl.engine.plan import Plan, Request
 from laterctl.project.discover import discover
 from laterctl.proof import dynamic
 from laterctl.proof.dynamic import Observation, Report
-from laterctl.proof.promises import promises
+from laterctl.proof.expectations import expectations
+from laterctl.targets.base import Dependency, Record
 from tests.cli import command
 from tests.cli.command import Ran
 from tests.shapes import git
@@ -121,10 +121,10 @@ class Step:
         installed = ledger.load(self.facts.tree)
         self.plan = plan.make(self.facts, installed, request)
         assert not self.plan.refusals, self.plan.refusals
-        self.promises = promises(self.plan, installed)
-        self.baseline = dynamic.observe(self.facts, self.promises)
+        self.expectations = expectations(self.plan, installed)
+        self.baseline = dynamic.observe(self.facts, self.expectations)
 
-    def carry_out(self) -> None:
+    def execute(self) -> None:
         """Write what is planned."""
         carried_out(self.folder, self.plan)
 
@@ -147,8 +147,8 @@ def carried_out(folder: Path, made: Plan) -> None:
 def needing(requirement: str) -> Plan:
     """A plan that adds a feature with one runtime dependency and nothing else."""
     name = requirement.partition(">")[0]
-    piece = Dependency("pyproject.toml", "array", ("project", "dependencies"), name, requirement)
-    entry = Entry("imaginary", "0", requested=True, records=(Record(piece),))
+    target = Dependency("pyproject.toml", "array", ("project", "dependencies"), name, requirement)
+    entry = Entry("imaginary", "0", requested=True, records=(Record(target),))
     return Plan(Changeset({}), {"imaginary": entry}, ("imaginary",))
 
 

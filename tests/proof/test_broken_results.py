@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from laterctl.plan import Request
+from laterctl.engine.plan import Request
 from tests.proof.scene import (
     MANIFEST,
     SHOP,
@@ -125,7 +125,7 @@ def test_what_answers_everything_already_is_not_blamed(status: int, tmp_path: Pa
         'scope.get("path") == PATH and app.user_middleware[1:]', 'scope["type"] == "http"'
     ).replace("404", str(status))
     step = Step(project(tmp_path / "shop", {"main.py": code}), Request(add=("metrics",)))
-    step.carry_out()
+    step.execute()
     assert step.compared().failures == ()
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from laterctl.plan import Request
+from laterctl.engine.plan import Request
 from laterctl.proof.dynamic import Observation, Report
 from tests.proof.scene import SHOP, Step, edited, observed, project
 
@@ -243,11 +243,11 @@ def step(tmp_path: Path) -> Step:
 
 
 def test_adding_metrics(step: Step) -> None:
-    assert [(item.kind, item.dotted, item.comes) for item in step.promises] == [
+    assert [(item.kind, item.dotted, item.comes) for item in step.expectations] == [
         ("middleware", "core.metrics_middleware.MetricsMiddleware", True),
         ("router", "api.metrics.router", True),
     ]
-    step.carry_out()
+    step.execute()
     report = step.compared()
     assert report == Report(
         ran=True,
@@ -270,7 +270,7 @@ def test_adding_metrics(step: Step) -> None:
     ],
 )
 def test_a_promise_that_is_not_kept(code: str, message: str, step: Step) -> None:
-    step.carry_out()
+    step.execute()
     main = step.folder / "main.py"
     # Routers that were included have no path of their own where FastAPI keeps them whole.
     main.write_text(f"{main.read_text()}\n\n{code}\n")
@@ -282,15 +282,15 @@ def test_a_promise_that_is_not_kept(code: str, message: str, step: Step) -> None
 
 
 def test_removing_metrics(step: Step) -> None:
-    step.carry_out()
+    step.execute()
     back = Step(step.folder, Request(remove=("metrics",)))
-    assert {(item.kind, item.comes) for item in back.promises} == {("middleware", False), ("router", False)}
+    assert {(item.kind, item.comes) for item in back.expectations} == {("middleware", False), ("router", False)}
     kept = back.compared()
     assert {(item.check, item.message) for item in kept.failures} == {
         ("promised", "GET /metrics still answers"),
         ("promised", "the running app still has the middleware core.metrics_middleware.MetricsMiddleware"),
     }
-    back.carry_out()
+    back.execute()
     report = back.compared()
     assert report.failures == ()
     assert report.summary == (
@@ -299,9 +299,9 @@ def test_removing_metrics(step: Step) -> None:
 
 
 def test_what_was_there_before_counts_beside_what_goes(step: Step) -> None:
-    step.carry_out()
+    step.execute()
     back = Step(step.folder, Request(remove=("metrics",)))
-    back.carry_out()
+    back.execute()
     main = step.folder / "main.py"
     main.write_text(main.read_text().replace('@app.get("/items")\n', ""))
     assert [item.message for item in back.compared().failures] == ["GET /items is gone"]

@@ -36,7 +36,7 @@ Set = Annotated[list[str] | None, typer.Option("--set", help="Option of a featur
 
 def complete_feature(incomplete: str) -> list[str]:
     """Return feature names for shell completion."""
-    from laterctl import catalogue
+    from laterctl.engine import catalogue
 
     return [item.name for item in catalogue.every() if not item.hidden and item.name.startswith(incomplete)]
 
@@ -90,7 +90,7 @@ def add(
         if features and not (options or json or output) and is_settled(directory, features):
             show.as_is(list(dict.fromkeys(features)), "installed already", aside=diff)
             return
-        from laterctl.plan import Request
+        from laterctl.engine.plan import Request
 
         flags = Flags(dry_run, diff, output, check, json, yes, not no_install, _manager(install), prove, allow_dirty)
         wanted = _names(features or ask.pick(directory, as_json=json))
@@ -115,7 +115,7 @@ def remove(
 ) -> None:
     """Take features out again; what you edited stays."""
     from laterctl.cli.flow import Command, Flags, run
-    from laterctl.plan import Request
+    from laterctl.engine.plan import Request
 
     directory, reference = context.obj
     with outcomes(as_json=json):
@@ -148,7 +148,7 @@ def doctor(
     """Inspect installed features and read the code for known mistakes; never runs it."""
     from laterctl.cli import flow, show
     from laterctl.commands import doctor as command
-    from laterctl.outcome import Verdict
+    from laterctl.finding import Verdict
 
     directory, reference = context.obj
     with outcomes(as_json=json, looks=not fix):
@@ -186,14 +186,14 @@ def info(
     """Explain a feature, or what was detected in the project."""
     from laterctl.cli import show
     from laterctl.commands import read
-    from laterctl.commands.change import readable, survey
+    from laterctl.commands.change import load_project, readable
 
     directory, reference = context.obj
     with outcomes(as_json=json, looks=True):
         if bool(feature) == project:
             raise typer.BadParameter("name a feature, or give --project")
         with readable():
-            found, installed = survey(directory, reference)
+            found, installed = load_project(directory, reference)
         if project:
             show.project(read.facts(found), as_json=json)
             return
@@ -254,8 +254,8 @@ def new(
 
 
 def _names(given: list[str]) -> tuple[str, ...]:
-    """Return the own names of features given by name or alias. Raises `laterctl.catalogue.UnknownFeature`."""
-    from laterctl import catalogue
+    """Return the own names of features given by name or alias. Raises `laterctl.engine.catalogue.UnknownFeature`."""
+    from laterctl.engine import catalogue
 
     return tuple(dict.fromkeys(catalogue.find(name).name for name in given))
 
@@ -268,7 +268,7 @@ def _manager(given: str) -> str:
 
 def _options(given: list[str] | None, wanted: tuple[str, ...]) -> dict[str, dict[str, str]]:
     """Read `--set FEATURE.NAME=VALUE`. Raises `typer.BadParameter` for what no requested feature has."""
-    from laterctl import catalogue
+    from laterctl.engine import catalogue
 
     options: dict[str, dict[str, str]] = {}
     for item in given or []:

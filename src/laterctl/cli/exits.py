@@ -41,11 +41,11 @@ def outcomes(*, as_json: bool = False, looks: bool = False) -> Iterator[None]:
 
 def _told(error: BaseException, *, as_json: bool, looks: bool) -> Exit:
     """Say what an exception means and return its exit code; raises it again when it is nobody's answer."""
-    from laterctl.catalogue import UnknownFeature
     from laterctl.cli import show
     from laterctl.commands.change import Dirty, InstallFailed, ProofFailed
+    from laterctl.engine.catalogue import UnknownFeature
     from laterctl.journal import JournalError
-    from laterctl.outcome import Refused
+    from laterctl.refusal import Refused
 
     match error:
         case typer.BadParameter() if as_json:

@@ -13,8 +13,8 @@ import typer
 from laterctl.cli.exits import Exit
 
 if TYPE_CHECKING:
-    from laterctl.commands.change import Done, Prepared
-    from laterctl.plan import Request
+    from laterctl.commands.change import Prepared, RunResult
+    from laterctl.engine.plan import Request
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,8 @@ def is_settled(directory: Path, names: Sequence[str]) -> bool:
 
     The ledger alone answers, so that adding again costs next to nothing.
     """
-    from laterctl import installed, private
+    from laterctl import state_dir as private
+    from laterctl.engine import installed
     from laterctl.project.roots import find_root
 
     root = find_root(directory)
@@ -129,14 +130,14 @@ def _preview(prepared: Prepared, flags: Flags) -> None:
         raise typer.Exit(Exit.PENDING)
 
 
-def _carry_out(command: Command, prepared: Prepared, flags: Flags) -> tuple[Done, str]:
+def _carry_out(command: Command, prepared: Prepared, flags: Flags) -> tuple[RunResult, str]:
     """Ask the one question and write. Returns what was done, and the command that repeats it without questions."""
     from laterctl.cli import show
     from laterctl.commands import change
 
     agreed = _agreed(command, prepared, flags)
     again = command.again(agreed)
-    choices = change.Choices(
+    choices = change.RunOptions(
         install=agreed.install,
         manager=agreed.manager,
         prove=agreed.prove is True,
@@ -144,7 +145,7 @@ def _carry_out(command: Command, prepared: Prepared, flags: Flags) -> tuple[Done
         command=again,
         progress=show.progress,
     )
-    return change.carry_out(prepared, choices), again
+    return change.execute(prepared, choices), again
 
 
 def _agreed(command: Command, prepared: Prepared, flags: Flags) -> Flags:
@@ -236,10 +237,10 @@ def undo(directory: Path, *, yes: bool, as_json: bool) -> None:
 def fix(command: Command, flags: Flags) -> dict[str, Any] | None:
     """Put missing wiring back, as a run of its own. Returns the summary for JSON; `None` when nothing was missing."""
     from laterctl.cli import show
-    from laterctl.commands.mend import prepare_mend
+    from laterctl.commands.repair import prepare_repair
 
     _recover(command.directory)
-    prepared = prepare_mend(command.directory, command.reference)
+    prepared = prepare_repair(command.directory, command.reference)
     if not prepared.plan.changeset:
         return None
     done, again = _carry_out(command, prepared, flags)

@@ -15,18 +15,18 @@ from laterctl.cli.screen import bad, careful, faint, good, is_terminal, label, s
 from laterctl.masking import masked
 
 if TYPE_CHECKING:
-    from laterctl.catalogue import UnknownFeature
     from laterctl.changeset import Change, Changeset
-    from laterctl.commands.change import Done, InstallFailed, Prepared, ProofFailed
+    from laterctl.commands.change import InstallFailed, Prepared, ProofFailed, RunResult
     from laterctl.commands.doctor import Report
     from laterctl.commands.read import Listed, Listing
-    from laterctl.edits.pieces import Piece
+    from laterctl.engine.catalogue import UnknownFeature
     from laterctl.feature import Feature
     from laterctl.journal import JournalError, LastRun
-    from laterctl.outcome import Note, Refusal
     from laterctl.project.places import Place
     from laterctl.proof.static import Failure
+    from laterctl.refusal import Note, Refusal
     from laterctl.rules import Rule
+    from laterctl.targets.base import Target
 
 SCHEMA = 1
 """Version of the JSON documents; `schema.json` beside this module describes them."""
@@ -179,7 +179,7 @@ def _plan(prepared: Prepared) -> dict[str, Any]:
             {"path": path, "action": _action(change.before, change.after)} for path, change in made.changeset.items()
         ],
         "counts": {"created": counts.created, "edited": counts.edited, "deleted": counts.deleted},
-        "kept": [{"path": piece.path, "what": piece.describe(), "reason": reason} for piece, reason in made.kept],
+        "kept": [{"path": target.path, "what": target.describe(), "reason": reason} for target, reason in made.kept],
         "dependencies": list(made.requirements),
         "dirty": list(prepared.dirty) if prepared.dirty is not None else None,
         "notes": [_note(note) for note in prepared.notes],
@@ -207,8 +207,8 @@ def plan(prepared: Prepared, stage: str, *, as_json: bool) -> None:
     _detected(prepared)
     say(_aim(prepared, "add", "remove", "put back"))
     files(made.changeset)
-    for piece, reason in made.kept:
-        say(f"  {careful('!')} {_named(piece)} stays: {reason}")
+    for target, reason in made.kept:
+        say(f"  {careful('!')} {_named(target)} stays: {reason}")
     for requirement in made.requirements:
         say(f"  {label('dependency')} {requirement}")
     for behaviour in _behaviour(prepared):
@@ -220,17 +220,17 @@ def plan(prepared: Prepared, stage: str, *, as_json: bool) -> None:
         _diff(prepared, whole=False)
 
 
-def _named(piece: Piece) -> str:
-    from laterctl.edits.pieces import OwnedFile
+def _named(target: Target) -> str:
+    from laterctl.targets.base import OwnedFile
 
-    return piece.path if isinstance(piece, OwnedFile) else f"{piece.path}: {piece.describe()}"
+    return target.path if isinstance(target, OwnedFile) else f"{target.path}: {target.describe()}"
 
 
-def _aim(prepared: Prepared, add: str, remove: str, mend: str) -> str:
+def _aim(prepared: Prepared, add: str, remove: str, repair: str) -> str:
     """Say in a few words what a plan is about."""
     made = prepared.plan
     if not made.added and not made.removed:
-        return mend
+        return repair
     verb, names = (add, made.added) if made.added else (remove, made.removed)
     asked = [name for name in names if name in (*prepared.request.add, *prepared.request.remove)] or list(names)
     more = [name for name in names if name not in asked]
@@ -245,7 +245,7 @@ def files(changeset: Changeset) -> None:
 
 
 def _behaviour(prepared: Prepared) -> list[str]:
-    from laterctl import catalogue
+    from laterctl.engine import catalogue
 
     return [text for name in prepared.plan.added for text in catalogue.feature(name).changes]
 
@@ -347,7 +347,7 @@ def as_is(names: Sequence[str], state: str, *, aside: bool = False) -> None:
     (tell if aside else say)(f"Nothing to do: {', '.join(names)} {verb} {state}.")
 
 
-def summary(result: Done, again: str, undo: str) -> dict[str, Any]:
+def summary(result: RunResult, again: str, undo: str) -> dict[str, Any]:
     """Return what a run did, for a JSON document."""
     proof = _plain(result.proof) if result.proof is not None else None
     if proof is not None:
@@ -366,7 +366,7 @@ def _failure(item: Failure) -> dict[str, Any]:
     return {"check": item.check, "message": item.message, "place": _place(item.place)}
 
 
-def done(result: Done, again: str, undo: str, *, as_json: bool) -> None:
+def done(result: RunResult, again: str, undo: str, *, as_json: bool) -> None:
     """Sum a run up: what was done, what was not, what comes next, how to repeat it and how to take it back."""
     prepared = result.prepared
     if as_json:
@@ -375,8 +375,8 @@ def done(result: Done, again: str, undo: str, *, as_json: bool) -> None:
     counts = prepared.plan.changeset.counts()
     aim = _aim(prepared, good("Added"), good("Removed"), good("Put back"))
     say(f"{aim}: {counts.created} created, {counts.edited} edited, {counts.deleted} deleted")
-    for piece, reason in prepared.plan.kept:
-        say(f"  {careful('!')} {_named(piece)} stayed: {reason}")
+    for target, reason in prepared.plan.kept:
+        say(f"  {careful('!')} {_named(target)} stayed: {reason}")
     if result.installed:
         say(f"  installed: {', '.join(result.installed)}")
     if result.skipped_install:
@@ -389,14 +389,14 @@ def done(result: Done, again: str, undo: str, *, as_json: bool) -> None:
     say(faint(f"take it back: {undo}"))
 
 
-def _proved(result: Done) -> str:
+def _proved(result: RunResult) -> str:
     if result.proof is None:
         return "statically proved (--prove also starts the app, in a scratch copy)"
     return f"proved: {result.proof.summary}" if result.proof.ran else f"statically proved: {result.proof.summary}"
 
 
 def _next_steps(prepared: Prepared) -> None:
-    from laterctl import catalogue
+    from laterctl.engine import catalogue
 
     for name in prepared.plan.added:
         for note in catalogue.feature(name).notes:
@@ -423,7 +423,7 @@ NOT_FIXED = (
 
 def report(made: Report, *, as_json: bool, fixed: Mapping[str, Any] | None = None, message: str = "") -> None:
     """Show what doctor found after `fixed` was put back; `message` says why nothing was."""
-    from laterctl.outcome import Verdict
+    from laterctl.finding import Verdict
 
     found = made.findings
     if as_json:

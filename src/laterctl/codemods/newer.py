@@ -158,7 +158,7 @@ class _Page:
         self._write(end - 1, b")")
 
     def _templates(self, node: Any) -> None:
-        """Call template strings formatted ones, and repair what is in the braces."""
+        """Call template strings formatted ones, and mend what is in the braces."""
         kind = type(node).__name__
         if kind == "ConcatenatedString":
             self._templates(node.left)

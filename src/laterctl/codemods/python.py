@@ -1,6 +1,6 @@
 """The hand for Python files: puts, takes and rewrites statements at ordinal places, with LibCST.
 
-All decisions are made elsewhere, on the standard library's `ast`. A place is a list of statements (`BodyPath`) and
+All decisions are made relocated, on the standard library's `ast`. A place is a list of statements (`BodyPath`) and
 ordinals in it; statements that share a line with `;` count one each, as `ast` counts them.
 """
 

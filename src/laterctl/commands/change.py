@@ -10,18 +10,19 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct, field
 
-from laterctl import git, ledger
+from laterctl import git
 from laterctl.codemods import newer
-from laterctl.edits.pieces import Dependency
-from laterctl.outcome import Note, Refusal, Refused
+from laterctl.engine import ledger
 from laterctl.project.facts import DependencyHome
 from laterctl.project.places import Place
+from laterctl.refusal import Note, Refusal, Refused
+from laterctl.targets.base import Dependency
 
 if TYPE_CHECKING:
     from laterctl.changeset import Change
+    from laterctl.engine.ledger import Entry
+    from laterctl.engine.plan import Plan, Request
     from laterctl.install import Argv
-    from laterctl.ledger import Entry
-    from laterctl.plan import Plan, Request
     from laterctl.project.discover import Project
     from laterctl.proof.dynamic import Report
     from laterctl.proof.static import Failure
@@ -73,7 +74,7 @@ class Prepared(Struct, frozen=True):
         return self.project.root
 
 
-class Done(Struct, frozen=True):
+class RunResult(Struct, frozen=True):
     """What a run did. `proof` is `None` when the dynamic proof was not asked for."""
 
     prepared: Prepared
@@ -84,7 +85,7 @@ class Done(Struct, frozen=True):
     notes: tuple[Note, ...] = ()
 
 
-class Choices(Struct, frozen=True):
+class RunOptions(Struct, frozen=True):
     """How a run is carried out.
 
     `manager` names the package manager, `""` detects it; `install` false leaves the dependencies to the user.
@@ -99,7 +100,7 @@ class Choices(Struct, frozen=True):
     progress: Callable[[str], None] = field(default=lambda _: None)
 
 
-def survey(start: Path, app: str | None = None) -> tuple[Project, dict[str, Entry]]:
+def load_project(start: Path, app: str | None = None) -> tuple[Project, dict[str, Entry]]:
     """Discover the project around a folder and read its ledger.
 
     Raises:
@@ -118,10 +119,10 @@ def prepare(start: Path, request: Request, app: str | None = None) -> Prepared:
         Refused: the project cannot take it; every reason is in it.
         ProofFailed: the result would not be whole.
     """
-    from laterctl import plan as planning
+    from laterctl.engine import plan as planning
 
     with readable():
-        project, installed = survey(start, app)
+        project, installed = load_project(start, app)
         plan = planning.make(project, installed, request)
         return checked(project, installed, request, plan)
 
@@ -131,7 +132,7 @@ def readable() -> Iterator[None]:
     """Turn a file that cannot be read, wherever that shows, into a refusal that names it."""
     from laterctl.project.source import Unreadable
     from laterctl.project.tree import Outside
-    from laterctl.project.unread import as_undecided
+    from laterctl.project.unreadable import as_undecided
 
     try:
         yield
@@ -163,7 +164,7 @@ def checked(project: Project, installed: Mapping[str, Entry], request: Request, 
 
 def _in_the_way(project: Project, plan: Plan) -> Iterator[Refusal]:
     """Files of the user's where new files need a folder."""
-    from laterctl.edits.owned_file import CHOOSE_FOLDERS
+    from laterctl.edits.file import CHOOSE_FOLDERS
 
     tree = project.tree
     for path, change in plan.changeset.items():
@@ -181,7 +182,7 @@ def _in_the_way(project: Project, plan: Plan) -> Iterator[Refusal]:
 
 def _ignored(project: Project, plan: Plan) -> Iterator[Refusal]:
     """What git would not see: new files that would never be committed, and files of this machine alone."""
-    from laterctl.edits.owned_file import CHOOSE_FOLDERS
+    from laterctl.edits.file import CHOOSE_FOLDERS
 
     ignored = git.ignored(project.root, plan.changeset)
     new = sorted(path for path in ignored if plan.changeset[path].before is None and not _is_example(path))
@@ -236,7 +237,7 @@ def _present(path: Path) -> bytes | None:
         return None
 
 
-def carry_out(prepared: Prepared, choices: Choices) -> Done:
+def execute(prepared: Prepared, choices: RunOptions) -> RunResult:
     """Write a prepared run under a journal, install what it needs, and prove it; any failure restores everything.
 
     Raises:
@@ -257,10 +258,10 @@ def carry_out(prepared: Prepared, choices: Choices) -> Done:
         baseline = None
         if choices.prove:
             from laterctl.proof import dynamic
-            from laterctl.proof.promises import promises
+            from laterctl.proof.expectations import expectations
 
             choices.progress("starting the app as it is, in a scratch copy")
-            baseline = dynamic.observe(prepared.project, promises(prepared.plan, prepared.installed))
+            baseline = dynamic.observe(prepared.project, expectations(prepared.plan, prepared.installed))
         with journal.begin(held, prepared.plan.changeset, command=choices.command, extra=derived) as run:
             run.apply()
             for step in steps:
@@ -273,10 +274,10 @@ def carry_out(prepared: Prepared, choices: Choices) -> Done:
                     raise ProofFailed(list(report.failures), installed)
             run.commit()
     skipped = () if steps else prepared.plan.requirements
-    return Done(prepared, installed, skipped, reason, report, prepared.notes)
+    return RunResult(prepared, installed, skipped, reason, report, prepared.notes)
 
 
-def _steps(prepared: Prepared, choices: Choices) -> tuple[tuple[Argv, ...], tuple[str, ...], str]:
+def _steps(prepared: Prepared, choices: RunOptions) -> tuple[tuple[Argv, ...], tuple[str, ...], str]:
     """Return the commands of the dependency step, the files they write, and why there are none when there are none."""
     from laterctl import install
 
@@ -308,8 +309,8 @@ def _steps(prepared: Prepared, choices: Choices) -> tuple[tuple[Argv, ...], tupl
 def _extends(plan: Plan, home: DependencyHome) -> bool:
     """Whether a home of dependencies gets entries."""
     added = [record for name in plan.added for record in plan.entries[name].records if record.ours]
-    pieces = [record.piece for record in added if isinstance(record.piece, Dependency)]
-    return any((piece.path, piece.table) == (home.path, home.table) for piece in pieces)
+    targets = [record.target for record in added if isinstance(record.target, Dependency)]
+    return any((target.path, target.table) == (home.path, home.table) for target in targets)
 
 
 def _install(step: Argv, root: Path) -> None:

@@ -6,16 +6,16 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from laterctl import plan as planning
 from laterctl.commands.new import foundation
-from laterctl.edits.owned_file import unsigned
-from laterctl.edits.pieces import OwnedFile
-from laterctl.installed import FOLDER
-from laterctl.outcome import Refusal, Refused
-from laterctl.plan import Request
+from laterctl.engine import plan as planning
+from laterctl.engine.installed import FOLDER
+from laterctl.engine.plan import Request
 from laterctl.project.discover import Project
 from laterctl.project.places import Place
 from laterctl.project.tree import Tree
+from laterctl.refusal import Refusal, Refused
+from laterctl.targets.base import OwnedFile
+from laterctl.targets.owned_file import unsigned
 
 BUILT_IN = ("security-headers",)
 """Features that a new project has from the start, as code of its own."""
@@ -39,10 +39,10 @@ def files(name: str, *, settings: str = "dynaconf", python: str = "3.12") -> dic
 
 def _built_in(plan: planning.Plan) -> dict[str, bytes]:
     owned = {
-        record.piece.path: unsigned(record.piece).text.encode()
+        record.target.path: unsigned(record.target).text.encode()
         for entry in plan.entries.values()
         for record in entry.records
-        if isinstance(record.piece, OwnedFile)
+        if isinstance(record.target, OwnedFile)
     }
     return {
         path: owned.get(path, change.after)

@@ -8,12 +8,17 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from laterctl import catalogue, ledger
 from laterctl.codemods import newer
 from laterctl.commands.change import readable
-from laterctl.edits import converge, owned_file
-from laterctl.edits.owned_file import ORIGIN
-from laterctl.edits.pieces import (
+from laterctl.engine import catalogue, ledger
+from laterctl.finding import Finding, Verdict
+from laterctl.project.facts import App, Registration
+from laterctl.project.places import Place
+from laterctl.project.source import Unreadable
+from laterctl.refusal import Refused
+from laterctl.targets import document as converge
+from laterctl.targets import owned_file
+from laterctl.targets.base import (
     Argument,
     Block,
     Dependency,
@@ -24,14 +29,11 @@ from laterctl.edits.pieces import (
     State,
     Statement,
 )
-from laterctl.edits.relative import is_rebound
-from laterctl.outcome import Finding, Refused, Verdict
-from laterctl.project.facts import App, Registration
-from laterctl.project.places import Place
-from laterctl.project.source import Unreadable
+from laterctl.targets.import_name import is_rebound
+from laterctl.targets.owned_file import ORIGIN
 
 if TYPE_CHECKING:
-    from laterctl.ledger import Entry
+    from laterctl.engine.ledger import Entry
     from laterctl.project.discover import Project
 
 
@@ -129,8 +131,8 @@ def _installed(project: Project) -> Iterator[Finding]:
 
 def _ledger_lost(project: Project, entries: Mapping[str, Entry]) -> Iterator[Finding]:
     """A file that says it was added by laterctl, without a ledger that knows it."""
-    known = {record.piece.path for entry in entries.values() for record in entry.records}
-    for path in project.tree.holding(f"# {ORIGIN}".encode()):
+    known = {record.target.path for entry in entries.values() for record in entry.records}
+    for path in project.tree.files_containing(f"# {ORIGIN}".encode()):
         first = (project.tree.read(path) or b"").decode("utf-8", "replace").removeprefix("\ufeff").partition("\n")[0]
         name = first.strip().removeprefix(f"# {ORIGIN}").removesuffix(".")
         if path in known or name not in catalogue.module_names():
@@ -162,22 +164,22 @@ def _adding(name: str) -> str:
 
 def _moved(project: Project, record: Record) -> str:
     """Return where an owned file went that is not at its place any more; `""` when it is nowhere."""
-    piece = record.piece
-    if not isinstance(piece, OwnedFile) or not piece.template or project.tree.read(piece.path) is not None:
+    target = record.target
+    if not isinstance(target, OwnedFile) or not target.template or project.tree.read(target.path) is not None:
         return ""
-    for path in project.tree.holding(f"# {ORIGIN}".encode()):
-        if owned_file.inspect(piece, project.tree.read(path), []).state is State.PRESENT:
+    for path in project.tree.files_containing(f"# {ORIGIN}".encode()):
+        if owned_file.inspect(target, project.tree.read(path), []).state is State.PRESENT:
             return path
     return ""
 
 
 def _records(project: Project, entry: Entry, records: list[Record]) -> Iterator[Finding]:
     for record in entry.records:
-        piece = record.piece
-        data = project.tree.read(piece.path)
-        others = [item for item in records if item.piece.path == piece.path]
+        target = record.target
+        data = project.tree.read(target.path)
+        others = [item for item in records if item.target.path == target.path]
         try:
-            inspection = converge.inspect(piece, data, others)
+            inspection = converge.inspect(target, data, others)
         except Unreadable as error:
             yield Finding(
                 "LTR010",
@@ -188,20 +190,20 @@ def _records(project: Project, entry: Entry, records: list[Record]) -> Iterator[
                 entry.feature,
             )
             continue
-        place = Place(piece.path, inspection.line or 1)
-        what = "the file" if isinstance(piece, OwnedFile) else piece.describe()
+        place = Place(target.path, inspection.line or 1)
+        what = "the file" if isinstance(target, OwnedFile) else target.describe()
         if moved := _moved(project, record):
             yield Finding(
                 "LTR007",
                 Verdict.OK,
-                f"{piece.path} was moved to {moved} (yours)",
+                f"{target.path} was moved to {moved} (yours)",
                 Place(moved, 1),
                 feature=entry.feature,
             )
-        elif inspection.state is State.ABSENT and isinstance(piece, ImportName) and is_rebound(project, piece):
+        elif inspection.state is State.ABSENT and isinstance(target, ImportName) and is_rebound(project, target):
             yield Finding("LTR006", Verdict.OK, f"{what} was edited (yours)", place, feature=entry.feature)
         elif inspection.state is State.ABSENT:
-            with_it = "" if data is not None or isinstance(piece, OwnedFile) else f" with {piece.path}"
+            with_it = "" if data is not None or isinstance(target, OwnedFile) else f" with {target.path}"
             fixable = _fixable(record) and data is not None
             yield Finding(
                 "LTR005",
@@ -221,12 +223,12 @@ def _records(project: Project, entry: Entry, records: list[Record]) -> Iterator[
 def _fixable(record: Record) -> bool:
     """What was deleted stays deleted; what a wired feature cannot work without can be put back when asked."""
     kinds = ImportName | Statement | Argument | ListEntry | Block | Dependency
-    return record.ours and isinstance(record.piece, kinds)
+    return record.ours and isinstance(record.target, kinds)
 
 
 def _mend(entry: Entry, fixable: bool) -> str:
-    mend = "put it back: laterctl doctor --fix" if fixable else "restore it from version control"
-    return f"{mend}; or take the rest out: laterctl remove {entry.feature}"
+    repair = "put it back: laterctl doctor --fix" if fixable else "restore it from version control"
+    return f"{repair}; or take the rest out: laterctl remove {entry.feature}"
 
 
 def _requirements(entry: Entry, entries: Mapping[str, Entry]) -> Iterator[Finding]:

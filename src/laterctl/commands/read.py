@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
-from laterctl import catalogue, ledger
+from laterctl.engine import catalogue, ledger
 
 if TYPE_CHECKING:
+    from laterctl.engine.ledger import Entry
     from laterctl.feature import Feature
-    from laterctl.ledger import Entry
-    from laterctl.outcome import Refusal
     from laterctl.project.discover import Project
+    from laterctl.refusal import Refusal
 
 
 class Listed(Struct, frozen=True):
@@ -65,9 +65,9 @@ def _status(entry: Entry | None) -> str:
 
 def _installed(start: Path) -> tuple[Mapping[str, Entry], tuple[Refusal, ...]]:
     from laterctl.commands.change import readable
-    from laterctl.outcome import Refused
     from laterctl.project.roots import find_root
     from laterctl.project.tree import Tree
+    from laterctl.refusal import Refused
 
     try:
         with readable():
@@ -77,14 +77,14 @@ def _installed(start: Path) -> tuple[Mapping[str, Entry], tuple[Refusal, ...]]:
 
 
 def about(name: str) -> Feature:
-    """Return a feature by name or alias. Raises `laterctl.catalogue.UnknownFeature`."""
+    """Return a feature by name or alias. Raises `laterctl.engine.catalogue.UnknownFeature`."""
     return catalogue.find(name) if name not in catalogue.module_names() else catalogue.feature(name)
 
 
 def by_hand(entry: Entry) -> list[str]:
     """Return what an installed feature has in the project, in words."""
     return [
-        f"{record.piece.path}: {record.piece.describe()}{'' if record.ours else ' (yours, adopted)'}"
+        f"{record.target.path}: {record.target.describe()}{'' if record.ours else ' (yours, adopted)'}"
         for record in entry.records
     ]
 
@@ -124,7 +124,7 @@ def secret(name: str) -> Mapping[str, str]:
     """Return fresh key material for a feature: environment variable to value; nothing is written.
 
     Raises:
-        laterctl.catalogue.UnknownFeature: there is no such feature.
+        laterctl.engine.catalogue.UnknownFeature: there is no such feature.
         ValueError: the feature has no secret.
     """
     feature = catalogue.find(name)

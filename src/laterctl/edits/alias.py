@@ -7,10 +7,10 @@ from collections.abc import Iterator
 
 from msgspec import Struct
 
-from laterctl.edits.pieces import Anchor, Statement
-from laterctl.edits.relative import bound_to
-from laterctl.edits.site import Site, Wanted
-from laterctl.outcome import Refusal, Refused
+from laterctl.edits.context import FeatureContext, Resolved
+from laterctl.project.bindings import bound_to
+from laterctl.refusal import Refusal, Refused
+from laterctl.targets.base import Anchor, Statement
 
 
 class DependencyAlias(Struct, frozen=True):
@@ -23,15 +23,15 @@ class DependencyAlias(Struct, frozen=True):
     expression: str
     imports: tuple[str, ...]
 
-    def resolve(self, site: Site) -> Iterator[Wanted]:
-        path = site.path("api/deps.py")
-        if site.project.tree.read(path) is None:
+    def resolve(self, context: FeatureContext) -> Iterator[Resolved]:
+        path = context.path("api/deps.py")
+        if context.project.tree.read(path) is None:
             return
         code = f"{self.name} = {self.expression}"
-        piece = Statement(path, "", code, (10, self.name))
-        place, _ = bound_to(site.project, path, self.name)
-        known = any(record.piece == piece for record in site.records)
-        if place is not None and not known and not site.stands(piece):
+        target = Statement(path, "", code, (10, self.name))
+        place, _ = bound_to(context.project, path, self.name)
+        known = any(record.target == target for record in context.records)
+        if place is not None and not known and not context.is_present(target):
             raise Refused(
                 Refusal(
                     "name-clash",
@@ -41,20 +41,20 @@ class DependencyAlias(Struct, frozen=True):
                     expected=f"`{code}`",
                     snippet=code,
                     remedy=f"rename your {self.name}",
-                    feature=site.feature,
+                    feature=context.feature,
                 )
             )
         for source in self.imports:
-            yield site.imported(path, source)[0]
-        yield Wanted(piece, Anchor((), _after_aliases(site, path)))
+            yield context.imported(path, source)[0]
+        yield Resolved(target, Anchor((), _after_aliases(context, path)))
 
 
-def _after_aliases(site: Site, path: str) -> int:
+def _after_aliases(context: FeatureContext, path: str) -> int:
     """Return the last top-level assignment, or else the last statement, of the module."""
-    own = site.spots(path)
+    own = context.spots(path)
     last = -1
     assigned = -1
-    for ordinal, node in enumerate(site.project.tree.python(path).tree.body):
+    for ordinal, node in enumerate(context.project.tree.python(path).tree.body):
         if ((), ordinal) in own:
             continue
         last = ordinal

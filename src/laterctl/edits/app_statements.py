@@ -7,11 +7,11 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from msgspec import Struct
 
+from laterctl.edits.context import FeatureContext, Resolved, is_ours, user_statements
 from laterctl.edits.pasted import pasted
-from laterctl.edits.pieces import Anchor, ListEntry, Statement
-from laterctl.edits.site import Site, Wanted, is_ours, user_statements
-from laterctl.outcome import Refusal, Refused
 from laterctl.project.facts import App, Registration
+from laterctl.refusal import Refusal, Refused
+from laterctl.targets.base import Anchor, ListEntry, Statement
 
 RANKS: Mapping[str, int] = {
     name: number
@@ -77,36 +77,36 @@ class Middleware(Struct, frozen=True):
     source: str
     rank: str
 
-    def resolve(self, site: Site) -> Iterator[Wanted]:
+    def resolve(self, context: FeatureContext) -> Iterator[Resolved]:
         name = self.source.partition(":")[2]
-        found = pasted(site, self.source, "add_middleware")
-        if found is not None and not _is_plain(site, found, f"add_middleware({name})"):
-            yield Wanted(found)
+        found = pasted(context, self.source, "add_middleware")
+        if found is not None and not _is_plain(context, found, f"add_middleware({name})"):
+            yield Resolved(found)
             return
-        app = site.app(f"app.add_middleware({name})")
-        listed = _listing(site, app, self.rank) if found is None else None
+        app = context.app(f"app.add_middleware({name})")
+        listed = _listing(context, app, self.rank) if found is None else None
         if listed is not None:
-            yield from self._listed(site, listed)
+            yield from self._listed(context, listed)
             return
-        wanted, local = site.imported(app.path, self.source)
+        wanted, local = context.imported(app.path, self.source)
         code = f"{app.name}.add_middleware({local})"
         yield wanted
-        piece = Statement(app.path, app.scope, code, (RANKS[self.rank], local))
-        yield Wanted(piece, Anchor(app.body, self._after(site, app, code)))
+        target = Statement(app.path, app.scope, code, (RANKS[self.rank], local))
+        yield Resolved(target, Anchor(app.body, self._after(context, app, code)))
 
-    def _listed(self, site: Site, listing: _Listing) -> Iterator[Wanted]:
-        wanted, local = site.imported(listing.path, self.source)
+    def _listed(self, context: FeatureContext, listing: _Listing) -> Iterator[Resolved]:
+        wanted, local = context.imported(listing.path, self.source)
         spelled = listing.spelled
         yield wanted
         if not spelled:
-            wrapper, spelled = site.imported(listing.path, "fastapi.middleware:Middleware")
+            wrapper, spelled = context.imported(listing.path, "fastapi.middleware:Middleware")
             yield wrapper
         order = (-RANKS[self.rank], local)
         code = f"{spelled}({local})"
-        behind = self._behind(site, listing.users, code)
-        yield Wanted(ListEntry(listing.path, listing.scope, listing.holder, code, listing.keyword, behind, order))
+        behind = self._behind(context, listing.users, code)
+        yield Resolved(ListEntry(listing.path, listing.scope, listing.holder, code, listing.keyword, behind, order))
 
-    def _behind(self, site: Site, users: Sequence[Registration], code: str) -> int:
+    def _behind(self, context: FeatureContext, users: Sequence[Registration], code: str) -> int:
         """Return how many entries of the user's list, outermost first, stand outside of this one."""
         if self.rank == "error-boundary":
             return len(users)
@@ -116,16 +116,16 @@ class Middleware(Struct, frozen=True):
         inner = next((number for number, rank in enumerate(ranks) if rank is not None and rank < own), len(ranks))
         if outer > inner:
             culprit = users[outer - 1]
-            site.warn(
+            context.warn(
                 f"{code} cannot stand at its place in the middleware order: {culprit.target} should be outside it",
                 culprit.place,
             )
             return inner
         return outer
 
-    def _after(self, site: Site, app: App, code: str) -> int:
+    def _after(self, context: FeatureContext, app: App, code: str) -> int:
         rank = RANKS[self.rank]
-        users = set(user_statements(site, app.path, app.body, [item.index for item in app.middleware]))
+        users = set(user_statements(context, app.path, app.body, [item.index for item in app.middleware]))
         present = [item for item in app.middleware if item.index in users and item.style != "list"]
         inner = [item.index for item in present if _is_inner(item, rank)]
         outer = [item for item in present if (other := rank_of(item.target)) is not None and other > rank]
@@ -138,16 +138,16 @@ class Middleware(Struct, frozen=True):
             place = max([app.index, *(item.index for item in known_inner)])
             if place >= first_outer:
                 culprit = outer[0]
-                site.warn(
+                context.warn(
                     f"{code} cannot stand at its place in the middleware order: {culprit.target} should be outside it",
                     culprit.place,
                 )
             else:
                 place = first_outer - 1
-        self._check_list(site, app, code)
-        return _below_limit(site, app, place, code)
+        self._check_list(context, app, code)
+        return _below_limit(context, app, place, code)
 
-    def _check_list(self, site: Site, app: App, code: str) -> None:
+    def _check_list(self, context: FeatureContext, app: App, code: str) -> None:
         """Refuse when the app's own `middleware=[...]` holds something that must stand outside of us."""
         for item in app.middleware:
             other = rank_of(item.target)
@@ -156,7 +156,7 @@ class Middleware(Struct, frozen=True):
             pair = self.rank, next(name for name, number in RANKS.items() if number == other)
             message = f"{item.target} stands in FastAPI(middleware=...), inside of every add_middleware() call"
             if pair not in STRICT:
-                site.warn(f"{message}; it should be outside {self.source.partition(':')[2]}", item.place)
+                context.warn(f"{message}; it should be outside {self.source.partition(':')[2]}", item.place)
                 continue
             raise Refused(
                 Refusal(
@@ -167,7 +167,7 @@ class Middleware(Struct, frozen=True):
                     expected=f"{pair[1]} outside {pair[0]}",
                     snippet=f"Middleware({self.source.partition(':')[2]})  # as the last entry of middleware=[...]",
                     remedy="add the entry by hand and run the command again",
-                    feature=site.feature,
+                    feature=context.feature,
                 )
             )
 
@@ -183,50 +183,50 @@ class _Listing(Struct, frozen=True):
     users: tuple[Registration, ...]
 
 
-def _listing(site: Site, app: App, rank: str) -> _Listing | None:
+def _listing(context: FeatureContext, app: App, rank: str) -> _Listing | None:
     """Return the app's list of middleware, `None` when there is none or when a call has to stand inside of `rank`.
 
     What is added by a call is outside of the whole list.
     """
-    from laterctl.edits.python_text import Text, holder_of, list_in
+    from laterctl.targets.python_text import Text, holder_of, list_in
 
     where = app.middleware_list
     calls = [item for item in app.middleware if item.style != "list"]
-    theirs = set(user_statements(site, app.path, app.body, [item.index for item in calls]))
+    theirs = set(user_statements(context, app.path, app.body, [item.index for item in calls]))
     inside = [item for item in calls if item.index in theirs and _is_inner(item, RANKS[rank])]
     if where is None or (inside and rank != "error-boundary"):
         return None
-    text = Text(site.project.tree.python(where.path).text)
+    text = Text(context.project.tree.python(where.path).text)
     located = next((item for item in text.statements if item.spot == (where.body, where.index)), None)
     literal = list_in(located.node, where.keyword) if located is not None else None
     holder = holder_of(located.node) if located is not None else ""
     if located is None or literal is None or not holder:
         return None
     ours = {
-        record.piece.code
-        for record in site.records
-        if record.ours and isinstance(record.piece, ListEntry) and record.piece.path == where.path
+        record.target.code
+        for record in context.records
+        if record.ours and isinstance(record.target, ListEntry) and record.target.path == where.path
     }
     entries = [item for item in app.middleware if item.style == "list"]
     pairs = [pair for pair in zip(entries, literal.elts, strict=True) if ast.unparse(pair[1]) not in ours]
-    spelled = _wrapper(site, where.path, [node for _, node in pairs])
+    spelled = _wrapper(context, where.path, [node for _, node in pairs])
     kept = tuple(item for item, _ in pairs)
     return _Listing(where.path, located.scope, holder, where.keyword, spelled, kept)
 
 
-def _wrapper(site: Site, path: str, entries: Sequence[ast.expr]) -> str:
+def _wrapper(context: FeatureContext, path: str, entries: Sequence[ast.expr]) -> str:
     """Return how the entries of a list spell Starlette's `Middleware`, `""` where none says."""
     from laterctl.project.names import imports_of, resolve
 
-    tree = site.project.tree.python(path).tree
-    imports = imports_of(tree, site.project.module_of(path), path.endswith("__init__.py"))
+    tree = context.project.tree.python(path).tree
+    imports = imports_of(tree, context.project.module_of(path), path.endswith("__init__.py"))
     for node in entries:
         if isinstance(node, ast.Call) and resolve(node.func, imports) == "starlette.middleware.Middleware":
             return ast.unparse(node.func)
     return ""
 
 
-def _below_limit(site: Site, app: App, place: int, code: str) -> int:
+def _below_limit(context: FeatureContext, app: App, place: int, code: str) -> int:
     """Keep a statement above `return app`, a main guard, or a re-binding of the app's name."""
     if app.limit is None or place < app.limit:
         return place
@@ -239,7 +239,7 @@ def _below_limit(site: Site, app: App, place: int, code: str) -> int:
             app.place,
             snippet=code,
             remedy="paste the line by hand",
-            feature=site.feature,
+            feature=context.feature,
         )
     )
 
@@ -250,29 +250,29 @@ class Router(Struct, frozen=True):
     source: str
     alias: str
 
-    def resolve(self, site: Site) -> Iterator[Wanted]:
-        found = pasted(site, self.source, "include_router")
-        if found is not None and not _is_plain(site, found, f"include_router({self.alias})"):
-            yield Wanted(found)
+    def resolve(self, context: FeatureContext) -> Iterator[Resolved]:
+        found = pasted(context, self.source, "include_router")
+        if found is not None and not _is_plain(context, found, f"include_router({self.alias})"):
+            yield Resolved(found)
             return
-        app = site.app(f"app.include_router({self.alias})")
-        wanted, local = site.imported(app.path, self.source, self.alias)
+        app = context.app(f"app.include_router({self.alias})")
+        wanted, local = context.imported(app.path, self.source, self.alias)
         code = f"{app.name}.include_router({local})"
         yield wanted
-        yield Wanted(
-            Statement(app.path, app.scope, code, (100, local)), Anchor(app.body, after_routers(site, app, code))
+        yield Resolved(
+            Statement(app.path, app.scope, code, (100, local)), Anchor(app.body, after_routers(context, app, code))
         )
 
 
-def _is_plain(site: Site, found: Statement, tail: str) -> bool:
+def _is_plain(context: FeatureContext, found: Statement, tail: str) -> bool:
     """Whether what a person pasted is what we would write ourselves, on an app that we can edit."""
-    app = site.project.app
+    app = context.project.app
     if app is None or not app.editable:
         return False
     return found.path == app.path and found.scope == app.scope and found.code.startswith(f"{app.name}.{tail}")
 
 
-def after_routers(site: Site, app: App, code: str) -> int:
+def after_routers(context: FeatureContext, app: App, code: str) -> int:
     """Return the statement after which a router is included: the last one that includes one, or that adds middleware.
 
     What is mounted stays behind it: an application mounted on `/` answers everything that comes after it.
@@ -280,14 +280,14 @@ def after_routers(site: Site, app: App, code: str) -> int:
 
     def places(found: Sequence[Registration]) -> list[int]:
         indices = [item.index for item in found if item.style != "list"]
-        return user_statements(site, app.path, app.body, indices)
+        return user_statements(context, app.path, app.body, indices)
 
     mounted = min(places(app.mounts), default=None)
     includes, others = (
         [index for index in places(found) if mounted is None or index < mounted]
         for found in (app.routers, app.middleware)
     )
-    return _below_limit(site, app, max([app.index, *(includes or others)]), code)
+    return _below_limit(context, app, max([app.index, *(includes or others)]), code)
 
 
 class ExceptionHandler(Struct, frozen=True):
@@ -296,17 +296,19 @@ class ExceptionHandler(Struct, frozen=True):
     error: str
     handler: str
 
-    def resolve(self, site: Site) -> Iterator[Wanted]:
-        found = pasted(site, self.error, "add_exception_handler")
-        if found is not None and not _is_plain(site, found, "add_exception_handler("):
-            yield Wanted(found)
+    def resolve(self, context: FeatureContext) -> Iterator[Resolved]:
+        found = pasted(context, self.error, "add_exception_handler")
+        if found is not None and not _is_plain(context, found, "add_exception_handler("):
+            yield Resolved(found)
             return
-        app = site.app(f"app.add_exception_handler({self.error.partition(':')[2]}, {self.handler.partition(':')[2]})")
-        error, error_name = site.imported(app.path, self.error)
-        handler, handler_name = site.imported(app.path, self.handler)
+        app = context.app(
+            f"app.add_exception_handler({self.error.partition(':')[2]}, {self.handler.partition(':')[2]})"
+        )
+        error, error_name = context.imported(app.path, self.error)
+        handler, handler_name = context.imported(app.path, self.handler)
         code = f"{app.name}.add_exception_handler({error_name}, {handler_name})"
-        places = user_statements(site, app.path, app.body, [item.index for item in app.handlers])
-        after = _below_limit(site, app, max([app.index, *places]), code)
+        places = user_statements(context, app.path, app.body, [item.index for item in app.handlers])
+        after = _below_limit(context, app, max([app.index, *places]), code)
         yield error
         yield handler
-        yield Wanted(Statement(app.path, app.scope, code, (50, error_name)), Anchor(app.body, after))
+        yield Resolved(Statement(app.path, app.scope, code, (50, error_name)), Anchor(app.body, after))

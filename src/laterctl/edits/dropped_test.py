@@ -7,10 +7,11 @@ from collections.abc import Callable, Iterator
 
 from msgspec import Struct
 
+from laterctl.edits.context import FeatureContext, Resolved
+from laterctl.edits.file import File, http_client
 from laterctl.edits.manifest import DependencyFloor
-from laterctl.edits.owned_file import ORIGIN, File, http_client
-from laterctl.edits.pieces import Dependency
-from laterctl.edits.site import Site, Wanted
+from laterctl.targets.base import Dependency
+from laterctl.targets.owned_file import ORIGIN
 
 _PYTEST = re.compile(rb"^[ \t]*(?:import|from) pytest\b", re.MULTILINE)
 FLOORS = {"pytest": "pytest>=8", "httpx": "httpx>=0.27", "httpx2": "httpx2>=2"}
@@ -26,15 +27,15 @@ class DroppedTest(Struct, frozen=True):
     name: str
     template: str
     client: bool = True
-    when: Callable[[Site], bool] | None = None
+    when: Callable[[FeatureContext], bool] | None = None
 
-    def resolve(self, site: Site) -> Iterator[Wanted]:
-        if self.when is not None and not self.when(site):
+    def resolve(self, context: FeatureContext) -> Iterator[Resolved]:
+        if self.when is not None and not self.when(context):
             return
-        for name in ["pytest", *([http_client(site)] if self.client else [])]:
-            if not _declared_by_user(site, name) and not (name == "pytest" and _tested_by_user(site)):
-                yield from DependencyFloor(FLOORS[name], dev=True).resolve(site)
-        yield from self.file.resolve(site)
+        for name in ["pytest", *([http_client(context)] if self.client else [])]:
+            if not _declared_by_user(context, name) and not (name == "pytest" and _tested_by_user(context)):
+                yield from DependencyFloor(FLOORS[name], dev=True).resolve(context)
+        yield from self.file.resolve(context)
 
     @property
     def file(self) -> File:
@@ -42,17 +43,17 @@ class DroppedTest(Struct, frozen=True):
         return File(f"tests/{self.name}", self.template, when=self.when)
 
 
-def _declared_by_user(site: Site, name: str) -> bool:
+def _declared_by_user(context: FeatureContext, name: str) -> bool:
     """Whether the user declares a distribution, as far as what is declared is not ours."""
-    manifest = site.project.manifest
+    manifest = context.project.manifest
     declared = sum(item.name == name for item in manifest.requirements) if manifest else 0
-    own = {item.piece.target for item in site.installed if isinstance(item.piece, Dependency) and item.ours}
-    return declared > sum(target[-1] == name for target in own)
+    own = {item.target.key for item in context.installed if isinstance(item.target, Dependency) and item.ours}
+    return declared > sum(key[-1] == name for key in own)
 
 
-def _tested_by_user(site: Site) -> bool:
+def _tested_by_user(context: FeatureContext) -> bool:
     """Whether a file of the user's imports pytest."""
-    tree = site.project.tree
-    users = (path for path in tree.holding(b"pytest") if path.endswith(".py") and not site.own_file(path))
+    tree = context.project.tree
+    users = (path for path in tree.files_containing(b"pytest") if path.endswith(".py") and not context.own_file(path))
     contents = (tree.read(path) or b"" for path in users)
     return any(_PYTEST.search(data) for data in contents if not data.startswith(f"# {ORIGIN}".encode()))

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from laterctl.edits.relative import bound_to
-from laterctl.edits.site import Site
+from laterctl.edits.context import FeatureContext
+from laterctl.project.bindings import bound_to
 
 
-def has_api_error(site: Site) -> bool:
+def has_api_error(context: FeatureContext) -> bool:
     """Whether `core/errors.py` has the foundation's `error_response` and `APIError`."""
-    path = site.path("core/errors.py")
-    return all(bound_to(site.project, path, name)[0] is not None for name in ("APIError", "error_response"))
+    path = context.path("core/errors.py")
+    return all(bound_to(context.project, path, name)[0] is not None for name in ("APIError", "error_response"))

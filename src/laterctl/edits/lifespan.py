@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from msgspec import Struct
 
 from laterctl.edits.app_statements import after_routers
-from laterctl.edits.pieces import Anchor, Argument, Block, Statement
-from laterctl.edits.site import Site, Wanted
-from laterctl.outcome import Refusal, Refused
+from laterctl.edits.context import FeatureContext, Resolved
 from laterctl.project.facts import App, Lifespan
+from laterctl.refusal import Refusal, Refused
+from laterctl.targets.base import Anchor, Argument, Block, Statement
 
 
 class ManagedLifespan(Struct, frozen=True):
@@ -24,26 +24,26 @@ class ManagedLifespan(Struct, frozen=True):
 
     source: str
 
-    def resolve(self, site: Site) -> Iterator[Wanted]:
+    def resolve(self, context: FeatureContext) -> Iterator[Resolved]:
         name = self.source.partition(":")[2]
-        app = site.app(f"app = FastAPI(lifespan={name})")
+        app = context.app(f"app = FastAPI(lifespan={name})")
         kind = app.lifespan.kind
         if kind == "function" and app.lifespan.place is not None:
-            yield from self._wrap(site, app.lifespan)
-        elif self._is_free(app) or site.stands(Argument(app.path, app.scope, app.holder, "lifespan", name)):
-            wanted, local = site.imported(app.path, self.source)
+            yield from self._wrap(context, app.lifespan)
+        elif self._is_free(app) or context.is_present(Argument(app.path, app.scope, app.holder, "lifespan", name)):
+            wanted, local = context.imported(app.path, self.source)
             yield wanted
-            yield Wanted(Argument(app.path, app.scope, app.holder, "lifespan", local))
+            yield Resolved(Argument(app.path, app.scope, app.holder, "lifespan", local))
         else:
-            yield from self._router(site, app)
+            yield from self._router(context, app)
 
     def _is_free(self, app: App) -> bool:
         return app.lifespan.kind == "none" and not app.open_keywords and "lifespan" not in app.keywords
 
-    def _wrap(self, site: Site, lifespan: Lifespan) -> Iterator[Wanted]:
+    def _wrap(self, context: FeatureContext, lifespan: Lifespan) -> Iterator[Resolved]:
         assert lifespan.place is not None
         path = lifespan.place.path
-        function = _function(site, path, lifespan)
+        function = _function(context, path, lifespan)
         parameters = [*function.args.posonlyargs, *function.args.args]
         if not parameters:
             raise Refused(
@@ -53,16 +53,16 @@ class ManagedLifespan(Struct, frozen=True):
                     lifespan.place,
                     snippet=f"async with {self.source.partition(':')[2]}(app):\n    yield",
                     remedy="give it the parameter `app: FastAPI`",
-                    feature=site.feature,
+                    feature=context.feature,
                 )
             )
-        wanted, local = site.imported(path, self.source)
+        wanted, local = context.imported(path, self.source)
         yield wanted
-        yield Wanted(Block(path, lifespan.name, f"async with {local}({parameters[-1].arg}):"))
+        yield Resolved(Block(path, lifespan.name, f"async with {local}({parameters[-1].arg}):"))
 
-    def _router(self, site: Site, app: App) -> Iterator[Wanted]:
-        wanted, local = site.imported(app.path, self.source)
-        router, router_name = site.imported(app.path, "fastapi:APIRouter")
+    def _router(self, context: FeatureContext, app: App) -> Iterator[Resolved]:
+        wanted, local = context.imported(app.path, self.source)
+        router, router_name = context.imported(app.path, "fastapi:APIRouter")
         code = f"{app.name}.include_router({router_name}(lifespan={local}))"
         yield wanted
         yield router
@@ -71,19 +71,22 @@ class ManagedLifespan(Struct, frozen=True):
             if app.lifespan.kind == "on_event"
             else (app.lifespan.reason or "the app's own lifespan is left as it is")
         )
-        site.notice(f"resources are managed by a router's lifespan: {reason}", app.lifespan.place)
-        yield Wanted(
-            Statement(app.path, app.scope, code, (110, local)), Anchor(app.body, after_routers(site, app, code))
+        context.notice(f"resources are managed by a router's lifespan: {reason}", app.lifespan.place)
+        yield Resolved(
+            Statement(app.path, app.scope, code, (110, local)), Anchor(app.body, after_routers(context, app, code))
         )
 
 
-def _function(site: Site, path: str, lifespan: Lifespan) -> ast.AsyncFunctionDef | ast.FunctionDef:
-    tree = site.project.tree.python(path).tree
+def _function(context: FeatureContext, path: str, lifespan: Lifespan) -> ast.AsyncFunctionDef | ast.FunctionDef:
+    tree = context.project.tree.python(path).tree
     for node in ast.walk(tree):
         if isinstance(node, ast.AsyncFunctionDef | ast.FunctionDef) and node.name == lifespan.name.rpartition(".")[2]:
             return node
     raise Refused(
         Refusal(
-            "lifespan-lost", f"the lifespan {lifespan.name} was not found again", lifespan.place, feature=site.feature
+            "lifespan-lost",
+            f"the lifespan {lifespan.name} was not found again",
+            lifespan.place,
+            feature=context.feature,
         )
     )

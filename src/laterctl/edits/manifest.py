@@ -7,22 +7,22 @@ from typing import Any
 
 from msgspec import Struct
 
-from laterctl.edits.pieces import Dependency, TextLine, TomlKey, frozen
-from laterctl.edits.site import Site, Wanted
-from laterctl.outcome import Refused
+from laterctl.edits.context import FeatureContext, Resolved
 from laterctl.project.facts import Manifest
+from laterctl.refusal import Refused
+from laterctl.targets.base import Dependency, TextLine, TomlKey, frozen
 
 
-def manifest_of(site: Site, snippet: str) -> Manifest:
+def manifest_of(context: FeatureContext, snippet: str) -> Manifest:
     """Return the project's manifest.
 
     Raises:
         Refused: there is none that can be edited.
     """
-    manifest = site.project.manifest
+    manifest = context.project.manifest
     if manifest is not None:
         return manifest
-    raise Refused(site.undecided("manifest", snippet))
+    raise Refused(context.undecided("manifest", snippet))
 
 
 class DependencyFloor(Struct, frozen=True):
@@ -31,13 +31,13 @@ class DependencyFloor(Struct, frozen=True):
     requirement: str
     dev: bool = False
 
-    def resolve(self, site: Site) -> Iterator[Wanted]:
+    def resolve(self, context: FeatureContext) -> Iterator[Resolved]:
         from laterctl.codemods.placement import entry_name
 
-        manifest = manifest_of(site, self.requirement)
+        manifest = manifest_of(context, self.requirement)
         home = manifest.dev if self.dev else manifest.runtime
         name = entry_name(self.requirement)
-        yield Wanted(Dependency(home.path, home.form, home.table, name, self.requirement))
+        yield Resolved(Dependency(home.path, home.form, home.table, name, self.requirement))
 
 
 class TomlTable(Struct, frozen=True):
@@ -46,12 +46,12 @@ class TomlTable(Struct, frozen=True):
     table: tuple[str, ...]
     values: tuple[tuple[str, Any], ...]
 
-    def resolve(self, site: Site) -> Iterator[Wanted]:
-        path = manifest_of(site, f"[{'.'.join(self.table)}]").path
+    def resolve(self, context: FeatureContext) -> Iterator[Resolved]:
+        path = manifest_of(context, f"[{'.'.join(self.table)}]").path
         folder = path.rpartition("/")[0]
         target = f"{folder}/pyproject.toml" if folder else "pyproject.toml"
         for key, value in self.values:
-            yield Wanted(TomlKey(target, self.table, key, frozen(value)))
+            yield Resolved(TomlKey(target, self.table, key, frozen(value)))
 
 
 class IgnoreLine(Struct, frozen=True):
@@ -60,5 +60,5 @@ class IgnoreLine(Struct, frozen=True):
     line: str
     path: str = ".gitignore"
 
-    def resolve(self, site: Site) -> Iterator[Wanted]:
-        yield Wanted(TextLine(self.path, "ignore", self.line))
+    def resolve(self, context: FeatureContext) -> Iterator[Resolved]:
+        yield Resolved(TextLine(self.path, "ignore", self.line))

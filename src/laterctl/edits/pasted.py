@@ -5,34 +5,34 @@ from __future__ import annotations
 import ast
 from collections.abc import Mapping
 
-from laterctl.edits.pieces import Statement
-from laterctl.edits.python_text import Located, Text
-from laterctl.edits.site import Site
+from laterctl.edits.context import FeatureContext
 from laterctl.project.names import imports_of, resolve
-from laterctl.project.places import is_aside
+from laterctl.project.places import is_test_or_docs
 from laterctl.project.source import Unreadable
 from laterctl.project.tree import Outside
+from laterctl.targets.base import Statement
+from laterctl.targets.python_text import Located, Text
 
 
-def pasted(site: Site, source: str, method: str) -> Statement | None:
+def pasted(context: FeatureContext, source: str, method: str) -> Statement | None:
     """Return the statement of the user's that hands `source` (`core.cors:CorsMiddleware`) to `method` of the app.
 
     It may stand in any production file, and name the thing in any way: names are resolved, statements of ours are left
     out. What is found is adopted, so that nothing is registered twice.
     """
     place, _, name = source.partition(":")
-    dotted = f"{site.module(place)}.{name}"
+    dotted = f"{context.module(place)}.{name}"
     words = (place.rpartition(".")[2], name, method)
-    for path in site.project.tree.holding(*(word.encode() for word in words)):
-        if is_aside(path) or site.own_file(path):
+    for path in context.project.tree.files_containing(*(word.encode() for word in words)):
+        if is_test_or_docs(path) or context.own_file(path):
             continue
         try:
-            text = Text(site.project.tree.python(path).text)
+            text = Text(context.project.tree.python(path).text)
         except (SyntaxError, Unreadable, Outside):
             continue
-        own = site.spots(path)
+        own = context.spots(path)
         # By its own imports alone: the module may not exist yet.
-        imports = imports_of(text.tree, site.project.module_of(path), path.endswith("__init__.py"))
+        imports = imports_of(text.tree, context.project.module_of(path), path.endswith("__init__.py"))
         for item in text.statements:
             if item.spot not in own and _registers(item, imports, dotted, method):
                 return Statement(path, item.scope, text.code(item))

@@ -9,12 +9,12 @@ from typing import Any
 
 from msgspec import Struct
 
-from laterctl.edits.pieces import Anchor, Statement, TextLine, TomlKey, frozen
-from laterctl.edits.site import Site, Wanted
-from laterctl.outcome import Refusal, Refused
+from laterctl.edits.context import FeatureContext, Resolved
 from laterctl.project.facts import Settings
 from laterctl.project.places import Place
+from laterctl.refusal import Refusal, Refused
 from laterctl.render import Expr, Import
+from laterctl.targets.base import Anchor, Statement, TextLine, TomlKey, frozen
 
 
 class Setting(Struct, frozen=True):
@@ -32,34 +32,34 @@ class Setting(Struct, frozen=True):
     help: str = ""
     imports: tuple[str, ...] = ()
 
-    def resolve(self, site: Site) -> Iterator[Wanted]:
-        settings = site.project.settings
+    def resolve(self, context: FeatureContext) -> Iterator[Resolved]:
+        settings = context.project.settings
         if settings is not None and settings.kind == "pydantic" and settings.class_name:
             for source in self.imports:
-                yield site.imported(settings.path, source)[0]
-            yield _field(self, site, settings)
+                yield context.imported(settings.path, source)[0]
+            yield _field(self, context, settings)
         elif settings is not None and settings.kind == "dynaconf" and settings.toml and _has_public_default(self):
             table = (settings.table,) if settings.table else ()
-            yield Wanted(TomlKey(settings.toml, table, _key(self, settings), frozen(self.default)))
-        yield from _example(self, site, settings)
+            yield Resolved(TomlKey(settings.toml, table, _key(self, settings), frozen(self.default)))
+        yield from _example(self, context, settings)
 
 
 def _has_public_default(setting: Setting) -> bool:
     return not setting.secret and setting.default is not None
 
 
-def _field(setting: Setting, site: Site, settings: Settings) -> Wanted:
+def _field(setting: Setting, context: FeatureContext, settings: Settings) -> Resolved:
     name = _key(setting, settings)
-    default = literal(setting.default, site.project.layout.style.quote)
-    piece = Statement(settings.path, settings.scope, f"{name}: {setting.annotation} = {default}", (20, name))
-    if not any(record.piece == piece for record in site.records) and not site.stands(piece):
-        _check_free(site, settings, piece, name)
-        if (own := _same_type(site, settings, name, setting.annotation)) is not None:
-            piece = Statement(settings.path, settings.scope, ast.unparse(own), piece.order)
-    return Wanted(piece, Anchor(settings.body, _last_field(site, settings)))
+    default = literal(setting.default, context.project.layout.style.quote)
+    target = Statement(settings.path, settings.scope, f"{name}: {setting.annotation} = {default}", (20, name))
+    if not any(record.target == target for record in context.records) and not context.is_present(target):
+        _check_free(context, settings, target, name)
+        if (own := _same_type(context, settings, name, setting.annotation)) is not None:
+            target = Statement(settings.path, settings.scope, ast.unparse(own), target.order)
+    return Resolved(target, Anchor(settings.body, _last_field(context, settings)))
 
 
-def _check_free(site: Site, settings: Settings, piece: Statement, name: str) -> None:
+def _check_free(context: FeatureContext, settings: Settings, target: Statement, name: str) -> None:
     """Refuse a name that the settings have already, in another way than as a field of this class.
 
     A property of that name would become the field's default, a field of a base class would lose its own, and one that
@@ -68,7 +68,7 @@ def _check_free(site: Site, settings: Settings, piece: Statement, name: str) -> 
     Raises:
         Refused: with the place.
     """
-    body = _statements(site, settings)
+    body = _statements(context, settings)
     there: dict[str, int] = {}
     fields: set[str] = set()
     for node in body:
@@ -89,32 +89,32 @@ def _check_free(site: Site, settings: Settings, piece: Statement, name: str) -> 
                 f"the settings have {taken} already, which is not what this feature reads",
                 Place(settings.path, there[taken]),
                 seen=taken,
-                expected=piece.describe(),
-                remedy=f"make it `{piece.describe()}`, with a default of your own choice, or rename yours",
-                feature=site.feature,
+                expected=target.describe(),
+                remedy=f"make it `{target.describe()}`, with a default of your own choice, or rename yours",
+                feature=context.feature,
             )
         )
 
 
-def _same_type(site: Site, settings: Settings, name: str, annotation: str) -> ast.AnnAssign | None:
+def _same_type(context: FeatureContext, settings: Settings, name: str, annotation: str) -> ast.AnnAssign | None:
     """Return the user's own field of that name and type, whose default is the user's to choose."""
     wanted = ast.unparse(ast.parse(annotation, mode="eval"))
-    for node in _statements(site, settings):
+    for node in _statements(context, settings):
         if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and node.target.id == name:
             return node if ast.unparse(node.annotation) == wanted else None
     return None
 
 
-def _statements(site: Site, settings: Settings) -> list[ast.stmt]:
-    statements: list[ast.stmt] = site.project.tree.python(settings.path).tree.body
+def _statements(context: FeatureContext, settings: Settings) -> list[ast.stmt]:
+    statements: list[ast.stmt] = context.project.tree.python(settings.path).tree.body
     for ordinal, name in settings.body:
         statements = getattr(statements[ordinal], name)
     return statements
 
 
-def _last_field(site: Site, settings: Settings) -> int:
-    statements = _statements(site, settings)
-    own = site.spots(settings.path)
+def _last_field(context: FeatureContext, settings: Settings) -> int:
+    statements = _statements(context, settings)
+    own = context.spots(settings.path)
     last = 0 if isinstance(statements[0], ast.Expr) and isinstance(statements[0].value, ast.Constant) else -1
     for ordinal, node in enumerate(statements):
         if isinstance(node, ast.Assign | ast.AnnAssign) and (settings.body, ordinal) not in own:
@@ -122,19 +122,19 @@ def _last_field(site: Site, settings: Settings) -> int:
     return last
 
 
-def _example(setting: Setting, site: Site, settings: Settings | None) -> Iterator[Wanted]:
-    folder = site.project.manifest.path.rpartition("/")[0] if site.project.manifest else ""
+def _example(setting: Setting, context: FeatureContext, settings: Settings | None) -> Iterator[Resolved]:
+    folder = context.project.manifest.path.rpartition("/")[0] if context.project.manifest else ""
     path = f"{folder}/.env.example" if folder else ".env.example"
-    if site.project.tree.read(path) is None:
+    if context.project.tree.read(path) is None:
         return
     prefix = settings.prefix if settings is not None else ""
     value = setting.example or ("" if setting.secret or setting.default is None else env_literal(setting.default))
-    yield Wanted(TextLine(path, "env", f"{prefix}{setting.name.upper()}={value}"))
+    yield Resolved(TextLine(path, "env", f"{prefix}{setting.name.upper()}={value}"))
 
 
-def read(setting: Setting, site: Site) -> Expr:
+def read(setting: Setting, context: FeatureContext) -> Expr:
     """Return the expression that reads a setting, for a template."""
-    settings = site.project.settings
+    settings = context.project.settings
     if settings is None or settings.kind not in {"pydantic", "dynaconf", "starlette"}:
         text = repr("" if setting.default is None else env_literal(setting.default))
         return Expr(f"os.environ.get({setting.name.upper()!r}, {text})", (Import("os"),))
@@ -147,9 +147,9 @@ def read(setting: Setting, site: Site) -> Expr:
     return Expr(f"{settings.access.text}({setting.name.upper()!r}, default={default})", settings.access.imports)
 
 
-def variable(setting: Setting, site: Site) -> str:
+def variable(setting: Setting, context: FeatureContext) -> str:
     """Return the environment variable that sets a setting."""
-    settings = site.project.settings
+    settings = context.project.settings
     return f"{settings.prefix if settings else ''}{setting.name}".upper()
 
 

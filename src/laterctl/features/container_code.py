@@ -8,9 +8,9 @@ from collections.abc import Iterator, Mapping
 from msgspec import Struct, field
 
 from laterctl.features.rule_code import Code
-from laterctl.project.bodies import Function, Scope, bound_targets, expressions, spots_in
 from laterctl.project.names import Names, Own, resolve
 from laterctl.project.source import Unreadable
+from laterctl.project.statements import Function, Scope, bound_targets, expressions, spots_in
 from laterctl.project.tree import Outside
 
 PROVIDERS = "dependency_injector.providers"
@@ -103,7 +103,7 @@ def injection(names: Names) -> Injection:
             break
         containers |= new
         waiting = [(path, node) for path, node in waiting if Own(path, node.name) not in new]
-    shuts_down = bool(names.tree.holding(b"shutdown_resources"))
+    shuts_down = bool(names.tree.files_containing(b"shutdown_resources"))
     return Injection(names, containers, wiring(names), shuts_down)
 
 
@@ -113,7 +113,7 @@ def wiring(names: Names) -> Wired:
     folders: set[str] = set()
     needles = (b"wire(", b"WiringConfiguration", b"register_loader_containers")
     paths = {path: tree for needle in needles for path, tree in _holding(names, needle)}
-    certain = all(path in paths for path in names.tree.holding_any(needles))
+    certain = all(path in paths for path in names.tree.files_containing_any(needles))
     for path, tree in paths.items():
         code = Code(path, tree)
         for call, spot, imports in code.calls():
@@ -138,7 +138,7 @@ def wiring(names: Names) -> Wired:
 
 
 def _holding(names: Names, needle: bytes) -> Iterator[tuple[str, ast.Module]]:
-    for path in names.tree.holding(needle):
+    for path in names.tree.files_containing(needle):
         try:
             yield path, names.tree.python(path).tree
         except (Unreadable, Outside):

@@ -2,9 +2,9 @@
 
 from laterctl.edits.app_statements import Middleware
 from laterctl.edits.dropped_test import DroppedTest
-from laterctl.edits.owned_file import File
+from laterctl.edits.file import File
 from laterctl.edits.setting import Setting
-from laterctl.feature import ByHand, Feature
+from laterctl.feature import ExistingSigns, Feature
 
 feature = Feature(
     name="cors",
@@ -21,7 +21,7 @@ feature = Feature(
         Middleware("core.cors:CorsMiddleware", rank="cors"),
         DroppedTest("test_cors.py", "cors/tests/test_cors.py.jinja"),
     ),
-    by_hand=ByHand(
+    by_hand=ExistingSigns(
         middleware=("starlette.middleware.cors.CORSMiddleware",),
         dependencies=("asgi-cors",),
     ),

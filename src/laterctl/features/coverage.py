@@ -2,12 +2,12 @@
 
 from collections.abc import Iterator
 
+from laterctl.edits.context import Edit, FeatureContext
 from laterctl.edits.manifest import DependencyFloor, IgnoreLine, TomlTable
-from laterctl.edits.site import Edit, Site
 from laterctl.feature import Feature, Option
-from laterctl.outcome import Refusal
 from laterctl.project.coverage_config import FILES, homes
 from laterctl.project.places import Place
+from laterctl.refusal import Refusal
 
 PYPROJECT = "pyproject.toml"
 EXCLUDED = (
@@ -18,11 +18,11 @@ EXCLUDED = (
 )
 
 
-def second_home(site: Site) -> Refusal | None:
+def second_home(context: FeatureContext) -> Refusal | None:
     """Refuse where coverage.py is configured in another file: it reads one file only, and that one would win."""
     texts = {}
     for name in FILES:
-        data = site.project.tree.read(name)
+        data = context.project.tree.read(name)
         if data is not None:
             texts[name] = data.decode("utf-8", errors="replace")
     other = next((home for home in homes(texts) if home.path != PYPROJECT), None)
@@ -37,26 +37,26 @@ def second_home(site: Site) -> Refusal | None:
     )
 
 
-def tables(site: Site) -> Iterator[Edit]:
+def tables(context: FeatureContext) -> Iterator[Edit]:
     """Yield the configuration for this project's layout and libraries."""
-    run, paths, report = _run(site), _paths(site), _report(site)
+    run, paths, report = _run(context), _paths(context), _report(context)
     yield TomlTable(("tool", "coverage", "run"), tuple(run.items()))
     if paths:
         yield TomlTable(("tool", "coverage", "paths"), tuple(paths.items()))
     yield TomlTable(("tool", "coverage", "report"), tuple(report.items()))
 
 
-def _package(site: Site) -> tuple[str, str, bool]:
+def _package(context: FeatureContext) -> tuple[str, str, bool]:
     """Return the top-level package that holds the application, its folder, and whether it has an `__init__.py`."""
-    layout = site.project.layout
+    layout = context.project.layout
     top = layout.package.partition(".")[0]
     root = layout.import_root if layout.import_root not in {"", "."} else ""
     folder = f"{root}/{top}" if root else top
-    return top, folder, bool(top) and site.project.tree.exists(f"{folder}/__init__.py")
+    return top, folder, bool(top) and context.project.tree.exists(f"{folder}/__init__.py")
 
 
-def _run(site: Site) -> dict[str, object]:
-    top, folder, regular = _package(site)
+def _run(context: FeatureContext) -> dict[str, object]:
+    top, folder, regular = _package(context)
     run: dict[str, object] = {
         "branch": True,
         "core": "ctrace",
@@ -65,12 +65,12 @@ def _run(site: Site) -> dict[str, object]:
         "sigterm": True,
     }
     if not top:
-        run |= {"source_dirs": ["."], "omit": [f"{site.project.layout.tests}/*"]}
+        run |= {"source_dirs": ["."], "omit": [f"{context.project.layout.tests}/*"]}
     elif regular:
         run["source_pkgs"] = [top]
     else:
         run["source_dirs"] = [folder]
-    manifest = site.project.manifest
+    manifest = context.project.manifest
     if manifest is not None and any(
         item.name == "sqlalchemy" and "asyncio" in item.text for item in manifest.requirements
     ):
@@ -78,23 +78,23 @@ def _run(site: Site) -> dict[str, object]:
     return run
 
 
-def _paths(site: Site) -> dict[str, object]:
-    top, folder, _ = _package(site)
+def _paths(context: FeatureContext) -> dict[str, object]:
+    top, folder, _ = _package(context)
     return {"source": [folder, f"*/site-packages/{top}"]} if top else {}
 
 
-def _report(site: Site) -> dict[str, object]:
-    top, folder, _ = _package(site)
+def _report(context: FeatureContext) -> dict[str, object]:
+    top, folder, _ = _package(context)
     report: dict[str, object] = {"show_missing": True, "skip_covered": True, "exclude_also": list(EXCLUDED)}
-    if top and _has_namespace_folder(site, folder):
+    if top and _has_namespace_folder(context, folder):
         report["include_namespace_packages"] = True
-    if "fail_under" in site.options:
-        report["fail_under"] = int(site.options["fail_under"])
+    if "fail_under" in context.options:
+        report["fail_under"] = int(context.options["fail_under"])
     return report
 
 
-def _has_namespace_folder(site: Site, folder: str) -> bool:
-    tree = site.project.tree
+def _has_namespace_folder(context: FeatureContext, folder: str) -> bool:
+    tree = context.project.tree
     folders = {path.rpartition("/")[0] for path in tree.python_files() if path.startswith(f"{folder}/")}
     return any(not tree.exists(f"{item}/__init__.py") for item in folders)
 

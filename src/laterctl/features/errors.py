@@ -1,16 +1,16 @@
 """The error boundary: a 500 that passes through the other middleware, in the project's own error shape."""
 
 from laterctl.edits.app_statements import Middleware
+from laterctl.edits.context import FeatureContext
 from laterctl.edits.dropped_test import DroppedTest
 from laterctl.edits.error_shape import has_api_error
-from laterctl.edits.owned_file import File
-from laterctl.edits.site import Site
+from laterctl.edits.file import File
 from laterctl.feature import Feature
 
 
-def problems(site: Site) -> str:
+def problems(context: FeatureContext) -> str:
     """Choose the template of error bodies: the foundation's `APIError` shape where it is found, RFC 9457 elsewhere."""
-    shape = "apierror" if has_api_error(site) else "problem"
+    shape = "apierror" if has_api_error(context) else "problem"
     return f"errors/core/problems.{shape}.py.jinja"
 
 

@@ -4,48 +4,48 @@ from collections.abc import Iterator
 
 from laterctl.edits.alias import DependencyAlias
 from laterctl.edits.app_statements import ExceptionHandler, Router
+from laterctl.edits.context import Edit, FeatureContext
 from laterctl.edits.dropped_test import DroppedTest
 from laterctl.edits.error_shape import has_api_error
+from laterctl.edits.file import File
 from laterctl.edits.manifest import DependencyFloor
-from laterctl.edits.owned_file import File
 from laterctl.edits.provider import Provider
 from laterctl.edits.setting import Setting
-from laterctl.edits.site import Edit, Site
-from laterctl.feature import ByHand, Feature
+from laterctl.feature import ExistingSigns, Feature
 
 
-def authenticator(site: Site) -> str:
+def authenticator(context: FeatureContext) -> str:
     """Choose who checks passwords: the foundation's user service where it is found, a place to fill in elsewhere."""
-    form = "foundation" if has_user_service(site) else "protocol"
+    form = "foundation" if has_user_service(context) else "protocol"
     return f"jwt/core/auth/authenticator.{form}.py.jinja"
 
 
-def has_user_service(site: Site) -> bool:
+def has_user_service(context: FeatureContext) -> bool:
     """Whether the project has the foundation's `UserService` and a container that provides it."""
     from laterctl.edits.provider import in_container
-    from laterctl.edits.relative import bound_to
+    from laterctl.project.bindings import bound_to
 
-    container = site.project.container
+    container = context.project.container
     provided = in_container(container) and container is not None and "user_service" in container.providers
-    return provided and bound_to(site.project, site.path("services/user.py"), "UserService")[0] is not None
+    return provided and bound_to(context.project, context.path("services/user.py"), "UserService")[0] is not None
 
 
-def users(site: Site) -> tuple[str, ...]:
+def users(context: FeatureContext) -> tuple[str, ...]:
     """Name the provider of the foundation's user service, where it is found."""
-    return ("user_service",) if has_user_service(site) else ()
+    return ("user_service",) if has_user_service(context) else ()
 
 
-def fitted(site: Site) -> Iterator[Edit]:
+def fitted(context: FeatureContext) -> Iterator[Edit]:
     """Answer authentication errors in the project's shape, unless the user handles `HTTPException`, which they are.
 
     Say that the authenticator has to be written, where it has.
     """
-    if not has_user_service(site):
-        path = site.path("core/auth/authenticator.py")
-        site.notice(f"say who may sign in: write a UserAuthenticator in {path}; until then signing in answers 503")
-    app = site.project.app
+    if not has_user_service(context):
+        path = context.path("core/auth/authenticator.py")
+        context.notice(f"say who may sign in: write a UserAuthenticator in {path}; until then signing in answers 503")
+    app = context.project.app
     handled = {item.target for item in app.handlers} if app is not None else set()
-    if has_api_error(site) or not handled & {"fastapi.HTTPException", "starlette.exceptions.HTTPException"}:
+    if has_api_error(context) or not handled & {"fastapi.HTTPException", "starlette.exceptions.HTTPException"}:
         yield ExceptionHandler("core.auth.errors:AuthError", "core.auth.errors:auth_error_handler")
 
 
@@ -103,7 +103,7 @@ feature = Feature(
         DroppedTest("test_jwt.py", "jwt/tests/test_jwt.py.jinja"),
     ),
     more=fitted,
-    by_hand=ByHand(
+    by_hand=ExistingSigns(
         imports=("jose", "jwt", "authlib", "joserfc", "fastapi_users", "authx"),
         names=("CurrentUser", "create_access_token", "get_current_user"),
         routes=("/auth/token",),

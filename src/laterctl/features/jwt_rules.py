@@ -16,14 +16,14 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from laterctl.edits.owned_file import ORIGIN_COMMENT
 from laterctl.features.rule_code import Code, Found, also_in
-from laterctl.project.bodies import Function, Spot, assigned_value, bound_targets
 from laterctl.project.facts import Requirement
 from laterctl.project.names import resolve
 from laterctl.project.places import Place
+from laterctl.project.statements import Function, Spot, assigned_value, bound_targets
 from laterctl.project.variables import has_dotenv, is_set
 from laterctl.project.workers import several_workers
+from laterctl.targets.owned_file import ORIGIN_COMMENT
 
 if TYPE_CHECKING:
     from laterctl.project.discover import Project

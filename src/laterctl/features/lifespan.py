@@ -1,8 +1,8 @@
 """Managed resources: what is opened at start-up is closed at shutdown, each step bounded in time."""
 
 from laterctl.edits.dropped_test import DroppedTest
+from laterctl.edits.file import File
 from laterctl.edits.lifespan import ManagedLifespan
-from laterctl.edits.owned_file import File
 from laterctl.feature import Feature
 
 feature = Feature(

@@ -9,8 +9,8 @@ import ast
 from collections.abc import Iterator, Mapping
 
 from laterctl.features.rule_code import Code, Found
-from laterctl.project.bodies import Scope, Spot, assigned_value, blocks, bound_targets, expressions, spots_in
 from laterctl.project.names import dotted_path, resolve
+from laterctl.project.statements import Scope, Spot, assigned_value, blocks, bound_targets, expressions, spots_in
 
 NEEDLES = (b"lifespan", b"on_startup", b"on_shutdown")
 

@@ -2,11 +2,11 @@
 
 from laterctl.edits.app_statements import Middleware, Router
 from laterctl.edits.dropped_test import DroppedTest
+from laterctl.edits.file import File
 from laterctl.edits.manifest import DependencyFloor
-from laterctl.edits.owned_file import File
 from laterctl.edits.provider import Provider
 from laterctl.edits.setting import Setting
-from laterctl.feature import ByHand, Feature
+from laterctl.feature import ExistingSigns, Feature
 
 feature = Feature(
     name="metrics",
@@ -33,7 +33,7 @@ feature = Feature(
         Router("api.metrics:router", alias="metrics_router"),
         DroppedTest("test_metrics.py", "metrics/tests/test_metrics.py.jinja"),
     ),
-    by_hand=ByHand(
+    by_hand=ExistingSigns(
         imports=("prometheus_fastapi_instrumentator", "starlette_exporter", "starlette_prometheus"),
         calls=("prometheus_client.start_http_server", "prometheus_client.start_wsgi_server"),
         routes=("/metrics",),

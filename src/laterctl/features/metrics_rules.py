@@ -11,13 +11,13 @@ import ast
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from laterctl.edits.owned_file import ORIGIN_COMMENT
 from laterctl.features.rule_code import Code, Found, is_http_decorator
-from laterctl.project.bodies import Function, Spot, expressions, is_main_guard, own_nodes, spots_in
 from laterctl.project.names import resolve
-from laterctl.project.places import Place, is_aside
+from laterctl.project.places import Place, is_test_or_docs
+from laterctl.project.statements import Function, Spot, expressions, is_main_guard, own_nodes, spots_in
 from laterctl.project.variables import is_set
 from laterctl.project.workers import several_workers
+from laterctl.targets.owned_file import ORIGIN_COMMENT
 
 if TYPE_CHECKING:
     from laterctl.project.discover import Project
@@ -113,9 +113,9 @@ def check_met003(path: str, tree: ast.Module) -> Iterator[Found]:
 def _serves(project: Project) -> bool:
     """Whether metrics are served, by our feature or by hand, and not collected from several processes already."""
     served = project.tree.exists(".laterctl/metrics.json")
-    for path in project.tree.holding_any((b"prometheus_client", *_EXPORTERS)):
+    for path in project.tree.files_containing_any((b"prometheus_client", *_EXPORTERS)):
         data = project.tree.read(path) or b""
-        if is_aside(path) or data.startswith(ORIGIN_COMMENT):
+        if is_test_or_docs(path) or data.startswith(ORIGIN_COMMENT):
             continue
         if any(word in data for word in _COLLECTS):
             return False

@@ -17,9 +17,9 @@ from laterctl.features.rule_code import (
     is_http_decorator,
     registrations,
 )
-from laterctl.project.bodies import Function, assigned_value, bound_targets
 from laterctl.project.facts import App, Registration
 from laterctl.project.names import dotted_path, resolve
+from laterctl.project.statements import Function, assigned_value, bound_targets
 
 NEEDLES = (b"BaseHTTPMiddleware", b".middleware(")
 

@@ -1,8 +1,8 @@
 """A Redis client that is made on first use and closed at shutdown; no server is needed until something uses it."""
 
 from laterctl.edits.dropped_test import DroppedTest
+from laterctl.edits.file import File
 from laterctl.edits.manifest import DependencyFloor
-from laterctl.edits.owned_file import File
 from laterctl.edits.provider import Provider
 from laterctl.edits.setting import Setting
 from laterctl.feature import Feature

@@ -3,18 +3,18 @@
 from collections.abc import Iterator
 
 from laterctl.edits.alias import DependencyAlias
+from laterctl.edits.context import Edit, FeatureContext
 from laterctl.edits.dropped_test import FLOORS, DroppedTest
+from laterctl.edits.file import File, http_client
 from laterctl.edits.manifest import DependencyFloor
-from laterctl.edits.owned_file import File, http_client
 from laterctl.edits.provider import Provider
 from laterctl.edits.setting import Setting
-from laterctl.edits.site import Edit, Site
-from laterctl.feature import ByHand, Feature
+from laterctl.feature import ExistingSigns, Feature
 
 
-def client(site: Site) -> Iterator[Edit]:
+def client(context: FeatureContext) -> Iterator[Edit]:
     """Depend on the HTTP client library that the project uses."""
-    name = http_client(site)
+    name = http_client(context)
     yield DependencyFloor(FLOORS[name])
     yield DependencyAlias(
         "HttpClientDep",
@@ -44,7 +44,7 @@ feature = Feature(
         DroppedTest("test_resources.py", "resources/tests/test_resources.py.jinja"),
     ),
     more=client,
-    by_hand=ByHand(imports=("aioredis",), names=("redis_client", "http_client")),
+    by_hand=ExistingSigns(imports=("aioredis",), names=("redis_client", "http_client")),
     notes=(
         "use them: async def route(http: HttpClientDep, redis: RedisDep), from api/clients.py",
         "set REDIS_URL; until then what needs Redis answers 503",

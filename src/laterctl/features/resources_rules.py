@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING
 
 from laterctl.features.container_code import CONTAINERS, MARKERS, PROVIDERS, WIRING, Injection, injection
 from laterctl.features.rule_code import Code, Found, enclosing
-from laterctl.project.bodies import Function, Spot, assigned_value, bound_targets, expressions, is_main_guard
 from laterctl.project.names import Own, resolve
-from laterctl.project.places import Place, is_aside
+from laterctl.project.places import Place, is_test_or_docs
 from laterctl.project.source import Unreadable
+from laterctl.project.statements import Function, Spot, assigned_value, bound_targets, expressions, is_main_guard
 from laterctl.project.tree import Outside
 
 if TYPE_CHECKING:
@@ -50,8 +50,8 @@ def check_project(project: Project) -> Iterator[tuple[str, Place, str, str]]:
     known = injection(project.names)
     if not known.containers:
         return
-    for path in project.tree.holding_any((b"dependency_injector", b"init_resources", b"from_dict")):
-        if is_aside(path):
+    for path in project.tree.files_containing_any((b"dependency_injector", b"init_resources", b"from_dict")):
+        if is_test_or_docs(path):
             continue
         try:
             tree = project.tree.python(path).tree
@@ -225,7 +225,7 @@ def check_di011(path: str, tree: ast.Module, injection: Injection) -> Iterator[F
     A `SecretStr` masks itself in JSON mode: https://docs.pydantic.dev/latest/api/types/#pydantic.types.SecretStr
     """
     names = frozenset().union(*(container.names for container in injection.containers.values()))
-    if not injection.names.tree.holding(b"SecretStr"):
+    if not injection.names.tree.files_containing(b"SecretStr"):
         return
     for call, _, _ in Code(path, tree).calls():
         if not _calls(call, "from_dict") or not isinstance(call.func, ast.Attribute):

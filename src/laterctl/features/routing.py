@@ -1,6 +1,6 @@
 """Route templates and probe paths: what metrics, logs and limits call a request."""
 
-from laterctl.edits.owned_file import File
+from laterctl.edits.file import File
 from laterctl.feature import Feature
 
 feature = Feature(

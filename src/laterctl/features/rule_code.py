@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from laterctl.project.bodies import Function, Scope, Spot, blocks, expressions, spots
 from laterctl.project.names import imports_in, imports_of, resolve
-from laterctl.project.places import is_aside
+from laterctl.project.places import is_test_or_docs
 from laterctl.project.source import Unreadable
+from laterctl.project.statements import Function, Scope, Spot, blocks, expressions, spots
 from laterctl.project.tree import Outside
 
 if TYPE_CHECKING:
@@ -107,8 +107,8 @@ class HeaderWrite(Struct, frozen=True):
 
 def code_of(project: Project, needles: Iterable[bytes]) -> Iterator[tuple[str, Code]]:
     """Yield the files of a project's application that contain one of `needles`; unreadable ones are left out."""
-    for path in project.tree.holding_any(needles):
-        if is_aside(path):
+    for path in project.tree.files_containing_any(needles):
+        if is_test_or_docs(path):
             continue
         try:
             yield path, Code(path, project.tree.python(path).tree)
@@ -151,7 +151,7 @@ def group_of(spot: Spot, receiver: ast.expr) -> tuple[object, ...]:
 def header_writes(code: Code) -> Iterator[HeaderWrite]:
     """Yield the response headers that a file sets by a constant name.
 
-    Seen are `x.headers["Name"] = value`, `x.headers.setdefault("Name", value)` and its like, `x.headers.update({...})`,
+    AppSnapshot are `x.headers["Name"] = value`, `x.headers.setdefault("Name", value)` and its like, `x.headers.update({...})`,
     `headers={...}` of a response or an HTTPException, and pairs of bytes as ASGI messages have them.
     """
     for spot, imports in code.statements():

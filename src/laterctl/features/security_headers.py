@@ -2,10 +2,10 @@
 
 from laterctl.edits.app_statements import Middleware
 from laterctl.edits.dropped_test import DroppedTest
+from laterctl.edits.file import File
 from laterctl.edits.manifest import DependencyFloor
-from laterctl.edits.owned_file import File
 from laterctl.edits.setting import Setting
-from laterctl.feature import ByHand, Feature
+from laterctl.feature import ExistingSigns, Feature
 
 feature = Feature(
     name="security-headers",
@@ -25,7 +25,7 @@ feature = Feature(
         Middleware("core.security_headers:SecurityHeadersMiddleware", rank="security-headers"),
         DroppedTest("test_security_headers.py", "security-headers/tests/test_security_headers.py.jinja"),
     ),
-    by_hand=ByHand(
+    by_hand=ExistingSigns(
         dependencies=("secweb",),
         imports=("secweb",),
         headers=(

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from laterctl.edits.app_statements import RANKS, rank_of
-from laterctl.edits.site import is_ours
+from laterctl.edits.context import is_ours
 from laterctl.features.middleware_rules import onion
 from laterctl.features.rule_code import (
     Code,
@@ -26,8 +26,8 @@ from laterctl.features.rule_code import (
     is_asgi,
     registrations,
 )
-from laterctl.project.bodies import Function, Scope
 from laterctl.project.places import Place
+from laterctl.project.statements import Function, Scope
 
 if TYPE_CHECKING:
     from laterctl.project.discover import Project

@@ -2,18 +2,18 @@
 
 from collections.abc import Iterator
 
+from laterctl.edits.context import Edit, FeatureContext
+from laterctl.edits.file import File
 from laterctl.edits.manifest import DependencyFloor
-from laterctl.edits.owned_file import File
-from laterctl.edits.site import Edit, Site
 from laterctl.feature import Feature
 
 
-def module(site: Site) -> Iterator[Edit]:
+def module(context: FeatureContext) -> Iterator[Edit]:
     """Create the module only where nothing reads settings: a second system is never put beside a first.
 
     Where discovery could not decide, nothing is created either: the features that have settings refuse.
     """
-    if site.project.settings is None and site.project.why_not("settings") is None:
+    if context.project.settings is None and context.project.why_not("settings") is None:
         yield DependencyFloor("pydantic-settings>=2.6")
         yield File("core/settings.py", "settings/core/settings.py.jinja", open=True)
 

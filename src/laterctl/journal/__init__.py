@@ -18,7 +18,7 @@ from laterctl.journal.errors import BusyError, ChangedError, JournalError, KeptE
 from laterctl.journal.locking import Lock, lock
 from laterctl.journal.restore import Recovered, recover
 from laterctl.journal.run import LastRun, Pending, Run, begin, begin_undo, last_run, last_written, pending, undo
-from laterctl.private import state_dir
+from laterctl.state_dir import state_dir
 
 __all__ = [
     "BusyError",

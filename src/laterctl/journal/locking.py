@@ -12,7 +12,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from laterctl.journal.errors import BusyError, named
-from laterctl.private import state_dir
+from laterctl.state_dir import state_dir
 
 _LOCK = "lock"
 _LOCK_BYTE = 1 << 20

@@ -17,7 +17,7 @@ from msgspec.structs import asdict
 from laterctl.changeset import Change, Changeset
 from laterctl.journal import disk
 from laterctl.journal.errors import JournalError
-from laterctl.private import LAST, PENDING
+from laterctl.state_dir import LAST, PENDING
 
 VERSION = 1
 _RESERVE = "reserve"

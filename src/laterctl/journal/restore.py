@@ -14,7 +14,7 @@ from laterctl.journal.errors import KeptError, RestoreError
 from laterctl.journal.locking import Lock
 from laterctl.journal.record import File, Journal
 from laterctl.journal.signals import uninterrupted
-from laterctl.private import PENDING
+from laterctl.state_dir import PENDING
 
 
 class Recovered(Struct, frozen=True):

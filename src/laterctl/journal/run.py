@@ -18,7 +18,7 @@ from laterctl.journal.locking import Lock, is_locked
 from laterctl.journal.record import File, Journal
 from laterctl.journal.restore import beside, take_back
 from laterctl.journal.signals import terminable, uninterrupted
-from laterctl.private import LAST, PENDING, state_dir
+from laterctl.state_dir import LAST, PENDING, state_dir
 
 
 class Pending(Struct, frozen=True):

@@ -5,26 +5,26 @@ from __future__ import annotations
 import ast
 from collections.abc import Sequence
 
-from laterctl.project.bodies import Spot, assigned_value, bound_targets, spots
-from laterctl.project.construct import Site
+from laterctl.project.application.find import Construction
 from laterctl.project.facts import ListSite, Registration
 from laterctl.project.names import Names, Own, dotted_path
 from laterctl.project.places import Place
+from laterctl.project.statements import Spot, assigned_value, bound_targets, spots
 
 
-def keywords_of(sites: Sequence[Site]) -> tuple[tuple[str, ...], bool]:
+def keywords_of(sites: Sequence[Construction]) -> tuple[tuple[str, ...], bool]:
     """Return the names of the keywords that the calls take, and whether a `**mapping` may bring more."""
     keywords = dict.fromkeys(word.arg for site in sites for word in site.call.keywords if word.arg)
     opened = any(word.arg is None for site in sites for word in site.call.keywords)
     return tuple(keywords), opened
 
 
-def keyword(site: Site, name: str) -> ast.expr | None:
+def keyword(site: Construction, name: str) -> ast.expr | None:
     """Return the value of one keyword argument, `None` without it."""
     return next((word.value for word in site.call.keywords if word.arg == name), None)
 
 
-def listed_middleware(names: Names, site: Site, index: int) -> tuple[ListSite | None, list[Registration]]:
+def listed_middleware(names: Names, site: Construction, index: int) -> tuple[ListSite | None, list[Registration]]:
     """Read `middleware=` of a call: where its list literal stands, and the classes in it, outermost first.
 
     The literal may be in the call, in a variable, or returned by a function of the project. When there is none, the
@@ -45,7 +45,7 @@ def listed_middleware(names: Names, site: Site, index: int) -> tuple[ListSite | 
     return where, entries
 
 
-def _list_literal(names: Names, site: Site, value: ast.expr) -> tuple[ast.List, ListSite] | None:
+def _list_literal(names: Names, site: Construction, value: ast.expr) -> tuple[ast.List, ListSite] | None:
     if isinstance(value, ast.List):
         return value, _list_site(site.path, site.spot, value, "middleware")
     every = list(spots(names.tree.python(site.path).tree))

@@ -7,14 +7,14 @@ import ast
 from msgspec import Struct
 from msgspec.structs import replace
 
-from laterctl.project.bodies import Spot, assigned_value, bound_targets, nodes, spots
 from laterctl.project.facts import App, BodyPath, Container, Evidence, Undecided
 from laterctl.project.names import Names, Own, dotted_path
-from laterctl.project.places import Place, is_aside
+from laterctl.project.places import Place, is_test_or_docs
 from laterctl.project.settings_common import imported
 from laterctl.project.source import Unreadable
+from laterctl.project.statements import Spot, assigned_value, bound_targets, nodes, spots
 from laterctl.project.tree import Outside
-from laterctl.project.unread import unread
+from laterctl.project.unreadable import unread
 from laterctl.render import Expr, Import
 
 _BASE = "dependency_injector.containers.DeclarativeContainer"
@@ -39,7 +39,7 @@ class _Instance(Struct, frozen=True):
 
 def find_container(names: Names, app: App | None, asked: str = "") -> tuple[Container | None, tuple[Undecided, ...]]:
     """Find the container class; `asked` is the user's `module:Class` (or `module:instance`)."""
-    paths = [path for path in names.tree.holding(b"dependency_injector") if not is_aside(path)]
+    paths = [path for path in names.tree.files_containing(b"dependency_injector") if not is_test_or_docs(path)]
     if not paths:
         return None, unread(names.tree, [], called=_CALLED)
     classes = _classes(names, paths)
@@ -101,8 +101,8 @@ def _classes(names: Names, paths: list[str]) -> list[_Class]:
 
 def _instances(names: Names, item: _Class) -> list[_Instance]:
     found: list[_Instance] = []
-    for path in names.tree.holding(item.own.name.encode()):
-        if is_aside(path):
+    for path in names.tree.files_containing(item.own.name.encode()):
+        if is_test_or_docs(path):
             continue
         try:
             found += _instances_in(names, path, item)
@@ -243,8 +243,8 @@ def _access(names: Names, item: _Class, instances: list[_Instance], app: App | N
 def _is_used(names: Names, found: _Instance) -> bool:
     """Whether a module other than its own imports an instance, or reaches it through the module it is in."""
     module = found.path.removesuffix(".py").rpartition("/")[2]
-    for path in names.tree.holding(module.encode()):
-        if path == found.path or is_aside(path):
+    for path in names.tree.files_containing(module.encode()):
+        if path == found.path or is_test_or_docs(path):
             continue
         targets = set(imported(names, path))
         through = f"{module}.{found.name}".encode() in (names.tree.read(path) or b"")

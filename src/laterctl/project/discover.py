@@ -8,21 +8,21 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
-from laterctl.project.choose import Apps, find_apps
+from laterctl.project.application.select import Apps, find_apps
+from laterctl.project.application.served import Served, find_served
 from laterctl.project.container import find_container
 from laterctl.project.facts import App, Container, Evidence, Layout, Manifest, Settings, Undecided
 from laterctl.project.layout import find_layout, import_roots
 from laterctl.project.manifest import PYPROJECT, find_manifest
 from laterctl.project.names import Names
-from laterctl.project.places import ALTERNATIVE, is_aside
+from laterctl.project.places import ALTERNATIVE, is_test_or_docs
 from laterctl.project.roots import find_root
-from laterctl.project.served import Served, find_served
 from laterctl.project.settings import find_settings
 from laterctl.project.source import Repair, Unreadable
 from laterctl.project.style import find_style
 from laterctl.project.tomlfile import load_toml, table
 from laterctl.project.tree import Outside, Tree
-from laterctl.project.unread import as_undecided
+from laterctl.project.unreadable import as_undecided
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class Project:
         """The resolver of names."""
         if self._before is not None:
             return self._before.names.with_files(self.tree, self._changed)
-        paths = [path for path in self.tree.holding(b"FastAPI") if not is_aside(path)]
+        paths = [path for path in self.tree.files_containing(b"FastAPI") if not is_test_or_docs(path)]
         return Names(self.tree, import_roots(self.tree, paths, self._served))
 
     @cached_property

@@ -7,12 +7,12 @@ import sys
 from collections import Counter
 from collections.abc import Iterable
 
-from laterctl.project.bodies import nodes
+from laterctl.project.application.served import Served
 from laterctl.project.facts import Layout
 from laterctl.project.names import Names
-from laterctl.project.places import is_aside
-from laterctl.project.served import Served
+from laterctl.project.places import is_test_or_docs
 from laterctl.project.source import Unreadable
+from laterctl.project.statements import nodes
 from laterctl.project.tree import Outside, Tree
 from laterctl.render import Style
 
@@ -103,7 +103,7 @@ def _is_shell(tree: Tree, folder: str, child: str) -> bool:
         if rest == "__init__.py":
             if (tree.read(path) or b"").strip():
                 return False
-        elif not rest.startswith(f"{child}/") and not is_aside(rest):
+        elif not rest.startswith(f"{child}/") and not is_test_or_docs(rest):
             return False
     return True
 

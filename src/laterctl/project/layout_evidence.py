@@ -7,11 +7,11 @@ import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from laterctl.project.bodies import nodes
 from laterctl.project.facts import Evidence
 from laterctl.project.manifest import PYPROJECT
 from laterctl.project.places import ALTERNATIVE, Place
 from laterctl.project.source import Unreadable
+from laterctl.project.statements import nodes
 from laterctl.project.tree import Outside
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def _imports(project: Project, app_path: str) -> Iterator[Evidence]:
     """The first import of an own module in the application's file, and the first that needs the import root."""
     root = project.layout.import_root
     seen = False
-    for path in (app_path, *project.tree.holding(b"FastAPI"), *project.python_files):
+    for path in (app_path, *project.tree.files_containing(b"FastAPI"), *project.python_files):
         try:
             found = [node for node in nodes(project.tree.python(path).tree) if isinstance(node, ast.ImportFrom)]
         except (Unreadable, Outside):

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import ast
 
-from laterctl.project.bodies import Function, Scope, own_nodes, spots, spots_in
 from laterctl.project.facts import BodyPath, Lifespan
 from laterctl.project.names import Names, Own, dotted_path
 from laterctl.project.places import Place
+from laterctl.project.statements import Function, Scope, own_nodes, spots, spots_in
 
 _MANAGERS = frozenset({"contextlib.asynccontextmanager"})
 

@@ -16,7 +16,7 @@ from laterctl.project.setup_cfg import EXTRAS, RUNTIME, values
 from laterctl.project.source import Unreadable, decoded, split_lines
 from laterctl.project.tomlfile import line_of, load_toml, table
 from laterctl.project.tree import Outside, Tree
-from laterctl.project.unread import as_undecided
+from laterctl.project.unreadable import as_undecided
 
 PYPROJECT = "pyproject.toml"
 SETUP_CFG = "setup.cfg"

@@ -12,8 +12,8 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from msgspec import Struct
 
-from laterctl.project.bodies import Function, Scope, blocks, bound_targets, expressions, own_nodes
 from laterctl.project.source import Unreadable
+from laterctl.project.statements import Function, Scope, blocks, bound_targets, expressions, own_nodes
 from laterctl.project.tree import Outside, Tree
 
 _DEPTH = 12  # re-exports followed before giving up

@@ -28,7 +28,7 @@ class Place:
         return f"{self.path}:{self.line}"
 
 
-def is_aside(path: str) -> bool:
+def is_test_or_docs(path: str) -> bool:
     """Whether a file is no part of the running application, judged by its path below the project root."""
     *folders, name = path.lower().split("/")
     if folders[:1] == ["src"]:

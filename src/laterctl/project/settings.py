@@ -7,15 +7,15 @@ from collections.abc import Sequence
 
 from msgspec.structs import replace
 
-from laterctl.project.bodies import nodes
 from laterctl.project.facts import App, Settings, Undecided
 from laterctl.project.names import Names, Own, dotted_path
-from laterctl.project.places import is_aside
+from laterctl.project.places import is_test_or_docs
 from laterctl.project.settings_common import FROM_OS, Found, family, imported
 from laterctl.project.settings_dynaconf import find_dynaconf
 from laterctl.project.settings_plain import find_starlette, find_unsupported
 from laterctl.project.settings_pydantic import find_pydantic
-from laterctl.project.unread import unread
+from laterctl.project.statements import nodes
+from laterctl.project.unreadable import unread
 from laterctl.render import Expr, Import
 
 _HINT = "settings in [tool.laterctl], as module:object"
@@ -133,7 +133,11 @@ def _form(names: Names, item: Found, app: App | None, asked: str) -> Own | None:
 
 
 def _users(names: Names, own: Own) -> list[str]:
-    return [path for path in names.tree.holding(own.name.encode()) if path != own.path and not is_aside(path)]
+    return [
+        path
+        for path in names.tree.files_containing(own.name.encode())
+        if path != own.path and not is_test_or_docs(path)
+    ]
 
 
 def _expression(names: Names, own: Own, called: bool, app: App | None) -> Expr:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import ast
 from collections.abc import Mapping
 
-from laterctl.project.bodies import assigned_value, nodes
 from laterctl.project.facts import Evidence, Settings
 from laterctl.project.names import Names, Own
-from laterctl.project.places import Place, is_aside
+from laterctl.project.places import Place, is_test_or_docs
 from laterctl.project.settings_common import Found, bound, mostly_upper, text_of
+from laterctl.project.statements import assigned_value, nodes
 from laterctl.project.tomlfile import load_toml, table
 from laterctl.project.tree import Tree
 from laterctl.render import Expr
@@ -17,8 +17,8 @@ from laterctl.render import Expr
 
 def find_dynaconf(names: Names) -> list[Found]:
     found = []
-    for path in names.tree.holding(b"dynaconf"):
-        if is_aside(path):
+    for path in names.tree.files_containing(b"dynaconf"):
+        if is_test_or_docs(path):
             continue
         for name, node in bound(names, path).items():
             value = assigned_value(node)

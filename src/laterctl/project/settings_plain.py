@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import ast
 
-from laterctl.project.bodies import assigned_value, bound_targets, expressions, nodes, spots
 from laterctl.project.facts import App, Evidence, Settings
 from laterctl.project.names import Names, Own, dotted_path
-from laterctl.project.places import Place, is_aside
+from laterctl.project.places import Place, is_test_or_docs
 from laterctl.project.settings_common import FROM_OS, Found, bound, imported, text_of
 from laterctl.project.source import Unreadable
+from laterctl.project.statements import assigned_value, bound_targets, expressions, nodes, spots
 from laterctl.project.tree import Outside
 from laterctl.render import Expr
 
@@ -31,8 +31,8 @@ _WORDS = ("config", "settings")
 
 def find_starlette(names: Names) -> list[Found]:
     found = []
-    for path in names.tree.holding(b"starlette", b"starlette.config"):
-        if is_aside(path):
+    for path in names.tree.files_containing(b"starlette", b"starlette.config"):
+        if is_test_or_docs(path):
             continue
         for name, node in bound(names, path).items():
             value = assigned_value(node)
@@ -66,8 +66,8 @@ def _starlette_facts(names: Names, path: str, name: str, node: ast.stmt, call: a
 def find_unsupported(names: Names, app: App | None) -> Settings | None:
     """Describe a way of reading settings that this tool does not extend; plain `os.environ` is none."""
     for package, title in _READERS.items():
-        for path in names.tree.holding(package.partition(".")[0].encode()):
-            if is_aside(path):
+        for path in names.tree.files_containing(package.partition(".")[0].encode()):
+            if is_test_or_docs(path):
                 continue
             line = _import_line(names, path, package)
             if line:

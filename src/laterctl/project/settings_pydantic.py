@@ -7,12 +7,12 @@ from collections.abc import Mapping
 
 from msgspec.structs import replace
 
-from laterctl.project.bodies import Function, assigned_value, bound_targets, spots
-from laterctl.project.construct import own_body
+from laterctl.project.application.find import own_body
 from laterctl.project.facts import BodyPath, Evidence, Settings
 from laterctl.project.names import Names, Own, dotted_path
-from laterctl.project.places import Place, is_aside
+from laterctl.project.places import Place, is_test_or_docs
 from laterctl.project.settings_common import Found, bound, family, mostly_upper, text_of
+from laterctl.project.statements import Function, assigned_value, bound_targets, spots
 from laterctl.render import Expr
 
 _BASES = {
@@ -74,7 +74,7 @@ def _mixed(names: Names, own: Own, made: set[Own], classes: Mapping[Own, str]) -
 def _settings_classes(names: Names) -> dict[Own, str]:
     """Map the project's settings classes to their kind."""
     found: dict[Own, str] = {}
-    paths = [path for path in names.tree.holding(b"Settings", b"BaseSettings") if not is_aside(path)]
+    paths = [path for path in names.tree.files_containing(b"Settings", b"BaseSettings") if not is_test_or_docs(path)]
     grown = True
     while grown:
         grown = False
@@ -94,8 +94,8 @@ def _settings_classes(names: Names) -> dict[Own, str]:
 
 
 def _paths_with(names: Names, words: set[str]) -> list[str]:
-    found = names.tree.holding_any(word.encode() for word in words)
-    return [path for path in found if not is_aside(path) and bound(names, path)]
+    found = names.tree.files_containing_any(word.encode() for word in words)
+    return [path for path in found if not is_test_or_docs(path) and bound(names, path)]
 
 
 class _Types:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from laterctl.project.places import is_aside
-from laterctl.project.served import is_secret, starts
+from laterctl.project.application.served import is_secret, starts
+from laterctl.project.places import is_test_or_docs
 from laterctl.project.source import Unreadable
 from laterctl.project.tree import Outside, Tree
 
@@ -30,7 +30,7 @@ def start_parts(tree: Tree, wanted: re.Pattern[str]) -> Iterator[tuple[str, Line
     for path in tree.files():
         if path.endswith(".py") or not (starts(path) or _MORE.search(path)) or "lock" in path or is_secret(path):
             continue
-        if is_aside(path.replace("templates/", "")):  # where Helm has what it deploys
+        if is_test_or_docs(path.replace("templates/", "")):  # where Helm has what it deploys
             continue
         try:
             text = (tree.read(path) or b"")[:200_000].decode("utf-8", "replace")

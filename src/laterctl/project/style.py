@@ -6,8 +6,8 @@ import ast
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from laterctl.project.bodies import nodes
 from laterctl.project.source import Source, Unreadable
+from laterctl.project.statements import nodes
 from laterctl.project.tomlfile import load_toml, table
 from laterctl.project.tree import Outside, Tree
 from laterctl.render import Style
@@ -130,12 +130,12 @@ def _future(tree: Tree, ruff: Mapping[str, Any], app_path: str) -> bool:
         return True
     if _moves_imports(ruff):
         return False
-    holding = set(tree.holding(line.encode()))
-    if not holding:
+    files_containing = set(tree.files_containing(line.encode()))
+    if not files_containing:
         return False
     folder = app_path.split("/", maxsplit=1)[0] if "/" in app_path else ""
     every = [path for path in tree.python_files() if path.startswith(folder) and not path.endswith("__init__.py")]
-    return sum(path in holding for path in every) * 2 > len(every)
+    return sum(path in files_containing for path in every) * 2 > len(every)
 
 
 def _moves_imports(ruff: Mapping[str, Any]) -> bool:

@@ -35,7 +35,7 @@ class Haystack:
         self._bytes = b"\0".join(files.values())
         self._starts = list(accumulate([len(data) + 1 for data in files.values()], initial=0))
 
-    def holding(self, needle: bytes) -> list[str]:
+    def files_containing(self, needle: bytes) -> list[str]:
         """Return the paths of the files that contain `needle`, in their order."""
         found: list[str] = []
         at = self._bytes.find(needle)
@@ -54,7 +54,7 @@ class _Shared(Struct):
     haystack: Haystack | None = None  # the Python files among them
     data: dict[str, bytes | None] = field(default_factory=dict)
     sources: dict[str, Source] = field(default_factory=dict)
-    holding: dict[bytes, list[str]] = field(default_factory=dict)
+    files_containing: dict[bytes, list[str]] = field(default_factory=dict)
     refused: dict[str, Outside | Unreadable] = field(default_factory=dict)
     inside: set[str] = field(default_factory=set)  # paths that no link leads out of the root
 
@@ -149,16 +149,16 @@ class Tree:
     def _python_files(self) -> list[str]:
         return [path for path in self._files if path.endswith(".py")]
 
-    def holding(self, needle: bytes, *also: bytes) -> list[str]:
+    def files_containing(self, needle: bytes, *also: bytes) -> list[str]:
         """Return the Python files whose bytes contain `needle` and `also`; what cannot be read is left out.
 
         Only `needle` is looked for in all files, so the rarest comes first.
         """
-        known = self._shared.holding
+        known = self._shared.files_containing
         if needle not in known:
             wider = next((word for word in known if word in needle), None)
             known[needle] = (
-                self._haystack().holding(needle)
+                self._haystack().files_containing(needle)
                 if wider is None
                 else [path for path in known[wider] if needle in (self._quietly(path) or b"")]
             )
@@ -168,7 +168,7 @@ class Tree:
         found = sorted([*found, *here]) if here else found
         return [path for path in found if all(word in self._bytes(path) for word in also)] if also else found
 
-    def holding_any(self, needles: Iterable[bytes]) -> list[str]:
+    def files_containing_any(self, needles: Iterable[bytes]) -> list[str]:
         """Return the Python files whose bytes contain one of `needles`, sorted."""
         words = set(needles)
         alike: dict[bytes, list[bytes]] = {}
@@ -177,8 +177,8 @@ class Tree:
         for head, members in alike.items():
             # The shorter a word, the longer the search; these are then looked for in few files.
             if head and 1 / len(head) < sum(1 / len(word) for word in members):
-                self.holding(head)
-        return sorted({path for word in sorted(words) for path in self.holding(word)})
+                self.files_containing(head)
+        return sorted({path for word in sorted(words) for path in self.files_containing(word)})
 
     def _bytes(self, path: str) -> bytes:
         data = self.overlay[path] if path in self.overlay else self._quietly(path)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from laterctl.project.places import is_aside
+from laterctl.project.places import is_test_or_docs
 from laterctl.project.roots import repository_of
 from laterctl.project.start_files import COMMENT, HEAD, OTHER, start_parts, text_of
 from laterctl.project.tree import Tree
@@ -31,13 +31,13 @@ def is_set(tree: Tree, variable: str, ours: bytes) -> bool:
             return True
     default = rf"\s*\w*{variable}\w*\s*(?::[^=]*)?=\s*(?:.*[(,=]\s*)?(?:\"\"|''|None)\s*\)*\s*$"
     empty = re.compile(default, re.IGNORECASE)
-    for path in tree.holding_any((variable.upper().encode(), variable.lower().encode())):
+    for path in tree.files_containing_any((variable.upper().encode(), variable.lower().encode())):
         data = tree.read(path) or b""
         code = (COMMENT.sub("", line) for line in data.decode("utf-8", "replace").splitlines())
         named = any(name.search(line) and not empty.match(line) for line in code)
-        if named and not is_aside(path) and not data.startswith(ours):
+        if named and not is_test_or_docs(path) and not data.startswith(ours):
             return True
-    return has_dotenv(tree) and any(not is_aside(path) for path in tree.holding(b"load_dotenv"))
+    return has_dotenv(tree) and any(not is_test_or_docs(path) for path in tree.files_containing(b"load_dotenv"))
 
 
 def has_dotenv(tree: Tree) -> bool:

@@ -13,13 +13,13 @@ from collections.abc import Iterator, Mapping
 
 from msgspec import Struct
 
-from laterctl.project.bodies import calls, nodes
+from laterctl.project.application.served import starts
 from laterctl.project.names import imports_in, imports_of, resolve
-from laterctl.project.places import Place, is_aside
+from laterctl.project.places import Place, is_test_or_docs
 from laterctl.project.roots import project_below
-from laterctl.project.served import starts
 from laterctl.project.source import Unreadable
 from laterctl.project.start_files import HEAD, OTHER, YAML, Lines, indent_of, start_parts, text_of
+from laterctl.project.statements import calls, nodes
 from laterctl.project.tree import Outside, Tree
 
 _VALUE = (
@@ -140,7 +140,7 @@ def _matches(
 
 
 def _in_python(tree: Tree) -> Iterator[Workers]:
-    for path in tree.holding(b"uvicorn", b"workers"):
+    for path in tree.files_containing(b"uvicorn", b"workers"):
         for module in _modules(tree, path):
             imports, values = imports_of(module, "", False), _values(module)
             for spot, call in calls(module):
@@ -161,7 +161,7 @@ def _in_gunicorn(tree: Tree) -> Iterator[Workers]:
 
 
 def _modules(tree: Tree, path: str) -> Iterator[ast.Module]:
-    if not is_aside(path) and not _TRIAL.search(path.lower()):
+    if not is_test_or_docs(path) and not _TRIAL.search(path.lower()):
         try:
             yield tree.python(path).tree
         except (Outside, Unreadable):

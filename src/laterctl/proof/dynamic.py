@@ -18,14 +18,14 @@ from msgspec import Struct, field
 from laterctl import install
 from laterctl.project.places import Place
 from laterctl.proof import child
-from laterctl.proof.promises import MIDDLEWARE, ROUTER, Promise
+from laterctl.proof.expectations import MIDDLEWARE, ROUTER, Expectation
+from laterctl.proof.redact import secrets, told
 from laterctl.proof.scratch import TooLarge, scratch_copy
-from laterctl.proof.seen import Answer, Key, Lifespan, Seen, differences, read
+from laterctl.proof.snapshot import Answer, AppSnapshot, Key, Lifespan, differences, read
 from laterctl.proof.static import Failure
-from laterctl.proof.telling import secrets, told
 
 if TYPE_CHECKING:
-    from laterctl.plan import Plan
+    from laterctl.engine.plan import Plan
     from laterctl.project.discover import Project
 
 TIMEOUT = 60.0
@@ -42,10 +42,10 @@ class Observation(Struct, frozen=True):
     """
 
     summary: str
-    seen: Seen | None = None
+    seen: AppSnapshot | None = None
     failure: Failure | None = None
     installed: Mapping[str, str | None] = field(default_factory=dict)
-    promises: tuple[Promise, ...] = ()
+    expectations: tuple[Expectation, ...] = ()
 
     @property
     def ran(self) -> bool:
@@ -61,15 +61,15 @@ class Report(Struct, frozen=True):
     failures: tuple[Failure, ...] = ()
 
 
-def observe(project: Project, promises: tuple[Promise, ...] = (), *, timeout: float = TIMEOUT) -> Observation:
+def observe(project: Project, expectations: tuple[Expectation, ...] = (), *, timeout: float = TIMEOUT) -> Observation:
     """Run the app of a project once, as it is on disk, in a scratch copy.
 
     Args:
         project: the facts about it.
-        promises: what a later `compare` is to look for.
+        expectations: what a later `compare` is to look for.
         timeout: seconds.
     """
-    return _observe(project, promises, timeout=timeout)
+    return _observe(project, expectations, timeout=timeout)
 
 
 def compare(project: Project, plan: Plan, baseline: Observation, *, timeout: float = TIMEOUT) -> Report:
@@ -86,7 +86,7 @@ def compare(project: Project, plan: Plan, baseline: Observation, *, timeout: flo
     if baseline.seen is None:
         return Report(ran=False, summary=baseline.summary)
     needed = _requirements(project, plan)
-    after = _observe(project, baseline.promises, tuple(needed), timeout=timeout)
+    after = _observe(project, baseline.expectations, tuple(needed), timeout=timeout)
     missing = _missing(needed, after.installed)
     if missing:
         return Report(ran=False, summary=f"not installed in the project's environment: {', '.join(missing)}")
@@ -98,9 +98,9 @@ def compare(project: Project, plan: Plan, baseline: Observation, *, timeout: flo
         if again.seen is None:
             return Report(ran=False, summary=f"{again.summary}; it did a moment ago, and does not without the change")
         return Report(ran=True, summary=after.summary, failures=(after.failure,))
-    found = differences(baseline.seen, after.seen, baseline.promises)
+    found = differences(baseline.seen, after.seen, baseline.expectations)
     if found:
-        again = _observe(project, baseline.promises, overlay=before, timeout=timeout)
+        again = _observe(project, baseline.expectations, overlay=before, timeout=timeout)
         shaky = differences(baseline.seen, again.seen) if again.seen is not None else {}
         found = {about: failure for about, failure in found.items() if about not in shaky}
     return Report(ran=True, summary=_compared(baseline.seen, after.seen), failures=tuple(found.values()))
@@ -108,7 +108,7 @@ def compare(project: Project, plan: Plan, baseline: Observation, *, timeout: flo
 
 def _observe(
     project: Project,
-    promises: tuple[Promise, ...],
+    expectations: tuple[Expectation, ...],
     distributions: tuple[str, ...] = (),
     *,
     overlay: Mapping[str, bytes | None] | None = None,
@@ -128,8 +128,8 @@ def _observe(
         "running": False,
         "first": first,
         "others": [root for root in roots if root not in first],
-        "routers": [item.dotted for item in promises if item.kind == ROUTER],
-        "middleware": [item.dotted for item in promises if item.kind == MIDDLEWARE],
+        "routers": [item.dotted for item in expectations if item.kind == ROUTER],
+        "middleware": [item.dotted for item in expectations if item.kind == MIDDLEWARE],
         "distributions": distributions,
         "lifespan": min(LIFESPAN, timeout / 3),
     }
@@ -139,7 +139,7 @@ def _observe(
             ended = child.run(scratch, python, request, timeout)
             if ended.needs_loop:
                 ended = child.run(scratch, python, {**request, "running": True}, timeout)
-            return _observation(ended, app.reference, python, promises, lambda text: told(text, scratch, hidden))
+            return _observation(ended, app.reference, python, expectations, lambda text: told(text, scratch, hidden))
     except TooLarge as error:
         return Observation(str(error))
     except OSError as error:
@@ -167,7 +167,7 @@ def _interpreter(project: Project) -> Path | str:
 
 
 def _observation(
-    ended: child.Ended, reference: str, python: Path, promises: tuple[Promise, ...], tell: Callable[[str], str]
+    ended: child.Ended, reference: str, python: Path, expectations: tuple[Expectation, ...], tell: Callable[[str], str]
 ) -> Observation:
     """Say what a run of the probe means; `tell` makes what user code said fit to be shown."""
     report = ended.report
@@ -204,7 +204,7 @@ def _observation(
         for path, item in report.get("asked", {}).items()
     }
     found = read({**report["seen"], "undocumented": _each(tell, report["seen"]["undocumented"])}, lifespan, asked)
-    return Observation(_summary(found), found, None, installed, promises)
+    return Observation(_summary(found), found, None, installed, expectations)
 
 
 def _each(tell: Callable[[str], str], reasons: Mapping[str, str]) -> dict[str, str]:
@@ -218,12 +218,12 @@ def _placed(place: Any) -> Place | None:
 # In words
 
 
-def _summary(found: Seen) -> str:
+def _summary(found: AppSnapshot) -> str:
     parts = [_count(len(_asked_for(found)), "route"), _count(len(found.middleware), "middleware", "middleware")]
     return f"{', '.join(parts)}; {_lifespan(found.lifespan)}"
 
 
-def _compared(before: Seen, after: Seen) -> str:
+def _compared(before: AppSnapshot, after: AppSnapshot) -> str:
     was, is_now = _asked_for(before), _asked_for(after)
     new, gone = len(is_now - was), len(was - is_now)
     parts = [f"{_count(len(was) - gone, 'route')} as before"]
@@ -239,7 +239,7 @@ def _compared(before: Seen, after: Seen) -> str:
     return f"{', '.join(parts)}; {_lifespan(last)}{as_before}"
 
 
-def _asked_for(found: Seen) -> set[Key]:
+def _asked_for(found: AppSnapshot) -> set[Key]:
     """Return the routes as people count them: HEAD comes with GET."""
     return {key for key in found.answers if key[2] != "HEAD"}
 
@@ -262,17 +262,17 @@ def _requirements(project: Project, plan: Plan) -> dict[str, str]:
 
     Those with a marker are left out: it is about the project's interpreter, which is not ours.
     """
-    from laterctl.edits.pieces import Dependency
+    from laterctl.targets.base import Dependency
 
     home = project.manifest.runtime if project.manifest is not None else None
-    pieces = [record.piece for name in plan.added for record in plan.entries[name].records]
+    targets = [record.target for name in plan.added for record in plan.entries[name].records]
     return {
-        piece.name: piece.requirement
-        for piece in pieces
-        if isinstance(piece, Dependency)
+        target.name: target.requirement
+        for target in targets
+        if isinstance(target, Dependency)
         and home is not None
-        and (piece.path, piece.table) == (home.path, home.table)
-        and ";" not in piece.requirement
+        and (target.path, target.table) == (home.path, home.table)
+        and ";" not in target.requirement
     }
 
 

@@ -16,17 +16,17 @@ from msgspec import Struct
 from laterctl.codemods import newer
 from laterctl.codemods.requirements import oldest_python
 from laterctl.codemods.statements import split_lines
-from laterctl.edits import converge
-from laterctl.edits.pieces import Argument, Block, ImportName, ListEntry, OwnedFile, Piece, State, Statement
-from laterctl.installed import FOLDER
-from laterctl.ledger import records_of
-from laterctl.project.bodies import bound_names, nodes
+from laterctl.engine.installed import FOLDER
+from laterctl.engine.ledger import records_of
 from laterctl.project.places import Place
 from laterctl.project.source import Source
+from laterctl.project.statements import bound_names, nodes
+from laterctl.targets import document as converge
+from laterctl.targets.base import Argument, Block, ImportName, ListEntry, OwnedFile, State, Statement, Target
 
 if TYPE_CHECKING:
     from laterctl.changeset import Change
-    from laterctl.plan import Plan
+    from laterctl.engine.plan import Plan
     from laterctl.project.discover import Project
 
 BROUGHT: Mapping[str, tuple[str, ...]] = {
@@ -55,7 +55,7 @@ def prove(project: Project, plan: Plan) -> list[Failure]:
     """Check a plan's result.
 
     Every changed Python file parses, with the syntax of the project's oldest Python; every name in code of ours is
-    bound; every import of ours resolves; the user's lines survive in order; every piece is there.
+    bound; every import of ours resolves; the user's lines survive in order; every target is there.
 
     Args:
         project: the facts before the change.
@@ -77,17 +77,17 @@ def prove(project: Project, plan: Plan) -> list[Failure]:
             read[path] = _Read(_parsed(path, change, version))
         except SyntaxError as error:
             failures.append(Failure("parses", f"{path} would not parse: {error.msg}", Place(path, error.lineno or 1)))
-    added = [record.piece for name in plan.added for record in plan.entries[name].records if record.ours]
-    for piece in added:
-        if piece.path in read:
-            failures.extend(_bound(piece, read[piece.path]))
-            failures.extend(_imports(piece, read[piece.path], result))
+    added = [record.target for name in plan.added for record in plan.entries[name].records if record.ours]
+    for target in added:
+        if target.path in read:
+            failures.extend(_bound(target, read[target.path]))
+            failures.extend(_imports(target, read[target.path], result))
     for name in plan.added:
         for record in plan.entries[name].records:
-            state = converge.inspect(record.piece, result.after.tree.read(record.piece.path), records).state
+            state = converge.inspect(record.target, result.after.tree.read(record.target.path), records).state
             if state is not State.PRESENT:
-                place = Place(record.piece.path, 1)
-                failures.append(Failure("present", f"{record.piece.describe()} would be {state.value}", place))
+                place = Place(record.target.path, 1)
+                failures.append(Failure("present", f"{record.target.describe()} would be {state.value}", place))
     return list(dict.fromkeys(failures))
 
 
@@ -181,28 +181,28 @@ class _Result:
         return frozenset(names)
 
 
-def _bound(piece: Piece, read: _Read) -> Iterator[Failure]:
-    if isinstance(piece, Statement | ListEntry):
-        used = _Read(ast.parse(piece.code)).loads
-    elif isinstance(piece, Argument):
-        used = _Read(ast.parse(piece.value)).loads
-    elif isinstance(piece, Block):
-        used = _Read(ast.parse(f"async def _():\n {piece.header}\n  pass")).loads
-    elif isinstance(piece, OwnedFile):
+def _bound(target: Target, read: _Read) -> Iterator[Failure]:
+    if isinstance(target, Statement | ListEntry):
+        used = _Read(ast.parse(target.code)).loads
+    elif isinstance(target, Argument):
+        used = _Read(ast.parse(target.value)).loads
+    elif isinstance(target, Block):
+        used = _Read(ast.parse(f"async def _():\n {target.header}\n  pass")).loads
+    elif isinstance(target, OwnedFile):
         used = read.loads
     else:
         return
     for name in sorted(used - read.bound - set(dir(builtins)) - {"__file__", "__name__"}):
-        yield Failure("bound", f"{piece.path} would use {name}, which nothing binds", Place(piece.path, 1))
+        yield Failure("bound", f"{target.path} would use {name}, which nothing binds", Place(target.path, 1))
 
 
-def _imports(piece: Piece, read: _Read, result: _Result) -> Iterator[Failure]:
-    if isinstance(piece, ImportName):
-        module, _, name = piece.source.rpartition(".")
-        yield from _import(piece.path, 1, module, name, result)
-    elif isinstance(piece, OwnedFile):
+def _imports(target: Target, read: _Read, result: _Result) -> Iterator[Failure]:
+    if isinstance(target, ImportName):
+        module, _, name = target.source.rpartition(".")
+        yield from _import(target.path, 1, module, name, result)
+    elif isinstance(target, OwnedFile):
         for line, module, name in read.imports:
-            yield from _import(piece.path, line, module, name, result)
+            yield from _import(target.path, line, module, name, result)
 
 
 def _import(path: str, line: int, module: str, name: str, result: _Result) -> Iterator[Failure]:
@@ -223,15 +223,15 @@ def _import(path: str, line: int, module: str, name: str, result: _Result) -> It
 
 
 def _lines(plan: Plan) -> Iterator[Failure]:
-    """Law 3: every line of the user's is still there, in order, unless a piece says by name that it rewrote it.
+    """Law 3: every line of the user's is still there, in order, unless a target says by name that it rewrote it.
 
-    A line that a piece extended (an import, a list, a call) counts as there when nothing was taken out of it.
+    A line that a target extended (an import, a list, a call) counts as there when nothing was taken out of it.
     """
     rewritten: dict[str, Counter[str]] = {}
     for entry in plan.entries.values():
         for record in entry.records:
             if record.replaced is not None:
-                lines = rewritten.setdefault(record.piece.path, Counter())
+                lines = rewritten.setdefault(record.target.path, Counter())
                 lines.update(line.strip() for line in record.replaced.splitlines())
     for path, change in plan.changeset.items():
         if change.before is None or change.after is None or path.startswith(f"{FOLDER}/") or plan.removed:
@@ -243,30 +243,30 @@ def _taken_out(project: Project, plan: Plan) -> Iterator[Failure]:
     """Law 3 when features go: only code of ours leaves the user's Python files."""
     if not plan.removed:
         return
-    from laterctl.ledger import load
+    from laterctl.engine.ledger import load
 
     own: dict[str, str] = {}
     for entry in load(project.tree).values():
         for record in entry.records:
-            own[record.piece.path] = own.get(record.piece.path, "") + _spellings(record.piece)
+            own[record.target.path] = own.get(record.target.path, "") + _spellings(record.target)
     for path, change in plan.changeset.items():
         if path.endswith(".py") and change.before is not None and change.after is not None:
             yield from _only_ours_left(path, change.before, change.after, own.get(path, ""))
 
 
-def _spellings(piece: Piece) -> str:
-    """Return the forms that a piece of ours may have in a file, without white space."""
-    if isinstance(piece, ImportName):
-        alias = f" as {piece.asname}" if piece.asname else ""
-        forms = [f"from {piece.module} import (", f"from {piece.module} import", f"{piece.name}{alias},", ")"]
-    elif isinstance(piece, Argument):
-        forms = [f"{piece.keyword}={piece.value},"]
-    elif isinstance(piece, ListEntry):
-        forms = [f"{piece.code},", f"{piece.code.rstrip(')')},),"]
-    elif isinstance(piece, Block):
-        forms = [piece.header]
+def _spellings(target: Target) -> str:
+    """Return the forms that a target of ours may have in a file, without white space."""
+    if isinstance(target, ImportName):
+        alias = f" as {target.asname}" if target.asname else ""
+        forms = [f"from {target.module} import (", f"from {target.module} import", f"{target.name}{alias},", ")"]
+    elif isinstance(target, Argument):
+        forms = [f"{target.keyword}={target.value},"]
+    elif isinstance(target, ListEntry):
+        forms = [f"{target.code},", f"{target.code.rstrip(')')},),"]
+    elif isinstance(target, Block):
+        forms = [target.header]
     else:
-        forms = [piece.describe(), f"{piece.describe().rstrip(')')},)"]
+        forms = [target.describe(), f"{target.describe().rstrip(')')},)"]
     return "\n".join("".join(form.split()) for form in forms) + "\n"
 
 

@@ -8,35 +8,35 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from laterctl.edits import owned_file
-from laterctl.edits.owned_file import ORIGIN
-from laterctl.edits.pieces import OwnedFile
+from laterctl.edits import file as owned_file
 from laterctl.edits.provider import Provider
 from laterctl.edits.setting import Setting
-from laterctl.ledger import Entry
-from laterctl.outcome import Refusal
+from laterctl.engine.ledger import Entry
 from laterctl.project.facts import Manifest, Requirement
 from laterctl.project.places import Place
+from laterctl.refusal import Refusal
+from laterctl.targets.base import OwnedFile
+from laterctl.targets.owned_file import ORIGIN
 
 if TYPE_CHECKING:
-    from laterctl.edits.site import Site
+    from laterctl.edits.context import FeatureContext
     from laterctl.feature import Feature
 
 
-def misfits(feature: Feature, site: Site, installed: Mapping[str, Entry]) -> list[Refusal]:
+def blockers(feature: Feature, context: FeatureContext, installed: Mapping[str, Entry]) -> list[Refusal]:
     """Return the reasons why a feature cannot go into a project; an empty list when it can."""
-    found = [*_open(feature, site), *_floors(feature, site), *_conflicts(feature, installed)]
-    if feature.needs is not None and (reason := feature.needs(site)):
+    found = [*_open(feature, context), *_floors(feature, context), *_conflicts(feature, installed)]
+    if feature.needs is not None and (reason := feature.needs(context)):
         found.append(replace(reason, feature=feature.name))
-    return found or list(_by_hand(feature, site, installed))
+    return found or list(_by_hand(feature, context, installed))
 
 
-def _open(feature: Feature, site: Site) -> Iterator[Refusal]:
+def _open(feature: Feature, context: FeatureContext) -> Iterator[Refusal]:
     """What the feature builds on and discovery could not decide: nothing is put beside what may be there."""
     kinds: dict[type, str] = {Setting: "settings", Provider: "container"}
     for fact in sorted({kinds[type(edit)] for edit in feature.edits if type(edit) in kinds}):
-        if site.project.why_not(fact) is not None:
-            yield site.undecided(fact)
+        if context.project.why_not(fact) is not None:
+            yield context.undecided(fact)
 
 
 def _conflicts(feature: Feature, installed: Mapping[str, Entry]) -> Iterator[Refusal]:
@@ -50,8 +50,8 @@ def _conflicts(feature: Feature, installed: Mapping[str, Entry]) -> Iterator[Ref
             )
 
 
-def _floors(feature: Feature, site: Site) -> Iterator[Refusal]:
-    manifest = site.project.manifest
+def _floors(feature: Feature, context: FeatureContext) -> Iterator[Refusal]:
+    manifest = context.project.manifest
     if manifest is None:
         return
     if "fastapi" in feature.floors and not _declares_fastapi(manifest):
@@ -65,7 +65,7 @@ def _floors(feature: Feature, site: Site) -> Iterator[Refusal]:
         )
     for name, floor in feature.floors.items():
         if name == "python":
-            yield from _python_floor(feature, site, manifest, floor)
+            yield from _python_floor(feature, context, manifest, floor)
             continue
         from laterctl.codemods import requirements
 
@@ -78,7 +78,7 @@ def _floors(feature: Feature, site: Site) -> Iterator[Refusal]:
             yield _below(
                 feature,
                 f"{manifest.lock} locks {name} {locked}, which is too old",
-                _mention(site, manifest.lock, name),
+                _mention(context, manifest.lock, name),
                 f"{name}>={floor}",
             )
 
@@ -88,9 +88,9 @@ def _declares_fastapi(manifest: Manifest) -> bool:
     return any(name.startswith("fastapi") for name in declared)
 
 
-def _mention(site: Site, path: str, name: str) -> Place:
+def _mention(context: FeatureContext, path: str, name: str) -> Place:
     """Return the first line of a manifest or a lock that is about `name`."""
-    text = (site.project.tree.read(path) or b"").decode("utf-8", "replace")
+    text = (context.project.tree.read(path) or b"").decode("utf-8", "replace")
     about = re.compile(rf"""^\s*(?:name = "{name}"|(?:requires-)?{name}(?:_requires)?\s*=)""")
     return Place(path, next((number for number, line in enumerate(text.splitlines(), 1) if about.match(line)), 1))
 
@@ -102,7 +102,7 @@ def _range(manifest: Manifest, item: Requirement) -> str:
     return item.text.removeprefix(item.name).strip() or "*"
 
 
-def _python_floor(feature: Feature, site: Site, manifest: Manifest, floor: str) -> Iterator[Refusal]:
+def _python_floor(feature: Feature, context: FeatureContext, manifest: Manifest, floor: str) -> Iterator[Refusal]:
     from laterctl.codemods.requirements import oldest_python
 
     oldest = oldest_python(manifest.requires_python) if manifest.requires_python else None
@@ -110,7 +110,7 @@ def _python_floor(feature: Feature, site: Site, manifest: Manifest, floor: str) 
         yield _below(
             feature,
             f"the project supports Python 3.{oldest[1]}, which is too old",
-            _mention(site, manifest.path, "python"),
+            _mention(context, manifest.path, "python"),
             f"requires-python >= {floor}",
         )
 
@@ -126,20 +126,20 @@ def _below(feature: Feature, message: str, place: Place, expected: str) -> Refus
     )
 
 
-def _by_hand(feature: Feature, site: Site, installed: Mapping[str, Entry]) -> Iterator[Refusal]:
-    from laterctl.project import sightings
+def _by_hand(feature: Feature, context: FeatureContext, installed: Mapping[str, Entry]) -> Iterator[Refusal]:
+    from laterctl.project import signs as sightings
 
     signs = feature.by_hand
-    project = site.project
-    if project.tree.holding(f"# {ORIGIN}".encode(), f"# {ORIGIN}{feature.name}.".encode()):
+    project = context.project
+    if project.tree.files_containing(f"# {ORIGIN}".encode(), f"# {ORIGIN}{feature.name}.".encode()):
         return  # its own code, of which the ledger was lost
     own = {
-        record.piece.path
+        record.target.path
         for entry in installed.values()
         for record in entry.records
-        if isinstance(record.piece, OwnedFile)
+        if isinstance(record.target, OwnedFile)
     }
-    own |= {site.path(file.path) for file in owned_file.files(feature.edits) if not file.is_blocked(site)}
+    own |= {context.path(file.path) for file in owned_file.files(feature.edits) if not file.is_blocked(context)}
     found: list[tuple[str, Place]] = []
     if signs.imports:
         found += [("import", place) for place in sightings.imports(project, signs.imports)]

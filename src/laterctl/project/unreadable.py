@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 
 from laterctl.project.facts import Undecided
-from laterctl.project.places import Place, is_aside
+from laterctl.project.places import Place, is_test_or_docs
 from laterctl.project.source import Unreadable
 from laterctl.project.tree import Outside, Tree
 
@@ -23,9 +23,9 @@ def unread(tree: Tree, words: Iterable[str], *, called: str = "", wide: bool = F
         wide: look for the words in UTF-16 too.
     """
     needles = [word.encode(encoding) for word in words for encoding in ("utf-8", *(_WIDE if wide else ()))]
-    paths = set(tree.holding_any(needles))
+    paths = set(tree.files_containing_any(needles))
     paths |= {path for path in tree.refused if called and re.search(called, path)}
-    found = (_undecided(tree, path) for path in sorted(paths) if not is_aside(path))
+    found = (_undecided(tree, path) for path in sorted(paths) if not is_test_or_docs(path))
     return tuple(item for item in found if item is not None)
 
 

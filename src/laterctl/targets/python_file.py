@@ -1,6 +1,6 @@
-"""Python files: converges one from the pieces wanted before to those wanted now.
+"""Python files: converges one from the targets wanted before to those wanted now.
 
-Everything is located on one `ast` snapshot; the operations are then carried out at once. Where a new piece goes
+Everything is located on one `ast` snapshot; the operations are then carried out at once. Where a new target goes
 depends on the user's statements alone: our own that stand at the same place are sorted among themselves, so the order
 in which features arrive leaves no trace.
 """
@@ -14,39 +14,39 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from laterctl.codemods.statements import wrapped
-from laterctl.edits.pieces import Anchor, Block, Piece, Record, State, Statement
-from laterctl.edits.python_imports import converge_imports
-from laterctl.edits.python_parts import converge_parts
-from laterctl.edits.python_text import Located, Text, block_of, locate, own_spots, yield_of
-from laterctl.edits.python_work import Fresh, Work, is_docstring
 from laterctl.project.facts import BodyPath, Layout
+from laterctl.targets.base import Anchor, Block, Record, State, Statement, Target
+from laterctl.targets.python_imports import converge_imports
+from laterctl.targets.python_parts import converge_parts
+from laterctl.targets.python_text import Located, Text, block_of, locate, own_spots, yield_of
+from laterctl.targets.python_work import Fresh, Work, is_docstring
 
 if TYPE_CHECKING:
     from laterctl.codemods.python import Operation
 
 
 class Converged(Struct, frozen=True):
-    """A converged document: its bytes, the user's text that pieces took the place of, and what was left and why."""
+    """A converged document: its bytes, the user's text that targets took the place of, and what was left and why."""
 
     data: bytes
-    replaced: Mapping[Piece, str]
-    left: Mapping[Piece, str]
+    replaced: Mapping[Target, str]
+    left: Mapping[Target, str]
 
 
 def converge(
     data: bytes,
     before: Sequence[Record],
     after: Sequence[Record],
-    anchors: Mapping[Piece, Anchor],
+    anchors: Mapping[Target, Anchor],
     layout: Layout,
     *,
     encoding: str = "utf-8",
 ) -> Converged:
-    """Bring a Python document from the pieces in `before` to the pieces in `after`.
+    """Bring a Python document from the targets in `before` to the targets in `after`.
 
     Args:
         data: the document as it is.
-        before: records of our own pieces that are in it, from all installed features.
+        before: records of our own targets that are in it, from all installed features.
         after: records wanted; new ones have no `replaced` text yet.
         anchors: where new statements go.
         layout: gives the project's style and its first-party names.
@@ -70,43 +70,45 @@ def converge(
     return Converged(bom + python.edit(rest, operations, encoding=encoding), work.replaced, work.left)
 
 
-def _statements(work: Work, before: Sequence[Record], after: Sequence[Record], anchors: Mapping[Piece, Anchor]) -> None:
-    had = {record.piece: record for record in before if isinstance(record.piece, Statement)}
-    wanted = {record.piece: record for record in after if isinstance(record.piece, Statement)}
-    for piece, record in had.items():
-        assert isinstance(piece, Statement)
-        inspection, located = locate(work.text, piece)
+def _statements(
+    work: Work, before: Sequence[Record], after: Sequence[Record], anchors: Mapping[Target, Anchor]
+) -> None:
+    had = {record.target: record for record in before if isinstance(record.target, Statement)}
+    wanted = {record.target: record for record in after if isinstance(record.target, Statement)}
+    for target, record in had.items():
+        assert isinstance(target, Statement)
+        inspection, located = locate(work.text, target)
         if located is not None:
-            work.order[located.spot] = (1, *piece.order)
-        if piece in wanted:
+            work.order[located.spot] = (1, *target.order)
+        if target in wanted:
             continue
         if located is None:
-            work.left[piece] = "edited" if inspection.state is State.ALTERED else "gone"
+            work.left[target] = "edited" if inspection.state is State.ALTERED else "gone"
             continue
         work.drop.add(located.spot)
         if record.replaced is not None:
             _restore_placeholder(work, located, record.replaced)
-    for piece, record in wanted.items():
-        if piece in had or piece not in anchors:
+    for target, record in wanted.items():
+        if target in had or target not in anchors:
             continue
-        assert isinstance(piece, Statement)
-        anchor = anchors[piece]
+        assert isinstance(target, Statement)
+        anchor = anchors[target]
         column = len(work.layout.style.indent) * len(anchor.body)
-        code = wrapped(piece.code, work.layout.style, column=column)
+        code = wrapped(target.code, work.layout.style, column=column)
         placeholder = _placeholder(work, anchor.body)
         if placeholder is not None:
             work.drop.add(placeholder.spot)
             work.own.add(placeholder.spot)
-            work.replaced[piece] = work.text.code(placeholder)
-        elif (filler := record.replaced or _filler(had.values(), piece.scope)) is not None:
-            work.replaced[piece] = filler
-        work.put(anchor.body, anchor.after, Fresh((1, *piece.order), code))
+            work.replaced[target] = work.text.code(placeholder)
+        elif (filler := record.replaced or _filler(had.values(), target.scope)) is not None:
+            work.replaced[target] = filler
+        work.put(anchor.body, anchor.after, Fresh((1, *target.order), code))
 
 
 def _filler(records: Iterable[Record], scope: str) -> str | None:
     """The placeholder that our statements in a scope took the place of."""
     return next(
-        (item.replaced for item in records if item.replaced and getattr(item.piece, "scope", "") == scope), None
+        (item.replaced for item in records if item.replaced and getattr(item.target, "scope", "") == scope), None
     )
 
 
@@ -133,25 +135,25 @@ def _blocks(work: Work, before: Sequence[Record], after: Sequence[Record]) -> No
     from laterctl.codemods.placement import TextEditError
     from laterctl.codemods.python import Unwrap, Wrap
 
-    had = {record.piece for record in before if isinstance(record.piece, Block)}
-    wanted = {record.piece for record in after if isinstance(record.piece, Block)}
-    for piece in had - wanted:
-        assert isinstance(piece, Block)
-        found = block_of(work.text, piece)
+    had = {record.target for record in before if isinstance(record.target, Block)}
+    wanted = {record.target for record in after if isinstance(record.target, Block)}
+    for target in had - wanted:
+        assert isinstance(target, Block)
+        found = block_of(work.text, target)
         if found is None:
-            work.left[piece] = "gone"
+            work.left[target] = "gone"
         else:
             work.blocks.append(Unwrap(found.body, found.ordinal))
             work.gone.update(id(item) for item in getattr(found.node, "items", ()))
-    for piece in wanted - had:
-        assert isinstance(piece, Block)
-        if block_of(work.text, piece) is not None:
+    for target in wanted - had:
+        assert isinstance(target, Block)
+        if block_of(work.text, target) is not None:
             continue  # its ledger was lost
-        target = yield_of(work.text, piece.scope)
-        if target is None:
-            raise TextEditError(f"{piece.scope}() has no single yield statement")
-        work.replaced[piece] = work.text.code(target)
-        work.blocks.append(Wrap(target.body, target.ordinal, piece.header))
+        statement = yield_of(work.text, target.scope)
+        if statement is None:
+            raise TextEditError(f"{target.scope}() has no single yield statement")
+        work.replaced[target] = work.text.code(statement)
+        work.blocks.append(Wrap(statement.body, statement.ordinal, target.header))
 
 
 def _regions(work: Work) -> Iterator[Operation]:

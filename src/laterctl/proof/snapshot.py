@@ -10,7 +10,7 @@ from msgspec import Struct, field
 
 from laterctl.project.places import Place
 from laterctl.proof import openapi
-from laterctl.proof.promises import MIDDLEWARE, ROUTER, Promise
+from laterctl.proof.expectations import MIDDLEWARE, ROUTER, Expectation
 from laterctl.proof.static import Failure
 
 Key = tuple[str, str, str]
@@ -75,7 +75,7 @@ class Answer(Struct, frozen=True):
         return self.status is None or self.status == 404 or self.status >= 500
 
 
-class Seen(Struct, frozen=True):
+class AppSnapshot(Struct, frozen=True):
     """An application that was imported. `middleware` is outermost first.
 
     `documents` are the OpenAPI documents by the path where their application is mounted (`""`: the main one);
@@ -102,7 +102,7 @@ class Seen(Struct, frozen=True):
         return found
 
 
-def read(found: Mapping[str, Any], lifespan: Lifespan, asked: Mapping[str, Answer]) -> Seen:
+def read(found: Mapping[str, Any], lifespan: Lifespan, asked: Mapping[str, Answer]) -> AppSnapshot:
     """Read what the probe wrote down."""
     routes = tuple(
         Route(item["kind"], item["path"], tuple(item["methods"]), item["name"], item["endpoint"])
@@ -114,7 +114,7 @@ def read(found: Mapping[str, Any], lifespan: Lifespan, asked: Mapping[str, Answe
         )
         for dotted, item in found["routers"].items()
     }
-    return Seen(
+    return AppSnapshot(
         routes,
         tuple(found["middleware"]),
         found["documents"],
@@ -130,14 +130,14 @@ Differences = dict[tuple[str, str], Failure]
 """Failures, by check and by what they are about."""
 
 
-def differences(before: Seen, after: Seen, promises: Iterable[Promise] = ()) -> Differences:
+def differences(before: AppSnapshot, after: AppSnapshot, expectations: Iterable[Expectation] = ()) -> Differences:
     """Compare an application with what it was.
 
     Everything that was there is still there and unchanged, but for what is promised to go; what is promised to come
     is there.
     """
     found: Differences = {}
-    listed = list(promises)
+    listed = list(expectations)
     going = [item for item in listed if not item.comes]
     gone = {key for item in going if item.kind == ROUTER for key in before.routers[item.dotted].keys}
     for about, failure in [
@@ -155,8 +155,8 @@ def differences(before: Seen, after: Seen, promises: Iterable[Promise] = ()) -> 
 Found = Iterator[tuple[str, Failure]]
 
 
-def _promised(before: Seen, after: Seen, promises: Sequence[Promise]) -> Found:
-    for item in promises:
+def _promised(before: AppSnapshot, after: AppSnapshot, expectations: Sequence[Expectation]) -> Found:
+    for item in expectations:
         if item.kind == ROUTER and item.comes:
             included = after.routers[item.dotted]
             what = ", ".join(included.missing) if included.there else item.code
@@ -200,12 +200,12 @@ def _routes(before: Mapping[Key, Route], after: Mapping[Key, Route], gone: set[K
             return
 
 
-def _reached(before: Seen, after: Seen, promises: Sequence[Promise]) -> Found:
+def _reached(before: AppSnapshot, after: AppSnapshot, expectations: Sequence[Expectation]) -> Found:
     """Routes that are there, and that no request comes to: something before them answers or raises."""
     known = {path for path, answer in before.asked.items() if answer.reached}
     if not known:
         return  # something answers everything already: nothing is learned by asking
-    coming = [item for item in promises if item.kind == ROUTER and item.comes]
+    coming = [item for item in expectations if item.kind == ROUTER and item.comes]
     promised = {key: item.place for item in coming for key in after.routers[item.dotted].keys}
     lost: dict[tuple[str, int | None, Place | None], list[tuple[Key, Answer]]] = {}
     for key in after.answers:
@@ -229,7 +229,7 @@ def _shown(key: Key) -> str:
     return f"{method or kind} {path or '/'}"
 
 
-def _operations(before: Seen, after: Seen, gone: set[Key]) -> Found:
+def _operations(before: AppSnapshot, after: AppSnapshot, gone: set[Key]) -> Found:
     told = gone | (before.answers.keys() - after.answers.keys())
     for mount, document in before.documents.items():
         if mount not in after.documents:
@@ -247,7 +247,7 @@ def _of(mount: str) -> str:
     return f" of {mount}" if mount else ""
 
 
-def _middleware(before: Seen, after: Seen, going: Sequence[str]) -> Found:
+def _middleware(before: AppSnapshot, after: AppSnapshot, going: Sequence[str]) -> Found:
     left = Counter(going)
     old: list[str] = []
     for name in before.middleware:

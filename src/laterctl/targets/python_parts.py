@@ -17,10 +17,10 @@ from laterctl.codemods.statements import (
     wrapped,
     wrapped_list,
 )
-from laterctl.edits.pieces import Argument, ListEntry, Record, State
-from laterctl.edits.python_text import Located, Text, call_of, entry_text, inspect, list_in, list_of
-from laterctl.edits.python_work import Work
 from laterctl.render import Style
+from laterctl.targets.base import Argument, ListEntry, Record, State
+from laterctl.targets.python_text import Located, Text, call_of, entry_text, inspect, list_in, list_of
+from laterctl.targets.python_work import Work
 
 _Part = Argument | ListEntry
 
@@ -30,21 +30,21 @@ def converge_parts(work: Work, before: Sequence[Record], after: Sequence[Record]
     grouped: dict[int, tuple[dict[_Part, Record], dict[_Part, Record]]] = {}
     for side, records in enumerate((before, after)):
         for record in records:
-            piece = record.piece
-            if not isinstance(piece, Argument | ListEntry):
+            target = record.target
+            if not isinstance(target, Argument | ListEntry):
                 continue
-            found = _statement_of(work.text, piece)
+            found = _statement_of(work.text, target)
             if found is not None:
-                grouped.setdefault(id(found.node), ({}, {}))[side][piece] = record
+                grouped.setdefault(id(found.node), ({}, {}))[side][target] = record
             elif side == 0:
-                work.left[piece] = "gone"
+                work.left[target] = "gone"
     for had, wanted in grouped.values():
         if had.keys() != wanted.keys():
             _rewrite(work, had, wanted)
 
 
-def _statement_of(text: Text, piece: _Part) -> Located | None:
-    found = call_of(text, piece) if isinstance(piece, Argument) else list_of(text, piece)
+def _statement_of(text: Text, target: _Part) -> Located | None:
+    found = call_of(text, target) if isinstance(target, Argument) else list_of(text, target)
     return found[0] if found else None
 
 
@@ -56,44 +56,44 @@ def _rewrite(work: Work, had: Mapping[_Part, Record], wanted: Mapping[_Part, Rec
     margin, behind = work.text.margin(located.node), len(work.text.behind(located.node))
     given = partial(_with_parts, ours=[*had, *wanted], style=work.layout.style, margin=margin, behind=behind)
     fresh = wanted.keys() - had.keys()
-    for piece in [item for item in fresh if inspect(work.text, item).state is State.PRESENT]:
+    for target in [item for item in fresh if inspect(work.text, item).state is State.PRESENT]:
         # There already: its ledger was lost. What the user would have without it is the statement without it.
-        fresh = fresh - {piece}
-        original = _without_part(original or code, piece)
+        fresh = fresh - {target}
+        original = _without_part(original or code, target)
     going = had.keys() - wanted.keys()
     if original is not None and same_code(code, given(original, had)):
         result = given(original, wanted)
-        work.gone.update(id(node) for piece in going if (node := _node_of(located.node, piece)) is not None)
+        work.gone.update(id(node) for target in going if (node := _node_of(located.node, target)) is not None)
     else:
         result = code
-        for piece in going:
-            node = _node_of(located.node, piece)
-            if node is not None and inspect(work.text, piece).state is State.PRESENT:
+        for target in going:
+            node = _node_of(located.node, target)
+            if node is not None and inspect(work.text, target).state is State.PRESENT:
                 work.gone.add(id(node))
-                result = _without_part(result, piece)
+                result = _without_part(result, target)
             else:
-                work.left[piece] = "edited"
+                work.left[target] = "edited"
         result = given(result, fresh)
-    for piece in wanted.keys() - had.keys():
-        work.replaced[piece] = code if original is None else original
+    for target in wanted.keys() - had.keys():
+        work.replaced[target] = code if original is None else original
     if result != code:
         work.retext[located.spot] = result
 
 
-def _node_of(statement: ast.stmt, piece: _Part) -> ast.AST | None:
-    if isinstance(piece, Argument):
+def _node_of(statement: ast.stmt, target: _Part) -> ast.AST | None:
+    if isinstance(target, Argument):
         keywords = getattr(getattr(statement, "value", None), "keywords", ())
-        return next((item for item in keywords if item.arg == piece.keyword), None)
-    literal = list_in(statement, piece.keyword)
-    return next((item for item in literal.elts if ast.unparse(item) == entry_text(piece)), None) if literal else None
+        return next((item for item in keywords if item.arg == target.keyword), None)
+    literal = list_in(statement, target.keyword)
+    return next((item for item in literal.elts if ast.unparse(item) == entry_text(target)), None) if literal else None
 
 
-def _without_part(text: str, piece: _Part) -> str:
-    if isinstance(piece, Argument):
-        return without_argument(text, _only_call(text), piece.keyword)
-    literal = list_in(_only_statement(text), piece.keyword)
+def _without_part(text: str, target: _Part) -> str:
+    if isinstance(target, Argument):
+        return without_argument(text, _only_call(text), target.keyword)
+    literal = list_in(_only_statement(text), target.keyword)
     places = [
-        number for number, item in enumerate(literal.elts if literal else ()) if ast.unparse(item) == entry_text(piece)
+        number for number, item in enumerate(literal.elts if literal else ()) if ast.unparse(item) == entry_text(target)
     ]
     return without_entry(text, literal, places[0]) if literal and places else text
 
@@ -109,16 +109,16 @@ def _only_call(text: str) -> ast.Call:
 
 
 def _with_parts(
-    text: str, pieces: Iterable[_Part], ours: Iterable[_Part], style: Style, margin: str, behind: int
+    text: str, targets: Iterable[_Part], ours: Iterable[_Part], style: Style, margin: str, behind: int
 ) -> str:
     """Return a statement, indented by `margin` except for its first line, with more arguments and entries.
 
     `ours` are those that may be in it already.
     """
-    parts = list(pieces)
+    parts = list(targets)
     known = {entry_text(item): item for item in ours if isinstance(item, ListEntry)}
-    for piece in sorted((item for item in parts if isinstance(item, Argument)), key=lambda item: item.keyword):
-        text = with_argument(text, _only_call(text), f"{piece.keyword}={piece.value}")
+    for target in sorted((item for item in parts if isinstance(item, Argument)), key=lambda item: item.keyword):
+        text = with_argument(text, _only_call(text), f"{target.keyword}={target.value}")
     entries = [item for item in parts if isinstance(item, ListEntry)]
     for entry in sorted(entries, key=lambda item: (item.behind, item.order), reverse=True):
         literal = list_in(_only_statement(text), entry.keyword)

@@ -1,4 +1,4 @@
-"""What is to be done with one Python file: collected piece by piece, carried out at once."""
+"""What is to be done with one Python file: collected target by target, carried out at once."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from laterctl.edits.pieces import Piece
-from laterctl.edits.python_text import Spot, Text
 from laterctl.project.facts import BodyPath, Layout
 from laterctl.render import section_of
+from laterctl.targets.base import Target
+from laterctl.targets.python_text import Spot, Text
 
 if TYPE_CHECKING:
     from laterctl.codemods.python import Operation
@@ -39,8 +39,8 @@ class Work:
         self.order: dict[Spot, tuple[int, int, str]] = {}
         self.blocks: list[Operation] = []
         self.gone: set[int] = set()
-        self.replaced: dict[Piece, str] = {}
-        self.left: dict[Piece, str] = {}
+        self.replaced: dict[Target, str] = {}
+        self.left: dict[Target, str] = {}
 
     def put(self, body: BodyPath, after: int, fresh: Fresh) -> None:
         """Add a statement behind the user's statement that stands at or above `after`."""

@@ -5,8 +5,15 @@ from __future__ import annotations
 import ast
 from collections.abc import Sequence
 
+from laterctl.project.application.find import Candidate, Construction, Export, gives_back
+from laterctl.project.application.registered import Registered, registered_on
 from laterctl.project.arguments import keyword, keywords_of, listed_middleware
-from laterctl.project.bodies import (
+from laterctl.project.facts import App, BodyPath, Evidence, Lifespan
+from laterctl.project.lifespan import lifespan_of
+from laterctl.project.names import Names, Own, dotted_path
+from laterctl.project.places import Place, is_test_or_docs
+from laterctl.project.source import Unreadable
+from laterctl.project.statements import (
     Function,
     Scope,
     assigned_value,
@@ -16,13 +23,6 @@ from laterctl.project.bodies import (
     nodes,
     own_nodes,
 )
-from laterctl.project.construct import Candidate, Export, Site, gives_back
-from laterctl.project.facts import App, BodyPath, Evidence, Lifespan
-from laterctl.project.lifespan import lifespan_of
-from laterctl.project.names import Names, Own, dotted_path
-from laterctl.project.places import Place, is_aside
-from laterctl.project.registered import Registered, registered_on
-from laterctl.project.source import Unreadable
 from laterctl.project.tree import Outside
 
 _SERVERS = frozenset({"uvicorn.run", "hypercorn.run.run", "granian.Granian"})
@@ -107,7 +107,7 @@ def _idle(span: Lifespan, found: Registered) -> list[Evidence]:
     return [Evidence("an on_event handler that never runs beside a lifespan", place) for place in found.hooks]
 
 
-def _anchor(sites: Sequence[Site]) -> tuple[BodyPath, int]:
+def _anchor(sites: Sequence[Construction]) -> tuple[BodyPath, int]:
     """Return the statement after which the app exists: the call's, or the `if` whose branches hold the calls."""
     body, index = sites[-1].spot.body, sites[-1].spot.index
     for site in sites[:-1]:
@@ -224,9 +224,9 @@ def _by_importers(names: Names, candidate: Candidate, app_path: str, last: int) 
     attrs = {own.name for own in exports}
     words = (b"add_middleware", b"include_router", b"exception_handler", b"on_event", b"add_event_handler")
     modules = {_last_part(own.path).encode() for own in exports}
-    paths = {path for module in modules for word in words for path in names.tree.holding(module, word)}
+    paths = {path for module in modules for word in words for path in names.tree.files_containing(module, word)}
     for path in sorted(paths - {app_path}):
-        if is_aside(path):
+        if is_test_or_docs(path):
             continue
         try:
             imports = names.imports(path)

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct, field
 
-from laterctl.edits.pieces import Record, from_json, to_json
-from laterctl.installed import FOLDER, FORMAT
-from laterctl.outcome import Refusal, Refused
+from laterctl.engine.installed import FOLDER, FORMAT
 from laterctl.project.places import Place
+from laterctl.refusal import Refusal, Refused
+from laterctl.targets.base import Record, from_json, to_json
 
 if TYPE_CHECKING:
     from laterctl.project.tree import Tree
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 class Entry(Struct, frozen=True):
     """One installed feature.
 
-    `requested` is false when it was only pulled in. `version` is that of the laterctl that wrote the pieces.
+    `requested` is false when it was only pulled in. `version` is that of the laterctl that wrote the targets.
     """
 
     feature: str

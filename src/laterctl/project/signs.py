@@ -11,12 +11,12 @@ from collections.abc import Collection, Iterable, Iterator
 
 from msgspec import Struct
 
-from laterctl.project import bodies
-from laterctl.project.bodies import Scope, Spot, assigned_value, bound_targets, nodes, spots
+from laterctl.project import statements as bodies
 from laterctl.project.discover import Project
 from laterctl.project.names import Own, dotted_path
-from laterctl.project.places import Place, is_aside
+from laterctl.project.places import Place, is_test_or_docs
 from laterctl.project.source import Unreadable
+from laterctl.project.statements import Scope, Spot, assigned_value, bound_targets, nodes, spots
 from laterctl.project.tree import Outside
 
 _METHODS = ("get", "post", "put", "patch", "delete", "head", "options", "trace", "api_route", "websocket", "route")
@@ -218,8 +218,8 @@ class _Prefixes:
 
 def _files(project: Project, words: Iterable[str]) -> Iterator[str]:
     """Yield the production files that contain one of `words` and parse."""
-    for path in project.tree.holding_any(word.encode() for word in words):
-        if is_aside(path):
+    for path in project.tree.files_containing_any(word.encode() for word in words):
+        if is_test_or_docs(path):
             continue
         try:
             _ = project.tree.python(path).tree

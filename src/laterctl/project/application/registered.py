@@ -9,10 +9,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from laterctl.project.bodies import Function, Scope, Spot, assigned_value, blocks, bound_targets, expressions
 from laterctl.project.facts import BodyPath, Registration
 from laterctl.project.names import Names, Own, dotted_path
 from laterctl.project.places import Place
+from laterctl.project.statements import Function, Scope, Spot, assigned_value, blocks, bound_targets, expressions
 
 _DEPTH = 4  # helpers that hand the app to helpers
 _INERT = frozenset(

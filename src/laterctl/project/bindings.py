@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from laterctl.project.places import Place
 
 if TYPE_CHECKING:
-    from laterctl.edits.pieces import ImportName
     from laterctl.project.discover import Project
 
 
@@ -30,7 +29,7 @@ def spelled(project: Project, path: str, absolute: str) -> str:
 
 def bound_to(project: Project, path: str, name: str) -> tuple[Place | None, str]:
     """Return where file `path` binds `name` at its top level, and the dotted name it stands for (`""`: unknown)."""
-    from laterctl.project.bodies import bound_names
+    from laterctl.project.statements import bound_names
 
     if project.tree.read(path) is None:
         return None, ""
@@ -38,9 +37,3 @@ def bound_to(project: Project, path: str, name: str) -> tuple[Place | None, str]
     if line is None:
         return None, ""
     return Place(path, line), project.names.resolve(ast.Name(name, ast.Load()), path)
-
-
-def is_rebound(project: Project, piece: ImportName) -> bool:
-    """Whether an import of ours is gone because the user binds its name to something else, such as a moved module."""
-    place, dotted = bound_to(project, piece.path, piece.local)
-    return place is not None and bool(dotted) and dotted != piece.source

@@ -1,9 +1,8 @@
-"""What a command can come back with besides a changed tree: refusals, warnings, findings."""
+"""Why a command did not do something, and what is worth saying beside what it did."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from enum import StrEnum
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -49,26 +48,6 @@ def _joined(one: Refusal, other: Refusal) -> Refusal:
     names = dict.fromkeys([*one.feature.split(", "), other.feature])
     lines = dict.fromkeys([*one.snippet.splitlines(), *other.snippet.splitlines()])
     return replace(one, feature=", ".join(names), snippet="\n".join(lines))
-
-
-class Verdict(StrEnum):
-    """The three answers of a doctor rule."""
-
-    OK = "ok"
-    PROBLEM = "problem"
-    UNKNOWN = "unknown"
-
-
-class Finding(Struct, frozen=True):
-    """One answer of `doctor`: rule id, verdict, where, why, and how to mend it."""
-
-    rule: str
-    verdict: Verdict
-    message: str
-    place: Place | None = None
-    fix: str = ""
-    feature: str = ""
-    fixable: bool = False
 
 
 class Note(Struct, frozen=True):

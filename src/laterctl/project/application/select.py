@@ -8,16 +8,16 @@ from collections.abc import Iterable, Sequence
 from msgspec import Struct
 from msgspec.structs import replace
 
-from laterctl.project.app import describe
-from laterctl.project.construct import Candidate, Export, Site, find_candidates
+from laterctl.project.application.app import describe
+from laterctl.project.application.find import Candidate, Construction, Export, find_candidates
+from laterctl.project.application.served import Served
 from laterctl.project.facts import App, Evidence, Undecided
 from laterctl.project.names import Names, Own
-from laterctl.project.places import Place, is_aside
+from laterctl.project.places import Place, is_test_or_docs
 from laterctl.project.roots import project_below
-from laterctl.project.served import Served
 from laterctl.project.source import Unreadable
 from laterctl.project.tree import Outside
-from laterctl.project.unread import unread
+from laterctl.project.unreadable import unread
 
 _HINT = "laterctl --app MODULE:ATTR COMMAND, or app in [tool.laterctl]"
 _LIKELY = ("app", "application", "api")
@@ -50,11 +50,11 @@ def find_apps(names: Names, served: Sequence[Served], asked: str = "") -> Apps:
 
     Applications of another project, in a folder with a manifest of its own, only count when asked for.
     """
-    holding = names.tree.holding(b"FastAPI")
-    paths = [path for path in holding if not is_aside(path)]
+    files_containing = names.tree.files_containing(b"FastAPI")
+    paths = [path for path in files_containing if not is_test_or_docs(path)]
     candidates = find_candidates(names, paths)
     if asked:
-        candidates += find_candidates(names, [path for path in holding if is_aside(path)])
+        candidates += find_candidates(names, [path for path in files_containing if is_test_or_docs(path)])
     below = {} if asked else {item.site.path: project_below(names.tree, item.site.path) for item in candidates}
     own = [item for item in candidates if not below.get(item.site.path)]
     if candidates and not own:
@@ -65,7 +65,7 @@ def find_apps(names: Names, served: Sequence[Served], asked: str = "") -> Apps:
     if asked:
         return _asked(names, asked, ranked, apps, notes)
     if not apps:
-        return Apps((), None, (_nothing(names, holding),), notes)
+        return Apps((), None, (_nothing(names, files_containing),), notes)
     app = _chosen(ranked, apps)
     if isinstance(app, Undecided):
         return Apps(tuple(apps), None, (app,), notes)
@@ -74,7 +74,7 @@ def find_apps(names: Names, served: Sequence[Served], asked: str = "") -> Apps:
 
 def _unreadable(names: Names, paths: Iterable[str]) -> tuple[Evidence, ...]:
     notes: list[Evidence] = []
-    for path in [*paths, *(path for path in sorted(names.tree.refused) if not is_aside(path))]:
+    for path in [*paths, *(path for path in sorted(names.tree.refused) if not is_test_or_docs(path))]:
         try:
             _ = names.tree.python(path).tree
         except Unreadable as error:
@@ -85,7 +85,7 @@ def _unreadable(names: Names, paths: Iterable[str]) -> tuple[Evidence, ...]:
     return tuple(notes)
 
 
-def _nothing(names: Names, holding: Sequence[str]) -> Undecided:
+def _nothing(names: Names, files_containing: Sequence[str]) -> Undecided:
     hidden = unread(names.tree, ["FastAPI"], called=r"\.py$", wide=True)
     if hidden:
         places = tuple(place for item in hidden for place in item.places)
@@ -93,7 +93,7 @@ def _nothing(names: Names, holding: Sequence[str]) -> Undecided:
         return Undecided(
             "app-unreadable", message, f"{hidden[0].hint}; when the application is elsewhere: {_HINT}", places
         )
-    aside = find_candidates(names, [path for path in holding if is_aside(path)])
+    aside = find_candidates(names, [path for path in files_containing if is_test_or_docs(path)])
     if aside:
         places = tuple(candidate.site.place for candidate in aside)
         message = "the only FastAPI objects are in tests, documentation or examples"
@@ -138,13 +138,13 @@ def _rank(names: Names, candidate: Candidate, served: Sequence[Served]) -> _Rank
     return _Ranked(candidate, hits[0][0].strength, tuple(evidence), hits[0][1])
 
 
-def _export_order(site: Site, export: Export) -> tuple[bool, bool, bool, bool]:
+def _export_order(site: Construction, export: Export) -> tuple[bool, bool, bool, bool]:
     return export.factory, bool(export.wrapped), export.attr not in _LIKELY, export.path != site.path
 
 
 def _files_meant(names: Names, reference: Served) -> list[str]:
     """Return the files a reference may mean; those below the folder where it stands win over others."""
-    meant = [path for path in names.files_ending(reference.ending) if not is_aside(path)]
+    meant = [path for path in names.files_ending(reference.ending) if not is_test_or_docs(path)]
     folder = reference.place.path.rpartition("/")[0]
     near = [path for path in meant if folder and path.startswith(f"{folder}/")]
     return near or meant

@@ -6,10 +6,10 @@ import ast
 from collections.abc import Iterable, Sequence
 
 from laterctl.codemods.statements import extended_import, reduced_import, same_code
-from laterctl.edits.pieces import ImportName, Piece, Record
-from laterctl.edits.python_text import Located, import_of, imported_names
-from laterctl.edits.python_work import Fresh, Work, is_docstring
 from laterctl.render import import_line, section_of
+from laterctl.targets.base import ImportName, Record, Target
+from laterctl.targets.python_text import Located, import_of, imported_names
+from laterctl.targets.python_work import Fresh, Work, is_docstring
 
 
 def converge_imports(work: Work, before: Sequence[Record], after: Sequence[Record]) -> None:
@@ -18,8 +18,8 @@ def converge_imports(work: Work, before: Sequence[Record], after: Sequence[Recor
     wanted = _by_module(after)
     used = work.used()
     for module in sorted({*had, *wanted}):
-        pieces_before = {record.piece: record for record in had.get(module, ())}
-        pieces_after = {record.piece: record for record in wanted.get(module, ())}
+        pieces_before = {record.target: record for record in had.get(module, ())}
+        pieces_after = {record.target: record for record in wanted.get(module, ())}
         original = next(
             (
                 record.replaced
@@ -28,42 +28,42 @@ def converge_imports(work: Work, before: Sequence[Record], after: Sequence[Recor
             ),
             None,
         )
-        old = {_pair(piece) for piece in pieces_before}
-        new = {_pair(piece) for piece in pieces_after}
-        for piece in pieces_before:
-            if _pair(piece) not in new and _local(piece) in used:
-                new.add(_pair(piece))
-                work.left[piece] = "used"
+        old = {_pair(target) for target in pieces_before}
+        new = {_pair(target) for target in pieces_after}
+        for target in pieces_before:
+            if _pair(target) not in new and _local(target) in used:
+                new.add(_pair(target))
+                work.left[target] = "used"
         found = import_of(work.text, module, old) if old else None
         if found is not None:
             if found.spot in work.own:
                 work.order[found.spot] = _import_order(work, module)
             _change_import(work, found, original, old, new)
-            for piece in pieces_after:
-                if original is not None and piece not in pieces_before:
-                    work.replaced[piece] = original
+            for target in pieces_after:
+                if original is not None and target not in pieces_before:
+                    work.replaced[target] = original
             continue
         missing = new - old
         if missing:
-            _new_import(work, module, missing, [piece for piece in pieces_after if _pair(piece) in missing])
+            _new_import(work, module, missing, [target for target in pieces_after if _pair(target) in missing])
 
 
 def _by_module(records: Iterable[Record]) -> dict[str, list[Record]]:
     grouped: dict[str, list[Record]] = {}
     for record in records:
-        if isinstance(record.piece, ImportName):
-            grouped.setdefault(record.piece.module, []).append(record)
+        if isinstance(record.target, ImportName):
+            grouped.setdefault(record.target.module, []).append(record)
     return grouped
 
 
-def _pair(piece: Piece) -> tuple[str, str]:
-    assert isinstance(piece, ImportName)
-    return piece.name, piece.asname
+def _pair(target: Target) -> tuple[str, str]:
+    assert isinstance(target, ImportName)
+    return target.name, target.asname
 
 
-def _local(piece: Piece) -> str:
-    assert isinstance(piece, ImportName)
-    return piece.local
+def _local(target: Target) -> str:
+    assert isinstance(target, ImportName)
+    return target.local
 
 
 def _import_order(work: Work, module: str) -> tuple[int, int, str]:
@@ -94,20 +94,20 @@ def _change_import(
         work.own.add(found.spot)
 
 
-def _new_import(work: Work, module: str, names: set[tuple[str, str]], pieces: Sequence[Piece]) -> None:
+def _new_import(work: Work, module: str, names: set[tuple[str, str]], targets: Sequence[Target]) -> None:
     style = work.layout.style
     user = import_of(work.text, module)
     if user is not None and names <= set(imported_names(user.node)):
         # There already: its ledger was lost. What the user would have without it is what is left of the line.
         if rest := reduced_import(work.text.code(user), names, style):
-            work.replaced.update(dict.fromkeys(pieces, rest))
+            work.replaced.update(dict.fromkeys(targets, rest))
         return
     if user is not None and user.ordinal < _import_limit(work):
         code = work.text.code(user)
         result = extended_import(code, names, style)
         if result is not None:
             work.retext[user.spot] = result
-            work.replaced.update(dict.fromkeys(pieces, code))
+            work.replaced.update(dict.fromkeys(targets, code))
             return
     order = _import_order(work, module)
     text = import_line(module, names, style).rstrip("\n")

@@ -1,7 +1,7 @@
 """Pieces: the smallest things laterctl puts into a document, as values that a ledger can record.
 
-A declared edit (`Middleware`, `Setting` ...) resolves into pieces against the facts of one project. From then on only
-the pieces count: inspecting, taking back and sharing between features need neither the declaration nor discovery.
+A declared edit (`Middleware`, `Setting` ...) resolves into targets against the facts of one project. From then on only
+the targets count: inspecting, taking back and sharing between features need neither the declaration nor discovery.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from laterctl.project.facts import BodyPath
 
 
 class State(StrEnum):
-    """What inspecting a piece in a document can find."""
+    """What inspecting a target in a document can find."""
 
     ABSENT = "absent"
     PRESENT = "present"
@@ -25,7 +25,7 @@ class State(StrEnum):
 
 
 class Inspection(Struct, frozen=True):
-    """The state of a piece, the line where it (or what became of it) stands, and words for a person."""
+    """The state of a target, the line where it (or what became of it) stands, and words for a person."""
 
     state: State
     line: int = 0
@@ -39,23 +39,23 @@ class Anchor(Struct, frozen=True):
     after: int
 
 
-class Piece(Struct, frozen=True):
-    """What all pieces share: the file they live in, relative to the project root with forward slashes."""
+class Target(Struct, frozen=True):
+    """What all targets share: the file they live in, relative to the project root with forward slashes."""
 
     kind: ClassVar[str] = ""
     path: str
 
     @property
-    def target(self) -> tuple[str, ...]:
-        """What the piece is about: two features that want the same target share it."""
+    def key(self) -> tuple[str, ...]:
+        """What the target is about: two features that want the same target share it."""
         raise NotImplementedError
 
     def describe(self) -> str:
-        """The piece in words, for plans and the by-hand page."""
+        """The target in words, for plans and the by-hand page."""
         raise NotImplementedError
 
 
-class ImportName(Piece, frozen=True):
+class ImportName(Target, frozen=True):
     """One name of a `from` import at the top of a Python file. `source` is the absolute dotted name it stands for."""
 
     kind: ClassVar[str] = "import"
@@ -65,7 +65,7 @@ class ImportName(Piece, frozen=True):
     source: str = ""
 
     @property
-    def target(self) -> tuple[str, ...]:
+    def key(self) -> tuple[str, ...]:
         return self.kind, self.path, self.module, self.name, self.asname
 
     @property
@@ -78,7 +78,7 @@ class ImportName(Piece, frozen=True):
         return f"from {self.module} import {self.name}{alias}"
 
 
-class Statement(Piece, frozen=True):
+class Statement(Target, frozen=True):
     """A statement in the list of statements of `scope` (a qualified name, `""` for the module).
 
     `order` sorts it among our other statements at the same place.
@@ -90,14 +90,14 @@ class Statement(Piece, frozen=True):
     order: tuple[int, str] = (0, "")
 
     @property
-    def target(self) -> tuple[str, ...]:
+    def key(self) -> tuple[str, ...]:
         return self.kind, self.path, self.scope, self.code
 
     def describe(self) -> str:
         return self.code
 
 
-class Argument(Piece, frozen=True):
+class Argument(Target, frozen=True):
     """A keyword argument of the call that `holder` is assigned from (`app`, `self.app`; `return` when returned)."""
 
     kind: ClassVar[str] = "argument"
@@ -107,14 +107,14 @@ class Argument(Piece, frozen=True):
     value: str
 
     @property
-    def target(self) -> tuple[str, ...]:
+    def key(self) -> tuple[str, ...]:
         return self.kind, self.path, self.scope, self.holder, self.keyword
 
     def describe(self) -> str:
         return f"{self.holder} = ...({self.keyword}={self.value})"
 
 
-class ListEntry(Piece, frozen=True):
+class ListEntry(Target, frozen=True):
     """An entry of a list literal: what `holder` is assigned (`return`: what is returned), or `keyword` of its call.
 
     It stands behind `behind` entries of the user's; `order` sorts it among ours at the same place.
@@ -129,14 +129,14 @@ class ListEntry(Piece, frozen=True):
     order: tuple[int, str] = (0, "")
 
     @property
-    def target(self) -> tuple[str, ...]:
+    def key(self) -> tuple[str, ...]:
         return self.kind, self.path, self.scope, self.holder, self.keyword, self.code
 
     def describe(self) -> str:
         return self.code
 
 
-class Block(Piece, frozen=True):
+class Block(Target, frozen=True):
     """A block put around the one `yield` statement of function `scope`. `header` ends with its colon."""
 
     kind: ClassVar[str] = "block"
@@ -144,14 +144,14 @@ class Block(Piece, frozen=True):
     header: str
 
     @property
-    def target(self) -> tuple[str, ...]:
+    def key(self) -> tuple[str, ...]:
         return self.kind, self.path, self.scope, self.header
 
     def describe(self) -> str:
         return f"{self.header} around the yield of {self.scope}()"
 
 
-class Dependency(Piece, frozen=True):
+class Dependency(Target, frozen=True):
     """A declared dependency: a PEP 508 requirement in a home given by its form and TOML table."""
 
     kind: ClassVar[str] = "dependency"
@@ -161,14 +161,14 @@ class Dependency(Piece, frozen=True):
     requirement: str
 
     @property
-    def target(self) -> tuple[str, ...]:
+    def key(self) -> tuple[str, ...]:
         return self.kind, self.path, ".".join(self.table), self.name
 
     def describe(self) -> str:
         return f"dependency {self.requirement}"
 
 
-class TomlKey(Piece, frozen=True):
+class TomlKey(Target, frozen=True):
     """A key of a TOML table. `value` is plain data; lists are tuples."""
 
     kind: ClassVar[str] = "toml"
@@ -177,14 +177,14 @@ class TomlKey(Piece, frozen=True):
     value: Any
 
     @property
-    def target(self) -> tuple[str, ...]:
+    def key(self) -> tuple[str, ...]:
         return self.kind, self.path, ".".join(self.table), self.name
 
     def describe(self) -> str:
         return f"[{'.'.join(self.table)}] {self.name} = {self.value!r}"
 
 
-class TextLine(Piece, frozen=True):
+class TextLine(Target, frozen=True):
     """A line of an ignore file, or `KEY=value` of an example environment file (`form` `ignore` or `env`)."""
 
     kind: ClassVar[str] = "line"
@@ -192,17 +192,17 @@ class TextLine(Piece, frozen=True):
     text: str
 
     @property
-    def target(self) -> tuple[str, ...]:
+    def key(self) -> tuple[str, ...]:
         return self.kind, self.path, self.text.partition("=")[0] if self.form == "env" else self.text
 
     def describe(self) -> str:
         return self.text
 
 
-class OwnedFile(Piece, frozen=True):
+class OwnedFile(Target, frozen=True):
     """A whole file of ours, with the content it was created with.
 
-    `template` names its source; `open` is true for a file that other pieces go into. `instead_of` is its usual place
+    `template` names its source; `open` is true for a file that other targets go into. `default_path` is its usual place
     below the application package or `tests/`, when a file of the user's stands there.
     """
 
@@ -210,10 +210,10 @@ class OwnedFile(Piece, frozen=True):
     lines: tuple[str, ...]
     template: str = ""
     open: bool = False
-    instead_of: str = ""
+    default_path: str = ""
 
     @property
-    def target(self) -> tuple[str, ...]:
+    def key(self) -> tuple[str, ...]:
         return self.kind, self.path
 
     def describe(self) -> str:
@@ -226,22 +226,22 @@ class OwnedFile(Piece, frozen=True):
 
 
 class Record(Struct, frozen=True):
-    """A piece that a feature has in the project.
+    """A target that a feature has in the project.
 
     `ours` is false when it stood there already (adopted: inspected, never removed). `replaced` is the user's text
-    that the piece, or another feature's piece on the same target, took the place of. `imported` says of a dependency
-    that the user's code imported it before it was declared: something else brings it too. `relinked`, which is not
+    that the target, or another feature's target on the same target, took the place of. `imported` says of a dependency
+    that the user's code imported it before it was declared: something else brings it too. `ledger_lost`, which is not
     recorded, marks a file that was found to be ours although no ledger knew it.
     """
 
-    piece: Piece
+    target: Target
     ours: bool = True
     replaced: str | None = None
     imported: bool = False
-    relinked: bool = False
+    ledger_lost: bool = False
 
 
-KINDS: Mapping[str, type[Piece]] = {
+KINDS: Mapping[str, type[Target]] = {
     item.kind: item
     for item in (ImportName, Statement, Argument, ListEntry, Block, Dependency, TomlKey, TextLine, OwnedFile)
 }
@@ -249,11 +249,11 @@ KINDS: Mapping[str, type[Piece]] = {
 
 def to_json(record: Record) -> dict[str, Any]:
     """Return a record as plain JSON values; fields at their defaults are left out."""
-    piece = record.piece
-    data: dict[str, Any] = {"kind": piece.kind}
-    names = piece.__struct_fields__
-    defaults = dict(zip(reversed(names), reversed(piece.__struct_defaults__), strict=False))
-    for name, value in asdict(piece).items():
+    target = record.target
+    data: dict[str, Any] = {"kind": target.kind}
+    names = target.__struct_fields__
+    defaults = dict(zip(reversed(names), reversed(target.__struct_defaults__), strict=False))
+    for name, value in asdict(target).items():
         if name not in defaults or value != defaults[name]:
             data[name] = list(value) if isinstance(value, tuple) else value
     data["origin"] = "ours" if record.ours else "adopted"
@@ -276,19 +276,19 @@ def from_json(data: Mapping[str, Any]) -> Record:
         origin = values.pop("origin")
         replaced = values.pop("replaced", None)
         imported = bool(values.pop("imported", False))
-        piece = kind(**{name: frozen(value) for name, value in values.items()})
+        target = kind(**{name: frozen(value) for name, value in values.items()})
     except (KeyError, TypeError) as error:
         raise ValueError(f"not a record of this version: {error}") from error
     if origin not in {"ours", "adopted"}:
         raise ValueError(f"unknown origin {origin!r}")
-    return Record(piece, origin == "ours", replaced, imported)
+    return Record(target, origin == "ours", replaced, imported)
 
 
 def frozen(value: Any) -> Any:
-    """Return plain data with lists turned into tuples, so that it can be part of a piece."""
+    """Return plain data with lists turned into tuples, so that it can be part of a target."""
     return tuple(frozen(item) for item in value) if isinstance(value, list | tuple) else value
 
 
 def ours(records: Sequence[Record]) -> list[Record]:
-    """The records of pieces that laterctl put there itself."""
+    """The records of targets that laterctl put there itself."""
     return [record for record in records if record.ours]

@@ -60,7 +60,7 @@ def find_served(tree: Tree) -> list[Served]:
             found += _references(tree, path, 1)
         elif starts(path):
             found += _references(tree, path, 3)
-    for path in tree.holding_any((b"icorn", b"sgi")):  # uvicorn, gunicorn, wsgi_app, asgi
+    for path in tree.files_containing_any((b"icorn", b"sgi")):  # uvicorn, gunicorn, wsgi_app, asgi
         found += _references(tree, path, 2)
     return found
 

@@ -8,7 +8,10 @@ from collections.abc import Iterable, Iterator
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from laterctl.project.bodies import (
+from laterctl.project.names import Names, Own, dotted_path
+from laterctl.project.places import Place
+from laterctl.project.source import Unreadable
+from laterctl.project.statements import (
     Function,
     Scope,
     Spot,
@@ -20,16 +23,13 @@ from laterctl.project.bodies import (
     own_nodes,
     spots,
 )
-from laterctl.project.names import Names, Own, dotted_path
-from laterctl.project.places import Place
-from laterctl.project.source import Unreadable
 from laterctl.project.tree import Outside
 
 FASTAPI = "fastapi.FastAPI"
 _CHAIN = 4  # factories that call factories
 
 
-class Site(Struct, frozen=True):
+class Construction(Struct, frozen=True):
     """A call that makes a FastAPI object. `name` is the local expression that holds it, `""` when nothing does."""
 
     path: str
@@ -82,20 +82,20 @@ class Export(Struct, frozen=True):
 class Candidate(Struct, frozen=True):
     """A FastAPI object in the project's code: all the calls that make it (two when an `if` decides) and its exports."""
 
-    sites: tuple[Site, ...]
+    sites: tuple[Construction, ...]
     exports: tuple[Export, ...] = field(default=())
 
     @property
-    def site(self) -> Site:
+    def site(self) -> Construction:
         return self.sites[0]
 
 
-def find_sites(names: Names, paths: Iterable[str]) -> list[Site]:
+def find_sites(names: Names, paths: Iterable[str]) -> list[Construction]:
     """Return every construction of `fastapi.FastAPI`, or of a subclass, in `paths`; unreadable files are left out."""
     paths = list(paths)
     classes = _subclasses(names, paths)
-    extra = names.tree.holding_any(own.name.encode() for own in classes)
-    found: list[Site] = []
+    extra = names.tree.files_containing_any(own.name.encode() for own in classes)
+    found: list[Construction] = []
     for path in dict.fromkeys([*paths, *extra]):
         try:
             found += _sites_in(names, path, classes)
@@ -125,7 +125,7 @@ def _is_app(names: Names, node: ast.expr, path: str, classes: set[Own]) -> bool:
     return target == FASTAPI or target in classes
 
 
-def _sites_in(names: Names, path: str, classes: set[Own]) -> Iterator[Site]:
+def _sites_in(names: Names, path: str, classes: set[Own]) -> Iterator[Construction]:
     words = {own.name for own in classes} | {"FastAPI"}
     tree = names.tree.python(path).tree
     words |= {local for local, dotted in names.imports(path).items() if dotted.rpartition(".")[2] in words}
@@ -136,13 +136,13 @@ def _sites_in(names: Names, path: str, classes: set[Own]) -> Iterator[Site]:
         if dotted_path(node.func).rpartition(".")[2] in words:
             target = _target(names, node.func, path, spot.scope)
             if target == FASTAPI:
-                yield Site(path, spot, node, _holder(spot.node, node))
+                yield Construction(path, spot, node, _holder(spot.node, node))
             elif isinstance(target, Own) and target in classes:
-                yield Site(path, spot, node, _holder(spot.node, node), subclass=target)
+                yield Construction(path, spot, node, _holder(spot.node, node), subclass=target)
         elif node.args and dotted_path(node.args[0]).rpartition(".")[2] in words:
             given = _target(names, node.args[0], path, spot.scope)
             if given == FASTAPI and names.resolve(node.func, path).startswith("dependency_injector."):
-                yield Site(path, spot, node, "", provider=True)
+                yield Construction(path, spot, node, "", provider=True)
 
 
 def _target(names: Names, node: ast.expr, path: str, scope: tuple[Scope, ...]) -> Own | str:
@@ -162,7 +162,7 @@ def _holder(statement: ast.stmt, call: ast.Call) -> str:
 
 def find_candidates(names: Names, paths: Iterable[str]) -> list[Candidate]:
     """Return the FastAPI objects that `paths` construct, with their exports."""
-    groups: dict[tuple[str, str, str], list[Site]] = {}
+    groups: dict[tuple[str, str, str], list[Construction]] = {}
     for number, site in enumerate(find_sites(names, paths)):
         # Calls that bind one name in one scope make one application: an `if` chooses between them.
         key = site.name or f"#{number}"
@@ -170,7 +170,7 @@ def find_candidates(names: Names, paths: Iterable[str]) -> list[Candidate]:
     return [Candidate(tuple(sites), tuple(find_exports(names, sites[0]))) for sites in groups.values()]
 
 
-def find_exports(names: Names, site: Site) -> list[Export]:
+def find_exports(names: Names, site: Construction) -> list[Export]:
     """Return how a constructed object can be imported: module attributes, then factories without arguments."""
     scope = site.spot.scope
     if not scope:
@@ -244,7 +244,7 @@ def gives_back(names: Names, call: ast.Call, path: str) -> bool:
     )
 
 
-def _instance_exports(names: Names, site: Site, owner: ast.ClassDef) -> list[Export]:
+def _instance_exports(names: Names, site: Construction, owner: ast.ClassDef) -> list[Export]:
     """Return the exports of an object held as `self.x` by a class: through module-level instances of the class."""
     attr = site.name.removeprefix("self.")
     members = {attr}
@@ -253,7 +253,7 @@ def _instance_exports(names: Names, site: Site, owner: ast.ClassDef) -> list[Exp
             members.add(member.name)
     found: list[Export] = []
     target = Own(site.path, owner.name)
-    for path in names.tree.holding(owner.name.encode()):
+    for path in names.tree.files_containing(owner.name.encode()):
         try:
             found += _instances_in(names, path, target, members, attr)
         except (Unreadable, Outside):
@@ -290,7 +290,7 @@ def _maker_exports(
     """Return the exports of what a factory returns: where it is called at module level, else the factory itself."""
     found: list[Export] = []
     outer: list[Export] = []
-    for path in names.tree.holding(maker.name.rpartition(".")[2].encode()):
+    for path in names.tree.files_containing(maker.name.rpartition(".")[2].encode()):
         try:
             for spot, call in _calls_of(names, path, maker):
                 name = _holder(spot.node, call)

@@ -10,10 +10,20 @@ from typing import TYPE_CHECKING
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from laterctl import __version__, catalogue, ledger, references
+from laterctl import __version__
 from laterctl.changeset import Change, Changeset
-from laterctl.edits import converge, owned_file
-from laterctl.edits.pieces import (
+from laterctl.edits import file as owned_file
+from laterctl.edits.context import MOVABLE, Edit, FeatureContext, Resolved, layout_of
+from laterctl.edits.provider import Provider
+from laterctl.edits.setting import Setting
+from laterctl.engine import catalogue, ledger
+from laterctl.engine import removal as references
+from laterctl.engine.installed import FOLDER
+from laterctl.engine.ledger import Entry
+from laterctl.project.places import Place
+from laterctl.refusal import Note, Refusal, Refused
+from laterctl.targets import document as converge
+from laterctl.targets.base import (
     Anchor,
     Argument,
     Block,
@@ -22,20 +32,14 @@ from laterctl.edits.pieces import (
     Inspection,
     ListEntry,
     OwnedFile,
-    Piece,
     Record,
     State,
     Statement,
+    Target,
     TomlKey,
 )
-from laterctl.edits.provider import Provider
-from laterctl.edits.relative import is_rebound
-from laterctl.edits.setting import Setting
-from laterctl.edits.site import MOVABLE, Edit, Site, Wanted, layout_of
-from laterctl.installed import FOLDER
-from laterctl.ledger import Entry
-from laterctl.outcome import Note, Refusal, Refused
-from laterctl.project.places import Place
+from laterctl.targets.import_name import is_rebound
+from laterctl.targets.owned_file import unsigned
 
 if TYPE_CHECKING:
     from laterctl.feature import Feature
@@ -54,7 +58,7 @@ class Plan(Struct, frozen=True):
     """What would be done.
 
     `added` and `removed` are feature names; `pulled` those of `added` that nobody asked for by name. `kept` are
-    pieces that stay although their feature goes, and why. `requirements` are new runtime or development dependencies.
+    targets that stay although their feature goes, and why. `requirements` are new runtime or development dependencies.
     With refusals the changeset is empty.
     """
 
@@ -65,7 +69,7 @@ class Plan(Struct, frozen=True):
     removed: tuple[str, ...] = ()
     refusals: tuple[Refusal, ...] = ()
     notes: tuple[Note, ...] = ()
-    kept: tuple[tuple[Piece, str], ...] = ()
+    kept: tuple[tuple[Target, str], ...] = ()
     requirements: tuple[str, ...] = ()
 
 
@@ -75,7 +79,7 @@ class _Draft(Struct):
     project: Project
     entries: dict[str, Entry]
     installed: list[Record]
-    anchors: dict[Piece, Anchor] = field(default_factory=dict)
+    anchors: dict[Target, Anchor] = field(default_factory=dict)
     refusals: list[Refusal] = field(default_factory=list)
     notes: list[Note] = field(default_factory=list)
 
@@ -114,7 +118,7 @@ def make(project: Project, installed: Mapping[str, Entry], request: Request) -> 
     return _converged(project, installed, draft, before, tuple(added), tuple(removed), requested)
 
 
-def mend(project: Project, installed: Mapping[str, Entry]) -> Plan:
+def repair(project: Project, installed: Mapping[str, Entry]) -> Plan:
     """Plan to put back wiring of installed features that is gone; files that were deleted stay deleted."""
     gone = {
         name: [record for record in entry.records if _is_lost(project, record)] for name, entry in installed.items()
@@ -136,12 +140,12 @@ def mend(project: Project, installed: Mapping[str, Entry]) -> Plan:
 
 
 def _is_lost(project: Project, record: Record) -> bool:
-    piece = record.piece
-    if not record.ours or isinstance(piece, OwnedFile):
+    target = record.target
+    if not record.ours or isinstance(target, OwnedFile):
         return False
-    if converge.inspect(piece, project.tree.read(piece.path)).state is not State.ABSENT:
+    if converge.inspect(target, project.tree.read(target.path)).state is not State.ABSENT:
         return False
-    return not (isinstance(piece, ImportName) and is_rebound(project, piece))
+    return not (isinstance(target, ImportName) and is_rebound(project, target))
 
 
 def _required(name: str, wanted: Sequence[str]) -> Refusal:
@@ -164,37 +168,37 @@ def _add(
     check: bool = True,
 ) -> None:
     """Resolve one feature into an entry; what stands in the way goes to the draft's refusals."""
-    from laterctl.fit import misfits
+    from laterctl.engine.preflight import blockers
 
     values = {option.name: option.default for option in feature.options if option.default} | dict(options)
-    site = _site(draft, feature, values, wanted)
-    found = misfits(feature, site, draft.entries) if check else []
+    context = _site(draft, feature, values, wanted)
+    found = blockers(feature, context, draft.entries) if check else []
     if found:
         draft.refusals.extend(found)
         return
     records: dict[tuple[str, ...], Record] = {}
-    edits = [*feature.edits, *(feature.more(site) if feature.more else ())]
-    site = _around(edits, site)
+    edits = [*feature.edits, *(feature.more(context) if feature.more else ())]
+    context = _around(edits, context)
     for edit in edits:
         try:
-            for item in edit.resolve(site):
-                record = _record(draft, site, item, records)
-                records.setdefault(record.piece.target, record)
+            for item in edit.resolve(context):
+                record = _record(draft, context, item, records)
+                records.setdefault(record.target.key, record)
         except Refused as refused:
             draft.refusals.extend(refused.refusals)
-    draft.notes.extend(site.notes)
+    draft.notes.extend(context.notes)
     draft.entries[feature.name] = Entry(feature.name, __version__, asked, dict(options), tuple(records.values()))
     made = [
-        record.piece
+        record.target
         for record in records.values()
-        if isinstance(record.piece, OwnedFile) and record.ours and draft.project.tree.read(record.piece.path) is None
+        if isinstance(record.target, OwnedFile) and record.ours and draft.project.tree.read(record.target.path) is None
     ]
-    if any(piece.open for piece in made):
+    if any(target.open for target in made):
         # Later features extend what this one creates, so they have to see it.
-        draft.project = draft.project.with_overlay({piece.path: piece.text.encode() for piece in made})
+        draft.project = draft.project.with_overlay({target.path: target.text.encode() for target in made})
 
 
-def _site(draft: _Draft, feature: Feature, options: Mapping[str, str], wanted: Sequence[str]) -> Site:
+def _site(draft: _Draft, feature: Feature, options: Mapping[str, str], wanted: Sequence[str]) -> FeatureContext:
     settings: dict[str, Setting] = {}
     providers: dict[str, str] = {}
     for name in wanted:
@@ -204,131 +208,141 @@ def _site(draft: _Draft, feature: Feature, options: Mapping[str, str], wanted: S
             elif isinstance(edit, Provider):
                 providers[edit.name] = edit.source
     records = draft.records()
-    moved = [item.piece.instead_of for item in records if isinstance(item.piece, OwnedFile) and item.piece.instead_of]
-    elsewhere = {place: owned_file.alternative(place) for place in moved}
-    return Site(draft.project, feature.name, options, draft.installed, records, settings, providers, elsewhere)
+    moved = [
+        item.target.default_path for item in records if isinstance(item.target, OwnedFile) and item.target.default_path
+    ]
+    relocated = {place: owned_file.alternative(place) for place in moved}
+    return FeatureContext(
+        draft.project, feature.name, options, draft.installed, records, settings, providers, relocated
+    )
 
 
-def _around(edits: Iterable[Edit], site: Site) -> Site:
+def _around(edits: Iterable[Edit], context: FeatureContext) -> FeatureContext:
     """Decide which owned files go to their other place, before anything refers to them."""
     files = owned_file.files(edits)
-    blocked = {file.path: owned_file.alternative(file.path) for file in files if file.is_blocked(site)}
+    blocked = {file.path: owned_file.alternative(file.path) for file in files if file.is_blocked(context)}
     for usual, other in blocked.items():
-        site.notice(f"{site.path(usual)} is yours, so ours is {site.path(other)}", Place(site.path(usual), 1))
+        context.notice(
+            f"{context.path(usual)} is yours, so ours is {context.path(other)}", Place(context.path(usual), 1)
+        )
     for head in sorted({file.path.partition("/")[0] for file in files} & MOVABLE):
-        module = site.project.in_the_way(head)
-        if module and not site.project.tree.is_dir(site.path(head)):
-            site.notice(f"{module} is yours, so ours go to {site.path(head)}/", Place(module, 1))
-    return replace(site, elsewhere={**site.elsewhere, **blocked}) if blocked else site
+        module = context.project.in_the_way(head)
+        if module and not context.project.tree.is_dir(context.path(head)):
+            context.notice(f"{module} is yours, so ours go to {context.path(head)}/", Place(module, 1))
+    return replace(context, relocated={**context.relocated, **blocked}) if blocked else context
 
 
-def _record(draft: _Draft, site: Site, wanted: Wanted, mine: Mapping[tuple[str, ...], Record]) -> Record:
-    """Decide whether a wanted piece is shared, already there by hand, or new."""
-    piece = wanted.piece
-    shared = next((item for item in draft.records() if item.piece.target == piece.target), None)
-    if isinstance(piece, OwnedFile):
-        return _file_record(draft, site, piece, shared)
+def _record(draft: _Draft, context: FeatureContext, wanted: Resolved, mine: Mapping[tuple[str, ...], Record]) -> Record:
+    """Decide whether a wanted target is shared, already there by hand, or new."""
+    target = wanted.target
+    shared = next((item for item in draft.records() if item.target.key == target.key), None)
+    if isinstance(target, OwnedFile):
+        return _file_record(draft, context, target, shared)
     if shared is not None:
-        return _shared(site, piece, shared)
-    data = draft.project.tree.read(piece.path)
-    inspection = converge.inspect(piece, data)
+        return _shared(context, target, shared)
+    data = draft.project.tree.read(target.path)
+    inspection = converge.inspect(target, data)
     if inspection.state is State.PRESENT:
-        return Record(piece) if _relinked(piece, mine) else _adopted(site, piece, inspection.detail)
+        return Record(target) if _relinked(target, mine) else _adopted(context, target, inspection.detail)
     if inspection.state is State.ALTERED:
-        raise Refused(_different(site, piece, inspection))
+        raise Refused(_different(context, target, inspection))
     if wanted.anchor is not None:
-        draft.anchors[piece] = wanted.anchor
-    return Record(piece, imported=isinstance(piece, Dependency) and references.is_imported(site, piece.name))
+        draft.anchors[target] = wanted.anchor
+    return Record(target, imported=isinstance(target, Dependency) and references.is_imported(context, target.name))
 
 
-def _different(site: Site, piece: Piece, inspection: Inspection) -> Refusal:
+def _different(context: FeatureContext, target: Target, inspection: Inspection) -> Refusal:
     code, message, remedy = (
         "already-different",
-        f"{piece.path} has this in another form",
+        f"{target.path} has this in another form",
         "change it by hand or remove it",
     )
-    if isinstance(piece, TomlKey) and piece.table[:1] == ("tool",):  # a tool's own configuration, not a name of ours
-        code, message = "already-by-hand", f"{piece.path} configures {piece.table[1]} already, in another way"
-        remedy = f"keep yours, or take it out and run `laterctl add {site.feature}` again"
+    if isinstance(target, TomlKey) and target.table[:1] == ("tool",):  # a tool's own configuration, not a name of ours
+        code, message = "already-by-hand", f"{target.path} configures {target.table[1]} already, in another way"
+        remedy = f"keep yours, or take it out and run `laterctl add {context.feature}` again"
     return Refusal(
         code,
         message,
-        Place(piece.path, inspection.line),
+        Place(target.path, inspection.line),
         seen=inspection.detail,
-        expected=piece.describe(),
-        snippet=piece.describe(),
+        expected=target.describe(),
+        snippet=target.describe(),
         remedy=remedy,
-        feature=site.feature,
+        feature=context.feature,
     )
 
 
-def _shared(site: Site, piece: Piece, other: Record) -> Record:
+def _shared(context: FeatureContext, target: Target, other: Record) -> Record:
     # Each feature records its own wish; the join over all of them is taken when a document converges.
-    if isinstance(piece, TomlKey) and isinstance(other.piece, TomlKey) and piece.value != other.piece.value:
+    if isinstance(target, TomlKey) and isinstance(other.target, TomlKey) and target.value != other.target.value:
         raise Refused(
             Refusal(
                 "conflict",
-                f"another feature wants {other.piece.describe()}",
-                Place(piece.path, 1),
-                expected=piece.describe(),
-                feature=site.feature,
+                f"another feature wants {other.target.describe()}",
+                Place(target.path, 1),
+                expected=target.describe(),
+                feature=context.feature,
             )
         )
-    return Record(piece if isinstance(piece, Dependency) else other.piece, other.ours, other.replaced, other.imported)
+    return Record(
+        target if isinstance(target, Dependency) else other.target, other.ours, other.replaced, other.imported
+    )
 
 
-def _relinked(piece: Piece, mine: Mapping[tuple[str, ...], Record]) -> bool:
-    """Whether a piece that is there binds to a file that says it came from laterctl: its ledger was lost."""
-    files = {record.piece.path for record in mine.values() if isinstance(record.piece, OwnedFile) and record.relinked}
-    if isinstance(piece, ImportName):
-        module = piece.source.rpartition(".")[0].replace(".", "/")
+def _relinked(target: Target, mine: Mapping[tuple[str, ...], Record]) -> bool:
+    """Whether a target that is there binds to a file that says it came from laterctl: its ledger was lost."""
+    files = {
+        record.target.path for record in mine.values() if isinstance(record.target, OwnedFile) and record.ledger_lost
+    }
+    if isinstance(target, ImportName):
+        module = target.source.rpartition(".")[0].replace(".", "/")
         return any(path.endswith(f"{module}.py") for path in files)
-    names = {record.piece.local for record in mine.values() if record.ours and isinstance(record.piece, ImportName)}
+    names = {record.target.local for record in mine.values() if record.ours and isinstance(record.target, ImportName)}
     codes = {Statement: "code", Argument: "value", ListEntry: "code", Block: "header"}
-    code = getattr(piece, codes[type(piece)]) if type(piece) in codes else ""
+    code = getattr(target, codes[type(target)]) if type(target) in codes else ""
     return bool(files) and bool(names & set(re.findall(r"\w+", code)))
 
 
-def _adopted(site: Site, piece: Piece, declared: str) -> Record:
-    if isinstance(piece, Dependency):
+def _adopted(context: FeatureContext, target: Target, declared: str) -> Record:
+    if isinstance(target, Dependency):
         from laterctl.codemods import requirements
 
-        if not requirements.satisfiable(declared, piece.requirement):
+        if not requirements.satisfiable(declared, target.requirement):
             raise Refused(
                 Refusal(
                     "version-cap",
-                    f"{piece.path} declares {declared}, which excludes {piece.requirement}",
-                    _requirement_place(site, piece),
+                    f"{target.path} declares {declared}, which excludes {target.requirement}",
+                    _requirement_place(context, target),
                     seen=declared,
-                    expected=piece.requirement,
-                    snippet=piece.requirement,
+                    expected=target.requirement,
+                    snippet=target.requirement,
                     remedy="raise the cap yourself: it is never raised for you",
-                    feature=site.feature,
+                    feature=context.feature,
                 )
             )
-        if requirements.extras_of(piece.requirement) - requirements.extras_of(declared):
-            return Record(piece, ours=True, replaced=declared)
-    return Record(piece, ours=False)
+        if requirements.extras_of(target.requirement) - requirements.extras_of(declared):
+            return Record(target, ours=True, replaced=declared)
+    return Record(target, ours=False)
 
 
-def _requirement_place(site: Site, piece: Dependency) -> Place | None:
-    manifest = site.project.manifest
-    found = [item.place for item in manifest.requirements if item.name == piece.name] if manifest else []
+def _requirement_place(context: FeatureContext, target: Dependency) -> Place | None:
+    manifest = context.project.manifest
+    found = [item.place for item in manifest.requirements if item.name == target.name] if manifest else []
     return found[0] if found else None
 
 
-def _file_record(draft: _Draft, site: Site, piece: OwnedFile, shared: Record | None) -> Record:
+def _file_record(draft: _Draft, context: FeatureContext, target: OwnedFile, shared: Record | None) -> Record:
     if shared is not None:
         return shared
-    made = owned_file.rendered(piece, site)
-    data = draft.project.tree.read(piece.path)
+    made = owned_file.rendered(target, context)
+    data = draft.project.tree.read(target.path)
     if data is None:
         return Record(made)
     if converge.inspect(made, data).state is State.PRESENT:
-        return Record(made, relinked=bool(made.template))
-    if converge.inspect(owned_file.unsigned(made), data).state is State.PRESENT:
-        return Record(owned_file.unsigned(made), ours=False)
-    raise owned_file.taken(made, site)
+        return Record(made, ledger_lost=bool(made.template))
+    if converge.inspect(unsigned(made), data).state is State.PRESENT:
+        return Record(unsigned(made), ours=False)
+    raise owned_file.taken(made, context)
 
 
 def _converged(
@@ -348,11 +362,11 @@ def _converged(
     if refusals:
         return Plan(Changeset({}), installed, removed=removed, refusals=tuple(refusals))
     changes: dict[str, Change] = {}
-    replaced: dict[Piece, str] = {}
-    kept: dict[Piece, str] = dict(surviving)
-    effective = [*after, *(record for record in before if record.piece in surviving)]
-    had, wanted = ({record.piece for record in side if record.ours} for side in (before, effective))
-    for path in sorted({piece.path for piece in had ^ wanted}):
+    replaced: dict[Target, str] = {}
+    kept: dict[Target, str] = dict(surviving)
+    effective = [*after, *(record for record in before if record.target in surviving)]
+    had, wanted = ({record.target for record in side if record.ours} for side in (before, effective))
+    for path in sorted({target.path for target in had ^ wanted}):
         data = project.tree.read(path)
         try:
             result = converge.converge(
@@ -372,7 +386,7 @@ def _converged(
             changes[path] = Change(data, result.data, _mode(project, path))
     for name, entry in entries.items():
         records = tuple(
-            replace(record, replaced=replaced[record.piece]) if record.ours and record.piece in replaced else record
+            replace(record, replaced=replaced[record.target]) if record.ours and record.target in replaced else record
             for record in entry.records
         )
         entries[name] = replace(entry, records=records)
@@ -382,7 +396,7 @@ def _converged(
         file = ledger.dump(entries[name]) if name in entries else None
         if file != data:
             changes[path] = Change(data, file, _mode(project, path))
-    fresh = [record.piece.requirement for record in _new(before, after) if isinstance(record.piece, Dependency)]
+    fresh = [record.target.requirement for record in _new(before, after) if isinstance(record.target, Dependency)]
     return Plan(
         Changeset(changes),
         entries,
@@ -390,7 +404,7 @@ def _converged(
         tuple(name for name in added if name not in requested),
         removed,
         notes=tuple(draft.notes),
-        kept=tuple((piece, reason) for piece, reason in kept.items() if reason != "gone"),
+        kept=tuple((target, reason) for target, reason in kept.items() if reason != "gone"),
         requirements=tuple(sorted(set(fresh))),
     )
 
@@ -403,9 +417,9 @@ def _mode(project: Project, path: str) -> int | None:
 
 
 def _new(before: Sequence[Record], after: Sequence[Record]) -> list[Record]:
-    had = {record.piece for record in before}
-    return [record for record in after if record.ours and record.piece not in had]
+    had = {record.target for record in before}
+    return [record for record in after if record.ours and record.target not in had]
 
 
 def _at(records: Iterable[Record], path: str) -> list[Record]:
-    return [record for record in records if record.piece.path == path]
+    return [record for record in records if record.target.path == path]

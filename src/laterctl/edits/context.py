@@ -1,4 +1,4 @@
-"""What a declared edit sees of a project while it resolves into pieces."""
+"""What a declared edit sees of a project while it resolves into targets."""
 
 from __future__ import annotations
 
@@ -9,33 +9,33 @@ from typing import TYPE_CHECKING, Protocol
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from laterctl.edits.pieces import Anchor, ImportName, OwnedFile, Piece, Record, State
-from laterctl.outcome import Note, Refusal, Refused
 from laterctl.project.facts import App, BodyPath, Layout
 from laterctl.project.places import ALTERNATIVE, Place
+from laterctl.refusal import Note, Refusal, Refused
+from laterctl.targets.base import Anchor, ImportName, OwnedFile, Record, State, Target
 
 if TYPE_CHECKING:
-    from laterctl.edits.python_text import Spot
     from laterctl.edits.setting import Setting
     from laterctl.project.discover import Project
+    from laterctl.targets.python_text import Spot
 
 
 MOVABLE = frozenset({"core", "api"})
 """The folders below the application's package that the user may choose, or have a module of that name for."""
 
 
-class Wanted(Struct, frozen=True):
-    """A piece that a feature wants, and for a new statement where it goes."""
+class Resolved(Struct, frozen=True):
+    """A target that a feature wants, and for a new statement where it goes."""
 
-    piece: Piece
+    target: Target
     anchor: Anchor | None = None
 
 
 class Edit(Protocol):
     """A declared edit."""
 
-    def resolve(self, site: Site) -> Iterator[Wanted]:
-        """Yield the pieces that this edit means in one project.
+    def resolve(self, context: FeatureContext) -> Iterator[Resolved]:
+        """Yield the targets that this edit means in one project.
 
         Raises:
             Refused: the project has no safe place for it.
@@ -43,7 +43,7 @@ class Edit(Protocol):
         ...
 
 
-class Site(Struct, frozen=True, dict=True):
+class FeatureContext(Struct, frozen=True, dict=True):
     """One feature's view of one project: facts, options, and who else is there.
 
     `installed` are the records that the project has, `records` those and the ones of features resolved before this one
@@ -59,12 +59,12 @@ class Site(Struct, frozen=True, dict=True):
     records: Sequence[Record]
     settings: Mapping[str, Setting]
     providers: Mapping[str, str]
-    elsewhere: Mapping[str, str] = field(default_factory=dict)
+    relocated: Mapping[str, str] = field(default_factory=dict)
     notes: list[Note] = field(default_factory=list)
 
     def module(self, place: str) -> str:
         """Return the dotted import path of a place below the application package, such as `core.cors`."""
-        moved = self.elsewhere.get(f"{place.replace('.', '/')}.py")
+        moved = self.relocated.get(f"{place.replace('.', '/')}.py")
         if moved is not None:
             place = moved.removesuffix(".py").replace("/", ".")
         head, dot, rest = place.partition(".")
@@ -75,7 +75,7 @@ class Site(Struct, frozen=True, dict=True):
 
     def path(self, place: str) -> str:
         """Return the path of a file given below the application package (`core/cors.py`) or in `tests/`."""
-        place = self.elsewhere.get(place, place)
+        place = self.relocated.get(place, place)
         layout = self.project.layout
         head, slash, rest = place.partition("/")
         if head == "tests":
@@ -85,7 +85,7 @@ class Site(Struct, frozen=True, dict=True):
             return f"{root}{self.project.package_of(head).replace('.', '/')}{slash}{rest}"
         return f"{layout.folder}/{place}" if layout.folder not in {"", "."} else place
 
-    def imported(self, path: str, source: str, asname: str = "") -> tuple[Wanted, str]:
+    def imported(self, path: str, source: str, asname: str = "") -> tuple[Resolved, str]:
         """Return the import of `source` (`core.cors:CORS` of ours, or `package.module:Name`) and the name it binds.
 
         The import takes the form that the file uses for the project's own modules.
@@ -97,31 +97,31 @@ class Site(Struct, frozen=True, dict=True):
         own = place.split(".", 1)[0] in MOVABLE
         absolute = self.module(place) if own else place
         module = self._spelled(path, absolute) if own else absolute
-        piece = ImportName(path, module, name, asname, f"{absolute}.{name}")
-        self._check_free(piece)
-        return Wanted(piece), piece.local
+        target = ImportName(path, module, name, asname, f"{absolute}.{name}")
+        self._check_free(target)
+        return Resolved(target), target.local
 
     def _spelled(self, path: str, absolute: str) -> str:
-        from laterctl.edits.relative import spelled
+        from laterctl.project.bindings import spelled
 
         return spelled(self.project, path, absolute)
 
-    def _check_free(self, piece: ImportName) -> None:
-        from laterctl.edits.relative import bound_to
+    def _check_free(self, target: ImportName) -> None:
+        from laterctl.project.bindings import bound_to
         from laterctl.project.names import canonical
 
-        place, dotted = bound_to(self.project, piece.path, piece.local)
-        if place is None or dotted == canonical(piece.source) or self.stands(piece):
+        place, dotted = bound_to(self.project, target.path, target.local)
+        if place is None or dotted == canonical(target.source) or self.is_present(target):
             return
         raise Refused(
             Refusal(
                 "name-clash",
-                f"{piece.path} already binds the name {piece.local}",
+                f"{target.path} already binds the name {target.local}",
                 place,
-                seen=dotted or piece.local,
-                expected=f"the name to be free for `{piece.describe()}`",
-                snippet=piece.describe(),
-                remedy=f"rename {piece.local} in {piece.path}, or paste the import under another name",
+                seen=dotted or target.local,
+                expected=f"the name to be free for `{target.describe()}`",
+                snippet=target.describe(),
+                remedy=f"rename {target.local} in {target.path}, or paste the import under another name",
                 feature=self.feature,
             )
         )
@@ -173,20 +173,20 @@ class Site(Struct, frozen=True, dict=True):
         return {}
 
     def _find_spots(self, path: str) -> set[Spot]:
-        from laterctl.edits.python_text import Text, own_spots
+        from laterctl.targets.python_text import Text, own_spots
 
-        records = [record for record in self.records if record.piece.path == path]
+        records = [record for record in self.records if record.target.path == path]
         return own_spots(Text(self.project.tree.python(path).text), records) if records else set()
 
-    def stands(self, piece: Piece) -> bool:
-        """Whether a piece of a Python file is there already, in its own form: by hand, or because a ledger was lost."""
-        from laterctl.edits.python_text import Text, inspect
+    def is_present(self, target: Target) -> bool:
+        """Whether a target of a Python file is there already, in its own form: by hand, or because a ledger was lost."""
+        from laterctl.targets.python_text import Text, inspect
 
-        return inspect(Text(self.project.tree.python(piece.path).text), piece).state is State.PRESENT
+        return inspect(Text(self.project.tree.python(target.path).text), target).state is State.PRESENT
 
     def own_file(self, path: str) -> bool:
         """Whether a file is one of ours."""
-        return any(isinstance(record.piece, OwnedFile) and record.piece.path == path for record in self.records)
+        return any(isinstance(record.target, OwnedFile) and record.target.path == path for record in self.records)
 
     def warn(self, message: str, place: Place | None = None) -> None:
         """Say something beside the diff."""
@@ -212,7 +212,7 @@ def is_ours(target: str, source: str) -> bool:
     return last == name and found.rpartition(".")[2].removeprefix(ALTERNATIVE) == module.rpartition(".")[2]
 
 
-def user_statements(site: Site, path: str, body: BodyPath, ordinals: Sequence[int]) -> list[int]:
+def user_statements(context: FeatureContext, path: str, body: BodyPath, ordinals: Sequence[int]) -> list[int]:
     """Leave out of `ordinals` the statements of a list that are ours."""
-    own = site.spots(path)
+    own = context.spots(path)
     return [ordinal for ordinal in ordinals if (body, ordinal) not in own]

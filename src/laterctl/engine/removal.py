@@ -1,4 +1,4 @@
-"""What still needs a piece that is about to go: the user's code, or our own code that the user has edited."""
+"""What still needs a target that is about to go: the user's code, or our own code that the user has edited."""
 
 from __future__ import annotations
 
@@ -6,32 +6,32 @@ import ast
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from laterctl.edits import converge
-from laterctl.edits.pieces import (
+from laterctl.engine.ledger import Entry, records_of
+from laterctl.project.names import imports_of, resolve
+from laterctl.project.places import Place
+from laterctl.project.source import Unreadable
+from laterctl.project.statements import nodes
+from laterctl.project.tree import Outside
+from laterctl.refusal import Refusal
+from laterctl.targets import document as converge
+from laterctl.targets.base import (
     Argument,
     Block,
     Dependency,
     ImportName,
     ListEntry,
     OwnedFile,
-    Piece,
     Record,
     State,
     Statement,
+    Target,
     TextLine,
     TomlKey,
 )
-from laterctl.edits.python_text import Text, own_spots
-from laterctl.ledger import Entry, records_of
-from laterctl.outcome import Refusal
-from laterctl.project.bodies import nodes
-from laterctl.project.names import imports_of, resolve
-from laterctl.project.places import Place
-from laterctl.project.source import Unreadable
-from laterctl.project.tree import Outside
+from laterctl.targets.python_text import Text, own_spots
 
 if TYPE_CHECKING:
-    from laterctl.edits.site import Site
+    from laterctl.edits.context import FeatureContext
     from laterctl.project.discover import Project
 
 IMPORT_NAMES: Mapping[str, tuple[str, ...]] = {
@@ -42,19 +42,19 @@ IMPORT_NAMES: Mapping[str, tuple[str, ...]] = {
 """Modules of distributions that are not called like them."""
 
 
-def is_imported(site: Site, distribution: str) -> bool:
+def is_imported(context: FeatureContext, distribution: str) -> bool:
     """Whether the user's own code imports a distribution."""
     own = {
-        (item.piece.path, item.piece.module)
-        for item in site.records
-        if isinstance(item.piece, ImportName) and item.ours
+        (item.target.path, item.target.module)
+        for item in context.records
+        if isinstance(item.target, ImportName) and item.ours
     }
     for module in _import_names(distribution):
-        for path in site.project.tree.holding(module.rpartition(".")[2].encode()):
-            if site.own_file(path):
+        for path in context.project.tree.files_containing(module.rpartition(".")[2].encode()):
+            if context.own_file(path):
                 continue
             try:
-                found = nodes(site.project.tree.python(path).tree)
+                found = nodes(context.project.tree.python(path).tree)
             except (Unreadable, Outside):
                 continue
             for node in found:
@@ -69,29 +69,29 @@ def _import_names(distribution: str) -> tuple[str, ...]:
 
 def check(
     project: Project, installed: Mapping[str, Entry], removed: Iterable[str], after: Iterable[Record]
-) -> tuple[list[Refusal], dict[Piece, str]]:
+) -> tuple[list[Refusal], dict[Target, str]]:
     """Look for what a removal would leave dangling.
 
     Returns:
-        Refusals, one for each reference from the user's own code; and the pieces that stay because the user edited
+        Refusals, one for each reference from the user's own code; and the targets that stay because the user edited
         something that binds to them, with the reason.
     """
-    wanted = {record.piece.target for record in after if record.ours}
+    wanted = {record.target.key for record in after if record.ours}
     going = {
-        name: [item for item in installed[name].records if item.ours and item.piece.target not in wanted]
+        name: [item for item in installed[name].records if item.ours and item.target.key not in wanted]
         for name in removed
     }
-    search = _Search(project, records_of(installed.values()), [item for items in going.values() for item in items])
+    search = UsageSearch(project, records_of(installed.values()), [item for items in going.values() for item in items])
     return search.refusals(), search.kept(going)
 
 
-class _Search:
+class UsageSearch:
     def __init__(self, project: Project, records: list[Record], gone: list[Record]) -> None:
         self.project = project
         self.records = records
         self.gone = gone
-        self.owned = {item.piece.path for item in records if isinstance(item.piece, OwnedFile) and item.ours}
-        self.files = {item.piece.path: item.piece for item in gone if isinstance(item.piece, OwnedFile)}
+        self.owned = {item.target.path for item in records if isinstance(item.target, OwnedFile) and item.ours}
+        self.files = {item.target.path: item.target for item in gone if isinstance(item.target, OwnedFile)}
         self.modules = {project.module_of(path): path for path in self.files if path.endswith(".py")}
         self.texts: dict[str, Text] = {}
 
@@ -113,7 +113,7 @@ class _Search:
 
     def _users(self, needle: str) -> Iterator[tuple[str, Text, Mapping[str, str]]]:
         """Files that mention `needle` and are not going, with their imports."""
-        for path in self.project.tree.holding(needle.encode()):
+        for path in self.project.tree.files_containing(needle.encode()):
             if path in self.files:
                 continue
             text = self.text(path)
@@ -123,16 +123,16 @@ class _Search:
 
     def _own(self, path: str, text: Text) -> set[int]:
         """Identities of the nodes in a file that are ours or an edited form of ours."""
-        records = [item for item in self.records if item.piece.path == path]
+        records = [item for item in self.records if item.target.path == path]
         spots = own_spots(text, records)
         nodes = {id(item.node) for item in text.statements if item.spot in spots}
         for record in records:
-            if not isinstance(record.piece, Statement | ListEntry):
+            if not isinstance(record.target, Statement | ListEntry):
                 continue
-            inspection = converge.inspect(record.piece, self.project.tree.read(path), records)
+            inspection = converge.inspect(record.target, self.project.tree.read(path), records)
             if inspection.state is not State.ALTERED:
                 continue
-            if isinstance(record.piece, ListEntry):
+            if isinstance(record.target, ListEntry):
                 edited = (node for node in ast.walk(text.tree) if ast.unparse(node) == inspection.detail)
                 nodes.update(map(id, edited))
             else:
@@ -144,9 +144,9 @@ class _Search:
             for path, text, _ in self._users(module.rpartition(".")[2]):
                 own = self._own(path, text)
                 ours = {
-                    (item.piece.module, item.piece.name)
+                    (item.target.module, item.target.name)
                     for item in self.records
-                    if isinstance(item.piece, ImportName) and item.piece.path == path and item.ours
+                    if isinstance(item.target, ImportName) and item.target.path == path and item.ours
                 }
                 for node in ast.walk(text.tree):
                     if id(node) in own or not isinstance(node, ast.Import | ast.ImportFrom):
@@ -164,18 +164,18 @@ class _Search:
 
     def _bound_names(self) -> Iterator[Refusal]:
         for record in self.gone:
-            piece = record.piece
-            if isinstance(piece, ImportName):
-                yield from self._uses_in(piece.path, piece.local)
-            elif isinstance(piece, Statement):
-                name = _binds(piece.code)
+            target = record.target
+            if isinstance(target, ImportName):
+                yield from self._uses_in(target.path, target.local)
+            elif isinstance(target, Statement):
+                name = _binds(target.code)
                 if not name:
                     continue
-                if piece.scope:
-                    yield from self._attributes(piece, name)
+                if target.scope:
+                    yield from self._attributes(target, name)
                 else:
-                    yield from self._uses_in(piece.path, name)
-                    yield from self._imports_of_name(self.project.module_of(piece.path), name)
+                    yield from self._uses_in(target.path, name)
+                    yield from self._imports_of_name(self.project.module_of(target.path), name)
 
     def _uses_in(self, path: str, name: str) -> Iterator[Refusal]:
         text = self.text(path) if self.project.tree.read(path) is not None and path not in self.files else None
@@ -183,10 +183,10 @@ class _Search:
             return
         own = self._own(path, text)
         arguments = {
-            (record.piece.keyword, record.piece.value) for record in self.gone if isinstance(record.piece, Argument)
+            (record.target.keyword, record.target.value) for record in self.gone if isinstance(record.target, Argument)
         }
-        entries = {record.piece.code for record in self.gone if isinstance(record.piece, ListEntry)}
-        headers = {record.piece.header for record in self.gone if isinstance(record.piece, Block)}
+        entries = {record.target.code for record in self.gone if isinstance(record.target, ListEntry)}
+        headers = {record.target.header for record in self.gone if isinstance(record.target, Block)}
         todo: list[ast.AST] = [text.tree]
         while todo:
             node = todo.pop()
@@ -214,12 +214,12 @@ class _Search:
                 elif isinstance(node, ast.Attribute) and resolve(node, imports) == f"{module}.{name}":
                     yield self._refusal(f"{path} uses {name} of {module}", Place(path, node.lineno))
 
-    def _attributes(self, piece: Statement, name: str) -> Iterator[Refusal]:
+    def _attributes(self, target: Statement, name: str) -> Iterator[Refusal]:
         """Uses of a provider or a setting as an attribute of the container, the settings object, or their class."""
-        owner = piece.scope.rpartition(".")[2]
+        owner = target.scope.rpartition(".")[2]
         accesses = {owner}
         for fact in (self.project.container, self.project.settings):
-            if fact is not None and fact.path == piece.path and fact.access is not None:
+            if fact is not None and fact.path == target.path and fact.access is not None:
                 accesses.add(fact.access.text)
         for path, text, _ in self._users(name):
             own = self._own(path, text)
@@ -235,10 +235,10 @@ class _Search:
 
     def _dependencies(self) -> Iterator[Refusal]:
         for record in self.gone:
-            piece = record.piece
-            if not isinstance(piece, Dependency) or record.replaced is not None or record.imported:
+            target = record.target
+            if not isinstance(target, Dependency) or record.replaced is not None or record.imported:
                 continue
-            for module in _import_names(piece.name) if not self._declared_elsewhere(piece) else ():
+            for module in _import_names(target.name) if not self._declared_elsewhere(target) else ():
                 for path, text, _ in self._users(module.rpartition(".")[2]):
                     if path in self.owned:
                         continue
@@ -246,13 +246,13 @@ class _Search:
                     for node in ast.walk(text.tree):
                         if id(node) not in own and _imports_package(node, module):
                             assert isinstance(node, ast.stmt)
-                            yield self._refusal(f"{path} imports {module} ({piece.name})", Place(path, node.lineno))
+                            yield self._refusal(f"{path} imports {module} ({target.name})", Place(path, node.lineno))
 
-    def _declared_elsewhere(self, piece: Dependency) -> bool:
+    def _declared_elsewhere(self, target: Dependency) -> bool:
         manifest = self.project.manifest
-        declared = sum(item.name == piece.name for item in manifest.requirements) if manifest else 0
-        homes = {item.piece.target for item in self.gone if isinstance(item.piece, Dependency)}
-        return declared > sum(target[-1] == piece.name for target in homes)
+        declared = sum(item.name == target.name for item in manifest.requirements) if manifest else 0
+        homes = {item.target.key for item in self.gone if isinstance(item.target, Dependency)}
+        return declared > sum(key[-1] == target.name for key in homes)
 
     def _refusal(self, message: str, place: Place) -> Refusal:
         return Refusal(
@@ -263,65 +263,65 @@ class _Search:
             remedy="take the use out first, then remove the feature",
         )
 
-    def kept(self, going: Mapping[str, list[Record]]) -> dict[Piece, str]:
+    def kept(self, going: Mapping[str, list[Record]]) -> dict[Target, str]:
         """Pieces that the user edited, and all that they bind to."""
-        roots: dict[Piece, str] = {}
+        roots: dict[Target, str] = {}
         for record in self.gone:
-            data = self.project.tree.read(record.piece.path)
-            records = [item for item in self.records if item.piece.path == record.piece.path]
-            ours = isinstance(record.piece, OwnedFile | Statement | ListEntry) and data is not None
-            if ours and converge.inspect(record.piece, data, records).state is State.ALTERED:
-                roots[record.piece] = "edited"
+            data = self.project.tree.read(record.target.path)
+            records = [item for item in self.records if item.target.path == record.target.path]
+            ours = isinstance(record.target, OwnedFile | Statement | ListEntry) and data is not None
+            if ours and converge.inspect(record.target, data, records).state is State.ALTERED:
+                roots[record.target] = "edited"
         if not roots:
             return {}
         kept = dict(roots)
         todo = list(roots)
         while todo:
-            piece = todo.pop()
-            for other in self._bound_by(piece):
+            target = todo.pop()
+            for other in self._bound_by(target):
                 if other not in kept:
                     kept[other] = "needed by what you edited"
                     todo.append(other)
         for records in going.values():
-            if any(record.piece in kept and isinstance(record.piece, OwnedFile) for record in records):
+            if any(record.target in kept and isinstance(record.target, OwnedFile) for record in records):
                 for record in records:
-                    if isinstance(record.piece, Dependency | TomlKey | TextLine) or _is_member(record.piece):
-                        kept.setdefault(record.piece, "needed by what you edited")
+                    if isinstance(record.target, Dependency | TomlKey | TextLine) or _is_member(record.target):
+                        kept.setdefault(record.target, "needed by what you edited")
         for record in self.gone:
-            if isinstance(record.piece, ImportName) and any(_uses(item, record.piece) for item in kept):
-                kept.setdefault(record.piece, "needed by what you edited")
+            if isinstance(record.target, ImportName) and any(_uses(item, record.target) for item in kept):
+                kept.setdefault(record.target, "needed by what you edited")
         return kept
 
-    def _bound_by(self, piece: Piece) -> Iterator[Piece]:
-        """Owned files and imports that a piece in the user's hands leads to."""
-        text = self.text(piece.path) if piece.path.endswith(".py") else None
+    def _bound_by(self, target: Target) -> Iterator[Target]:
+        """Owned files and imports that a target in the user's hands leads to."""
+        text = self.text(target.path) if target.path.endswith(".py") else None
         if text is None:
             return
-        if isinstance(piece, OwnedFile):
-            for module in _modules(text, self.project.module_of(piece.path)):
+        if isinstance(target, OwnedFile):
+            for module in _modules(text, self.project.module_of(target.path)):
                 if module in self.modules:
                     yield self.files[self.modules[module]]
-            folder = piece.path.rpartition("/")[0]
+            folder = target.path.rpartition("/")[0]
             if f"{folder}/__init__.py" in self.files:
                 yield self.files[f"{folder}/__init__.py"]
             return
         for record in self.gone:
-            other = record.piece
-            if isinstance(other, ImportName) and other.path == piece.path and _uses(piece, other):
+            other = record.target
+            if isinstance(other, ImportName) and other.path == target.path and _uses(target, other):
                 yield other
                 module = other.source.rpartition(".")[0]
                 if module in self.modules:
                     yield self.files[self.modules[module]]
 
 
-def _uses(piece: Piece, imported: ImportName) -> bool:
-    if not isinstance(piece, Statement | ListEntry) or piece.path != imported.path:
+def _uses(target: Target, imported: ImportName) -> bool:
+    if not isinstance(target, Statement | ListEntry) or target.path != imported.path:
         return False
-    return any(isinstance(node, ast.Name) and node.id == imported.local for node in ast.walk(ast.parse(piece.code)))
+    return any(isinstance(node, ast.Name) and node.id == imported.local for node in ast.walk(ast.parse(target.code)))
 
 
-def _is_member(piece: Piece) -> bool:
-    return isinstance(piece, Statement) and bool(_binds(piece.code)) and bool(piece.scope)
+def _is_member(target: Target) -> bool:
+    return isinstance(target, Statement) and bool(_binds(target.code)) and bool(target.scope)
 
 
 def _binds(code: str) -> str:

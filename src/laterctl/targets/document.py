@@ -1,4 +1,4 @@
-"""Converges one document of any kind from the pieces wanted before to those wanted now."""
+"""Converges one document of any kind from the targets wanted before to those wanted now."""
 
 from __future__ import annotations
 
@@ -7,51 +7,51 @@ from typing import Any
 
 from msgspec import Struct, field
 
-from laterctl.edits import owned_file, python_file, python_text
-from laterctl.edits.pieces import (
+from laterctl.project.facts import DependencyHome, Layout
+from laterctl.project.source import Source, decoded
+from laterctl.targets import owned_file, python_file, python_text
+from laterctl.targets.base import (
     Anchor,
     Dependency,
     Inspection,
     OwnedFile,
-    Piece,
     Record,
     State,
+    Target,
     TextLine,
     TomlKey,
     ours,
 )
-from laterctl.project.facts import DependencyHome, Layout
-from laterctl.project.source import Source, decoded
 
 
 class Result(Struct, frozen=True):
     """A document after converging: `None` when it is to be absent; what was replaced, and what was left and why."""
 
     data: bytes | None
-    replaced: Mapping[Piece, str] = field(default_factory=dict)
-    left: Mapping[Piece, str] = field(default_factory=dict)
+    replaced: Mapping[Target, str] = field(default_factory=dict)
+    left: Mapping[Target, str] = field(default_factory=dict)
 
 
-def inspect(piece: Piece, data: bytes | None, records: Sequence[Record] = ()) -> Inspection:
-    """Inspect one piece in its document.
+def inspect(target: Target, data: bytes | None, records: Sequence[Record] = ()) -> Inspection:
+    """Inspect one target in its document.
 
     Args:
-        piece: any piece.
+        target: any target.
         data: the document's bytes, `None` when there is no such file.
-        records: of our own pieces in the same document.
+        records: of our own targets in the same document.
 
     Raises:
         Unreadable: the document is not the text that it claims to be.
     """
-    if isinstance(piece, OwnedFile):
-        others = [record for record in records if record.ours and not isinstance(record.piece, OwnedFile)]
-        return owned_file.inspect(piece, data, others if piece.open else [])
+    if isinstance(target, OwnedFile):
+        others = [record for record in records if record.ours and not isinstance(record.target, OwnedFile)]
+        return owned_file.inspect(target, data, others if target.open else [])
     if data is None:
         return Inspection(State.ABSENT)
-    if isinstance(piece, Dependency | TomlKey | TextLine):
-        return _inspect_text(piece, data)
+    if isinstance(target, Dependency | TomlKey | TextLine):
+        return _inspect_text(target, data)
     try:
-        return python_text.inspect(python_text.Text(Source(piece.path, data).text), piece)
+        return python_text.inspect(python_text.Text(Source(target.path, data).text), target)
     except SyntaxError as error:
         return Inspection(State.ALTERED, error.lineno or 1, "syntax error")
 
@@ -61,30 +61,30 @@ def _decoded(path: str, data: bytes) -> tuple[str, str]:
     return decoded(path, data, wide=path.endswith((".txt", ".in")))
 
 
-def _inspect_text(piece: Piece, data: bytes) -> Inspection:
+def _inspect_text(target: Target, data: bytes) -> Inspection:
     from laterctl.codemods import lines, requirements, toml
 
-    text = _decoded(piece.path, data)[0].removeprefix("\ufeff")
-    if isinstance(piece, Dependency):
-        found = requirements.declared(text, _home(piece)).get(piece.name)
+    text = _decoded(target.path, data)[0].removeprefix("\ufeff")
+    if isinstance(target, Dependency):
+        found = requirements.declared(text, _home(target)).get(target.name)
         return Inspection(State.ABSENT) if found is None else Inspection(State.PRESENT, 0, found)
-    if isinstance(piece, TomlKey):
-        keys = (*piece.table, piece.name)
+    if isinstance(target, TomlKey):
+        keys = (*target.table, target.name)
         value = toml.get(text, keys)
         if value is None:
             return Inspection(State.ABSENT)
-        state = State.PRESENT if toml.same(value, piece.value) else State.ALTERED
-        return Inspection(state, toml.line_of(text, keys), f"{piece.name} = {value!r}")
-    assert isinstance(piece, TextLine)
-    wanted = _about(piece)
+        state = State.PRESENT if toml.same(value, target.value) else State.ALTERED
+        return Inspection(state, toml.line_of(text, keys), f"{target.name} = {value!r}")
+    assert isinstance(target, TextLine)
+    wanted = _about(target)
     for number, line in enumerate(text.splitlines(), 1):
-        if (lines.env_key(line) if piece.form == "env" else line.strip()) == wanted:
+        if (lines.env_key(line) if target.form == "env" else line.strip()) == wanted:
             return Inspection(State.PRESENT, number)
     return Inspection(State.ABSENT)
 
 
-def _about(piece: TextLine) -> str:
-    return piece.text.partition("=")[0] if piece.form == "env" else piece.text.strip()
+def _about(target: TextLine) -> str:
+    return target.text.partition("=")[0] if target.form == "env" else target.text.strip()
 
 
 def converge(
@@ -92,7 +92,7 @@ def converge(
     data: bytes | None,
     before: Sequence[Record],
     after: Sequence[Record],
-    anchors: Mapping[Piece, Anchor],
+    anchors: Mapping[Target, Anchor],
     layout: Layout,
 ) -> Result:
     """Bring the document at `path` from `before` to `after`; only our own records count.
@@ -101,15 +101,15 @@ def converge(
         laterctl.codemods.placement.TextEditError: no clean edit is possible.
     """
     had, wanted = ours(before), ours(after)
-    file_before = next((record.piece for record in had if isinstance(record.piece, OwnedFile)), None)
-    file_after = next((record.piece for record in wanted if isinstance(record.piece, OwnedFile)), None)
-    left: dict[Piece, str] = {}
+    file_before = next((record.target for record in had if isinstance(record.target, OwnedFile)), None)
+    file_after = next((record.target for record in wanted if isinstance(record.target, OwnedFile)), None)
+    left: dict[Target, str] = {}
     if file_after is not None and file_before is None:
         assert isinstance(file_after, OwnedFile)
         data = file_after.text.replace("\n", layout.style.newline).encode()
-    rest_before = [record for record in had if not isinstance(record.piece, OwnedFile)]
-    rest_after = [record for record in wanted if not isinstance(record.piece, OwnedFile)]
-    replaced: dict[Piece, str] = {}
+    rest_before = [record for record in had if not isinstance(record.target, OwnedFile)]
+    rest_after = [record for record in wanted if not isinstance(record.target, OwnedFile)]
+    replaced: dict[Target, str] = {}
     if not rest_before and not rest_after:
         pass
     elif data is not None and path.endswith(".py"):
@@ -120,10 +120,10 @@ def converge(
     elif data is not None or rest_after:
         data = _converge_text(path, data, rest_before, rest_after, left)
     else:
-        left.update({record.piece: "gone" for record in rest_before if record not in rest_after})
+        left.update({record.target: "gone" for record in rest_before if record not in rest_after})
     if file_before is not None and file_after is None:
         assert isinstance(file_before, OwnedFile)
-        # What is left of an open file after our pieces went is compared with what was created.
+        # What is left of an open file after our targets went is compared with what was created.
         state = owned_file.inspect(file_before, data, []).state
         if state is State.PRESENT:
             data = None
@@ -133,7 +133,7 @@ def converge(
 
 
 def _converge_text(
-    path: str, data: bytes | None, before: Sequence[Record], after: Sequence[Record], left: dict[Piece, str]
+    path: str, data: bytes | None, before: Sequence[Record], after: Sequence[Record], left: dict[Target, str]
 ) -> bytes | None:
     from laterctl.codemods import lines, requirements, toml
 
@@ -152,10 +152,10 @@ def _converge_text(
     for record in before:
         if (
             record not in after
-            and inspect(record.piece, text.encode(encoding)).state is not State.ABSENT
+            and inspect(record.target, text.encode(encoding)).state is not State.ABSENT
             and not record.replaced
         ):
-            left.setdefault(record.piece, "edited")
+            left.setdefault(record.target, "edited")
     return text.encode(encoding) if text or after or (data is not None and not before) else None
 
 
@@ -163,23 +163,23 @@ def _extras(text: str, before: Sequence[Record], after: Sequence[Record]) -> str
     """Give the user's own declarations the extras that are wanted, and their old spelling back when nobody does."""
     from laterctl.codemods import requirements
 
-    changed = {item.piece.target: item for item in [*before, *after] if item.replaced is not None}
+    changed = {item.target.key: item for item in [*before, *after] if item.replaced is not None}
     for record in changed.values():
-        piece = record.piece
-        if not isinstance(piece, Dependency) or record.replaced is None:
+        target = record.target
+        if not isinstance(target, Dependency) or record.replaced is None:
             continue
-        wanted = [item.piece for item in after if item.piece.target == piece.target]
+        wanted = [item.target for item in after if item.target.key == target.key]
         extras = {extra for item in wanted if isinstance(item, Dependency) for extra in _extras_of(item)}
         declared = requirements.with_extras(record.replaced, sorted(extras)) if extras else record.replaced
-        if piece.name in requirements.declared(text, _home(piece)):
-            text = requirements.replace_dependency(text, _home(piece), piece.name, declared)
+        if target.name in requirements.declared(text, _home(target)):
+            text = requirements.replace_dependency(text, _home(target), target.name, declared)
     return text
 
 
-def _extras_of(piece: Dependency) -> frozenset[str]:
+def _extras_of(target: Dependency) -> frozenset[str]:
     from laterctl.codemods import requirements
 
-    return requirements.extras_of(piece.requirement)
+    return requirements.extras_of(target.requirement)
 
 
 def _toml_pieces(records: Iterable[Record]) -> list[Any]:
@@ -189,10 +189,10 @@ def _toml_pieces(records: Iterable[Record]) -> list[Any]:
     found: list[Any] = []
     for home in _homes(kept):
         found.extend(requirements.pieces(home, _joined(kept, home)))
-    keys = {item.piece.target: item.piece for item in kept if isinstance(item.piece, TomlKey)}
-    for _, piece in sorted(keys.items()):
-        assert isinstance(piece, TomlKey)
-        found.append(toml.Key((*piece.table, piece.name), _thawed(piece.value)))
+    keys = {item.target.key: item.target for item in kept if isinstance(item.target, TomlKey)}
+    for _, target in sorted(keys.items()):
+        assert isinstance(target, TomlKey)
+        found.append(toml.Key((*target.table, target.name), _thawed(target.value)))
     return found
 
 
@@ -200,12 +200,12 @@ def _thawed(value: Any) -> Any:
     return [_thawed(item) for item in value] if isinstance(value, tuple) else value
 
 
-def _home(piece: Dependency) -> DependencyHome:
-    return DependencyHome(piece.form, piece.path, piece.table)
+def _home(target: Dependency) -> DependencyHome:
+    return DependencyHome(target.form, target.path, target.table)
 
 
 def _homes(records: Iterable[Record]) -> list[DependencyHome]:
-    homes = {_home(item.piece) for item in records if isinstance(item.piece, Dependency)}
+    homes = {_home(item.target) for item in records if isinstance(item.target, Dependency)}
     return sorted(homes, key=lambda home: home.table)
 
 
@@ -213,9 +213,9 @@ def _joined(records: Iterable[Record], home: DependencyHome) -> list[str]:
     """Return the join of our requirements in a home, one a distribution: united extras, highest floor."""
     wanted: dict[str, list[str]] = {}
     for record in records:
-        piece = record.piece
-        if isinstance(piece, Dependency) and _home(piece) == home:
-            wanted.setdefault(piece.name, []).append(piece.requirement)
+        target = record.target
+        if isinstance(target, Dependency) and _home(target) == home:
+            wanted.setdefault(target.name, []).append(target.requirement)
     return [_join(items) for _, items in sorted(wanted.items())]
 
 
@@ -233,4 +233,6 @@ def _join(items: Sequence[str]) -> str:
 
 
 def _lines(records: Iterable[Record], form: str) -> list[str]:
-    return sorted({item.piece.text for item in records if isinstance(item.piece, TextLine) and item.piece.form == form})
+    return sorted(
+        {item.target.text for item in records if isinstance(item.target, TextLine) and item.target.form == form}
+    )

@@ -1,4 +1,4 @@
-"""A Python file of the user's as edits see it: its statements, and which of them are pieces of ours."""
+"""A Python file of the user's as edits see it: its statements, and which of them are targets of ours."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from msgspec import Struct
 
 from laterctl.codemods import newer
 from laterctl.codemods.statements import same_code, segment, split_lines
-from laterctl.edits.pieces import Argument, Block, ImportName, Inspection, ListEntry, Piece, Record, State, Statement
 from laterctl.project.facts import BodyPath
+from laterctl.targets.base import Argument, Block, ImportName, Inspection, ListEntry, Record, State, Statement, Target
 
 NESTED = ("body", "orelse", "finalbody")
 Spot = tuple[BodyPath, int]
@@ -83,21 +83,21 @@ def _walk(statements: Sequence[ast.stmt], body: BodyPath, scope: str) -> Iterato
                 yield from _walk(part.body, (*body, (ordinal, f"{name}.{number}")), inner)
 
 
-def locate(text: Text, piece: Statement) -> tuple[Inspection, Located | None]:
+def locate(text: Text, target: Statement) -> tuple[Inspection, Located | None]:
     """Find a statement of ours: in its own scope first, elsewhere in the file otherwise."""
     found: Located | None = None
     altered: Located | None = None
-    wanted = ast.parse(piece.code).body[0]
+    wanted = ast.parse(target.code).body[0]
     for item in text.statements:
         if type(item.node) is not type(wanted):
             continue
         if _identity(item.node) != _identity(wanted):
             continue
-        if same_code(text.code(item), piece.code) and not text.comment_after(item.node):
-            if item.scope == piece.scope:
+        if same_code(text.code(item), target.code) and not text.comment_after(item.node):
+            if item.scope == target.scope:
                 return Inspection(State.PRESENT, item.node.lineno), item
             found = found or item
-        elif item.scope == piece.scope:
+        elif item.scope == target.scope:
             altered = altered or item
     if found is not None:
         return Inspection(State.PRESENT, found.node.lineno, "moved"), found
@@ -118,43 +118,43 @@ def _identity(node: ast.stmt) -> str:
     return ast.unparse(node)
 
 
-def inspect(text: Text, piece: Piece) -> Inspection:
-    """Inspect one piece in a Python document."""
-    if isinstance(piece, ImportName):
-        return _inspect_import(text, piece)
-    if isinstance(piece, Statement):
-        return locate(text, piece)[0]
-    if isinstance(piece, Argument):
-        found = call_of(text, piece)
+def inspect(text: Text, target: Target) -> Inspection:
+    """Inspect one target in a Python document."""
+    if isinstance(target, ImportName):
+        return _inspect_import(text, target)
+    if isinstance(target, Statement):
+        return locate(text, target)[0]
+    if isinstance(target, Argument):
+        found = call_of(text, target)
         if found is None:
             return Inspection(State.ABSENT)
         _, call = found
         for keyword in call.keywords:
-            if keyword.arg == piece.keyword:
-                same = ast.unparse(keyword.value) == ast.unparse(ast.parse(piece.value, mode="eval"))
+            if keyword.arg == target.keyword:
+                same = ast.unparse(keyword.value) == ast.unparse(ast.parse(target.value, mode="eval"))
                 return Inspection(State.PRESENT if same else State.ALTERED, keyword.value.lineno)
         return Inspection(State.ABSENT)
-    if isinstance(piece, ListEntry):
-        return _inspect_entry(text, piece)
-    if isinstance(piece, Block):
-        block = block_of(text, piece)
+    if isinstance(target, ListEntry):
+        return _inspect_entry(text, target)
+    if isinstance(target, Block):
+        block = block_of(text, target)
         return Inspection(State.PRESENT, block.node.lineno) if block else Inspection(State.ABSENT)
-    raise TypeError(f"no Python piece: {piece!r}")
+    raise TypeError(f"no Python target: {target!r}")
 
 
-def _inspect_import(text: Text, piece: ImportName) -> Inspection:
+def _inspect_import(text: Text, target: ImportName) -> Inspection:
     for node in text.tree.body:
-        if not isinstance(node, ast.ImportFrom) or "." * node.level + (node.module or "") != piece.module:
+        if not isinstance(node, ast.ImportFrom) or "." * node.level + (node.module or "") != target.module:
             continue
         for alias in node.names:
-            if (alias.name, alias.asname or "") == (piece.name, piece.asname):
+            if (alias.name, alias.asname or "") == (target.name, target.asname):
                 return Inspection(State.PRESENT, alias.lineno)
     return Inspection(State.ABSENT)
 
 
-def _inspect_entry(text: Text, piece: ListEntry) -> Inspection:
-    found = list_of(text, piece)
-    wanted = entry_text(piece)
+def _inspect_entry(text: Text, target: ListEntry) -> Inspection:
+    found = list_of(text, target)
+    wanted = entry_text(target)
     for element in found[1].elts if found else ():
         if ast.unparse(element) == wanted:
             return Inspection(State.PRESENT, element.lineno)
@@ -169,16 +169,16 @@ def _inspect_entry(text: Text, piece: ListEntry) -> Inspection:
     return Inspection(State.ABSENT)
 
 
-def entry_text(piece: ListEntry) -> str:
+def entry_text(target: ListEntry) -> str:
     """Return an entry of ours as `ast.unparse` spells it."""
-    return ast.unparse(ast.parse(piece.code, mode="eval"))
+    return ast.unparse(ast.parse(target.code, mode="eval"))
 
 
-def list_of(text: Text, piece: ListEntry) -> tuple[Located, ast.List] | None:
+def list_of(text: Text, target: ListEntry) -> tuple[Located, ast.List] | None:
     """Find the list literal that an entry belongs to, and its statement."""
     for item in text.statements:
-        if item.scope == piece.scope and holder_of(item.node) == piece.holder:
-            literal = list_in(item.node, piece.keyword)
+        if item.scope == target.scope and holder_of(item.node) == target.holder:
+            literal = list_in(item.node, target.keyword)
             if literal is not None:
                 return item, literal
     return None
@@ -194,10 +194,10 @@ def list_in(node: ast.stmt, keyword: str) -> ast.List | None:
     return value if isinstance(value, ast.List) else None
 
 
-def call_of(text: Text, piece: Argument) -> tuple[Located, ast.Call] | None:
+def call_of(text: Text, target: Argument) -> tuple[Located, ast.Call] | None:
     """Find the call that an argument belongs to, and its statement."""
     for item in text.statements:
-        if item.scope == piece.scope and holder_of(item.node) == piece.holder:
+        if item.scope == target.scope and holder_of(item.node) == target.holder:
             value = getattr(item.node, "value", None)
             if isinstance(value, ast.Call):
                 return item, value
@@ -213,11 +213,11 @@ def holder_of(node: ast.stmt) -> str:
     return ast.unparse(node.target) if isinstance(node, ast.AnnAssign) else ""
 
 
-def block_of(text: Text, piece: Block) -> Located | None:
+def block_of(text: Text, target: Block) -> Located | None:
     """Find the `with` statement of a block of ours."""
-    header = _header(piece.header)
+    header = _header(target.header)
     for item in text.statements:
-        if item.scope == piece.scope and isinstance(item.node, ast.With | ast.AsyncWith):
+        if item.scope == target.scope and isinstance(item.node, ast.With | ast.AsyncWith):
             probe = ast.unparse(item.node).split("\n", 1)[0]
             if probe == header:
                 return item
@@ -244,17 +244,17 @@ def own_spots(text: Text, records: Iterable[Record]) -> set[Spot]:
     names: dict[str, set[tuple[str, str]]] = {}
     extended: set[str] = set()
     for record in records:
-        piece = record.piece
+        target = record.target
         if not record.ours:
             continue
-        if isinstance(piece, Statement):
-            located = locate(text, piece)[1]
+        if isinstance(target, Statement):
+            located = locate(text, target)[1]
             if located is not None:
                 spots.add(located.spot)
-        elif isinstance(piece, ImportName):
-            names.setdefault(piece.module, set()).add((piece.name, piece.asname))
+        elif isinstance(target, ImportName):
+            names.setdefault(target.module, set()).add((target.name, target.asname))
             if record.replaced is not None:
-                extended.add(piece.module)
+                extended.add(target.module)
     for module in names.keys() - extended:
         found = import_of(text, module, names[module])
         if found is not None and set(imported_names(found.node)) <= names[module]:
