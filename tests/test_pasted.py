@@ -9,7 +9,7 @@ import pytest
 from laterctl.engine.ledger import parse
 from laterctl.engine.plan import Request
 from laterctl.proof.static import prove
-from laterctl.targets.base import Statement
+from laterctl.targets.statement import Statement
 from tests import memory
 
 BUILT = {

@@ -7,8 +7,11 @@ from msgspec.structs import replace
 
 from laterctl.codemods.placement import TextEditError
 from laterctl.project.facts import Layout
-from laterctl.targets.base import Anchor, Argument, ImportName, Record, Statement, Target
+from laterctl.targets.argument import Argument
+from laterctl.targets.base import Anchor, Record, Target
+from laterctl.targets.import_name import ImportName
 from laterctl.targets.python_file import Converged, converge
+from laterctl.targets.statement import Statement
 
 PATH = "shop/main.py"
 LAYOUT = Layout("shop", "shop", ".", "tests", first_party=frozenset({"shop"}))

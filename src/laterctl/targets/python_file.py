@@ -15,11 +15,14 @@ from msgspec import Struct
 
 from laterctl.codemods.statements import wrapped
 from laterctl.project.facts import BodyPath, Layout
-from laterctl.targets.base import Anchor, Block, Record, State, Statement, Target
+from laterctl.targets.base import Anchor, Record, State, Target
+from laterctl.targets.block import Block, block_of, yield_of
 from laterctl.targets.python_imports import converge_imports
 from laterctl.targets.python_parts import converge_parts
-from laterctl.targets.python_text import Located, Text, block_of, locate, own_spots, yield_of
+from laterctl.targets.python_target import own_spots
+from laterctl.targets.python_text import Located, read_text
 from laterctl.targets.python_work import Fresh, Work, is_docstring
+from laterctl.targets.statement import Statement, locate
 
 if TYPE_CHECKING:
     from laterctl.codemods.python import Operation
@@ -58,7 +61,7 @@ def converge(
     from laterctl.codemods import python
 
     bom, rest = python.split_bom(data)
-    text = Text(rest.decode(encoding))
+    text = read_text(rest.decode(encoding))
     work = Work(text, layout, own_spots(text, before))
     _statements(work, before, after, anchors)
     converge_parts(work, before, after)

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Sequence
 
 from laterctl.codemods.statements import extended_import, reduced_import, same_code
 from laterctl.render import import_line, section_of
-from laterctl.targets.base import ImportName, Record, Target
+from laterctl.targets.base import Record, Target
+from laterctl.targets.import_name import ImportName
 from laterctl.targets.python_text import Located, import_of, imported_names
 from laterctl.targets.python_work import Fresh, Work, is_docstring
 

@@ -18,8 +18,11 @@ from laterctl.codemods.statements import (
     wrapped_list,
 )
 from laterctl.render import Style
-from laterctl.targets.base import Argument, ListEntry, Record, State
-from laterctl.targets.python_text import Located, Text, call_of, entry_text, inspect, list_in, list_of
+from laterctl.targets.argument import Argument, call_of
+from laterctl.targets.base import Record, State
+from laterctl.targets.document import Document
+from laterctl.targets.list_entry import ListEntry, entry_text, list_of
+from laterctl.targets.python_text import Located, Text, list_in
 from laterctl.targets.python_work import Work
 
 _Part = Argument | ListEntry
@@ -56,7 +59,7 @@ def _rewrite(work: Work, had: Mapping[_Part, Record], wanted: Mapping[_Part, Rec
     margin, behind = work.text.margin(located.node), len(work.text.behind(located.node))
     given = partial(_with_parts, ours=[*had, *wanted], style=work.layout.style, margin=margin, behind=behind)
     fresh = wanted.keys() - had.keys()
-    for target in [item for item in fresh if inspect(work.text, item).state is State.PRESENT]:
+    for target in [item for item in fresh if _state(work.text, item) is State.PRESENT]:
         # There already: its ledger was lost. What the user would have without it is the statement without it.
         fresh = fresh - {target}
         original = _without_part(original or code, target)
@@ -68,7 +71,7 @@ def _rewrite(work: Work, had: Mapping[_Part, Record], wanted: Mapping[_Part, Rec
         result = code
         for target in going:
             node = _node_of(located.node, target)
-            if node is not None and inspect(work.text, target).state is State.PRESENT:
+            if node is not None and _state(work.text, target) is State.PRESENT:
                 work.gone.add(id(node))
                 result = _without_part(result, target)
             else:
@@ -145,3 +148,7 @@ def _place_of(entry: ListEntry, literal: ast.List, known: Mapping[str, ListEntry
         elif (other.behind, other.order) > (entry.behind, entry.order):
             return number
     return len(literal.elts)
+
+
+def _state(text: Text, target: _Part) -> State:
+    return target.inspect(Document.of_text(target.path, text)).state
