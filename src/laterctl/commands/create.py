@@ -9,9 +9,9 @@ from pathlib import Path
 from laterctl.commands.new import foundation
 from laterctl.edits.file import unsigned_forms
 from laterctl.engine import plan as planning
-from laterctl.engine.installed import FOLDER
 from laterctl.engine.plan import Request
 from laterctl.project.discover import Project
+from laterctl.project.installed import FOLDER
 from laterctl.project.places import Place
 from laterctl.project.tree import Tree
 from laterctl.refusal import Refusal, Refused

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Struct, field
 
 from laterctl import __version__
-from laterctl.engine.installed import FOLDER, FORMAT, file_of
+from laterctl.project.installed import FOLDER, FORMAT, file_of
 from laterctl.project.places import Place
 from laterctl.refusal import Refusal, Refused
 from laterctl.targets.base import Record, from_json, to_json

@@ -17,8 +17,8 @@ from msgspec import Struct
 from laterctl.codemods import newer
 from laterctl.codemods.requirements import oldest_python
 from laterctl.codemods.statements import split_lines
-from laterctl.engine.installed import FOLDER
 from laterctl.engine.ledger import load, records_of
+from laterctl.project.installed import FOLDER
 from laterctl.project.places import Place
 from laterctl.project.source import Source
 from laterctl.project.statements import bound_names, nodes
