@@ -114,9 +114,37 @@ def test_an_import_that_is_used_is_left() -> None:
     "text",
     [
         "def create_app():\n    app = FastAPI(); x = 1\n    return app\n",
+        "def create_app():\n    x = 1; app = FastAPI() ;\n    return app\n",
         "def create_app(): app = FastAPI(); return app\n",
     ],
 )
-def test_a_statement_that_shares_its_line_is_refused(text: str) -> None:
-    with pytest.raises(TextEditError, match=r"shares its line|one line"):
-        put(text, LIFESPAN)
+def test_a_statement_that_shares_its_line_is_extended_in_its_place(text: str) -> None:
+    after, records = put(text, LIFESPAN)
+    assert after == text.replace("FastAPI()", "FastAPI(lifespan=managed)")
+    assert take(after, records).data.decode() == text
+
+
+def test_a_line_that_is_too_long_is_wrapped_at_the_depth_of_the_line() -> None:
+    text = f'def create_app():\n    x = 1; app = FastAPI(title="{"x" * 45}")\n    return app\n'
+    after, records = put(text, LIFESPAN)
+    assert after.splitlines()[1:5] == [
+        "    x = 1; app = FastAPI(",
+        f'        title="{"x" * 45}",',
+        "        lifespan=managed,",
+        "    )",
+    ]
+    assert take(after, records).data.decode() == text
+
+
+def test_an_edit_beside_our_argument_survives() -> None:
+    text = "def create_app():\n    app = FastAPI(\n        title='a',  # its name\n    )\n    return app\n"
+    after, records = put(text, LIFESPAN)
+    edited = after.replace("'a'", '"a"').replace("its name", "still its name")
+    assert take(edited, records).data.decode() == text.replace("'a'", '"a"').replace("its name", "still its name")
+
+
+def test_a_comment_beside_our_argument_stays() -> None:
+    text = "def create_app():\n    app = FastAPI(\n        title='a',\n    )\n    return app\n"
+    after, records = put(text, LIFESPAN)
+    commented = after.replace("managed,", "managed,  # opens what is needed")
+    assert take(commented, records).data.decode() == text.replace("'a',\n", "'a',\n        # opens what is needed\n")

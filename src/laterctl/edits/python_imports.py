@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
-from laterctl.codemods.statements import extended_import, reduced_import, same_code
+from laterctl.codemods import rows
 from laterctl.edits.pieces import ImportName, Piece, Record
 from laterctl.edits.python_text import Located, import_of, imported_names
-from laterctl.edits.python_work import Fresh, Work, is_docstring
-from laterctl.render import import_line, section_of
+from laterctl.edits.python_work import Fresh, Line, Work, fitted, is_docstring, refusing_at
+from laterctl.render import Style, import_line, name_sort_key, section_of
 
 
 def converge_imports(work: Work, before: Sequence[Record], after: Sequence[Record]) -> None:
@@ -38,7 +38,8 @@ def converge_imports(work: Work, before: Sequence[Record], after: Sequence[Recor
         if found is not None:
             if found.spot in work.own:
                 work.order[found.spot] = _import_order(work, module)
-            _change_import(work, found, original, old, new)
+            with refusing_at(found.node):
+                _change_import(work, found, original, old, new)
             for piece in pieces_after:
                 if original is not None and piece not in pieces_before:
                     work.replaced[piece] = original
@@ -75,18 +76,18 @@ def _change_import(
 ) -> None:
     if old == new:
         return
-    style = work.layout.style
-    code = work.text.code(found)
-    module = "." * found.node.level + (found.node.module or "")  # type: ignore[attr-defined]
+    style, line = work.layout.style, work.line(found.node)
+    code = work.code(found.node)
     result: str | None
-    if original is not None and same_code(code, extended_import(original, old, style) or ""):
-        result = extended_import(original, new, style) if new else original
+    if original is not None and code == _extended(original, old, style, line):
+        result = _extended(original, new, style, line)
     elif original is None and set(imported_names(found.node)) == old and not work.text.comment_after(found.node):
-        result = import_line(module, new, style).rstrip("\n") if new else ""
+        text = import_line(_module_text(found.node), new, style).rstrip("\n") if new else ""
+        result = text.replace("\n", line.newline)
     else:
-        result = reduced_import(code, old - new, style)
+        result = _reduced(code, old - new)
         if result and new - old:
-            result = extended_import(result, new - old, style)
+            result = _extended(result, new - old, style, line)
     if result:
         work.retext[found.spot] = result
     else:
@@ -99,12 +100,12 @@ def _new_import(work: Work, module: str, names: set[tuple[str, str]], pieces: Se
     user = import_of(work.text, module)
     if user is not None and names <= set(imported_names(user.node)):
         # There already: its ledger was lost. What the user would have without it is what is left of the line.
-        if rest := reduced_import(work.text.code(user), names, style):
+        if rest := _reduced(work.code(user.node), names):
             work.replaced.update(dict.fromkeys(pieces, rest))
         return
     if user is not None and user.ordinal < _import_limit(work):
-        code = work.text.code(user)
-        result = extended_import(code, names, style)
+        code = work.code(user.node)
+        result = _extended(code, names, style, work.line(user.node))
         if result is not None:
             work.retext[user.spot] = result
             work.replaced.update(dict.fromkeys(pieces, code))
@@ -112,6 +113,38 @@ def _new_import(work: Work, module: str, names: set[tuple[str, str]], pieces: Se
     order = _import_order(work, module)
     text = import_line(module, names, style).rstrip("\n")
     work.put((), _import_place(work, order), Fresh(order, text, order[1]))
+
+
+def _extended(text: str, names: Iterable[rows.Name], style: Style, line: Line) -> str | None:
+    """Return a `from` import with more names, in the user's order when they are sorted; `None` when it has a star."""
+    users = _names(text)
+    fresh = set(names) - set(users)
+    if not fresh:
+        return text
+    if any(name == "*" for name, _ in users):
+        return None
+    places = [(place, name) for place, name in enumerate(_sorted_like_user(users, fresh)) if name in fresh]
+    return fitted(rows.with_names(text, places, style.indent), style, line)
+
+
+def _reduced(text: str, names: set[rows.Name]) -> str:
+    """Return a `from` import without some names; `""` when none is left."""
+    users = _names(text)
+    places = [place for place, name in enumerate(users) if name in names]
+    return rows.without_names(text, places) if len(places) < len(users) else ""
+
+
+def _names(text: str) -> list[rows.Name]:
+    return imported_names(ast.parse(text).body[0])
+
+
+def _sorted_like_user(users: Sequence[rows.Name], names: Iterable[rows.Name]) -> list[rows.Name]:
+    plain = [name for name, _ in users]
+    orders: tuple[Callable[[str], object], ...] = (name_sort_key, lambda name: (name.lower(), name), lambda name: name)
+    for order in orders:
+        if plain == sorted(plain, key=order):  # type: ignore[arg-type]
+            return sorted([*users, *sorted(names)], key=lambda pair: order(pair[0]))  # type: ignore[arg-type, return-value]
+    return [*users, *sorted(names)]
 
 
 def _import_limit(work: Work) -> int:
