@@ -54,10 +54,6 @@ class Text:
         """The statement's text as it stands, without its indentation."""
         return segment(self.source, located.node)
 
-    def margin(self, node: ast.stmt) -> str:
-        """Return the indentation in front of a statement."""
-        return self.lines[node.lineno - 1].encode()[: node.col_offset].decode()
-
     def behind(self, node: ast.stmt) -> str:
         """Return what follows a statement on its last line: a comment."""
         line = self.lines[(node.end_lineno or node.lineno) - 1]
