@@ -143,6 +143,22 @@ def test_an_edit_beside_our_argument_survives() -> None:
     assert take(edited, records).data.decode() == text.replace("'a'", '"a"').replace("its name", "still its name")
 
 
+def test_what_a_formatter_did_for_our_argument_goes_with_it() -> None:
+    text = "def create_app():\n    app = FastAPI(\n        title='a', docs_url=None\n    )\n    return app\n"
+    after, records = put(text, LIFESPAN)
+    formatted = after.replace("'a', ", "'a',\n        ").replace("managed\n", "managed,\n")
+    assert take(formatted, records).data.decode() == text
+    other_quotes = formatted.replace("'a'", '"a"')
+    assert take(other_quotes, records).data.decode() == other_quotes.replace("        lifespan=managed,\n", "")
+
+
+def test_line_ends_that_were_changed_stay_changed() -> None:
+    text = "def create_app():\r\n    app = FastAPI(\r\n        title='a',\r\n    )\r\n    return app\r\n"
+    after, records = put(text, LIFESPAN)
+    assert after == text.replace("'a',\r\n", "'a',\r\n        lifespan=managed,\r\n")
+    assert take(after.replace("\r\n", "\n"), records).data.decode() == text.replace("\r\n", "\n")
+
+
 def test_a_comment_beside_our_argument_stays() -> None:
     text = "def create_app():\n    app = FastAPI(\n        title='a',\n    )\n    return app\n"
     after, records = put(text, LIFESPAN)

@@ -47,6 +47,20 @@ def same_code(left: str, right: str) -> bool:
     return left == right or _settled(left) == _settled(right)
 
 
+def same_tokens(left: str, right: str) -> bool:
+    """Tell whether two statements have the same tokens and comments, trailing commas and parentheses of imports aside."""
+    return _tokens(left) == _tokens(right)
+
+
+def _tokens(text: str) -> list[str]:
+    lines = io.StringIO(text, newline=None)  # any line end is a line end
+    found = [token.string for token in tokenize.generate_tokens(lines.readline) if token.string.strip()]
+    if found[0] == "from":
+        found = [item for item in found if item not in {"(", ")"}]
+    pairs = zip(found, [*found[1:], ")"], strict=True)
+    return [item for item, following in pairs if item != "," or following not in {")", "]", "}"}]
+
+
 def _settled(text: str) -> tuple[str, tuple[str, ...]]:
     try:
         tree = ast.parse(text)

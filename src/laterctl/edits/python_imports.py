@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from laterctl.codemods import rows
 from laterctl.edits.pieces import ImportName, Piece, Record
 from laterctl.edits.python_text import Located, import_of, imported_names
-from laterctl.edits.python_work import Fresh, Line, Work, fitted, is_docstring, refusing_at
+from laterctl.edits.python_work import Fresh, Line, Work, fitted, is_docstring, is_ours, refusing_at
 from laterctl.render import Style, import_line, name_sort_key, section_of
 
 
@@ -79,7 +79,7 @@ def _change_import(
     style, line = work.layout.style, work.line(found.node)
     code = work.code(found.node)
     result: str | None
-    if original is not None and code == _extended(original, old, style, line):
+    if original is not None and is_ours(code, _extended(original, old, style, line), adding=not new <= old):
         result = _extended(original, new, style, line)
     elif original is None and set(imported_names(found.node)) == old and not work.text.comment_after(found.node):
         text = import_line(_module_text(found.node), new, style).rstrip("\n") if new else ""

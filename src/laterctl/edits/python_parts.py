@@ -10,7 +10,7 @@ from laterctl.codemods import newer, rows
 from laterctl.codemods.statements import split_lines
 from laterctl.edits.pieces import Argument, ListEntry, Record, State
 from laterctl.edits.python_text import Located, Text, call_of, entry_text, inspect, list_in, list_of
-from laterctl.edits.python_work import Line, Work, fitted, refusing_at
+from laterctl.edits.python_work import Line, Work, fitted, is_ours, refusing_at
 from laterctl.render import Style
 
 _Part = Argument | ListEntry
@@ -52,7 +52,7 @@ def _rewrite(work: Work, located: Located, had: Mapping[_Part, Record], wanted: 
         fresh = fresh - {piece}
         original = _without_part(original or code, piece)
     going = had.keys() - wanted.keys()
-    if original is not None and code == given(original, had):
+    if original is not None and is_ours(code, given(original, had), adding=bool(fresh)):
         result = given(original, wanted)
         work.gone.update(id(node) for piece in going if (node := _node_of(located.node, piece)) is not None)
     else:

@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from laterctl.codemods import newer, rows
 from laterctl.codemods.placement import TextEditError
-from laterctl.codemods.statements import span, split_lines
+from laterctl.codemods.statements import same_tokens, span, split_lines
 from laterctl.edits.pieces import Piece
 from laterctl.edits.python_text import Spot, Text
 from laterctl.project.facts import BodyPath, Layout
@@ -135,6 +135,20 @@ def refusing_at(node: ast.stmt) -> Iterator[None]:
         yield
     except TextEditError as error:
         raise TextEditError(error.reason, node.lineno) from error
+
+
+def is_ours(code: str, expected: str | None, *, adding: bool) -> bool:
+    """Tell whether a statement is still what adding to the user's text has made of it, which then can come back.
+
+    When nothing is added a formatter may have laid it out anew, but not with other line ends: these are the user's.
+    """
+    if adding or expected is None or code == expected:
+        return code == expected
+    return _line_ends(expected) <= _line_ends(code) and same_tokens(code, expected)
+
+
+def _line_ends(text: str) -> set[str]:
+    return {line[len(line.rstrip("\r\n")) :] for line in split_lines(text)}
 
 
 def fitted(text: str, style: Style, line: Line) -> str:
