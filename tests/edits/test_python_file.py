@@ -6,13 +6,14 @@ import pytest
 from msgspec.structs import replace
 
 from laterctl.codemods.placement import TextEditError
-from laterctl.edits.pieces import Anchor, Argument, ImportName, Piece, Record, Statement
+from laterctl.edits.pieces import Anchor, Argument, Block, ImportName, Piece, Record, Statement
 from laterctl.edits.python_file import Converged, converge
 from laterctl.project.facts import Layout
 
 PATH = "shop/main.py"
 LAYOUT = Layout("shop", "shop", ".", "tests", first_party=frozenset({"shop"}))
 LIFESPAN = Argument(PATH, "create_app", "app", "lifespan", "managed")
+BLOCK = Block(PATH, "f", "async with managed(app):")
 NAME = Statement(PATH, "Settings", "name: str = 'a'", (20, "name"))
 SIZE = Statement(PATH, "Settings", "size: int = 1", (20, "size"))
 FIRST = Anchor(((0, "body"),), -1)
@@ -157,6 +158,17 @@ def test_line_ends_that_were_changed_stay_changed() -> None:
     after, records = put(text, LIFESPAN)
     assert after == text.replace("'a',\r\n", "'a',\r\n        lifespan=managed,\r\n")
     assert take(after.replace("\r\n", "\n"), records).data.decode() == text.replace("\r\n", "\n")
+
+
+def test_a_comment_behind_our_block_stays_and_a_block_on_one_line_is_refused() -> None:
+    text = "async def f(app):\n    yield\n        # deeper\n    close()\n"
+    after, records = put(text, BLOCK)
+    assert after == text.replace("    yield\n", "    async with managed(app):\n        yield\n")
+    assert take(after, records).data.decode() == text
+    commented = after.replace("managed(app):", "managed(app):  # opens all")
+    assert take(commented, records).data.decode() == text.replace("    yield", "    # opens all\n    yield")
+    with pytest.raises(TextEditError, match="one line"):
+        take(after.replace(":\n        yield", ": yield"), records)
 
 
 def test_a_comment_beside_our_argument_stays() -> None:

@@ -155,9 +155,15 @@ class _Hand:
         return block.with_changes(leading_lines=old.leading_lines, body=inner)
 
     def _unwrapped(self, node: Any, statements: list[Any], index: int) -> Any:
+        import libcst as cst
+
         block = statements[index]
+        if isinstance(block.body, cst.SimpleStatementSuite):
+            raise TextEditError("the block is written on one line")
         inner = list(block.body.body)
-        inner[0] = inner[0].with_changes(leading_lines=[*block.leading_lines, *inner[0].leading_lines])
+        comment = block.body.header.comment
+        above = [*block.leading_lines, *([cst.EmptyLine(comment=comment)] if comment is not None else [])]
+        inner[0] = inner[0].with_changes(leading_lines=[*above, *inner[0].leading_lines])
         # Comments and blank lines below the last statement were not indented with it: they stay where they are.
         step = self.module.default_indent if block.body.indent is None else block.body.indent
         footer = [_indented(line, step) for line in block.body.footer]
