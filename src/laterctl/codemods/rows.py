@@ -126,11 +126,11 @@ class _Row:
             self.gaps.append(_Gap(item.comma.whitespace_before, True, after))
 
     def insert(self, place: int, item: Any, indent: str) -> None:
-        """Split the gap at `place`. On a new line where the items have lines of their own, else beside its neighbour."""
+        """Split the gap at `place`: on a new line where all items, or what is around it, have lines of their own."""
         gap = self.gaps[place]
-        starts = [other.after for other in self.gaps[:-1]]
         last = place == len(self.items)
-        tall = (bool(starts) and all(map(_is_tall, starts))) or (last and _is_tall(gap.after))
+        around = self.gaps[place : place + 2]
+        tall = any(bool(gaps) and all(_is_tall(other.after) for other in gaps) for gaps in (self.gaps[:-1], around))
         left, right = self._lines(gap, indent) if tall else self._beside(gap, last=last)
         comma = gap.comma or (tall and not self.items)
         self.gaps[place : place + 1] = [

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
+from functools import partial
+from typing import Any
 
 from laterctl.codemods import rows
 from laterctl.edits.pieces import ImportName, Piece, Record
@@ -76,18 +78,19 @@ def _change_import(
 ) -> None:
     if old == new:
         return
-    style, line = work.layout.style, work.line(found.node)
+    line = work.line(found.node)
     code = work.code(found.node)
+    extended = partial(_extended, ours=old | new, style=work.layout.style, line=line)
     result: str | None
-    if original is not None and is_ours(code, _extended(original, old, style, line), adding=not new <= old):
-        result = _extended(original, new, style, line)
+    if original is not None and is_ours(code, extended(original, old), adding=not new <= old):
+        result = extended(original, new)
     elif original is None and set(imported_names(found.node)) == old and not work.text.comment_after(found.node):
-        text = import_line(_module_text(found.node), new, style).rstrip("\n") if new else ""
+        text = import_line(_module_text(found.node), new, work.layout.style).rstrip("\n") if new else ""
         result = text.replace("\n", line.newline)
     else:
         result = _reduced(code, old - new)
         if result and new - old:
-            result = _extended(result, new - old, style, line)
+            result = extended(result, new - old)
     if result:
         work.retext[found.spot] = result
     else:
@@ -105,7 +108,7 @@ def _new_import(work: Work, module: str, names: set[tuple[str, str]], pieces: Se
         return
     if user is not None and user.ordinal < _import_limit(work):
         code = work.code(user.node)
-        result = _extended(code, names, style, work.line(user.node))
+        result = _extended(code, names, names, style, work.line(user.node))
         if result is not None:
             work.retext[user.spot] = result
             work.replaced.update(dict.fromkeys(pieces, code))
@@ -115,16 +118,30 @@ def _new_import(work: Work, module: str, names: set[tuple[str, str]], pieces: Se
     work.put((), _import_place(work, order), Fresh(order, text, order[1]))
 
 
-def _extended(text: str, names: Iterable[rows.Name], style: Style, line: Line) -> str | None:
-    """Return a `from` import with more names, in the user's order when they are sorted; `None` when it has a star."""
-    users = _names(text)
-    fresh = set(names) - set(users)
-    if not fresh:
-        return text
-    if any(name == "*" for name, _ in users):
+def _extended(
+    text: str, names: Iterable[rows.Name], ours: Collection[rows.Name], style: Style, line: Line
+) -> str | None:
+    """Return a `from` import with more names, or `None` when it has a star; `ours` may be in it already."""
+    present = _names(text)
+    if any(name == "*" for name, _ in present):
         return None
-    places = [(place, name) for place, name in enumerate(_sorted_like_user(users, fresh)) if name in fresh]
-    return fitted(rows.with_names(text, places, style.indent), style, line)
+    users = [name for name in present if name not in ours]
+    places: list[tuple[int, rows.Name]] = []
+    for name in sorted(set(names) - set(present)):
+        place = _place_of(name, present, users)
+        places.append((place, name))
+        present.insert(place, name)
+    return fitted(rows.with_names(text, places, style.indent), style, line) if places else text
+
+
+def _place_of(name: rows.Name, present: Sequence[rows.Name], users: Sequence[rows.Name]) -> int:
+    """Return the place for a name: in the order that the user's are in, else behind them, ours by name."""
+    plain = [item for item, _ in users]
+    orders: tuple[Callable[[str], Any], ...] = (name_sort_key, lambda name: (name.lower(), name), lambda name: name)
+    for order in orders:
+        if plain == sorted(plain, key=order):
+            return next((n for n, item in enumerate(present) if order(item[0]) > order(name[0])), len(present))
+    return next((n for n, item in enumerate(present) if item not in users and item > name), len(present))
 
 
 def _reduced(text: str, names: set[rows.Name]) -> str:
@@ -136,15 +153,6 @@ def _reduced(text: str, names: set[rows.Name]) -> str:
 
 def _names(text: str) -> list[rows.Name]:
     return imported_names(ast.parse(text).body[0])
-
-
-def _sorted_like_user(users: Sequence[rows.Name], names: Iterable[rows.Name]) -> list[rows.Name]:
-    plain = [name for name, _ in users]
-    orders: tuple[Callable[[str], object], ...] = (name_sort_key, lambda name: (name.lower(), name), lambda name: name)
-    for order in orders:
-        if plain == sorted(plain, key=order):  # type: ignore[arg-type]
-            return sorted([*users, *sorted(names)], key=lambda pair: order(pair[0]))  # type: ignore[arg-type, return-value]
-    return [*users, *sorted(names)]
 
 
 def _import_limit(work: Work) -> int:
