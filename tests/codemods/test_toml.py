@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from laterctl.codemods import toml
-from laterctl.codemods.toml import Item, Key, Piece, TomlEditError, converge
+from laterctl.codemods.toml import Item, Key, Target, TomlEditError, converge
 from laterctl.codemods.toml_scan import Pair, Value, comments, scan
 from tests.codemods.manifests import CASES, TEXTS
 
@@ -20,7 +20,7 @@ DEPENDENCIES = ("project", "dependencies")
 DEV = ("dependency-groups", "dev")
 POETRY = ("tool", "poetry", "dependencies")
 
-PIECES: tuple[Piece, ...] = (
+PIECES: tuple[Target, ...] = (
     Item(DEPENDENCIES, "redis[hiredis]>=6", by_name=True),
     Item(DEPENDENCIES, "aiosqlite", by_name=True),
     Item(DEPENDENCIES, 'zzz; python_version<"3.12"', by_name=True),
@@ -49,7 +49,7 @@ PIECES: tuple[Piece, ...] = (
 )
 
 
-def _check_algebra(user: str, one: Sequence[Piece], two: Sequence[Piece]) -> bool:
+def _check_algebra(user: str, one: Sequence[Target], two: Sequence[Target]) -> bool:
     """Check the laws for two sets of own pieces; `False` when the text refuses them."""
     both = [*one, *two]
     try:
@@ -65,22 +65,22 @@ def _check_algebra(user: str, one: Sequence[Piece], two: Sequence[Piece]) -> boo
     assert converge(together, both, two) == second
     assert converge(together, both, []) == user
     assert converge(first, one, []) == user
-    for piece in both:
-        _check_present(together, piece)
+    for target in both:
+        _check_present(together, target)
     assert comments(together.removeprefix("\ufeff")) == comments(user.removeprefix("\ufeff"))
     _check_lines(user, together, touched=len(both))
     return True
 
 
-def _check_present(text: str, piece: Piece) -> None:
-    if isinstance(piece, Key):
-        assert toml.get(text, piece.path) == piece.value
+def _check_present(text: str, target: Target) -> None:
+    if isinstance(target, Key):
+        assert toml.get(text, target.path) == target.value
     else:
-        assert toml.get(text, piece.array).count(piece.text) == 1
+        assert toml.get(text, target.array).count(target.text) == 1
 
 
 def _check_lines(user: str, result: str, touched: int) -> None:
-    """The user's lines are there in order; an own piece changes at most one (a comma, an array on one line)."""
+    """The user's lines are there in order; an own target changes at most one (a comma, an array on one line)."""
     old, new = user.splitlines(), result.splitlines()
     common = [0] * (len(new) + 1)
     for line in old:
@@ -95,7 +95,7 @@ def _check_lines(user: str, result: str, touched: int) -> None:
         assert "\n" not in result.replace("\r\n", "")
 
 
-def _addable(user: str) -> list[Piece]:
+def _addable(user: str) -> list[Target]:
     """The pieces that the user has not written already: those are adopted, never own."""
     data = toml.parse(user)
 
@@ -107,10 +107,10 @@ def _addable(user: str) -> list[Piece]:
 
     names = {str(key).lower() for key in value(POETRY) or ()}
     return [
-        piece
-        for piece in PIECES
-        if (piece.text not in (value(piece.array) or []) if isinstance(piece, Item) else value(piece.path) is None)
-        and not (isinstance(piece, Key) and piece.by_name and piece.path[-1] in names)
+        target
+        for target in PIECES
+        if (target.text not in (value(target.array) or []) if isinstance(target, Item) else value(target.path) is None)
+        and not (isinstance(target, Key) and target.by_name and target.path[-1] in names)
     ]
 
 
@@ -122,7 +122,9 @@ def test_algebra_on_odd_texts(name: str) -> None:
     user = CASES[name]
     pieces = _addable(user)
     if name.startswith("arrays of tables"):
-        pieces = [piece for piece in pieces if not isinstance(piece, Key) or piece.path[:3] != ("tool", "uv", "index")]
+        pieces = [
+            target for target in pieces if not isinstance(target, Key) or target.path[:3] != ("tool", "uv", "index")
+        ]
     assert _check_algebra(user, pieces[::3], pieces[1::3])
     assert _check_algebra(user, pieces[2::3], [])
 
@@ -130,12 +132,12 @@ def test_algebra_on_odd_texts(name: str) -> None:
 @pytest.mark.parametrize("name", TEXTS)
 def test_single_piece_comes_and_goes(name: str) -> None:
     user = TEXTS[name]
-    for piece in _addable(user):
-        if name == "arrays of tables" and isinstance(piece, Key) and piece.path[:3] == ("tool", "uv", "index"):
+    for target in _addable(user):
+        if name == "arrays of tables" and isinstance(target, Key) and target.path[:3] == ("tool", "uv", "index"):
             continue
-        added = converge(user, [], [piece])
-        _check_present(added, piece)
-        assert converge(added, [piece], []) == user
+        added = converge(user, [], [target])
+        _check_present(added, target)
+        assert converge(added, [target], []) == user
 
 
 BLANK = st.sampled_from([" ", "\t", "\n", "\n    ", '# c, "x" ]\n', "\n\n", "  # it's\n  "])
@@ -194,8 +196,8 @@ def _manifests(draw: st.DrawFn) -> str:
 @given(_manifests(), st.lists(st.sampled_from(PIECES), max_size=8, unique=True), st.integers(0, 8))
 @example(TEXTS["comments everywhere"], list(PIECES[:6]), 3)
 @example("[tool.ruff]\nlint.select = ['a',\n'b'# c, \"x\" ]\n,]\n", [PIECES[6]], 0)
-def test_algebra_on_generated_texts(user: str, pieces: list[Piece], cut: int) -> None:
-    own = [piece for piece in pieces if piece in _addable(user)]
+def test_algebra_on_generated_texts(user: str, pieces: list[Target], cut: int) -> None:
+    own = [target for target in pieces if target in _addable(user)]
     assert _check_algebra(user, own[:cut], own[cut:])
 
 
@@ -250,7 +252,7 @@ def _value(text: str, value: Value) -> Any:
 # What it looks like
 
 
-def _added(user: str, *pieces: Piece) -> str:
+def _added(user: str, *pieces: Target) -> str:
     result = converge(user, [], pieces)
     assert converge(result, pieces, []) == user
     return result
@@ -308,13 +310,13 @@ def test_long_line_stays_one_line() -> None:
 
 def test_entry_follows_pieces_that_are_no_strings() -> None:
     user = '[dependency-groups]\ndev = [{include-group = "a"}, "mypy", {include-group = "b"}]\n'
-    piece = Item(DEV, "ruff", by_name=True)
-    assert '"mypy", "ruff", {include' in _added(user, piece)
+    target = Item(DEV, "ruff", by_name=True)
+    assert '"mypy", "ruff", {include' in _added(user, target)
 
 
 def test_markers_take_the_other_quotes() -> None:
-    piece = Item(DEPENDENCIES, 'redis; python_version < "3.12"', by_name=True)
-    assert "'redis; python_version < \"3.12\"'" in _added(_array('["fastapi"]'), piece)
+    target = Item(DEPENDENCIES, 'redis; python_version < "3.12"', by_name=True)
+    assert "'redis; python_version < \"3.12\"'" in _added(_array('["fastapi"]'), target)
 
 
 @pytest.mark.parametrize(
@@ -433,7 +435,7 @@ def test_user_s_pair_keeps_a_created_table() -> None:
 
 def test_what_the_user_appends_stays() -> None:
     user, more = '[project]\nname = "x"\n', "\n# strict\n[tool.mypy]\nstrict = true\n"
-    pieces: list[Piece] = [Key(("tool", "x", "k"), 1), Key(("tool", "y", "k"), [1]), Item(DEV, "ruff", by_name=True)]
+    pieces: list[Target] = [Key(("tool", "x", "k"), 1), Key(("tool", "y", "k"), [1]), Item(DEV, "ruff", by_name=True)]
     text = converge(user, [], pieces) + more
     assert converge(text, pieces, []) == user + more
     assert converge(text, pieces, pieces[:1]) == user + "\n[tool.x]\nk = 1\n" + more
@@ -459,7 +461,7 @@ def test_duplicate_of_an_own_entry_stays() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "piece", "line", "reason"),
+    ("text", "target", "line", "reason"),
     [
         ("a = 1\nb = \n", REDIS, 2, "not valid TOML"),
         ("a = 1\n[b", REDIS, 2, "not valid TOML"),
@@ -477,9 +479,9 @@ def test_duplicate_of_an_own_entry_stays() -> None:
         ),
     ],
 )
-def test_refusal_names_the_line(text: str, piece: Piece, line: int, reason: str) -> None:
+def test_refusal_names_the_line(text: str, target: Target, line: int, reason: str) -> None:
     with pytest.raises(TomlEditError, match=reason) as caught:
-        converge(text, [], [piece])
+        converge(text, [], [target])
     assert caught.value.line == line
     assert reason in caught.value.reason
 

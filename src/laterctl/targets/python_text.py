@@ -67,10 +67,6 @@ class Text:
             code = self._codes[id(located.node)] = segment(self.source, located.node)
         return code
 
-    def margin(self, node: ast.stmt) -> str:
-        """Return the indentation in front of a statement."""
-        return self.lines[node.lineno - 1].encode()[: node.col_offset].decode()
-
     def behind(self, node: ast.stmt) -> str:
         """Return what follows a statement on its last line: a comment."""
         line = self.lines[(node.end_lineno or node.lineno) - 1]
