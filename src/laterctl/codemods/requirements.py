@@ -113,7 +113,7 @@ def with_extras(declared: str, extras: Iterable[str]) -> str:
 def _table_with_extras(source: str, value: dict[str, Any], missing: Sequence[str]) -> str:
     text = f"x = {source}\n"
     if "extras" not in value:
-        longer = toml.set_key(text, ("x", "extras"), list(missing))
+        longer = toml.converge(text, [], [toml.Key(("x", "extras"), list(missing))])
     else:
         quote = "'" if "'" in toml.source_of(text, ("x", "extras")) else '"'
         extras = [*value["extras"], *missing]
