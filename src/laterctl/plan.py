@@ -307,7 +307,9 @@ def _adopted(site: Site, piece: Piece, declared: str) -> Record:
                 )
             )
         if requirements.extras_of(piece.requirement) - requirements.extras_of(declared):
-            return Record(piece, ours=True, replaced=declared)
+            return Record(
+                piece, ours=True, replaced=converge.spelling(piece, site.project.tree.read(piece.path) or b"")
+            )
     return Record(piece, ours=False)
 
 

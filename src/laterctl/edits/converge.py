@@ -83,6 +83,13 @@ def _inspect_text(piece: Piece, data: bytes) -> Inspection:
     return Inspection(State.ABSENT)
 
 
+def spelling(piece: Dependency, data: bytes) -> str:
+    """Return the user's declaration of a distribution as it is written. Raises `KeyError` when there is none."""
+    from laterctl.codemods import requirements
+
+    return requirements.spelling(_decoded(piece.path, data)[0], _home(piece), piece.name)
+
+
 def _about(piece: TextLine) -> str:
     return piece.text.partition("=")[0] if piece.form == "env" else piece.text.strip()
 
