@@ -302,6 +302,13 @@ def _check(text: str, result: str, pieces: Sequence[Piece]) -> None:
         raise TomlEditError("the change would lose a comment")
 
 
+def _check_bytes(shorter: str, longer: str) -> None:
+    """Raise `TomlEditError` unless what was added, or taken out, is all that differs."""
+    rest = iter(longer)
+    if not all(char in rest for char in shorter):
+        raise TomlEditError("the change would alter other bytes")
+
+
 def _without(data: dict[str, Any], pieces: Iterable[Piece]) -> dict[str, Any]:
     rest = deepcopy(data)
     paths: set[Keys] = set()
@@ -354,7 +361,9 @@ def _strip(text: str, pieces: Sequence[Piece]) -> tuple[str, list[Piece]]:
                 found.append(piece)
                 own.add(piece.path)
     edits += _cut_sections(text, sections, own) + _cut_inline(text, sections, own)
-    return apply(text, edits), [piece for piece in pieces if piece in found]
+    result = apply(text, edits)
+    _check_bytes(result, text)
+    return result, [piece for piece in pieces if piece in found]
 
 
 def _by_array(pieces: Iterable[Piece]) -> dict[Keys, list[Item]]:
@@ -481,7 +490,9 @@ def _insert(text: str, pieces: Sequence[Piece]) -> tuple[str, list[Piece]]:
                 inserted.append(piece)
             elif not same(value, piece.value):
                 raise TomlEditError(f"{'.'.join(path)} is there with another value", line_of(text, path))
-    return apply(text, edits + _put_keys(text, keys)), [piece for piece in pieces if piece in inserted]
+    result = apply(text, edits + _put_keys(text, keys))
+    _check_bytes(text, result)
+    return result, [piece for piece in pieces if piece in inserted]
 
 
 def _item_order(item: Item) -> tuple[bool, str, str]:
