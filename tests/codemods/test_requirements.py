@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from packaging.specifiers import SpecifierSet
 
-from laterctl.codemods import requirements
+from laterctl.codemods import requirements, toml
 from laterctl.codemods.placement import TextEditError
 from laterctl.codemods.requirements import RequirementError
 from laterctl.project.facts import DependencyHome
@@ -17,6 +17,10 @@ from laterctl.project.facts import DependencyHome
 ARRAY = DependencyHome("array", "pyproject.toml", ("project", "dependencies"))
 GROUP = DependencyHome("array", "pyproject.toml", ("dependency-groups", "dev"))
 POETRY = DependencyHome("poetry", "pyproject.toml", ("tool", "poetry", "dependencies"))
+LINT = DependencyHome("array", "pyproject.toml", ("dependency-groups", "lint"))
+EXTRA = DependencyHome("array", "pyproject.toml", ("project", "optional-dependencies", "load"))
+POETRY_LINT = DependencyHome("poetry", "pyproject.toml", ("tool", "poetry", "group", "lint", "dependencies"))
+PDM = DependencyHome("array", "pyproject.toml", ("tool", "pdm", "dev-dependencies", "lint"))
 LINES = DependencyHome("lines", "requirements.txt")
 
 
@@ -138,6 +142,19 @@ MANIFESTS = {
         '[tool.poetry.dependencies]\npython = "^3.11"\nFast_API = \'^0.1\'\nredis = {version = "^4"} # c\n',
     ),
     "missing poetry": (POETRY, "[build-system]\nrequires = []\n"),
+    "another group": (LINT, '[project]\nname = "x"\n[dependency-groups]\nlint = ["Fast_API",{include-group = "x"}]\n'),
+    "missing group beside others": (LINT, '[dependency-groups]\ndev = ["ruff"]\n\n[tool.uv]\nmanaged = true\n'),
+    "missing group, dotted": (LINT, "dependency-groups.dev = ['ruff']\nx = 1\n"),
+    "missing group, inline": (LINT, 'dependency-groups = { dev = ["ruff"] }\n'),
+    "missing group, no table": (LINT, '[project]\r\nname = "x"\r\n'),
+    "extra": (EXTRA, "[project]\noptional-dependencies.load = [\n  'Fast_API'\n]\n"),
+    "missing extra": (EXTRA, '[project]\nname = "x"\n\n[project.optional-dependencies]\nweb = []\n'),
+    "missing table of extras": (EXTRA, '[project]\nname = "x"\n[tool.x]\n'),
+    "poetry group": (POETRY_LINT, '[tool.poetry.group.lint.dependencies]\nruff = "*"\n\n[tool.x]\na = 1\n'),
+    "missing poetry group": (POETRY_LINT, "[tool.poetry.group.lint]\noptional = true\n\n[tool.x]\na = 1\n\n[y]"),
+    "missing poetry groups": (POETRY_LINT, '[tool.poetry.dependencies]\npython = "^3.11"\n\n[build-system]\n'),
+    "pdm group": (PDM, '[tool.pdm.dev-dependencies]\nlint = [\n    "ruff",\n    "-e file:///x#egg=x",\n]\n'),
+    "missing pdm group": (PDM, '[tool.pdm.dev-dependencies]\ntest = ["pytest"]\n'),
     "lines": (LINES, "Fast_API >= 0.1 ; os_name == 'y'  # web\nredis>=4"),
     "new lines": (LINES, ""),
 }
@@ -209,6 +226,25 @@ def test_dynamic_dependencies_are_refused() -> None:
     with pytest.raises(TextEditError, match="dynamic") as caught:
         requirements.converge_dependencies(text, ARRAY, [], ["redis"])
     assert caught.value.line == 3
+    assert requirements.converge_dependencies(text, EXTRA, [], ["redis"]).startswith(text)
+    with pytest.raises(TextEditError, match="optional-dependencies are dynamic"):
+        requirements.converge_dependencies(text.replace('"dep', '"optional-dep'), EXTRA, [], ["redis"])
+
+
+def test_groups_of_several_features_are_one_array_or_table() -> None:
+    text = '[project]\nname = "x"\n'
+    homes = [LINT, EXTRA, PDM, POETRY_LINT]
+    before = [piece for home in homes for piece in requirements.pieces(home, OWN[:1])]
+    after = [piece for home in homes for piece in requirements.pieces(home, OWN)]
+    one = toml.converge(text, [], before)
+    assert toml.converge(one, before, after) == toml.converge(text, [], after)
+    assert one == text + (
+        '\n[dependency-groups]\nlint = [\n    "pyjwt[crypto]>=2.10",\n]\n'
+        '\n[project.optional-dependencies]\nload = [\n    "pyjwt[crypto]>=2.10",\n]\n'
+        '\n[tool.pdm.dev-dependencies]\nlint = [\n    "pyjwt[crypto]>=2.10",\n]\n'
+        '\n[tool.poetry.group.lint.dependencies]\npyjwt = {version = ">=2.10", extras = ["crypto"]}\n'
+    )
+    assert toml.converge(toml.converge(one, before, after), after, []) == text
 
 
 def test_poetry_entries_look_like_poetry() -> None:

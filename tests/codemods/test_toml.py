@@ -390,6 +390,84 @@ def test_new_strings_use_the_user_s_quotes() -> None:
     assert "B = 'y'" in _added(user, Key(("default", "B"), "y"))
 
 
+# Items of arrays
+
+MARKERS = ("tool", "pytest", "ini_options", "markers")
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("", '[tool.pytest.ini_options]\nmarkers = [\n    "e2e: slow",\n    "load: slower",\n]\n'),
+        (
+            "[tool.pytest.ini_options]\naddopts = '-q'\n",
+            "[tool.pytest.ini_options]\naddopts = '-q'\nmarkers = [\n    'e2e: slow',\n    'load: slower',\n]\n",
+        ),
+        (
+            "[tool.pytest.ini_options]\nmarkers = []",
+            '[tool.pytest.ini_options]\nmarkers = ["e2e: slow", "load: slower"]',
+        ),
+        (
+            '[tool.pytest]\nini_options.markers = ["db: x", # c\n  "unit: y"]\n',
+            '[tool.pytest]\nini_options.markers = ["db: x", # c\n  "e2e: slow",\n  "load: slower",\n  "unit: y"]\n',
+        ),
+        (
+            'tool = {pytest = {ini_options = {markers = ["z: z", "a: a"]}}}\n',
+            'tool = {pytest = {ini_options = {markers = ["z: z", "a: a", "e2e: slow", "load: slower"]}}}\n',
+        ),
+        ("tool.pytest = {}\n", 'tool.pytest = {ini_options.markers = ["e2e: slow", "load: slower",]}\n'),
+        (
+            "[tool.pytest.ini_options]\r\nmarkers = [\r\n]\r\n",
+            '[tool.pytest.ini_options]\r\nmarkers = [\r\n    "e2e: slow",\r\n    "load: slower"\r\n]\r\n',
+        ),
+    ],
+)
+def test_items_of_several_features_share_an_array(before: str, after: str) -> None:
+    one, two = Item(MARKERS, "load: slower"), Item(MARKERS, "e2e: slow")
+    assert _added(before, one, two) == _added(before, two, one) == after
+    first, second = _added(before, one), _added(before, two)
+    assert converge(first, [one], [two, one]) == converge(second, [two], [one, two]) == after
+    assert converge(after, [one, two], [two]) == second
+    assert converge(after, [one, two], [one]) == first
+    assert toml.is_present(first, one)
+    assert not toml.is_present(first, two)
+    assert not toml.is_present(before, one)
+
+
+def test_items_may_be_any_value() -> None:
+    user = '[dependency-groups]\ndev = ["ruff"]\n'
+    group, one, true = Item(DEV, {"include-group": "lint"}), Item(("x", "y"), 1), Item(("x", "y"), value=True)
+    assert _added(user, group, Item(DEV, "mypy", by_name=True)) == user.replace(
+        '["ruff"]', '["mypy", "ruff", {include-group = "lint"}]'
+    )
+    assert _added("x.y = [1.0]\n", true, one) == "x.y = [1.0, 1, true]\n"
+    assert toml.is_present("x.y = [1]", one)
+    assert not toml.is_present("x.y = [1]", true)
+    assert not toml.is_present("x.y = 1", one)
+
+
+def test_item_of_the_user_s_is_left_where_it_is() -> None:
+    item = Item(MARKERS, "b")
+    text = "[tool.pytest.ini_options]\nmarkers = ['c', 'b', 'a']\n"
+    assert converge(text, [], [item]) == text
+    assert converge(text, [], [item, Item(MARKERS, "d")]) == text.replace("'a'", "'a', 'd'")
+    reformatted = "[tool.pytest.ini_options]\nmarkers = [\n  # mine\n  'a', 'b',  # theirs\n  'c',\n]\n"
+    assert converge(reformatted, [item], []) == reformatted.replace("'a', 'b',", "'a',")
+
+
+def test_split_tables_are_read_and_edited() -> None:
+    # tomlkit refuses the first as a whole, and gives the second back in another order.
+    for user in (
+        "[tool.a.b]\n[x]\n[tool.c]\nk = 1\n[y]\n[tool.a.b.d]\nk = 1\n",
+        "[[a]]\nk = 1\n[b]\n[[a]]\nk = 2\n[a.c]\nk = [\n[1],\n]\n[tool.a]\n",
+        '[tool]\na.b = """\n[x]"""\n[tool.a.c]\n',
+    ):
+        assert _data(user) == tomllib.loads(user)
+        assert _added(user, Key(("tool", "a", "k"), 1), Item(DEV, "ruff", by_name=True)).count("k = 1") > user.count(
+            "k = 1"
+        )
+
+
 # What users do
 
 
@@ -472,6 +550,7 @@ def test_duplicate_of_an_own_entry_stays() -> None:
         ("\n[[project.dependencies]]\n", REDIS, 2, "not an array"),
         ("[project]\ndependencies = [\n  'fastapi',\n  'Redis<5',\n]\n", REDIS, 4, "redis is there with another"),
         ("[tool.x]\na = 1\nk = 2\n", Key(("tool", "x", "k"), 1), 3, "tool.x.k is there with another"),
+        ("a = 1\n[b]\nc = " + "[" * 101 + "]" * 101 + "\n", REDIS, 3, "tomlkit cannot read it"),
         ("tool.x = 1\n", Key(("tool", "x", "k"), 1), 1, "tool.x is not a table"),
         ("\n[[tool.x]]\na = 1\n", Key(("tool", "x", "k"), 1), 2, "array of tables"),
         (

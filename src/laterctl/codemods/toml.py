@@ -20,7 +20,7 @@ from msgspec import Struct
 from laterctl.codemods import placement
 from laterctl.codemods.placement import ENTRY_ORDERS, TEXT_ORDERS, TextEditError, entry_name, position
 from laterctl.codemods.toml_rows import INDENT, Edit, Row, apply, indent_of
-from laterctl.codemods.toml_spans import Pair, Section, TomlEditError, Value, layout, line_end, line_start
+from laterctl.codemods.toml_spans import Pair, Section, TomlEditError, Value, cut, layout, line_end, line_start
 
 __all__ = ["Item", "Key", "Piece", "TomlEditError", "converge", "get", "is_present", "line_of", "parse", "same"]
 
@@ -98,31 +98,24 @@ def is_present(text: str, piece: Piece) -> bool:
 def line_of(text: str, keys: Keys) -> int:
     """Return the first line of what `keys` lead to. Raises `KeyError` when they lead nowhere.
 
-    That is the line after which `tomllib` has read them, and before which it has not. So it costs no import of
-    tomlkit, which checks of what is installed must not load.
+    Sections, and lines of a section, are tried by `tomllib`, one more at a time. So it costs no import of tomlkit, which
+    checks of what is installed must not load.
     """
     if _get(parse(text), keys) is _MISSING:
         raise KeyError(".".join(keys))
-    lines = text.removeprefix(_BOM).split("\n")
-    likely = [number for number, line in enumerate(lines) if keys[-1] in line]
-    start: int = next(start for start in (*likely, *range(len(lines))) if _starts_at(lines, start, keys))
-    return start + 1
-
-
-def _starts_at(lines: Sequence[str], start: int, keys: Keys) -> bool:
-    if _has(lines[:start], keys) is not False:
-        return False
-    later = (_has(lines[:end], keys) for end in range(start + 1, len(lines) + 1))
-    return bool(next(known for known in later if known is not None))
-
-
-def _has(lines: Sequence[str], keys: Keys) -> bool | None:
-    """Say whether the first lines of a text have `keys`; `None` when they end inside a value."""
-    try:
-        data = tomllib.loads("".join(line + "\n" for line in lines))
-    except tomllib.TOMLDecodeError:
-        return None
-    return _get(data, keys) is not _MISSING
+    sections = cut(text.removeprefix(_BOM))
+    index = next(index for index, section in enumerate(sections) if _get(tomllib.loads(section), keys) is not _MISSING)
+    lines = re.findall(r"[^\n]*\n|[^\n]+", sections[index])
+    start = 0
+    for end in range(1, len(lines)):
+        try:
+            found = _get(tomllib.loads("".join(lines[:end])), keys)
+        except tomllib.TOMLDecodeError:  # in the middle of a value
+            continue
+        if found is not _MISSING:
+            break
+        start = end
+    return "".join(sections[:index]).count("\n") + start + 1
 
 
 def source_of(text: str, keys: Keys) -> str:

@@ -1,12 +1,13 @@
-"""Where things stand in a TOML text: tables, pairs and values as offsets, read off tomlkit's document.
+"""Where things stand in a TOML text: tables, pairs and values as offsets, read off tomlkit's documents.
 
-tomlkit keeps what a document is made of, in order and as it is written, but no offsets. The walk goes along the text
+tomlkit keeps what a section is made of, in order and as it is written, but no offsets. The walk goes along the text
 and adds up the lengths of what the document says comes next; blanks, commas and comments between are skipped.
 """
 
 from __future__ import annotations
 
 import re
+import tomllib
 from collections.abc import Iterator
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,7 @@ from msgspec import Struct, field
 from laterctl.codemods.placement import TextEditError
 
 if TYPE_CHECKING:
+    from tomlkit import TOMLDocument
     from tomlkit.container import Container
     from tomlkit.items import Item
 
@@ -23,6 +25,7 @@ Path = tuple[str | int, ...]
 """Keys from the root; an element of an array of tables is an integer."""
 
 _GAP = re.compile(r"(?:[ \t\r\n,]+|#[^\r\n]*)*")
+_HEADER = re.compile(r"^[ \t]*\[", re.MULTILINE)
 _MARK = re.compile(r"#[^\r\n]*|,")
 
 
@@ -74,26 +77,56 @@ class Layout(Struct, frozen=True):
 def layout(text: str) -> Layout:
     """Return the layout of `text`, which must be valid TOML without a byte order mark.
 
-    Raises `TomlEditError` for what tomlkit refuses, or does not keep in order: an array of tables that goes on after
-    another table, as in `[[a]]`, `[b]`, `[[a]]`.
+    Raises `TomlEditError` for what tomlkit refuses, such as a hundred arrays in each other.
     """
-    import tomlkit
     from tomlkit.exceptions import ParseError
 
-    try:
-        document = tomlkit.parse(text)
-    except ParseError as error:
-        raise TomlEditError(f"tomlkit cannot read it: {error}", error.line) from error
     walk = _Walk(text)
-    walk.tables(document, ())
+    above = 0
+    for section in cut(text):
+        try:
+            document = _document(section)
+        except ParseError as error:
+            raise TomlEditError("tomlkit cannot read it", above + error.line) from error
+        walk.tables(document, ())
+        above += section.count("\n")
     walk.skip()
-    walk.take("", at_end=True)
     ends = [header.start for header in walk.headers[1:]] + [len(text)]
     sections = tuple(
         Section(header.path, header.start, header.body, end, header.element, tuple(header.pairs))
         for header, end in zip(walk.headers, ends, strict=True)
     )
     return Layout(sections, tuple(walk.comments), tuple(walk.strings))
+
+
+def cut(text: str) -> list[str]:
+    """Cut a text before each header: a bracket that starts a line where what is above can be read on its own.
+
+    tomlkit keeps neither order nor count of tables that are split, as `[[a]]`, `[b]`, `[[a]]` or `[a.b]`, `[c]`,
+    `[a.b.d]` are, and refuses some of them; one section at a time it reads them all.
+    """
+    found = []
+    start = 0
+    for match in _HEADER.finditer(text):
+        if match.start() > start and _is_whole(text[start : match.start()]):
+            found.append(text[start : match.start()])
+            start = match.start()
+    return [*found, text[start:]]
+
+
+def _is_whole(text: str) -> bool:
+    try:
+        tomllib.loads(text)
+    except tomllib.TOMLDecodeError:
+        return False
+    return True
+
+
+@lru_cache(maxsize=128)  # an edit leaves most sections as they are
+def _document(section: str) -> TOMLDocument:
+    import tomlkit
+
+    return tomlkit.parse(section)
 
 
 def comma_in(gap: str) -> int:
@@ -126,23 +159,26 @@ class _Walk:
         self.text = text
         self.at = 0
         self.headers = [_Header((), 0, 0, element=False)]
+        self.counts: dict[Path, int] = {}  # the last elements of arrays of tables
         self.comments: list[str] = []
         self.strings: list[str] = []
 
     def tables(self, container: Container, path: Path) -> None:
-        """Go over the body of a table: its pairs, then the tables below it."""
+        """Go over the body of a section's document, or of a table in it."""
         from tomlkit.items import AoT, Table
 
         for key, item in container.body:
             if key is None:  # blanks and comments
                 continue
-            if isinstance(item, AoT):
-                for index, table in enumerate(item.body):
-                    self.table(table, (*path, key.key, index), element=True)
-            elif isinstance(item, Table) and not key.is_dotted():
-                self.table(item, (*path, key.key))
-            else:
+            if key.is_dotted() or not isinstance(item, AoT | Table):
                 self.headers[-1].pairs += [self.pair(*parts) for parts in _flat(key, item)]
+                continue
+            inner: Path = (*path, key.key)
+            if isinstance(item, AoT):
+                self.counts[inner] = self.counts.get(inner, -1) + 1
+                self.table(item.body[0], (*inner, self.counts[inner]), element=True)
+            else:
+                self.table(item, (*inner, self.counts[inner]) if inner in self.counts else inner)
 
     def table(self, table: Any, path: Path, *, element: bool = False) -> None:
         if table.display_name is not None:  # else a table that is only named in the headers of those below it
@@ -194,11 +230,11 @@ class _Walk:
         self.comments += [mark[0] for mark in _MARK.finditer(match[0]) if mark[0] != ","]
         self.at = match.end()
 
-    def take(self, source: str, *, at_end: bool = False) -> None:
+    def take(self, source: str) -> None:
         """Go over what must come next. Raises `TomlEditError` when something else does."""
-        if not self.text.startswith(source, self.at) or (at_end and self.at < len(self.text)):
+        if not self.text.startswith(source, self.at):
             line = self.text.count("\n", 0, self.at) + 1
-            raise TomlEditError("tomlkit keeps what is here in another order", line)
+            raise TomlEditError("tomlkit does not keep what is here as it is written", line)
         self.at += len(source)
 
 
