@@ -86,7 +86,7 @@ class Dependency(TextTarget, frozen=True):
                 remedy="raise the cap yourself: it is never raised for you",
             )
         if requirements.extras_of(self.requirement) - requirements.extras_of(declared):
-            return Record(self, ours=True, replaced=declared)
+            return Record(self, replaced=requirements.spelling(document.plain, self.home, self.name))
         return Record(self, ours=False)
 
     @classmethod
