@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import resource
 from collections import Counter
 from collections.abc import Generator
@@ -32,6 +33,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="print how many seconds the tests of each file computed, with the programs that they ran",
     )
+
+
+def pytest_configure() -> None:
+    """Settle whose turn it is for all processes of a run."""
+    os.environ[VARIABLE] = turn()
 
 
 @pytest.hookimpl(wrapper=True)
