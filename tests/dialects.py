@@ -1,0 +1,63 @@
+"""Small projects that differ in a dialect alone: their names, their layout and their style are the same.
+
+What a template makes of them differs only where it asks for the dialect.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from tests.shapes import FOUNDATION_PACKAGE, files, shape_named
+
+_FOLDER: Final = f"src/{FOUNDATION_PACKAGE}"
+_MANIFEST: Final = """\
+[project]
+name = 'order-service'
+version = '1.0'
+requires-python = '>=3.11'
+dependencies = [
+    'fastapi>=0.115',
+    'pydantic>=2.9',
+    'pydantic-settings>=2.6',
+    'uvicorn>=0.32',
+]
+
+[dependency-groups]
+dev = ['httpx>=0.27', 'pytest>=8']
+
+[tool.pytest.ini_options]
+pythonpath = ['src']
+"""
+_MAIN: Final = "from fastapi import FastAPI\n\napp = FastAPI(title='orders')\n"
+_SETTINGS: Final = """\
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    model_config = SettingsConfigDict(env_prefix='APP_')
+
+    env: str = 'development'
+"""
+_CONFIG: Final = {
+    "none": "",
+    "object": f"{_SETTINGS}\n\nsettings = Settings()\n",
+    "getter": f"from functools import lru_cache\n\n{_SETTINGS}\n\n@lru_cache\ndef get_settings() -> Settings:\n"
+    "    return Settings()\n",
+    "starlette": "from starlette.config import Config\n\nconfig = Config('.env')\n",
+}
+NAMES: Final = ("dynaconf", "pydantic", *_CONFIG)
+"""The foundation twice, with a container and its own errors; then projects without, by how they read settings."""
+
+
+def dialect(name: str) -> dict[str, bytes]:
+    """Return the files of a project by its name in `NAMES`."""
+    if name not in _CONFIG:
+        return files(shape_named("foundation" if name == "dynaconf" else "foundation_pydantic"))
+    texts = {"pyproject.toml": _MANIFEST, f"{_FOLDER}/__init__.py": "", f"{_FOLDER}/main.py": _MAIN}
+    if _CONFIG[name]:
+        texts[f"{_FOLDER}/core/__init__.py"] = ""
+        texts[f"{_FOLDER}/core/config.py"] = _CONFIG[name]
+        # Somebody has to use the settings: nothing else says that they are the application's.
+        which = {"getter": "get_settings", "starlette": "config"}.get(name, "settings")
+        texts[f"{_FOLDER}/main.py"] = f"from {FOUNDATION_PACKAGE}.core.config import {which}\n{_MAIN}"
+    return {path: text.encode() for path, text in texts.items()}
