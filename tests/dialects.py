@@ -28,7 +28,7 @@ dev = ['httpx>=0.27', 'pytest>=8']
 [tool.pytest.ini_options]
 pythonpath = ['src']
 """
-_MAIN: Final = "from fastapi import FastAPI\n\napp = FastAPI(title='orders')\n"
+_MAIN: Final = "from fastapi import FastAPI\n{imported}\napp = FastAPI(title={title}, docs_url='/handbook')\n"
 _SETTINGS: Final = """\
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
@@ -45,19 +45,30 @@ _CONFIG: Final = {
     "    return Settings()\n",
     "starlette": "from starlette.config import Config\n\nconfig = Config('.env')\n",
 }
-NAMES: Final = ("dynaconf", "pydantic", *_CONFIG)
+_USED: Final = {
+    "none": ("", "'orders'"),
+    "object": ("settings", "settings.env"),
+    "getter": ("get_settings", "get_settings().env"),
+    "starlette": ("config", "config('TITLE', default='orders')"),
+}
+"""What the application takes from its settings, and how it uses that."""
+FOUNDED: Final = ("dynaconf", "pydantic")
+NAMES: Final = (*FOUNDED, *_CONFIG)
 """The foundation twice, with a container and its own errors; then projects without, by how they read settings."""
 
 
-def dialect(name: str) -> dict[str, bytes]:
-    """Return the files of a project by its name in `NAMES`."""
-    if name not in _CONFIG:
+def dialect(name: str, quote: str = "'") -> dict[str, bytes]:
+    """Return the files of a project by its name in `NAMES`; those without a container have either quote."""
+    if name in FOUNDED:
         return files(shape_named("foundation" if name == "dynaconf" else "foundation_pydantic"))
-    texts = {"pyproject.toml": _MANIFEST, f"{_FOLDER}/__init__.py": "", f"{_FOLDER}/main.py": _MAIN}
-    if _CONFIG[name]:
-        texts[f"{_FOLDER}/core/__init__.py"] = ""
-        texts[f"{_FOLDER}/core/config.py"] = _CONFIG[name]
-        # Somebody has to use the settings: nothing else says that they are the application's.
-        which = {"getter": "get_settings", "starlette": "config"}.get(name, "settings")
-        texts[f"{_FOLDER}/main.py"] = f"from {FOUNDATION_PACKAGE}.core.config import {which}\n{_MAIN}"
-    return {path: text.encode() for path, text in texts.items()}
+    imported, title = _USED[name]
+    if imported:
+        imported = f"\nfrom {FOUNDATION_PACKAGE}.core.config import {imported}\n"
+    texts = {
+        "pyproject.toml": _MANIFEST,
+        f"{_FOLDER}/__init__.py": "",
+        f"{_FOLDER}/main.py": _MAIN.format(imported=imported, title=title),
+    }
+    if imported:
+        texts |= {f"{_FOLDER}/core/__init__.py": "", f"{_FOLDER}/core/config.py": _CONFIG[name]}
+    return {path: text.replace("'", quote).encode() for path, text in texts.items()}
