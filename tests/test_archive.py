@@ -16,8 +16,8 @@ from typing import Any, Final
 import pytest
 from typer.testing import CliRunner
 
-from laterctl import catalogue
 from laterctl.cli.app import app
+from laterctl.engine import catalogue
 from tests import memory
 from tests.test_laws import assert_same
 

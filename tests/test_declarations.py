@@ -16,12 +16,12 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.version import Version
 
-from laterctl import catalogue
 from laterctl.commands import new, read
 from laterctl.edits.app_statements import OURS, RANKS, Middleware
 from laterctl.edits.manifest import DependencyFloor
 from laterctl.edits.provider import Provider
 from laterctl.edits.setting import Setting
+from laterctl.engine import catalogue
 from laterctl.feature import Feature
 from laterctl.render import TEMPLATES
 from tests import memory
