@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import stat
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from msgspec import Struct, field
@@ -82,16 +82,17 @@ def make(project: Project, installed: Mapping[str, Entry], request: Request) -> 
     Returns:
         A plan. Nothing is raised for what the project cannot take: that is in `refusals`.
     """
+    if refusals := list(_unavailable(installed, request)):
+        return Plan(Changeset({}), installed, refusals=tuple(refusals))
     requested = {name for name, entry in installed.items() if entry.requested}
     requested = (requested | set(request.add)) - set(request.remove)
     declined = _declined(installed, request)
-    wanted = catalogue.closure(requested, declined)
-    refusals = [_required(name, wanted) for name in request.remove if name in wanted]
+    wanted, renewed = _wanted(installed, request, requested, declined)
+    refusals = [_required(name, wanted, installed, renewed) for name in request.remove if name in wanted]
     removed = sorted(installed.keys() - set(wanted))
     added = [name for name in wanted if name not in installed]
     if refusals:
         return Plan(Changeset({}), installed, removed=tuple(removed), refusals=tuple(refusals))
-    renewed = [name for name in wanted if name in installed and _is_renewed(installed[name], request, added)]
     entries = {
         name: _settled(installed[name], requested, declined, wanted)
         for name in wanted
@@ -105,7 +106,10 @@ def make(project: Project, installed: Mapping[str, Entry], request: Request) -> 
         known = {item.name for item in catalogue.feature(name).options}
         options = dict(entry.options if entry is not None else {}) | dict(request.options.get(name, {}))
         options = {key: value for key, value in options.items() if key in known}
-        fresh = Entry(name, __version__, name in requested, options, (), declined.get(name, ()))
+        requires, recommends = (tuple(sorted(names)) for names in catalogue.needs_of(name))
+        fresh = Entry(
+            name, __version__, name in requested, options, (), declined.get(name, ()), requires, recommends
+        )
         resolution.add(fresh, entry.records if entry is not None else (), check=entry is None)
     for name in wanted:
         others = {*wanted} if name in added or name in renewed else {*added}
@@ -125,20 +129,72 @@ def make(project: Project, installed: Mapping[str, Entry], request: Request) -> 
     return _converged(project, installed, made, resolution, conflicts=request.conflicts)
 
 
+def _unavailable(installed: Mapping[str, Entry], request: Request) -> Iterator[Refusal]:
+    """Refuse to update what is not installed, or is no feature of this laterctl."""
+    for name in request.update:
+        if name not in installed:
+            yield Refusal("not-installed", f"{name} is not installed", remedy=f"laterctl add {name}", feature=name)
+        elif name not in catalogue.module_names():
+            yield Refusal(
+                "unknown-feature",
+                f"{name} is not a feature of this laterctl",
+                Place(installed[name].path, 1),
+                remedy=f"update it with a version that has it, or take it out: laterctl remove {name}",
+                feature=name,
+            )
+
+
+def _wanted(
+    installed: Mapping[str, Entry],
+    request: Request,
+    requested: set[str],
+    declined: Mapping[str, tuple[str, ...]],
+) -> tuple[list[str], list[str]]:
+    """Return the features that there will be, each after those that it requires, and the installed ones resolved anew.
+
+    An installed feature that is not resolved anew requires what it required when it was.
+    """
+    renewed: list[str] = []
+    while True:
+        stay = installed.keys() - set(renewed)
+
+        def needs(name: str, stay: Collection[str] = stay) -> catalogue.Needs:
+            entry = installed.get(name)
+            return (entry.requires, entry.recommends) if entry and name in stay else catalogue.needs_of(name)
+
+        wanted = catalogue.closure(requested, declined, needs)
+        added = [name for name in wanted if name not in installed]
+        again = [name for name in wanted if name in renewed or _is_renewed(installed, name, request, added, renewed)]
+        if again == renewed:
+            return wanted, renewed
+        renewed = again
+
+
 def _declined(installed: Mapping[str, Entry], request: Request) -> dict[str, tuple[str, ...]]:
     """Return for each feature what it recommends and the user does without."""
     without = {*request.without, *request.remove}
-    found = {name: set(entry.declined) for name, entry in installed.items()}
-    for name in catalogue.closure([*installed.keys() & set(catalogue.module_names()), *request.add]):
-        refused = without & set(catalogue.feature(name).recommends)
-        found[name] = (found.get(name, set()) | refused) - set(request.add)
-    return {name: tuple(sorted(names)) for name, names in found.items()}
+    found = {name: {*entry.declined, *(without & {*entry.recommends})} for name, entry in installed.items()}
+    declared = set(catalogue.module_names())
+    for name in catalogue.closure([*installed.keys() & declared, *request.add], {}, _known_needs):
+        if name in declared:
+            found.setdefault(name, set()).update(without & set(catalogue.feature(name).recommends))
+    return {name: tuple(sorted(names - set(request.add))) for name, names in found.items()}
 
 
-def _is_renewed(entry: Entry, request: Request, added: Sequence[str]) -> bool:
-    """Whether an installed feature is resolved anew: when asked for, and when an added one builds on today's version."""
-    name = entry.feature
-    if name not in catalogue.module_names():
+def _known_needs(name: str) -> catalogue.Needs:
+    return catalogue.needs_of(name) if name in catalogue.module_names() else ((), ())
+
+
+def _is_renewed(
+    installed: Mapping[str, Entry], name: str, request: Request, added: Sequence[str], renewed: Sequence[str]
+) -> bool:
+    """Whether an installed feature is resolved anew.
+
+    That is when it is asked for, by name or by another value of an option, and when one that is added or resolved anew
+    builds on today's version of it.
+    """
+    entry = installed.get(name)
+    if entry is None or name not in catalogue.module_names():
         return False
     chosen = request.options.get(name, {})
     defaults = {item.name: item.default for item in catalogue.feature(name).options}
@@ -146,7 +202,7 @@ def _is_renewed(entry: Entry, request: Request, added: Sequence[str]) -> bool:
         return True
     if entry.version == __version__:
         return False
-    needed = name in catalogue.closure(added)
+    needed = name in catalogue.closure([*added, *renewed])
     return needed or any(isinstance(edit, Beside) and edit.feature in added for edit in catalogue.feature(name).edits)
 
 
@@ -197,8 +253,13 @@ def _is_lost(project: Project, record: Record) -> bool:
     return inspect(target, project.tree.read(target.path), project=project).state is State.ABSENT
 
 
-def _required(name: str, wanted: Sequence[str]) -> Refusal:
-    users = [other for other in wanted if name in catalogue.feature(other).requires]
+def _required(name: str, wanted: Sequence[str], installed: Mapping[str, Entry], renewed: Sequence[str]) -> Refusal:
+    users = [
+        other
+        for other in wanted
+        if name
+        in (installed[other].requires if other in installed and other not in renewed else catalogue.needs_of(other)[0])
+    ]
     return Refusal(
         "required",
         f"{name} is required by {', '.join(users)}",
