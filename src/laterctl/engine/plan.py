@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import stat
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from msgspec import Struct, field
@@ -48,8 +48,8 @@ class Request(Struct, frozen=True):
 class Plan(Struct, frozen=True):
     """What would be done.
 
-    `added`, `removed` and `updated` are feature names; `pulled` those of `added` that nobody asked for by name. `kept`
-    are targets that stay although their feature goes, and why. `requirements` are new runtime or development
+    `added`, `removed` and `updated` are feature names; `pulled` those of `added` that nobody asked for by name, and
+    `recommended` those of them that can be left out. `kept` are targets that stay although their feature goes, and why. `requirements` are new runtime or development
     dependencies. With refusals the changeset is empty.
     """
 
@@ -59,6 +59,7 @@ class Plan(Struct, frozen=True):
     pulled: tuple[str, ...] = ()
     removed: tuple[str, ...] = ()
     updated: tuple[str, ...] = ()
+    recommended: tuple[str, ...] = ()
     refusals: tuple[Refusal, ...] = ()
     notes: tuple[Note, ...] = ()
     kept: tuple[tuple[Target, str], ...] = ()
@@ -103,13 +104,9 @@ def make(project: Project, installed: Mapping[str, Entry], request: Request) -> 
         if name in entries:
             continue
         entry = installed.get(name)
-        known = {item.name for item in catalogue.feature(name).options}
-        options = dict(entry.options if entry is not None else {}) | dict(request.options.get(name, {}))
-        options = {key: value for key, value in options.items() if key in known}
+        options = {**_options(entry), **request.options.get(name, {})}
         requires, recommends = (tuple(sorted(names)) for names in catalogue.needs_of(name))
-        fresh = Entry(
-            name, __version__, name in requested, options, (), declined.get(name, ()), requires, recommends
-        )
+        fresh = Entry(name, __version__, name in requested, options, (), declined.get(name, ()), requires, recommends)
         resolution.add(fresh, entry.records if entry is not None else (), check=entry is None)
     for name in wanted:
         others = {*wanted} if name in added or name in renewed else {*added}
@@ -124,16 +121,26 @@ def make(project: Project, installed: Mapping[str, Entry], request: Request) -> 
         tuple(name for name in added if name not in requested),
         tuple(removed),
         tuple(renewed),
-        notes=tuple(resolution.notes),
+        tuple(
+            name
+            for name in added
+            if name not in catalogue.closure(requested, needs=_recorded_needs(resolution.entries))
+        ),
+        notes=(*_unknown(installed, request), *resolution.notes),
     )
     return _converged(project, installed, made, resolution, conflicts=request.conflicts)
+
+
+def not_installed(name: str) -> Refusal:
+    """Return the refusal for a feature that is not there."""
+    return Refusal("not-installed", f"{name} is not installed", remedy=f"laterctl add {name}", feature=name)
 
 
 def _unavailable(installed: Mapping[str, Entry], request: Request) -> Iterator[Refusal]:
     """Refuse to update what is not installed, or is no feature of this laterctl."""
     for name in request.update:
         if name not in installed:
-            yield Refusal("not-installed", f"{name} is not installed", remedy=f"laterctl add {name}", feature=name)
+            yield not_installed(name)
         elif name not in catalogue.module_names():
             yield Refusal(
                 "unknown-feature",
@@ -157,12 +164,7 @@ def _wanted(
     renewed: list[str] = []
     while True:
         stay = installed.keys() - set(renewed)
-
-        def needs(name: str, stay: Collection[str] = stay) -> catalogue.Needs:
-            entry = installed.get(name)
-            return (entry.requires, entry.recommends) if entry and name in stay else catalogue.needs_of(name)
-
-        wanted = catalogue.closure(requested, declined, needs)
+        wanted = catalogue.closure(requested, declined, _recorded_needs({name: installed[name] for name in stay}))
         added = [name for name in wanted if name not in installed]
         again = [name for name in wanted if name in renewed or _is_renewed(installed, name, request, added, renewed)]
         if again == renewed:
@@ -181,6 +183,32 @@ def _declined(installed: Mapping[str, Entry], request: Request) -> dict[str, tup
     return {name: tuple(sorted(names - set(request.add))) for name, names in found.items()}
 
 
+def _options(entry: Entry | None) -> dict[str, Value]:
+    """Return the recorded values of the options that the feature still has."""
+    if entry is None:
+        return {}
+    found = {item.name: item for item in catalogue.feature(entry.feature).options}
+    values = {name: found[name].recorded(value) for name, value in entry.options.items() if name in found}
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _recorded_needs(entries: Mapping[str, Entry]) -> Callable[[str], catalogue.Needs]:
+    """Return what says what a feature needs: its entry when it has one, else its declaration."""
+
+    def needs(name: str) -> catalogue.Needs:
+        entry = entries.get(name)
+        return catalogue.needs_of(name) if entry is None else (entry.requires, entry.recommends)
+
+    return needs
+
+
+def _unknown(installed: Mapping[str, Entry], request: Request) -> Iterator[Note]:
+    """Say which installed features an update leaves alone, because this laterctl does not have them."""
+    for name in sorted(installed.keys() - set(catalogue.module_names())) if request.update else ():
+        place = Place(installed[name].path, 1)
+        yield Note("warning", f"{name} is not a feature of this laterctl and stays as it is", place, name)
+
+
 def _known_needs(name: str) -> catalogue.Needs:
     return catalogue.needs_of(name) if name in catalogue.module_names() else ((), ())
 
@@ -196,9 +224,8 @@ def _is_renewed(
     entry = installed.get(name)
     if entry is None or name not in catalogue.module_names():
         return False
-    chosen = request.options.get(name, {})
-    defaults = {item.name: item.default for item in catalogue.feature(name).options}
-    if name in request.update or any(entry.options.get(key, defaults.get(key)) != item for key, item in chosen.items()):
+    values = {item.name: item.default for item in catalogue.feature(name).options} | _options(entry)
+    if name in request.update or any(values[key] != item for key, item in request.options.get(name, {}).items()):
         return True
     if entry.version == __version__:
         return False

@@ -53,7 +53,7 @@ def converge(
     left: dict[Target, str] = {}
     replaced: dict[Target, str] = {}
     if new is not None and old is None:
-        data = (new.created() or b"").replace(b"\n", layout.style.newline.encode())
+        data = _in_newlines(new, layout.style.newline)
     elif new is not None and old is not None and new.created() != old.created() and data is not None:
         taken = _converge_rest(path, data, rest_before, [], anchors, layout, {}).data
         data = _renewed(old, new, taken or b"", markers=conflicts)
@@ -74,13 +74,32 @@ def converge(
 def _renewed(old: Target, new: Target, data: bytes, *, markers: bool) -> bytes:
     """Return a file of ours as it is to be, with what the user changed in it."""
     source = Source(old.path, data)
-    newline = source.newline.encode()
-    base, fresh = ((item.created() or b"").replace(b"\n", newline) for item in (old, new))
+    base, fresh = (_in_newlines(item, source.newline) for item in (old, new))
     if inspect(old, data).state is State.PRESENT:
         result = fresh.decode()
     else:
         result = merged(base.decode(), source.text, fresh.decode(), markers=markers)
     return (codecs.BOM_UTF8 if source.bom else b"") + result.encode(source.encoding)
+
+
+def _in_newlines(target: Target, newline: str) -> bytes:
+    return (target.created() or b"").replace(b"\n", newline.encode())
+
+
+def as_created(target: Target, data: bytes) -> bytes:
+    """Return the content that a file of ours was created with, with the line ends and the byte order mark of `data`."""
+    source = Source(target.path, data)
+    return (codecs.BOM_UTF8 if source.bom else b"") + _in_newlines(target, source.newline)
+
+
+def without_others(path: str, data: bytes, records: Sequence[Record], layout: Layout) -> bytes:
+    """Return a file of ours without what `records` put into it.
+
+    Raises:
+        laterctl.codemods.placement.TextEditError: no clean edit is possible.
+    """
+    rest = [item for item in ours(records) if not item.target.whole_file]
+    return _converge_rest(path, data, rest, [], {}, layout, {}).data or b""
 
 
 def _converge_rest(
@@ -131,4 +150,4 @@ def _converge_text(
     return text.encode(encoding) if text or after or (data is not None and not before) else None
 
 
-__all__ = ["MergeConflict", "Result", "converge"]
+__all__ = ["MergeConflict", "Result", "as_created", "converge", "without_others"]
