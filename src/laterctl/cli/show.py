@@ -233,7 +233,8 @@ def _aim(prepared: Prepared, add: str, remove: str, update: str, repair: str) ->
     """Say in a few words what a plan is about."""
     made, request = prepared.plan, prepared.request
     changes = ((add, made.added), (remove, made.removed), (update, made.updated))
-    verb, names = next(((verb, names) for verb, names in changes if names), (repair, ()))
+    ledger = "bring the ledger into today's form" if request.add or request.remove or request.update else repair
+    verb, names = next(((verb, names) for verb, names in changes if names), (ledger, ()))
     asked = [name for name in names if name in (*request.add, *request.remove, *request.update)] or list(names)
     more = [name for name in names if name not in asked]
     with_them = " " + faint(f"(with {', '.join(more)})") if more else ""

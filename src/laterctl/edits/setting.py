@@ -102,7 +102,10 @@ def _check_free(context: FeatureContext, settings: Settings, target: Statement, 
 def _same_type(context: FeatureContext, settings: Settings, name: str, annotation: str) -> ast.AnnAssign | None:
     """Return the user's own field of that name and type, whose default is the user's to choose."""
     wanted = ast.unparse(ast.parse(annotation, mode="eval"))
-    for node in _statements(context, settings):
+    own = context.spots(settings.path)
+    for ordinal, node in enumerate(_statements(context, settings)):
+        if (settings.body, ordinal) in own:
+            continue
         if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and node.target.id == name:
             return node if ast.unparse(node.annotation) == wanted else None
     return None

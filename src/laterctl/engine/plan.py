@@ -303,7 +303,8 @@ def _converged(
 
     entries = dict(made.entries)
     before, after = (ledger.records_of(side.values()) for side in (installed, entries))
-    refusals, surviving = removal.check(project, installed, after)
+    moves = _moves(project, before, after)
+    refusals, surviving = removal.check(project, installed, after, {old for old, _ in moves.values()})
     if refusals:
         return replace(made, entries=installed, refusals=tuple(refusals))
     changes: dict[str, Change] = {}
@@ -313,7 +314,10 @@ def _converged(
     had, wanted = ({record.target for record in side if record.ours} for side in (before, effective))
     by_path = [_by_path(side) for side in (before, effective)]
     for path in sorted({target.path for target in had ^ wanted}):
-        data = project.tree.read(path)
+        current = data = project.tree.read(path)
+        if path in moves:
+            old, data = moves[path]
+            by_path[0].setdefault(path, []).append(Record(replace(old, path=path)))
         try:
             result = converge.converge(
                 path,
@@ -336,8 +340,11 @@ def _converged(
             return replace(made, entries=installed, refusals=(_merge_conflict(path, conflict),))
         replaced.update(result.replaced)
         kept.update(result.left)
-        if result.data != data:
-            changes[path] = Change(data, result.data, _mode(project, path))
+        if result.data != current:
+            changes[path] = Change(current, result.data, _mode(project, path))
+    for old, data in moves.values():
+        changes[old.path] = Change(data, None, _mode(project, old.path))
+        kept.pop(old, None)
     for name, entry in entries.items():
         records = tuple(
             replace(record, replaced=replaced[record.target]) if record.ours and record.target in replaced else record
@@ -353,6 +360,17 @@ def _converged(
         kept=tuple((target, reason) for target, reason in kept.items() if reason != "gone"),
         requirements=tuple(sorted({item for item in fresh if item})),
     )
+
+
+def _moves(project: Project, before: Sequence[Record], after: Sequence[Record]) -> dict[str, tuple[Target, bytes]]:
+    """Return the files of ours that go to another path, by that path, with what they hold now."""
+    had, wanted = ({item.target for item in side if item.ours and item.target.whole_file} for side in (before, after))
+    found: dict[str, tuple[Target, bytes]] = {}
+    for old, new in ((old, new) for new in wanted - had for old in had - wanted if new.succeeds(old)):
+        data = project.tree.read(old.path)
+        if data is not None and old.path != new.path and project.tree.read(new.path) is None:
+            found[new.path] = old, data
+    return found
 
 
 def _merge_conflict(path: str, conflict: converge.MergeConflict) -> Refusal:

@@ -17,6 +17,7 @@ from msgspec import Struct
 from laterctl.codemods import newer
 from laterctl.codemods.requirements import oldest_python
 from laterctl.codemods.statements import split_lines
+from laterctl.edits.context import layout_of
 from laterctl.engine.ledger import load, records_of
 from laterctl.project.installed import FOLDER
 from laterctl.project.places import Place
@@ -24,6 +25,7 @@ from laterctl.project.source import Source
 from laterctl.project.statements import bound_names, nodes
 from laterctl.proof.survival import differences
 from laterctl.targets.base import Record, State, Target
+from laterctl.targets.converge import without_others
 from laterctl.targets.document import Document, inspect
 
 if TYPE_CHECKING:
@@ -222,8 +224,13 @@ def _law_three(project: Project, plan: Plan) -> Iterator[Failure]:
         if path.endswith(".py"):
             yield from _survives(path, change, going, coming)
         elif not plan.removed:
+            old, new = change.before, change.after
+            if going:
+                layout = layout_of(project)
+                old = without_others(path, old, [item for item in before.values() if item.target.path == path], layout)
+                new = without_others(path, new, [item for item in after.values() if item.target.path == path], layout)
             spare = Counter(line.strip() for item in coming for line in (item.replaced or "").splitlines())
-            yield from _lines_survive(path, change.before, change.after, spare)
+            yield from _lines_survive(path, old, new, spare)
 
 
 def _sides(project: Project, plan: Plan) -> tuple[list[Record], list[Record]]:

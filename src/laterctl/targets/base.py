@@ -186,6 +186,10 @@ class Target(Struct, frozen=True):
         """Tell whether a recorded target of the same key is what is wanted, whatever else is noted about it."""
         return self == other
 
+    def succeeds(self, other: Target) -> bool:
+        """Tell whether it is the document that `other` was, at another path."""
+        return False
+
     @property
     def is_open(self) -> bool:
         """Whether other targets go into the document that it creates."""

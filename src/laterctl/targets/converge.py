@@ -58,6 +58,10 @@ def converge(
         taken = _converge_rest(path, data, rest_before, [], anchors, layout, {}).data
         data = _renewed(old, new, taken or b"", markers=conflicts)
         rest_before = []
+    if data is None and old is not None and any(item not in rest_before for item in rest_after):
+        from laterctl.codemods.placement import TextEditError
+
+        raise TextEditError("it was deleted, and something is to go into it")
     if rest_before or rest_after:
         done = _converge_rest(path, data, rest_before, rest_after, anchors, layout, left)
         data, replaced = done.data, dict(done.replaced)
@@ -140,9 +144,10 @@ def _converge_text(
     else:
         for kind in families:
             text = kind.converge_text(text, before, after)
+    kept = {record.target.key for record in after}
     for record in before:
         if (
-            record not in after
+            record.target.key not in kept
             and inspect(record.target, text.encode(encoding)).state is not State.ABSENT
             and not record.replaced
         ):

@@ -91,6 +91,9 @@ class OwnedFile(Target, frozen=True):
             remedy=f"move it away, or {CHOOSE_FOLDERS}",
         )
 
+    def succeeds(self, other: Target) -> bool:
+        return isinstance(other, OwnedFile) and bool(self.template) and self.template == other.template
+
     @property
     def is_open(self) -> bool:
         return self.open
