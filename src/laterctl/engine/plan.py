@@ -352,12 +352,14 @@ def _converged(
         )
         entries[name] = replace(entry, records=records)
     changes |= _ledger(project, installed, entries)
+    given = {binding for record in after for binding in record.target.bindings()}
+    replacing = {target for target in kept if (names := target.bindings()) and given.issuperset(names)}
     fresh = [item.target.requires for item in after if item.ours and item.target not in had]
     return replace(
         made,
         changeset=Changeset(changes),
         entries=entries,
-        kept=tuple((target, reason) for target, reason in kept.items() if reason != "gone"),
+        kept=tuple((target, reason) for target, reason in kept.items() if reason != "gone" and target not in replacing),
         requirements=tuple(sorted({item for item in fresh if item})),
     )
 

@@ -51,7 +51,8 @@ def check(
     dropped = list(_dropped(before, after))
     if not gone and not dropped:
         return [], {}
-    search = UsageSearch(project, before, gone, dropped)
+    given = {binding for record in after for binding in record.target.bindings()}
+    search = UsageSearch(project, before, gone, dropped, given)
     kept = search.kept(going)
     return search.refusals(), {target: reason for target, reason in kept.items() if target not in moved}
 
@@ -123,6 +124,7 @@ class UsageSearch:
         records: Sequence[Record],
         gone: Sequence[Record],
         dropped: Sequence[tuple[Record, Binding]] = (),
+        given: Collection[Binding] = (),
     ) -> None:
         self.project = project
         self.records: dict[str, list[Record]] = {}
@@ -130,6 +132,7 @@ class UsageSearch:
             self.records.setdefault(record.target.path, []).append(record)
         self.gone = gone
         self.dropped = dropped
+        self.given = given
         self.owned = {item.target.path for item in records if item.target.whole_file and item.ours}
         self.files = {item.target.path: item.target for item in gone if item.target.whole_file}
         self.modules = {project.module_of(path): path for path in self.files if path.endswith(".py")}
@@ -138,7 +141,7 @@ class UsageSearch:
     def refusals(self) -> list[Refusal]:
         """Return a refusal for each thing of the user's that uses what is about to go."""
         bindings = [(record, binding) for record in self.gone for binding in record.target.bindings()]
-        bindings += self.dropped
+        bindings = [pair for pair in bindings if pair[1] not in self.given] + [*self.dropped]
         renewed = {binding.path for _, binding in self.dropped}
         needles = {needle.encode() for _, binding in bindings for needle in self._needles(binding)}
         found = self.project.tree.files_containing_any(sorted(needles))

@@ -8,7 +8,7 @@ import difflib
 import re
 import sys
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache, cached_property
 from typing import TYPE_CHECKING
 
@@ -74,7 +74,9 @@ def prove(project: Project, plan: Plan) -> list[Failure]:
     by_path: dict[str, list[Record]] = {}
     for record in records:
         by_path.setdefault(record.target.path, []).append(record)
-    for record in plan.fresh(load(project.tree)):
+    installed = load(project.tree)
+    whole = [record.target for record in records_of(installed.values()) if record.target.whole_file]
+    for record in plan.fresh(installed):
         path, written = record.target.path, plan.changeset.get(record.target.path)
         if path in read and record.ours and written is not None and written.after is not None:
             document = Document(path, written.after)
@@ -82,7 +84,8 @@ def prove(project: Project, plan: Plan) -> list[Failure]:
             for item in record.target.imports(document):
                 failures.extend(_import(path, item.line, item.module, item.name, result))
         state = inspect(record.target, after.tree.read(path), by_path[path]).state
-        edited = record.target.whole_file and project.tree.read(path) is not None  # merged with what the user made
+        # What a file of ours was, at this path or another, is merged with what the user made of it.
+        edited = any(path == old.path or record.target.succeeds(old) for old in whole)
         if state is not State.PRESENT and not edited:
             failures.append(Failure("present", f"{record.target.describe()} would be {state.value}", Place(path, 1)))
     return list(dict.fromkeys(failures))
@@ -224,13 +227,18 @@ def _law_three(project: Project, plan: Plan) -> Iterator[Failure]:
         if path.endswith(".py"):
             yield from _survives(path, change, going, coming)
         elif not plan.removed:
-            old, new = change.before, change.after
-            if going:
-                layout = layout_of(project)
-                old = without_others(path, old, [item for item in before.values() if item.target.path == path], layout)
-                new = without_others(path, new, [item for item in after.values() if item.target.path == path], layout)
             spare = Counter(line.strip() for item in coming for line in (item.replaced or "").splitlines())
-            yield from _lines_survive(path, old, new, spare)
+            failures = list(_lines_survive(path, change.before, change.after, spare))
+            if failures:  # was it a line of ours that is another one now?
+                layout = layout_of(project)
+                old = without_others(path, change.before, _in_file(path, before.values()), layout)
+                new = without_others(path, change.after, _in_file(path, after.values()), layout)
+                failures = list(_lines_survive(path, old, new, spare))
+            yield from failures
+
+
+def _in_file(path: str, records: Iterable[Record]) -> list[Record]:
+    return [record for record in records if record.target.path == path]
 
 
 def _sides(project: Project, plan: Plan) -> tuple[list[Record], list[Record]]:

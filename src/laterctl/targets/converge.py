@@ -11,8 +11,10 @@ from laterctl.project.facts import Layout
 from laterctl.project.source import Source
 from laterctl.targets import python_file
 from laterctl.targets.base import Anchor, Record, State, Target, kinds, ours
+from laterctl.targets.carry import carried
 from laterctl.targets.document import decoded_text, inspect
 from laterctl.targets.merge import MergeConflict, merged
+from laterctl.targets.python_text import read_text
 from laterctl.targets.text_target import TextTarget
 
 
@@ -55,9 +57,8 @@ def converge(
     if new is not None and old is None:
         data = _in_newlines(new, layout.style.newline)
     elif new is not None and old is not None and new.created() != old.created() and data is not None:
-        taken = _converge_rest(path, data, rest_before, [], anchors, layout, {}).data
-        data = _renewed(old, new, taken or b"", markers=conflicts)
-        rest_before = []
+        again = _renewed(old, new, data, rest_before, rest_after, anchors, layout, markers=conflicts)
+        data, rest_before, rest_after, anchors = again
     if data is None and old is not None and any(item not in rest_before for item in rest_after):
         from laterctl.codemods.placement import TextEditError
 
@@ -75,8 +76,39 @@ def converge(
     return Result(data, replaced, left)
 
 
-def _renewed(old: Target, new: Target, data: bytes, *, markers: bool) -> bytes:
-    """Return a file of ours as it is to be, with what the user changed in it."""
+def _renewed(
+    old: Target,
+    new: Target,
+    data: bytes,
+    before: list[Record],
+    after: list[Record],
+    anchors: Mapping[Target, Anchor],
+    layout: Layout,
+    *,
+    markers: bool,
+) -> tuple[bytes, list[Record], list[Record], Mapping[Target, Anchor]]:
+    """Bring a file of ours to its new version, with what the user changed in it.
+
+    What others have in it is taken out first. Returns the file, what is in it then, what is still to go into it, and
+    where that goes. Where there are to be conflict markers, it stays where it is.
+    """
+    left: dict[Target, str] = {}
+    bare = (_converge_rest(old.path, data, before, [], anchors, layout, left).data or b"") if before else data
+    try:
+        result = _merged(old, new, bare, markers=False)
+    except MergeConflict:
+        if not markers or {item.target for item in before} != {item.target for item in after}:
+            raise
+        return _merged(old, new, data, markers=True), before, after, anchors
+    rest = [item for item in after if item.target not in left]
+    if rest and old.path.endswith(".py"):
+        texts = [read_text(Source(old.path, each).text) for each in (data, bare, result)]
+        anchors = carried(texts[0], texts[1], texts[2], before, rest, anchors)
+    return result, [], rest, anchors
+
+
+def _merged(old: Target, new: Target, data: bytes, *, markers: bool) -> bytes:
+    """Return a file with the changes between two versions of ours; what is in it otherwise is the user's."""
     source = Source(old.path, data)
     base, fresh = (_in_newlines(item, source.newline) for item in (old, new))
     if inspect(old, data).state is State.PRESENT:
