@@ -18,10 +18,8 @@ def listed(context: typer.Context, incomplete: str) -> list[str]:
     """Complete the features there are; after `--set KEY=`, which bash splits at the sign, the values of the option."""
     from laterctl.engine import catalogue
 
-    words = [*(context.params.get("features") or ()), incomplete]
-    if "=" in words[-2:]:
-        chosen = (context.params.get("options") or ("",))[-1]
-        return _starting(_values(context, chosen.rstrip("=")), incomplete.removeprefix("="))
+    if (given := context.params.get("options")) and "=" not in given[-1]:
+        return _starting(_values(context, given[-1]), incomplete)
     return _starting((item.name for item in catalogue.every() if not item.hidden), incomplete)
 
 
@@ -53,7 +51,7 @@ def rule(incomplete: str) -> list[str]:
     """Complete ids of rules."""
     from laterctl import rules
 
-    return _starting((item.id for item in rules.every()), incomplete.upper())
+    return _starting((item.id for item in rules.every()), incomplete)
 
 
 def manager(incomplete: str) -> list[str]:

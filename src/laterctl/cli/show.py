@@ -183,6 +183,7 @@ def planned(prepared: Prepared) -> dict[str, Any]:
             {"path": path, "action": _action(change.before, change.after)} for path, change in made.changeset.items()
         ],
         "counts": {"created": counts.created, "edited": counts.edited, "deleted": counts.deleted},
+        "conflicts": list(made.conflicts),
         "kept": [{"path": target.path, "what": target.describe(), "reason": reason} for target, reason in made.kept],
         "dependencies": list(made.requirements),
         "dirty": list(prepared.dirty) if prepared.dirty is not None else None,
@@ -212,6 +213,8 @@ def plan(prepared: Prepared, stage: str, *, as_json: bool) -> None:
     say(_aim(prepared, "add", "remove", "update", "put back"))
     _also(prepared)
     files(made.changeset)
+    for path in made.conflicts:
+        say(f"  {careful('!')} {path} gets conflict markers")
     for target, reason in made.kept:
         say(f"  {careful('!')} {_named(target)} stays: {reason}")
     for requirement in made.requirements:
@@ -364,8 +367,10 @@ def nothing_to_do(prepared: Prepared, *, as_json: bool, aside: bool = False) -> 
             progress(f"`laterctl update {' '.join(older)}` brings what this version writes")
     elif request.remove:
         as_is(request.remove, "not installed", aside=aside)
+    elif request.update:
+        as_is(request.update, "up to date", aside=aside)
     else:
-        as_is(request.update or ["what is installed"], "up to date", aside=aside)
+        (tell if aside else say)("Nothing to do: no feature is installed.")
 
 
 def as_is(names: Sequence[str], state: str, *, aside: bool = False) -> None:
@@ -403,6 +408,8 @@ def done(result: RunResult, again: str, undo: str, *, as_json: bool) -> None:
     aim = _aim(prepared, good("Added"), good("Removed"), good("Updated"), good("Put back"))
     say(f"{aim}: {counts.created} created, {counts.edited} edited, {counts.deleted} deleted")
     _also(prepared)
+    for path in prepared.plan.conflicts:
+        say(f"  {careful('!')} {path} has conflict markers: resolve them")
     for target, reason in prepared.plan.kept:
         say(f"  {careful('!')} {_named(target)} stayed: {reason}")
     if result.installed:

@@ -50,7 +50,7 @@ class Plan(Struct, frozen=True):
 
     `added`, `removed` and `updated` are feature names; `pulled` those of `added` that nobody asked for by name, and
     `recommended` those of them that can be left out. `kept` are targets that stay although their feature goes, and why. `requirements` are new runtime or development
-    dependencies. With refusals the changeset is empty.
+    dependencies, `conflicts` the files that get conflict markers. With refusals the changeset is empty.
     """
 
     changeset: Changeset
@@ -64,6 +64,7 @@ class Plan(Struct, frozen=True):
     notes: tuple[Note, ...] = ()
     kept: tuple[tuple[Target, str], ...] = ()
     requirements: tuple[str, ...] = ()
+    conflicts: tuple[str, ...] = ()
 
     def fresh(self, installed: Mapping[str, Entry]) -> list[Record]:
         """Return the records that the plan adds to those of `installed`, adopted ones too."""
@@ -309,6 +310,7 @@ def _converged(
         return replace(made, entries=installed, refusals=tuple(refusals))
     changes: dict[str, Change] = {}
     replaced: dict[Target, str] = {}
+    marked: list[str] = []
     kept: dict[Target, str] = dict(surviving)
     effective = [*after, *(record for record in before if record.target in surviving)]
     had, wanted = ({record.target for record in side if record.ours} for side in (before, effective))
@@ -336,9 +338,18 @@ def _converged(
                 remedy="edit it by hand",
             )
             return replace(made, entries=installed, refusals=(refusal,))
+        except SyntaxError as error:
+            refusal = Refusal(
+                "cannot-edit",
+                f"{path} cannot be edited: it is no Python",
+                Place(path, error.lineno or 1),
+                remedy="mend it, then run the command again",
+            )
+            return replace(made, entries=installed, refusals=(refusal,))
         except converge.MergeConflict as conflict:
             return replace(made, entries=installed, refusals=(_merge_conflict(path, conflict),))
         replaced.update(result.replaced)
+        marked += [path] if result.conflict else []
         kept.update(result.left)
         if result.data != current:
             changes[path] = Change(current, result.data, _mode(project, path))
@@ -361,6 +372,7 @@ def _converged(
         entries=entries,
         kept=tuple((target, reason) for target, reason in kept.items() if reason != "gone" and target not in replacing),
         requirements=tuple(sorted({item for item in fresh if item})),
+        conflicts=tuple(marked),
     )
 
 

@@ -65,7 +65,7 @@ def prove(project: Project, plan: Plan) -> list[Failure]:
     failures = list(_law_three(project, plan))
     version = _oldest(project)
     for path, change in plan.changeset.items():
-        if not path.endswith(".py") or change.after is None:
+        if not path.endswith(".py") or change.after is None or path in plan.conflicts:
             continue
         try:
             read[path] = _Read(_parsed(path, change, version))

@@ -19,11 +19,15 @@ from laterctl.targets.text_target import TextTarget
 
 
 class Result(Struct, frozen=True):
-    """A document after converging: `None` when it is to be absent; what was replaced, and what was left and why."""
+    """A document after converging: `None` when it is to be absent; what was replaced, and what was left and why.
+
+    `conflict` says that it has conflict markers.
+    """
 
     data: bytes | None
     replaced: Mapping[Target, str] = field(default_factory=dict)
     left: Mapping[Target, str] = field(default_factory=dict)
+    conflict: bool = False
 
 
 def converge(
@@ -57,8 +61,14 @@ def converge(
     if new is not None and old is None:
         data = _in_newlines(new, layout.style.newline)
     elif new is not None and old is not None and new.created() != old.created() and data is not None:
-        again = _renewed(old, new, data, rest_before, rest_after, anchors, layout, markers=conflicts)
-        data, rest_before, rest_after, anchors = again
+        try:
+            data, rest_after, anchors = _renewed(old, new, data, rest_before, rest_after, anchors, layout)
+        except MergeConflict:
+            if not conflicts or {item.target for item in rest_before} != {item.target for item in rest_after}:
+                raise
+            # What others have in it stays where it is.
+            return Result(_merged(old, new, data, markers=True), conflict=True)
+        rest_before = []
     if data is None and old is not None and any(item not in rest_before for item in rest_after):
         from laterctl.codemods.placement import TextEditError
 
@@ -84,27 +94,22 @@ def _renewed(
     after: list[Record],
     anchors: Mapping[Target, Anchor],
     layout: Layout,
-    *,
-    markers: bool,
-) -> tuple[bytes, list[Record], list[Record], Mapping[Target, Anchor]]:
+) -> tuple[bytes, list[Record], Mapping[Target, Anchor]]:
     """Bring a file of ours to its new version, with what the user changed in it.
 
-    What others have in it is taken out first. Returns the file, what is in it then, what is still to go into it, and
-    where that goes. Where there are to be conflict markers, it stays where it is.
+    What others have in it is taken out first. Returns the file, what is to go into it again, and where that goes.
+
+    Raises:
+        MergeConflict: both sides changed the same lines.
     """
     left: dict[Target, str] = {}
     bare = (_converge_rest(old.path, data, before, [], anchors, layout, left).data or b"") if before else data
-    try:
-        result = _merged(old, new, bare, markers=False)
-    except MergeConflict:
-        if not markers or {item.target for item in before} != {item.target for item in after}:
-            raise
-        return _merged(old, new, data, markers=True), before, after, anchors
+    result = _merged(old, new, bare, markers=False)
     rest = [item for item in after if item.target not in left]
     if rest and old.path.endswith(".py"):
         texts = [read_text(Source(old.path, each).text) for each in (data, bare, result)]
         anchors = carried(texts[0], texts[1], texts[2], before, rest, anchors)
-    return result, [], rest, anchors
+    return result, rest, anchors
 
 
 def _merged(old: Target, new: Target, data: bytes, *, markers: bool) -> bytes:
