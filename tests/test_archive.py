@@ -113,11 +113,11 @@ def test_what_the_user_changed_is_there_after_an_update(case: dict[str, Any]) ->
     edited = {**after, **{path: after[path].rstrip() + more for path in paths}}
 
     request = Request(update=tuple(ledger.load(memory.project(after).tree)))
-    try:
-        updated = memory.run(edited, request)
-    except memory.Refusing as refusing:  # today's version has something else at the end of a file
-        assert {item.code for item in refusing.refusals} == {"merge-conflict"}
-        updated = memory.run(edited, replace(request, conflicts=True))
+    plan = memory.planned(edited, request)
+    if plan.refusals:  # today's version has something else at the end of a file
+        assert {item.code for item in plan.refusals} == {"merge-conflict"}
+        plan = memory.planned(edited, replace(request, conflicts=True))
+    updated = memory.applied(edited, plan)
 
     assert sum(b"MINE = 1" in data for data in code(updated).values()) == len(paths)
     plain = update(after)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 import pytest
@@ -11,6 +11,7 @@ from msgspec.structs import replace
 
 from laterctl.edits.app_statements import Router
 from laterctl.edits.beside import Beside
+from laterctl.edits.context import Edit, FeatureContext
 from laterctl.edits.file import File
 from laterctl.edits.manifest import DependencyFloor
 from laterctl.edits.setting import Setting
@@ -205,6 +206,20 @@ def test_a_feature_that_joins_another_is_updated_with_it(monkeypatch: pytest.Mon
     assert b"stickers" not in memory.remove(after, "stamp")["pyproject.toml"]
 
 
+def test_what_joins_it_may_depend_on_the_project(monkeypatch: pytest.MonkeyPatch) -> None:
+    old = installed("poetry", "letter")
+
+    def more(context: FeatureContext) -> Iterator[Edit]:
+        yield Beside("stamp", (DependencyFloor("stickers>=1"),))
+
+    newer({"letter": replace(LETTER, edits_for=more)}).use(monkeypatch)
+    plan = memory.planned(old, Request(add=("stamp",)))
+    assert (plan.added, plan.updated) == (("stamp",), ("shelf", "letter"))
+    assert_same(
+        memory.applied(old, plan), memory.add(project_files(shape_named("poetry")), "letter", "stamp"), "at once"
+    )
+
+
 # What the user changed
 
 
@@ -302,6 +317,33 @@ def test_a_file_whose_place_changes_takes_the_edits_along(monkeypatch: pytest.Mo
     after = update(old)
     assert "core/stamp.py" not in after
     assert after == edited(update(made), "core/stamps.py", '"""Stamps."""\n', '"""Stamps."""\n\nMINE = 1\n')
+    assert_same(update(after), after, "and again")
+
+
+def test_files_go_where_the_project_says_now() -> None:
+    made = installed()
+    moved = {**made, "pyproject.toml": made["pyproject.toml"] + b'\n[tool.laterctl]\ncore = "shared"\n'}
+    old = edited(moved, "core/parcel.py", *EDITS["a line more"])
+    plain = update(moved)
+    assert {path for path in code(plain) if path.startswith("core/")} == set()
+    assert update(old) == edited(plain, "shared/parcel.py", *EDITS["a line more"])
+    assert_same(update(plain), plain, "and again")
+
+
+def test_what_was_adopted_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.undo()
+    made = memory.add(project_files(shape_named("foundation")), "security-headers")
+    records = ledger.records_of(ledger.load(memory.project(made).tree).values())
+    (path,) = {
+        item.target.path for item in records if item.target.whole_file and not item.ours and item.target.created()
+    }
+    name: Final = "security-headers/core/security_headers.py.jinja"
+    folder = TEMPLATES / "security-headers"
+    assert folder.is_dir()
+    text = (TEMPLATES / name).read_text(encoding="utf-8")
+    Release("7.0.0", {item.name: item for item in catalogue.every()}, {name: f"{text}\n\nX = 1\n"}).use(monkeypatch)
+    after = update(made)
+    assert after[path] == made[path]
     assert_same(update(after), after, "and again")
 
 

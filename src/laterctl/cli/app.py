@@ -161,6 +161,7 @@ def update(
     prove: Prove = None,
     allow_dirty: AllowDirty = False,
     conflicts: Conflicts = False,
+    without: Without = None,
 ) -> None:
     """Bring installed features, all of them when none is named, to what this version writes; what you edited is merged."""
     from laterctl.cli import names
@@ -171,8 +172,10 @@ def update(
     with outcomes(as_json=json):
         flags = Flags(dry_run, diff, output, check, json, yes, not no_install, _manager(install), prove, allow_dirty)
         wanted = names.asked(features or (), installed_in(directory))
-        command = Command(directory, reference, ("update", *wanted), ("--conflicts",) if conflicts else ())
-        run(command, updating(wanted, conflicts=conflicts), flags)
+        left_out = names.declined(without or (), wanted or installed_in(directory))
+        given = [*(["--conflicts"] if conflicts else []), *(word for name in left_out for word in ("--without", name))]
+        request = updating(wanted, conflicts=conflicts, without=left_out)
+        run(Command(directory, reference, ("update", *wanted), given), request, flags)
 
 
 @app.command("diff")

@@ -47,13 +47,14 @@ def options(
     return found
 
 
-def declined(given: Iterable[str], wanted: Sequence[str]) -> tuple[str, ...]:
+def declined(given: Iterable[str], wanted: Iterable[str]) -> tuple[str, ...]:
     """Read `--without NAME`.
 
     Raises:
         typer.BadParameter: none of the features that are wanted recommends it.
     """
-    features = [catalogue.feature(name) for name in catalogue.closure(wanted, {})]
+    known = {*wanted} & {*catalogue.module_names()}
+    features = [catalogue.feature(name) for name in catalogue.closure(known, {})]
     offered = sorted({name for item in features for name in item.recommends})
     for name in given:
         if name not in offered:

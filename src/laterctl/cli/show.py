@@ -235,7 +235,8 @@ def _named(target: Target) -> str:
 def _aim(prepared: Prepared, add: str, remove: str, update: str, repair: str) -> str:
     """Say in a few words what a plan is about."""
     made, request = prepared.plan, prepared.request
-    changes = ((add, made.added), (remove, made.removed), (update, made.updated))
+    changes = [(add, made.added), (remove, made.removed)]
+    changes.insert(0 if request.update else 2, (update, made.updated))
     ledger = "bring the ledger into today's form" if request.add or request.remove or request.update else repair
     verb, names = next(((verb, names) for verb, names in changes if names), (ledger, ()))
     asked = [name for name in names if name in (*request.add, *request.remove, *request.update)] or list(names)
@@ -247,6 +248,10 @@ def _aim(prepared: Prepared, add: str, remove: str, update: str, repair: str) ->
 def _also(prepared: Prepared) -> None:
     """Say what a plan brings that was not asked for by name: what is recommended, and newer versions of others."""
     made = prepared.plan
+    aim = next((names for names in (prepared.request.update and made.updated, made.added, made.removed) if names), ())
+    for verb, names in (("add", made.added), ("remove", made.removed)):
+        for name in names if names != aim else ():
+            say(f"  {label(verb)} {name}")
     for name in made.recommended:
         say(f"  {label('recommended')} {name}: --without {name} leaves it out")
     for name in made.updated:

@@ -13,11 +13,12 @@ if TYPE_CHECKING:
     from laterctl.engine.ledger import Entry
 
 
-def updating(names: Sequence[str], *, conflicts: bool = False) -> Requesting:
+def updating(names: Sequence[str], *, conflicts: bool = False, without: Sequence[str] = ()) -> Requesting:
     """Return the request to update features; with none named, all installed ones that this laterctl has."""
 
     def request(installed: Mapping[str, Entry]) -> Request:
         known = set(catalogue.module_names())
-        return Request(update=tuple(names or sorted(known & installed.keys())), conflicts=conflicts)
+        wanted = tuple(names or sorted(known & installed.keys()))
+        return Request(update=wanted, without=tuple(without), conflicts=conflicts)
 
     return request

@@ -11,7 +11,6 @@ from msgspec.structs import replace
 
 from laterctl import __version__
 from laterctl.changeset import Change, Changeset
-from laterctl.edits.beside import Beside
 from laterctl.edits.context import layout_of
 from laterctl.engine import catalogue, ledger, removal
 from laterctl.engine.ledger import Entry, Value
@@ -100,7 +99,10 @@ def make(project: Project, installed: Mapping[str, Entry], request: Request) -> 
         for name in wanted
         if name in installed and name not in renewed
     }
-    resolution = Resolution(project, wanted, ledger.records_of(installed.values()), entries)
+    before = ledger.records_of(installed.values())
+    if joining := _joining(Resolution(project, wanted, before, dict(entries)), added):
+        return make(project, installed, replace(request, update=(*request.update, *joining)))
+    resolution = Resolution(project, wanted, before, entries)
     for name in wanted:
         if name in entries:
             continue
@@ -130,6 +132,12 @@ def make(project: Project, installed: Mapping[str, Entry], request: Request) -> 
         notes=(*_unknown(installed, request), *resolution.notes),
     )
     return _converged(project, installed, made, resolution, conflicts=request.conflicts)
+
+
+def _joining(resolution: Resolution, added: Sequence[str]) -> list[str]:
+    """Return the settled features of earlier versions that today's version has more of beside an added one."""
+    old = [name for name, entry in resolution.entries.items() if added and entry.version != __version__]
+    return [name for name in old if name in catalogue.module_names() and resolution.joins(name, added)]
 
 
 def not_installed(name: str) -> Refusal:
@@ -230,8 +238,7 @@ def _is_renewed(
         return True
     if entry.version == __version__:
         return False
-    needed = name in catalogue.closure([*added, *renewed])
-    return needed or any(isinstance(edit, Beside) and edit.feature in added for edit in catalogue.feature(name).edits)
+    return name in catalogue.closure([*added, *renewed])
 
 
 def _settled(

@@ -92,6 +92,12 @@ class Resolution(Struct):
             if edits and other in self.entries:
                 self._resolve(name, edits, previous, beside=other)
 
+    def joins(self, name: str, others: Iterable[str]) -> bool:
+        """Whether today's declaration of a settled feature has edits that hold only beside one of `others`."""
+        feature = catalogue.feature(name)
+        edits = self._declare(feature, self._context(feature, self.entries[name]))
+        return any(isinstance(item, Beside) and item.feature in others for item in edits)
+
     def _resolve(self, name: str, edits: Iterable[Edit], previous: Sequence[Record], beside: str = "") -> None:
         context = replace(self._contexts[name], project=self.project, records=[*self.before, *self.records()])
         had = {record.target.key: record for record in previous}
@@ -177,6 +183,9 @@ class Resolution(Struct):
             target = resolved.complete()
         known = had.get(target.key)
         if known is not None and known.target.equals(target):
+            return known
+        if known is not None and not known.ours and target.whole_file:
+            context.notice(f"{target.path} is yours, and stays as it is", Place(target.path, 1))
             return known
         if known is not None and known.ours:
             return self._changed(context, target, known, resolved.anchor)
