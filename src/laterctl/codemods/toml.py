@@ -21,6 +21,7 @@ from laterctl.codemods import placement
 from laterctl.codemods.placement import ENTRY_ORDERS, TEXT_ORDERS, TextEditError, entry_name, position
 from laterctl.codemods.toml_rows import INDENT, Edit, Row, apply, indent_of
 from laterctl.codemods.toml_spans import Pair, Section, TomlEditError, Value, cut, layout, line_end, line_start
+from laterctl.project import tomlfile
 
 __all__ = ["Item", "Key", "Piece", "TomlEditError", "converge", "get", "is_present", "line_of", "parse", "same"]
 
@@ -73,13 +74,11 @@ Piece = Key | Item
 
 
 def parse(text: str) -> dict[str, Any]:
-    """Return what `text` says. Raises `TomlEditError` with the line when it is not valid TOML."""
+    """Return what `text` says; nobody may change it. Raises `TomlEditError` when it is not valid TOML."""
     try:
-        return tomllib.loads(text.removeprefix(_BOM))
-    except tomllib.TOMLDecodeError as error:
-        line = re.search(r"at line (\d+)", str(error))
-        last = text.count("\n") + 1
-        raise TomlEditError(f"not valid TOML: {error}", int(line[1]) if line else last) from error
+        return tomlfile.parse(text.removeprefix(_BOM))
+    except tomlfile.InvalidToml as error:
+        raise TomlEditError(str(error), error.line) from error
 
 
 def get(text: str, keys: Keys) -> Any:
@@ -690,7 +689,7 @@ def _replace(text: str, keys: Keys, source: Callable[[str, Value], str]) -> str:
         raise KeyError(".".join(keys))
     value = pair.value
     result = body[: value.start] + source(body, value) + body[value.end :]
-    old, new = parse(body), parse(result)
+    old, new = deepcopy(parse(body)), deepcopy(parse(result))
     for data in (old, new):
         _get(data, keys[:-1]).pop(keys[-1], None)
     if not same(old, new) or layout(body).comments != layout(result).comments:
