@@ -1,8 +1,8 @@
 """Edits of TOML texts that touch what they are asked to and nothing else, and can be taken back byte for byte.
 
 tomlkit's document says where things stand (`toml_spans`), and its arrays and inline tables are edited as rows
-(`toml_rows`). Lines of pairs and tables are put at the spans, because tomlkit moves blank lines and line endings of its
-own accord. Every result is parsed again and compared. What only needs values is read by `tomllib`, which is fast.
+(`toml_rows`). Lines of pairs and tables are put at the spans, because tomlkit writes line endings and blank lines of its
+own: `[t]\\r\\nk = 1\\r\\n` gets a pair that ends in a line feed alone. Every result is parsed again and compared. What only needs values is read by `tomllib`, which is fast.
 
 A text keeps its byte order mark, its line endings, and a missing newline at its end.
 """
@@ -103,7 +103,7 @@ def line_of(text: str, keys: Keys) -> int:
     if _get(parse(text), keys) is _MISSING:
         raise KeyError(".".join(keys))
     sections = cut(text.removeprefix(_BOM))
-    index = next(index for index, section in enumerate(sections) if _get(tomllib.loads(section), keys) is not _MISSING)
+    index = next(index for index, section in enumerate(sections) if _get(parse(section), keys) is not _MISSING)
     lines = re.findall(r"[^\n]*\n|[^\n]+", sections[index])
     start = 0
     for end in range(1, len(lines)):

@@ -43,7 +43,7 @@ def load_toml(tree: Tree, path: str) -> Mapping[str, Any] | None:
         raise Unreadable(path, error.line, str(error), "correct the file first", code="toml") from None
 
 
-@lru_cache(maxsize=16)  # facts, style and every edit look at the same few texts
+@lru_cache(maxsize=64)  # facts, style and every edit look at the same few texts, and at their sections
 def parse(text: str) -> dict[str, Any]:
     """Return what a text without a byte order mark says; nobody may change it. Raises `InvalidToml`."""
     try:
