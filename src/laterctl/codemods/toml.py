@@ -1,8 +1,9 @@
 """Edits of TOML texts that touch what they are asked to and nothing else, and can be taken back byte for byte.
 
 tomlkit's document says where things stand (`toml_spans`), and its arrays and inline tables are edited as rows
-(`toml_rows`). Lines of pairs and tables are put at the spans, because tomlkit writes line endings and blank lines of its
-own: `[t]\\r\\nk = 1\\r\\n` gets a pair that ends in a line feed alone. Every result is parsed again and compared. What only needs values is read by `tomllib`, which is fast.
+(`toml_rows`). Lines of pairs and tables are put at the spans, because tomlkit adds its own line endings and blank lines:
+a pair that it adds to a table of a CRLF file ends in a line feed alone. Every result is parsed again and compared.
+What only needs values is read by `tomllib`, which is fast.
 
 A text keeps its byte order mark, its line endings, and a missing newline at its end.
 """
