@@ -191,7 +191,7 @@ def test_credentials_in_urls_are_masked_on_the_screen(tmp_path: Path) -> None:
     assert "the patch shows credentials that stand in your files" in ran.err
     done(folder, "add", "metrics", *YES)
     assert private in requirements.read_text()
-    assert not [path for path in (folder / ".laterctl").iterdir() if "hunter2" in path.read_text()]
+    assert not [path for path in (folder / ".laterctl").rglob("*.*") if "hunter2" in path.read_text()]
 
 
 def test_credentials_in_refusals_are_masked(tmp_path: Path) -> None:

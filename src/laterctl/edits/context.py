@@ -14,6 +14,7 @@ from laterctl.project.places import ALTERNATIVE, Place
 from laterctl.refusal import Note, Refusal, Refused
 from laterctl.targets.base import Anchor, Record, State, Target
 from laterctl.targets.import_name import ImportName
+from laterctl.targets.owned_file import ORIGIN
 
 if TYPE_CHECKING:
     from laterctl.edits.setting import Setting
@@ -59,7 +60,7 @@ class FeatureContext(Struct, frozen=True, dict=True):
 
     `installed` are the records that the project has, `records` those and the ones of features resolved before this one
     in the same run. `settings` and `providers` map names to their declarations in all
-    features that matter. `elsewhere` maps the usual place of an owned file to the place it has here, because a file of
+    features that matter. `relocated` maps the usual place of an owned file to the place it has here, because a file of
     the user's stands in its way. `notes` collects warnings and notices.
     """
 
@@ -200,6 +201,12 @@ class FeatureContext(Struct, frozen=True, dict=True):
         from laterctl.targets.document import inspect
 
         return inspect(target, self.project.tree.read(target.path)).state is State.PRESENT
+
+    def is_from_us(self, place: str) -> bool:
+        """Whether the file at a place is there and says that this feature brought it, or the ledger says so."""
+        path = self.path(place)
+        data = self.project.tree.read(path)
+        return data is not None and (self.own_file(path) or data.startswith(f"# {ORIGIN}{self.feature}.".encode()))
 
     def own_file(self, path: str) -> bool:
         """Whether a file is one of ours."""

@@ -195,6 +195,8 @@ class Resolution(Struct):
         for other in resolved.alternatives() if data is not None else ():
             if inspect(other, data).state is State.PRESENT:
                 return Record(other, ours=False)
+        if inspection.state is State.ALTERED and target.is_lost(data or b""):
+            return Record(target, ledger_lost=True)
         if inspection.state is State.ALTERED:
             raise Refused(replace(target.clash(inspection), feature=context.feature))
         if resolved.anchor is not None:

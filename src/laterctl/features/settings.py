@@ -13,7 +13,8 @@ def module(context: FeatureContext) -> Iterator[Edit]:
 
     Where discovery could not decide, nothing is created either: the features that have settings refuse.
     """
-    if context.project.settings is None and context.project.why_not("settings") is None:
+    missing = context.project.settings is None and context.project.why_not("settings") is None
+    if missing or context.is_from_us("core/settings.py"):
         yield DependencyFloor("pydantic-settings>=2.6")
         yield File("core/settings.py", "settings/core/settings.py.jinja", open=True)
 

@@ -215,14 +215,12 @@ def _law_three(project: Project, plan: Plan) -> Iterator[Failure]:
     for path, change in plan.changeset.items():
         if change.before is None or change.after is None or path.startswith(f"{FOLDER}/") or path in whole:
             continue
-        going, coming = (
-            [record for target, record in one.items() if target.path == path and target not in two]
-            for one, two in ((before, after), (after, before))
-        )
+        known = {**before, **after}
+        records = [record for target, record in known.items() if target.path == path]
         if path.endswith(".py"):
-            yield from _survives(path, change, going, coming)
+            yield from _survives(path, change, records)
         elif not plan.removed:
-            spare = Counter(line.strip() for item in coming for line in (item.replaced or "").splitlines())
+            spare = Counter(line.strip() for item in records for line in (item.replaced or "").splitlines())
             yield from _lines_survive(path, change.before, change.after, spare)
 
 
@@ -230,10 +228,10 @@ def _sides(project: Project, plan: Plan) -> tuple[list[Record], list[Record]]:
     return records_of(load(project.tree).values()), records_of(plan.entries.values())
 
 
-def _survives(path: str, change: Change, going: Sequence[Record], coming: Sequence[Record]) -> Iterator[Failure]:
+def _survives(path: str, change: Change, records: Sequence[Record]) -> Iterator[Failure]:
     try:
         old, new = (Document(path, data or b"") for data in (change.before, change.after))
-        for message, line in differences(old, new, going, coming):
+        for message, line in differences(old, new, records):
             yield Failure("lines", f"{path} {message}", Place(path, line))
     except SyntaxError:
         return  # said by the check that it parses
