@@ -256,9 +256,9 @@ def _detected(prepared: Prepared) -> None:
     if project.app is not None:
         parts.append(f"app {project.app.reference} ({project.app.place})")
     if project.settings is not None:
-        parts.append(f"settings {project.settings.kind} ({project.settings.place})")
+        parts.append(project.settings.words())
     if project.container is not None:
-        parts.append(f"container {project.container.class_name} ({project.container.place})")
+        parts.append(project.container.words())
     if project.manifest is not None:
         parts.append(f"{project.manifest.manager} ({project.manifest.path})")
     if parts:

@@ -12,7 +12,8 @@ from msgspec.structs import replace
 from laterctl.project.facts import App, BodyPath, Layout
 from laterctl.project.places import ALTERNATIVE, Place
 from laterctl.refusal import Note, Refusal, Refused
-from laterctl.targets.base import Anchor, ImportName, OwnedFile, Record, State, Target
+from laterctl.targets.base import ImportName, OwnedFile, Record, State, Target
+from laterctl.targets.resolved import Resolved
 
 if TYPE_CHECKING:
     from laterctl.edits.setting import Setting
@@ -22,13 +23,6 @@ if TYPE_CHECKING:
 
 MOVABLE = frozenset({"core", "api"})
 """The folders below the application's package that the user may choose, or have a module of that name for."""
-
-
-class Resolved(Struct, frozen=True):
-    """A target that a feature wants, and for a new statement where it goes."""
-
-    target: Target
-    anchor: Anchor | None = None
 
 
 class Edit(Protocol):

@@ -8,13 +8,15 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from laterctl.codemods.statements import split_lines
+from laterctl.dialects.settings import settings_of
 from laterctl.edits import provider, setting
-from laterctl.edits.context import Edit, FeatureContext, Resolved, layout_of
+from laterctl.edits.context import Edit, FeatureContext, layout_of
 from laterctl.project.places import ALTERNATIVE, Place
 from laterctl.refusal import Refusal, Refused
-from laterctl.render import Context, Expr, Import
+from laterctl.render import Context
 from laterctl.targets.base import OwnedFile, State
 from laterctl.targets.owned_file import ORIGIN, ORIGIN_COMMENT, inspect, unsigned
+from laterctl.targets.resolved import Resolved
 
 CHOOSE_FOLDERS = (
     'choose other folders: core = "package.module", api = "package.module" or tests = "folder" in [tool.laterctl]'
@@ -141,9 +143,8 @@ def template_context(context: FeatureContext) -> Context:
         setting=lambda name: setting.read(context.settings[name], context),
         provided=lambda name: provider.read(context, name),
         module=context.module,
-        environment=project.settings.environment
-        if project.settings
-        else Expr("os.environ.get('ENVIRONMENT', '')", (Import("os"),)),
+        variable=lambda name: setting.variable(name, context),
+        environment=settings_of(project).environment,
         style=layout.style,
         first_party=layout.first_party,
         values={

@@ -7,10 +7,11 @@ from typing import Any
 
 from msgspec import Struct
 
-from laterctl.edits.context import FeatureContext, Resolved
+from laterctl.edits.context import FeatureContext
 from laterctl.project.facts import Manifest
 from laterctl.refusal import Refused
 from laterctl.targets.base import Dependency, TextLine, TomlKey, frozen
+from laterctl.targets.resolved import Resolved
 
 
 def manifest_of(context: FeatureContext, snippet: str) -> Manifest:

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from laterctl import __version__
 from laterctl.changeset import Change, Changeset
 from laterctl.edits import file as owned_file
-from laterctl.edits.context import MOVABLE, Edit, FeatureContext, Resolved, layout_of
+from laterctl.edits.context import MOVABLE, Edit, FeatureContext, layout_of
 from laterctl.edits.provider import Provider
 from laterctl.edits.setting import Setting
 from laterctl.engine import catalogue, ledger
@@ -40,6 +40,7 @@ from laterctl.targets.base import (
 )
 from laterctl.targets.import_name import is_rebound
 from laterctl.targets.owned_file import unsigned
+from laterctl.targets.resolved import Resolved
 
 if TYPE_CHECKING:
     from laterctl.feature import Feature

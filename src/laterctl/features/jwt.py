@@ -22,11 +22,10 @@ def authenticator(context: FeatureContext) -> str:
 
 def has_user_service(context: FeatureContext) -> bool:
     """Whether the project has the foundation's `UserService` and a container that provides it."""
-    from laterctl.edits.provider import in_container
+    from laterctl.dialects.providers import providers_of
     from laterctl.project.bindings import bound_to
 
-    container = context.project.container
-    provided = in_container(container) and container is not None and "user_service" in container.providers
+    provided = providers_of(context.project).has("user_service")
     return provided and bound_to(context.project, context.path("services/user.py"), "UserService")[0] is not None
 
 
