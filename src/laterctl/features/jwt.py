@@ -54,7 +54,7 @@ def fresh_key() -> dict[str, str]:
     import secrets
 
     key = base64.b64encode(secrets.token_bytes(64)).decode()
-    return {"JWT_KEYS": f"{secrets.token_hex(4)}:{key}"}
+    return {"jwt_keys": f"{secrets.token_hex(4)}:{key}"}
 
 
 feature = Feature(
@@ -109,9 +109,9 @@ feature = Feature(
     ),
     changes=("POST /auth/token, /auth/refresh and /auth/logout answer",),
     notes=(
-        "put a key into the environment or the secrets file: laterctl secret jwt; until then authentication answers 503",
+        "make a key for {jwt_keys}: laterctl secret jwt prints it and says where it goes; until then authentication answers 503",
         "protect a route: async def route(user: CurrentUser)",
-        "with more than one worker set REDIS_URL: refresh tokens are kept in one process without it",
+        "with more than one worker set {redis_url}: refresh tokens are kept in one process without it",
     ),
     secret=fresh_key,
 )

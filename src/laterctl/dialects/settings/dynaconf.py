@@ -95,7 +95,7 @@ def _facts(names: Names, path: str, node: ast.stmt, call: ast.Call) -> Dynaconf:
         toml=toml,
         table=top,
         prefix=_prefix(words.get("envvar_prefix", words.get("envvar_prefix_for_dynaconf"))),
-        upper=mostly_upper(fields) if fields else True,
+        upper=bool(fields) and mostly_upper(fields),
         dotenv=".env" if _is_true(words.get("load_dotenv")) else "",
         secrets=_secrets(names.tree, path, words, files, toml),
         evidence=(Evidence("Dynaconf object", place), *((Evidence("settings file", Place(toml, 1)),) if toml else ())),
@@ -151,6 +151,6 @@ def _file(tree: Tree, path: str, words: Mapping[str, ast.expr], named: list[str]
             continue
         for place in dict.fromkeys(["", *([root] if root else []), *above]):
             candidate = "/".join(filter(None, (place, name.removeprefix("./"))))
-            if not candidate.startswith(("/", "../")) and ".." not in candidate and tree.read(candidate) is not None:
+            if not candidate.startswith(("/", "../")) and ".." not in candidate and tree.exists(candidate):
                 return candidate
     return ""
