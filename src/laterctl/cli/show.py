@@ -556,8 +556,13 @@ def project(facts: Mapping[str, Any], *, as_json: bool) -> None:
             say(f"{strong(name)} {value!s}")
             continue
         say(strong(name))
+        hidden = {"kind"} if "title" in value else set()
         for key, item in value.items():
-            if item not in (None, "", [], {}, False) and key not in {"evidence", "body", "index"} and _short(item):
+            if (
+                item not in (None, "", [], {}, False)
+                and key not in {"evidence", "body", "index", *hidden}
+                and _short(item)
+            ):
                 say(f"  {key}: {_short(item)}")
         for item in value.get("evidence", ()):
             say("  " + faint(f"{item['what']}: {item['place']['path']}:{item['place']['line']}"))
@@ -566,6 +571,10 @@ def project(facts: Mapping[str, Any], *, as_json: bool) -> None:
         where = "".join(f" {_short(place)}" for place in item["places"][:1])
         say(f"{careful('undecided')}{where} {item['message']}")
         say(f"    then: {item['hint']}")
+
+
+_NAMES = ("target", "text", "name", "scope")
+"""What a fact in a list is called by, the first that it has."""
 
 
 def _short(value: Any) -> str:
@@ -585,7 +594,9 @@ def _short(value: Any) -> str:
     ):
         return ", ".join(_short(item) for item in value)
     if isinstance(value, list) and value and all(isinstance(item, dict) and "place" in item for item in value):
-        return ", ".join(f"{item.get('target') or item.get('text') or '?'} ({_short(item['place'])})" for item in value)
+        return ", ".join(
+            f"{next((item[key] for key in _NAMES if item.get(key)), '?')} ({_short(item['place'])})" for item in value
+        )
     text = json.dumps(value, ensure_ascii=False) if not isinstance(value, str) else value
     return text if len(text) < 160 else f"{text[:157]}..."
 

@@ -97,7 +97,8 @@ def facts(project: Project) -> dict[str, Any]:
 
     def plain(value: Any) -> Any:
         if isinstance(value, Struct):
-            return {name: plain(getattr(value, name)) for name in value.__struct_fields__}
+            title = {"title": value.title} if hasattr(value, "title") else {}
+            return title | {name: plain(getattr(value, name)) for name in value.__struct_fields__}
         if isinstance(value, Place):
             return {"path": value.path, "line": value.line}
         if isinstance(value, Mapping):
@@ -108,16 +109,18 @@ def facts(project: Project) -> dict[str, Any]:
             return sorted(plain(item) for item in value)
         return value
 
+    missing = project.why_not("database")
     return {
         "root": project.root.name,
         "apps": plain(project.apps),
         "app": plain(project.app),
         "settings": plain(project.settings),
         "container": plain(project.container),
+        "database": plain(project.database),
         "manifest": plain(project.manifest),
         # It is seen from the application.
         "layout": {**plain(project.layout), "evidence": plain(layout_evidence(project))} if project.app else None,
-        "undecided": plain(project.undecided),
+        "undecided": plain((*project.undecided, *([missing] if missing else []))),
     }
 
 

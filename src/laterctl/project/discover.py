@@ -23,6 +23,7 @@ from laterctl.project.tree import Outside, Tree
 from laterctl.project.unreadable import as_undecided
 
 if TYPE_CHECKING:
+    from laterctl.dialects.database.base import Database
     from laterctl.dialects.providers.container import Container
     from laterctl.dialects.settings import Settings
 
@@ -124,6 +125,19 @@ class Project:
         return self._container[0]
 
     @cached_property
+    def _database(self) -> tuple[Database | None, tuple[Undecided, ...]]:
+        if self._elsewhere:
+            return None, ()
+        from laterctl.dialects.database.find import find_database
+
+        return _tried(lambda: find_database(self.names, self.app, self._configured("database")))
+
+    @property
+    def database(self) -> Database | None:
+        """The database, if any. What is undecided about it is in `why_not` alone: few features ask for it."""
+        return self._database[0]
+
+    @cached_property
     def _manifest(self) -> tuple[Manifest | None, tuple[Undecided, ...]]:
         return _tried(lambda: find_manifest(self.tree, [path for path in self.tree.files() if "ocker" in path]))
 
@@ -164,12 +178,12 @@ class Project:
 
     @property
     def undecided(self) -> tuple[Undecided, ...]:
-        """Everything that could not be decided. Computes all facts."""
+        """Everything that could not be decided, but about the database. Computes all other facts."""
         manifest = () if self._elsewhere else self._manifest[1]
         return (*self._apps.undecided, *self._settings[1], *self._container[1], *manifest)
 
     def why_not(self, fact: str) -> Undecided | None:
-        """Return why there is no `app`, `settings`, `container` or `manifest`; `None` when nobody misses it."""
+        """Return why there is no `app`, `settings`, `container`, `database` or `manifest`; `None` when none is missed."""
         if getattr(self, fact) is not None:
             return None
         reasons = self._apps.undecided if fact == "app" else getattr(self, f"_{fact}")[1]

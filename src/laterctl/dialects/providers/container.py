@@ -39,7 +39,7 @@ class Container(Struct, frozen=True):
     (`reason` says why). `providers` maps each provider's name to the ordinal of its statement.
     """
 
-    title: ClassVar[str] = "container"
+    title: ClassVar[str] = "dependency-injector"
 
     path: str
     module: str
@@ -59,7 +59,7 @@ class Container(Struct, frozen=True):
 
     def words(self) -> str:
         """Return what was found, for people."""
-        return f"{self.title} {self.class_name} ({self.place})"
+        return f"container {self.class_name} ({self.place})"
 
 
 class ContainerProviders(Providers):
