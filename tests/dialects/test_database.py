@@ -130,6 +130,37 @@ def test_several_engines_are_undecided_until_one_is_named(tmp_path: Path) -> Non
     assert wrong.code == "database-not-found"
 
 
+def test_engines_of_a_mapping_are_several(tmp_path: Path) -> None:
+    db = SYNC + "engines = {'writer': create_engine('sqlite://'), 'reader': create_engine('sqlite://')}\n"
+    reason = found(tmp_path, db).why_not("database")
+    assert reason is not None
+    assert "db:engines['writer'], db:engines['reader']" in reason.message
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        "database = Database(settings.database_url)\n",
+        "database = Database(db_url=str(settings.database_url))\n",
+        "from dependency_injector import containers, providers\n\nclass Container(containers.DeclarativeContainer):\n"
+        "    database = providers.Singleton(Database, db_url=settings.database_url)\n",
+    ],
+)
+def test_the_url_is_an_argument_of_the_class(tmp_path: Path, made: str) -> None:
+    db = SYNC + "class Database:\n    def __init__(self, db_url):\n        self.engine = create_engine(db_url)\n"
+    use = "from config import settings\nfrom db import Database\n\n" + made
+    database = the_database(found(tmp_path, db, use=use))
+    assert engines(database) == [("Database.engine", "class", "db.py:5", "database_url")]
+
+
+def test_the_url_is_put_together_from_variables(tmp_path: Path) -> None:
+    db = SYNC + (
+        "from config import settings\n\nSCHEME = settings.scheme\nURI = settings.db_uri\nURL = f'{SCHEME}{URI}'\n"
+        "engine = create_engine(URL)\n"
+    )
+    assert engines(the_database(found(tmp_path, db))) == [("engine", "module", "db.py:8", "db_uri")]
+
+
 def test_the_engine_that_the_app_file_imports_counts(tmp_path: Path) -> None:
     engine = SYNC + "engine = create_engine('sqlite://')\n"
     assert engines(the_database(found(tmp_path, engine, old_db=engine))) == [("engine", "module", "db.py:3", "")]
@@ -146,11 +177,25 @@ def test_one_engine_of_both_kinds_is_undecided(tmp_path: Path) -> None:
     assert reason.code == "mixed-engines"
 
 
+def test_functions_of_scripts_are_left_out_beside_what_requests_use(tmp_path: Path) -> None:
+    db = SYNC + "engine = create_engine('sqlite://')\n" + FACTORY + next(iter(SESSIONS))
+    script = "from db import SessionLocal\n\ndef main():\n    SessionLocal().close()\n"
+    database = the_database(found(tmp_path, db, script=script))
+    assert [item.name for item in database.sessions] == ["get_db"]
+
+
 def test_tests_and_migrations_do_not_count(tmp_path: Path) -> None:
     engine = SYNC + "engine = create_engine('sqlite://')\n"
     env = "from alembic import context\n" + engine
     project = make(
-        tmp_path, {"main.py": MAIN, "tests/conftest.py": engine, "alembic/env.py": env, "schema/env.py": env}
+        tmp_path,
+        {
+            "main.py": MAIN,
+            "tests/conftest.py": engine,
+            "alembic/env.py": env,
+            "schema/env.py": env,
+            "schema/a.py": env.replace("context", "op"),
+        },
     )
     assert (project.database, project.why_not("database")) == (None, None)
 
@@ -198,6 +243,15 @@ SESSIONS: Mapping[str, tuple[str, str]] = {
     ),
     "class SessionMiddleware:\n    async def dispatch(self, request, call_next):\n        request.state.db = SessionLocal()\n": (
         "SessionMiddleware.dispatch",
+        "middleware",
+    ),
+    "def get_db():\n    factory = SessionLocal\n    with factory() as session:\n        yield session\n": (
+        "get_db",
+        "dependency",
+    ),
+    "def read():\n    def rows():\n        yield 1\n    return SessionLocal().execute(rows())\n": ("read", "function"),
+    "async def middleware(request, call_next):\n    make = sessionmaker(engine)\n    request.state.db = make()\n": (
+        "middleware",
         "middleware",
     ),
     "def read():\n    return SessionLocal().execute('select 1')\n": ("read", "function"),

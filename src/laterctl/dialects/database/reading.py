@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
+
+from msgspec.structs import replace
 
 from laterctl.dialects.database.base import CreateAll, Made, Models, Sessions
 from laterctl.project.facts import App
@@ -30,6 +33,7 @@ _FACTORIES = frozenset({"sessionmaker", "async_sessionmaker", "scoped_session", 
 _SESSIONS = frozenset({"Session", "AsyncSession"})
 _BASES = frozenset({"DeclarativeBase", "DeclarativeBaseNoMeta"})
 _MANAGERS = frozenset({"contextlib.contextmanager", "contextlib.asynccontextmanager"})
+_URL = re.compile(r"ur[il]|dsn|database", re.IGNORECASE)
 _PROVIDERS = "dependency_injector.providers."
 _ENVIRONMENT = frozenset({"os.getenv", "os.environ.get"})
 _METHODS = frozenset(
@@ -42,7 +46,9 @@ class Reading:
 
     def __init__(self, names: Names) -> None:
         self._names = names
-        self._taken: dict[Own, ast.Call] = {}
+        self._read: dict[str, tuple[Spot, ...]] = {}
+        self._importing: dict[Scope, bool] = {}
+        self._called: dict[str, Sequence[tuple[Spot, ast.Call, str]]] = {}
 
     @cached_property
     def files(self) -> Mapping[str, tuple[Spot, ...]]:
@@ -52,15 +58,27 @@ class Reading:
     def _statements(self, words: Sequence[str]) -> dict[str, tuple[Spot, ...]]:
         found = {}
         for path in self._names.tree.files_containing_any(word.encode() for word in words):
-            if not path.endswith(".py") or is_test_or_docs(path):
-                continue
+            if path.endswith(".py") and not is_test_or_docs(path) and (every := self._spots(path)):
+                found[path] = every
+        return found
+
+    def _spots(self, path: str) -> tuple[Spot, ...]:
+        """Return the statements of a file, none of one that cannot be read, and none of a migration."""
+        if path not in self._read:
             try:
                 tree = self._names.tree.python(path).tree
+                migrates = bool({"alembic.context", "alembic.op"} & set(self._names.imports(path).values()))
             except (Unreadable, Outside):
-                continue
-            if "alembic.context" not in self._names.imports(path).values():  # env.py, wherever it is
-                found[path] = tuple(spots(tree))
-        return found
+                tree, migrates = ast.Module([], []), False
+            self._read[path] = () if migrates else tuple(spots(tree))
+        return self._read[path]
+
+    def _scope(self, spot: Spot) -> tuple[Scope, ...]:
+        """Return the functions and classes around a statement when one of them imports something itself."""
+        for part in spot.scope:
+            if part not in self._importing:
+                self._importing[part] = any(isinstance(node, ast.ImportFrom | ast.Import) for node in nodes(part))
+        return spot.scope if any(self._importing[part] for part in spot.scope) else ()
 
     @cached_property
     def engines(self) -> tuple[Made, ...]:
@@ -69,8 +87,10 @@ class Reading:
 
     @cached_property
     def factories(self) -> tuple[Made, ...]:
-        """The calls that make session factories."""
-        return tuple(self._made(_FACTORIES))
+        """The calls that make session factories: of those that are kept, or else those inside of functions."""
+        every = {(made.module, made.name): made for made in reversed(list(self._made(_FACTORIES)))}
+        kept = {name: made for name, made in every.items() if made.held != "function"} or every
+        return tuple(sorted(kept.values(), key=lambda made: made.place))
 
     def _made(self, functions: frozenset[str]) -> Iterator[Made]:
         makers: dict[Own, list[Made]] = {}
@@ -82,12 +102,33 @@ class Reading:
                     if made.held == "function" and maker is not None and _gives(spot, call):
                         makers.setdefault(Own(path, maker.name), []).append(made)
                     else:
-                        yield made
+                        yield self._constructed(made, path, spot)
                 elif dotted.startswith(_PROVIDERS) and call.args:
                     provided = self._names.lookup(call.args[0], path, spot.scope)
                     if isinstance(provided, str) and _is_of(provided, functions):
                         yield self._described(path, spot, call, provided, "container", call.args[1:])
         yield from self._users_of(makers)
+
+    def _constructed(self, made: Made, path: str, spot: Spot) -> Made:
+        """Complete an attribute whose URL is an argument of its class by what the class is made with."""
+        owner, method = spot.scope[0] if spot.scope else None, spot.scope[-1] if spot.scope else None
+        if made.held != "class" or not isinstance(owner, ast.ClassDef) or not isinstance(method, Function):
+            return made
+        parameters = [item.arg for item in method.args.args[1:]]
+        if made.url not in parameters:
+            return made
+        for where, every in self._statements([owner.name]).items():
+            for user, call, dotted in self._calls(where, every):
+                provided = dotted.startswith(_PROVIDERS) and call.args
+                func, given = (call.args[0], call.args[1:]) if provided else (call.func, call.args)
+                if self._names.lookup(func, where, self._scope(user)) != Own(path, owner.name):
+                    continue
+                value = next((word.value for word in call.keywords if word.arg == made.url), None)
+                value = value or dict(zip(parameters, given, strict=False)).get(made.url)
+                if value is not None:
+                    shown, setting = self._url(value, where, user)
+                    return replace(made, url=shown, setting=setting)
+        return made
 
     def _users_of(self, makers: Mapping[Own, list[Made]]) -> Iterator[Made]:
         """Yield what the project's own functions make, where it is kept: as variable, attribute or provider."""
@@ -124,7 +165,7 @@ class Reading:
         is_engine = _is_of(dotted, _ENGINES)
         shown, setting = self._url(url, path, spot) if url is not None and is_engine else ("", "")
         return Made(
-            name=_named(spot),
+            name=_named(spot) + _item(spot, call),
             call=dotted,
             held=held or _held(spot),
             place=Place(path, call.lineno),
@@ -143,12 +184,27 @@ class Reading:
             for part in nodes(local):
                 if isinstance(part, ast.Assign) and any(dotted_path(target) == node.id for target in part.targets):
                     return shown, self._setting(part.value, path)
-        target = self._names.lookup(node, path, spot.scope) if isinstance(node, ast.Name | ast.Attribute) else ""
-        statement = self._names.statement(target) if isinstance(target, Own) else None
-        value = assigned_value(statement) if statement is not None else None
-        if isinstance(target, Own) and value is not None and "." not in target.name:
-            return shown, self._setting(value, target.path)
-        return shown, ""
+        return shown, self._traced(node, path, spot.scope)
+
+    def _traced(self, node: ast.expr, path: str, scope: tuple[Scope, ...] = (), depth: int = 3) -> str:
+        """Return the setting in what the module-level variables of an expression are."""
+        found = []
+        for part in nodes(node) if depth else ():
+            value, home = self._bound(part, path, scope)
+            if value is not None:
+                found.append(self._setting(value, home) or self._traced(value, home, (), depth - 1))
+        named = [setting for setting in found if setting]
+        return next((setting for setting in named if _URL.search(setting)), next(iter(named), ""))
+
+    def _bound(self, node: ast.AST, path: str, scope: tuple[Scope, ...]) -> tuple[ast.expr | None, str]:
+        """Return what a module-level variable is bound to, and in which file."""
+        if isinstance(node, ast.Name) and (statement := self._names.bound(path).get(node.id)) is not None:
+            return assigned_value(statement), path
+        target = self._names.lookup(node, path, scope) if isinstance(node, ast.Name | ast.Attribute) else ""
+        if not isinstance(target, Own) or "." in target.name:
+            return None, ""
+        statement = self._names.statement(target)
+        return (assigned_value(statement) if statement is not None else None), target.path
 
     def _setting(self, node: ast.expr, path: str) -> str:
         """Return the setting or the variable of the process that an expression reads, `""` when it reads none."""
@@ -177,11 +233,13 @@ class Reading:
             found.startswith(tuple(f"{package}." for package in (*PACKAGES, "os", "pathlib"))) or node.attr == "create"
         )
 
-    def _calls(self, path: str, every: Sequence[Spot]) -> Iterator[tuple[Spot, ast.Call, str]]:
-        for spot in every:
-            for node in expressions(spot.node):
-                if isinstance(node, ast.Call):
-                    yield spot, node, self._names.resolve(node.func, path, _importing(spot))
+    def _calls(self, path: str, every: Sequence[Spot]) -> Sequence[tuple[Spot, ast.Call, str]]:
+        """Return the calls of a file with the dotted names of what is called."""
+        if path not in self._called:
+            found = [(spot, node) for spot in every for node in expressions(spot.node) if isinstance(node, ast.Call)]
+            resolve = self._names.resolve
+            self._called[path] = [(spot, node, resolve(node.func, path, self._scope(spot))) for spot, node in found]
+        return self._called[path]
 
     @cached_property
     def models(self) -> tuple[Models, ...]:
@@ -236,15 +294,34 @@ class Reading:
         found: dict[tuple[str, str], Sessions] = {}
         for path, every in self._statements(words).items():
             for spot, call, dotted in self._calls(path, every):
-                target = self._names.lookup(call.func, path, _importing(spot))
-                opens = target in factories or _is_of(dotted, _SESSIONS) or self._is_provided(call)
-                if not opens or not any(isinstance(each, Function) for each in spot.scope):
+                if not any(isinstance(each, Function) for each in spot.scope):
                     continue
-                name = ".".join(each.name for each in spot.scope)
-                found.setdefault((path, name), Sessions(name, self._kind(spot, path), Place(path, call.lineno)))
+                makes = _is_of(dotted, _FACTORIES)
+                if not makes and not self._opens(spot, call, dotted, path, factories):
+                    continue
+                kind = self._kind(spot, path)
+                if kind != "function" or not makes:
+                    name = ".".join(each.name for each in spot.scope)
+                    found.setdefault((path, name), Sessions(name, kind, Place(path, call.lineno)))
         order = ("dependency", "middleware", "context", "container", "function")
         both = [*found.values(), *self._injected()]
-        return tuple(sorted(both, key=lambda item: (order.index(item.kind), item.place)))
+        shared = [item for item in both if item.kind != "function"] or both
+        return tuple(sorted(shared, key=lambda item: (order.index(item.kind), item.place)))
+
+    def _opens(self, spot: Spot, call: ast.Call, dotted: str, path: str, factories: set[Own]) -> bool:
+        """Whether a call gives a session: of a factory, also under a local name, or of the class."""
+        func = call.func
+        if isinstance(func, ast.Name):
+            function = next(each for each in reversed(spot.scope) if isinstance(each, Function))
+            for part in function.body:
+                value = assigned_value(part)
+                if isinstance(value, ast.Name) and any(dotted_path(item) == func.id for item in bound_targets(part)):
+                    func = value
+        made = isinstance(func, ast.Call) and _is_of(
+            self._names.resolve(func.func, path, self._scope(spot)), _FACTORIES
+        )
+        target = self._names.lookup(func, path, self._scope(spot))
+        return made or target in factories or _is_of(dotted, _SESSIONS) or self._is_provided(call)
 
     def _is_provided(self, call: ast.Call) -> bool:
         """Whether a call is that of a container's provider, or of what it gives: `container.session_factory()()`."""
@@ -257,9 +334,10 @@ class Reading:
         parameters = [item.arg for item in (*function.args.posonlyargs, *function.args.args)]
         if function.name in {"dispatch", "__call__"} or "call_next" in parameters:
             return "middleware"
-        if any(self._names.resolve(item, path) in _MANAGERS for item in function.decorator_list):
+        if any(self._names.resolve(item, path, self._scope(spot)) in _MANAGERS for item in function.decorator_list):
             return "context"
-        yields = any(isinstance(node, ast.Yield) for part in function.body for node in own_nodes(part))
+        own = [part for part in function.body if not isinstance(part, Scope)]
+        yields = any(isinstance(node, ast.Yield) for part in own for node in own_nodes(part))
         return "dependency" if yields else "function"
 
     def _injected(self) -> Iterator[Sessions]:
@@ -306,11 +384,6 @@ def _is_of(dotted: str, wanted: frozenset[str]) -> bool:
     return package in PACKAGES and name.rpartition(".")[2] in wanted
 
 
-def _importing(spot: Spot) -> tuple[Scope, ...]:
-    local = any(isinstance(node, ast.ImportFrom | ast.Import) for part in spot.scope for node in nodes(part))
-    return spot.scope if local else ()
-
-
 def _outermost(spot: Spot) -> Function | None:
     """Return the module-level function that a statement is in, `None` when it is in a class or in none."""
     first = next(iter(spot.scope), None)
@@ -343,6 +416,18 @@ def _named(spot: Spot) -> str:
     if any(isinstance(each, Function) for each in spot.scope):
         return scope
     return ".".join(filter(None, (scope, holder)))
+
+
+def _item(spot: Spot, call: ast.Call) -> str:
+    """Return the subscript of what is one of several in a mapping or a list: `["writer"]`."""
+    value = assigned_value(spot.node)
+    items: Sequence[tuple[ast.expr | None, ast.expr]] = ()
+    if isinstance(value, ast.Dict):
+        items = list(zip(value.keys, value.values, strict=True))
+    elif isinstance(value, ast.List | ast.Tuple):
+        items = [(ast.Constant(number), item) for number, item in enumerate(value.elts)]
+    found = next((key for key, item in items if any(node is call for node in nodes(item))), None)
+    return f"[{ast.unparse(found)}]" if found is not None else ""
 
 
 def _held(spot: Spot) -> str:
