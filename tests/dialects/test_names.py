@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from laterctl.commands.read import secret
 from laterctl.dialects.settings import SettingLine, SettingSpec, named, setting_lines, settings_of
 from laterctl.engine import catalogue
 from laterctl.project.discover import discover
@@ -33,6 +34,11 @@ CONFIGS: Mapping[str, tuple[str, Mapping[str, str], tuple[str, ...]]] = {
     "dynaconf, no prefix": (DYNACONF.format("envvar_prefix=False"), {}, ("JWT_KEYS=",)),
     "dynaconf, empty prefix": (DYNACONF.format("envvar_prefix=''"), {}, ("_JWT_KEYS=",)),
     "dynaconf, .env": (DYNACONF.format("load_dotenv=True"), {}, (".env DYNACONF_JWT_KEYS=",)),
+    "dynaconf, another .env": (
+        DYNACONF.format("load_dotenv=True, dotenv_path='conf/local.env'"),
+        {"conf/local.env": ""},
+        ("conf/local.env DYNACONF_JWT_KEYS=",),
+    ),
     "dynaconf, files": (
         DYNACONF.format("settings_files=['settings.toml', '.secrets.toml'], envvar_prefix='APP'"),
         {"settings.toml": "DEBUG = true\n"},
@@ -152,6 +158,17 @@ def test_the_printed_key_signs(name: str, tmp_path: Path) -> None:
             assert printed(tmp_path, code, {**shape.env, **environment}) == f"{variable} {value.partition(':')[0]}"
             if path:
                 restore(tmp_path / path, before)
+
+
+def test_where_the_settings_are_undecided_the_secret_says_so(tmp_path: Path) -> None:
+    config = PYDANTIC.format(", env_prefix='{}'", "debug: bool = False", "jwt_keys")
+    main = "import a, b\nfrom fastapi import FastAPI\n\napp = FastAPI()\n"
+    two = {"a.py": config.format("A_"), "b.py": config.format("B_"), "main.py": main}
+    made = secret("jwt", write(tmp_path, two))
+    assert made.unknown.startswith("several settings: ")
+    chosen = {"pyproject.toml": "[tool.laterctl]\nsettings = 'b:settings'\n"}
+    made = secret("jwt", write(tmp_path, chosen))
+    assert (list(made.values), made.unknown) == (["B_JWT_KEYS"], "")
 
 
 def test_a_name_in_a_text_is_the_projects() -> None:

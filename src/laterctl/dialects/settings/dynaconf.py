@@ -16,6 +16,7 @@ from laterctl.dialects.settings.base import (
     bound,
     literal,
     mostly_upper,
+    path_in,
     text_of,
 )
 from laterctl.project.facts import Evidence
@@ -96,7 +97,7 @@ def _facts(names: Names, path: str, node: ast.stmt, call: ast.Call) -> Dynaconf:
         table=top,
         prefix=_prefix(words.get("envvar_prefix", words.get("envvar_prefix_for_dynaconf"))),
         upper=bool(fields) and mostly_upper(fields),
-        dotenv=".env" if _is_true(words.get("load_dotenv")) else "",
+        dotenv=(path_in(words.get("dotenv_path")) or ".env") if _is_true(words.get("load_dotenv")) else "",
         secrets=_secrets(names.tree, path, words, files, toml),
         evidence=(Evidence("Dynaconf object", place), *((Evidence("settings file", Place(toml, 1)),) if toml else ())),
     )
