@@ -17,19 +17,7 @@ from laterctl.project.places import Place
 from laterctl.project.source import Unreadable
 from laterctl.refusal import Refused
 from laterctl.targets import document as converge
-from laterctl.targets import owned_file
-from laterctl.targets.base import (
-    Argument,
-    Block,
-    Dependency,
-    ImportName,
-    ListEntry,
-    OwnedFile,
-    Record,
-    State,
-    Statement,
-)
-from laterctl.targets.import_name import is_rebound
+from laterctl.targets.base import Record, State
 from laterctl.targets.owned_file import ORIGIN
 
 if TYPE_CHECKING:
@@ -165,10 +153,10 @@ def _adding(name: str) -> str:
 def _moved(project: Project, record: Record) -> str:
     """Return where an owned file went that is not at its place any more; `""` when it is nowhere."""
     target = record.target
-    if not isinstance(target, OwnedFile) or not target.template or project.tree.read(target.path) is not None:
+    if not target.whole_file or not target.created() or project.tree.read(target.path) is not None:
         return ""
     for path in project.tree.files_containing(f"# {ORIGIN}".encode()):
-        if owned_file.inspect(target, project.tree.read(path), []).state is State.PRESENT:
+        if converge.inspect(target, project.tree.read(path)).state is State.PRESENT:
             return path
     return ""
 
@@ -179,7 +167,7 @@ def _records(project: Project, entry: Entry, records: list[Record]) -> Iterator[
         data = project.tree.read(target.path)
         others = [item for item in records if item.target.path == target.path]
         try:
-            inspection = converge.inspect(target, data, others)
+            inspection = converge.inspect(target, data, others, project)
         except Unreadable as error:
             yield Finding(
                 "LTR010",
@@ -191,7 +179,7 @@ def _records(project: Project, entry: Entry, records: list[Record]) -> Iterator[
             )
             continue
         place = Place(target.path, inspection.line or 1)
-        what = "the file" if isinstance(target, OwnedFile) else target.describe()
+        what = "the file" if target.whole_file else target.describe()
         if moved := _moved(project, record):
             yield Finding(
                 "LTR007",
@@ -200,10 +188,8 @@ def _records(project: Project, entry: Entry, records: list[Record]) -> Iterator[
                 Place(moved, 1),
                 feature=entry.feature,
             )
-        elif inspection.state is State.ABSENT and isinstance(target, ImportName) and is_rebound(project, target):
-            yield Finding("LTR006", Verdict.OK, f"{what} was edited (yours)", place, feature=entry.feature)
         elif inspection.state is State.ABSENT:
-            with_it = "" if data is not None or isinstance(target, OwnedFile) else f" with {target.path}"
+            with_it = "" if data is not None or target.whole_file else f" with {target.path}"
             fixable = _fixable(record) and data is not None
             yield Finding(
                 "LTR005",
@@ -222,8 +208,7 @@ def _records(project: Project, entry: Entry, records: list[Record]) -> Iterator[
 
 def _fixable(record: Record) -> bool:
     """What was deleted stays deleted; what a wired feature cannot work without can be put back when asked."""
-    kinds = ImportName | Statement | Argument | ListEntry | Block | Dependency
-    return record.ours and isinstance(record.target, kinds)
+    return record.ours and record.target.restorable
 
 
 def _mend(entry: Entry, fixable: bool) -> str:

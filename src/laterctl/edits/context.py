@@ -12,7 +12,8 @@ from msgspec.structs import replace
 from laterctl.project.facts import App, BodyPath, Layout
 from laterctl.project.places import ALTERNATIVE, Place
 from laterctl.refusal import Note, Refusal, Refused
-from laterctl.targets.base import ImportName, OwnedFile, Record, State, Target
+from laterctl.targets.base import Record, State, Target
+from laterctl.targets.import_name import ImportName
 from laterctl.targets.resolved import Resolved
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ class FeatureContext(Struct, frozen=True, dict=True):
 
     project: Project
     feature: str
-    options: Mapping[str, str]
+    options: Mapping[str, str | int | float | bool]
     installed: Sequence[Record]
     records: Sequence[Record]
     settings: Mapping[str, Setting]
@@ -79,6 +80,12 @@ class FeatureContext(Struct, frozen=True, dict=True):
             return f"{root}{self.project.package_of(head).replace('.', '/')}{slash}{rest}"
         return f"{layout.folder}/{place}" if layout.folder not in {"", "."} else place
 
+    def dotted(self, source: str) -> str:
+        """Return the absolute dotted name of `source` (`core.cors:CORS` of ours, or `package.module:Name`)."""
+        place, _, name = source.partition(":")
+        own = place.split(".", 1)[0] in MOVABLE
+        return f"{self.module(place) if own else place}.{name}"
+
     def imported(self, path: str, source: str, asname: str = "") -> tuple[Resolved, str]:
         """Return the import of `source` (`core.cors:CORS` of ours, or `package.module:Name`) and the name it binds.
 
@@ -87,9 +94,8 @@ class FeatureContext(Struct, frozen=True, dict=True):
         Raises:
             Refused: the name is bound to something else in that file.
         """
-        place, _, name = source.partition(":")
-        own = place.split(".", 1)[0] in MOVABLE
-        absolute = self.module(place) if own else place
+        absolute, _, name = self.dotted(source).rpartition(".")
+        own = source.split(".", 1)[0] in MOVABLE
         module = self._spelled(path, absolute) if own else absolute
         target = ImportName(path, module, name, asname, f"{absolute}.{name}")
         self._check_free(target)
@@ -167,20 +173,21 @@ class FeatureContext(Struct, frozen=True, dict=True):
         return {}
 
     def _find_spots(self, path: str) -> set[Spot]:
-        from laterctl.targets.python_text import Text, own_spots
+        from laterctl.targets.python_target import own_spots
+        from laterctl.targets.python_text import read_text
 
         records = [record for record in self.records if record.target.path == path]
-        return own_spots(Text(self.project.tree.python(path).text), records) if records else set()
+        return own_spots(read_text(self.project.tree.python(path).text), records) if records else set()
 
     def is_present(self, target: Target) -> bool:
         """Whether a target of a Python file is there already, in its own form: by hand, or because a ledger was lost."""
-        from laterctl.targets.python_text import Text, inspect
+        from laterctl.targets.document import inspect
 
-        return inspect(Text(self.project.tree.python(target.path).text), target).state is State.PRESENT
+        return inspect(target, self.project.tree.read(target.path)).state is State.PRESENT
 
     def own_file(self, path: str) -> bool:
         """Whether a file is one of ours."""
-        return any(isinstance(record.target, OwnedFile) and record.target.path == path for record in self.records)
+        return any(record.target.whole_file and record.target.path == path for record in self.records)
 
     def warn(self, message: str, place: Place | None = None) -> None:
         """Say something beside the diff."""

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from laterctl.dialects.settings import Settings, SettingSpec, env_literal, settings_of
 from laterctl.edits.context import FeatureContext
 from laterctl.render import Expr
-from laterctl.targets.base import TextLine
 from laterctl.targets.resolved import Resolved
+from laterctl.targets.text_line import TextLine
 
 
 class Setting(SettingSpec, frozen=True):

@@ -19,6 +19,7 @@ from msgspec import Struct
 from laterctl.dialects.settings import settings_of
 from laterctl.features.rule_code import Code, Found, also_in
 from laterctl.project.facts import Requirement
+from laterctl.project.installed import file_of
 from laterctl.project.names import resolve
 from laterctl.project.places import Place
 from laterctl.project.statements import Function, Spot, assigned_value, bound_targets
@@ -170,7 +171,7 @@ def check_project(project: Project) -> Iterator[tuple[str, Place, str, str]]:
 
 def _kept_apart(project: Project) -> Iterator[tuple[str, Place, str, str]]:
     """Yield JWT008 for every place that starts several processes that share no store of refresh tokens."""
-    if project.app is None or not project.tree.exists(".laterctl/jwt.json"):
+    if project.app is None or not project.tree.exists(file_of("jwt")):
         return
     started = several_workers(project.tree, project.app.path)
     if started and not has_dotenv(project.tree) and not is_set(project.tree, "REDIS_URL", ORIGIN_COMMENT):

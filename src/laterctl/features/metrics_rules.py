@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from laterctl.features.rule_code import Code, Found, is_http_decorator
+from laterctl.project.installed import file_of
 from laterctl.project.names import resolve
 from laterctl.project.places import Place, is_test_or_docs
 from laterctl.project.statements import Function, Spot, expressions, is_main_guard, own_nodes, spots_in
@@ -112,7 +113,7 @@ def check_met003(path: str, tree: ast.Module) -> Iterator[Found]:
 
 def _serves(project: Project) -> bool:
     """Whether metrics are served, by our feature or by hand, and not collected from several processes already."""
-    served = project.tree.exists(".laterctl/metrics.json")
+    served = project.tree.exists(file_of("metrics"))
     for path in project.tree.files_containing_any((b"prometheus_client", *_EXPORTERS)):
         data = project.tree.read(path) or b""
         if is_test_or_docs(path) or data.startswith(ORIGIN_COMMENT):

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 from laterctl.dialects.ground import Ground
 from laterctl.project.facts import App
-from laterctl.targets.base import Argument
+from laterctl.targets.argument import Argument
 from laterctl.targets.resolved import Resolved
 
 

@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterator
 
 from laterctl.dialects.ground import Ground
 from laterctl.project.facts import App
-from laterctl.targets.base import Anchor, Statement
+from laterctl.targets.base import Anchor
 from laterctl.targets.resolved import Resolved
+from laterctl.targets.statement import Statement
 
 
 def fits(source: str, app: App, ground: Ground) -> bool:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from laterctl.dialects.ground import Ground
 from laterctl.project.facts import App, Lifespan
 from laterctl.refusal import Refusal, Refused
-from laterctl.targets.base import Block
+from laterctl.targets.block import Block
 from laterctl.targets.resolved import Resolved
 
 

@@ -22,8 +22,9 @@ from laterctl.project.tree import Outside
 from laterctl.project.unreadable import unread
 from laterctl.refusal import Refusal, Refused
 from laterctl.render import Expr, Import
-from laterctl.targets.base import Anchor, Statement
+from laterctl.targets.base import Anchor
 from laterctl.targets.resolved import Resolved
+from laterctl.targets.statement import Statement
 
 _BASE = "dependency_injector.containers.DeclarativeContainer"
 _DYNAMIC = "dependency_injector.containers.DynamicContainer"

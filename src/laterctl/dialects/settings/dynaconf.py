@@ -26,8 +26,9 @@ from laterctl.project.statements import assigned_value, nodes
 from laterctl.project.tomlfile import load_toml, table
 from laterctl.project.tree import Tree
 from laterctl.render import Expr
-from laterctl.targets.base import TomlKey, frozen
+from laterctl.targets.base import frozen
 from laterctl.targets.resolved import Resolved
+from laterctl.targets.toml_key import TomlKey
 
 
 class Dynaconf(Settings, frozen=True, kw_only=True):

@@ -28,8 +28,9 @@ from laterctl.project.places import Place, is_test_or_docs
 from laterctl.project.statements import Function, assigned_value, body_at, bound_targets, nodes, spots
 from laterctl.refusal import Refusal, Refused
 from laterctl.render import Expr
-from laterctl.targets.base import Anchor, Statement
+from laterctl.targets.base import Anchor
 from laterctl.targets.resolved import Resolved
+from laterctl.targets.statement import Statement
 
 
 class Pydantic(Settings, frozen=True, kw_only=True):
