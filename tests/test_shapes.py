@@ -15,9 +15,9 @@ from pathlib import Path
 
 import pytest
 
+from laterctl.dialects.settings.base import FROM_OS, Settings
 from laterctl.project.discover import Project, discover, find_root
-from laterctl.project.facts import App, DependencyHome, Settings
-from laterctl.project.settings_common import FROM_OS
+from laterctl.project.facts import App, DependencyHome
 from laterctl.project.statements import body_at
 from tests.servers import uvicorn_server
 from tests.shapes import FIXTURES, SHAPES, Shape, copy, files, git, shape_named

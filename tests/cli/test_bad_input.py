@@ -174,7 +174,7 @@ CASES = [
     Case("ledger_ignored", instead(".gitignore", ".laterctl\n"), "ignored-by-git", ".laterctl/feature-metrics.json:1",
          (".gitignore:1:.laterctl",)),
     Case("edited_file_ignored", untracked_settings, "ignored-by-git", "settings.toml:1",
-         ("git ignores settings.toml", "CORS_CREDENTIALS = false", "put these lines in yourself"), shape="foundation",
+         ("git ignores settings.toml", "cors_credentials = false", "put these lines in yourself"), shape="foundation",
          arguments=("add", "cors", *YES)),
 ]  # fmt: skip
 

@@ -179,7 +179,7 @@ def test_what_stays_after_remove(copied: Path) -> None:
         (("doctor",), "doctor", lambda it: {item["rule"] for item in it["findings"]} == {"LTR003"} and it["fixed"] is None),
         (("explain",), "rules", lambda it: {"LTR001", "LTR012", "CORS001"} <= {item["id"] for item in it["rules"]}),
         (("explain", "jwt001"), "rules", lambda it: [item["id"] for item in it["rules"]] == ["JWT001"]),
-        (("secret", "jwt"), "secret", lambda it: len(it["values"]["JWT_KEYS"]) > 80),
+        (("secret", "jwt"), "secret", lambda it: len(it["values"]["BOOKSHOP_JWT_KEYS"]) > 80 and it["lines"][0]["path"] == ".env"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
 )  # fmt: skip

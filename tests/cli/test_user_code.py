@@ -164,7 +164,11 @@ def test_a_new_key_is_printed_and_not_kept(tmp_path: Path) -> None:
     before = tree(folder)
     keys = {done(folder, "secret", "jwt").out for _ in range(2)}
     assert len(keys) == 2
-    assert all(re.fullmatch(r"JWT_KEYS=[0-9a-f]{8}:[A-Za-z0-9+/]{86}==\n", key) for key in keys)
+    lines = (
+        r"# \.env, or the environment\nAPP_JWT_KEYS=({0})\n# or \.secrets\.toml, below \[default\]\njwt_keys = \"\1\"\n"
+    )
+    pattern = lines.format("[0-9a-f]{8}:[A-Za-z0-9+/]{86}==")
+    assert all(re.fullmatch(pattern, key) for key in keys), keys
     assert tree(folder) == before
 
 

@@ -187,6 +187,7 @@ def info(
     from laterctl.cli import show
     from laterctl.commands import read
     from laterctl.commands.change import load_project, readable
+    from laterctl.dialects.settings import settings_of
 
     directory, reference = context.obj
     with outcomes(as_json=json, looks=True):
@@ -199,21 +200,26 @@ def info(
             return
         declared = read.about(feature)
         entry = installed.get(declared.name)
-        show.feature(declared, read.by_hand(entry) if entry else [], as_json=json)
+        show.feature(declared, read.by_hand(entry) if entry else [], settings_of(found), as_json=json)
 
 
 @app.command()
-def secret(feature: Annotated[str, typer.Argument(autocompletion=complete_feature)], json: Json = False) -> None:
+def secret(
+    context: typer.Context,
+    feature: Annotated[str, typer.Argument(autocompletion=complete_feature)],
+    json: Json = False,
+) -> None:
     """Print fresh key material for a feature; nothing is written."""
     from laterctl.cli import show
     from laterctl.commands import read
 
+    directory, reference = context.obj
     with outcomes(as_json=json, looks=True):
         try:
-            values = read.secret(feature)
+            made = read.secret(feature, directory, reference)
         except ValueError as error:
             raise typer.BadParameter(str(error)) from error
-        show.secrets(values, as_json=json)
+        show.secrets(made, as_json=json)
 
 
 @app.command()

@@ -287,7 +287,7 @@ def _steps(prepared: Prepared, choices: RunOptions) -> tuple[tuple[Argv, ...], t
         return (), (), "left to you by --no-install" if plan.requirements else ""
     manager = choices.manager or manifest.manager
     python = install.interpreter(prepared.root, manager)
-    version = install.manager_version(manager, prepared.root) if manager == "poetry" else ()
+    version = install.relevant_version(manager, prepared.root)
     homes = [home for home in (manifest.runtime, manifest.dev) if _extends(plan, prepared.installed, home)]
     lock = prepared.project.tree.read(manifest.lock) if manifest.lock else None
     try:

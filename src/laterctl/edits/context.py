@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Protocol
 
@@ -12,9 +12,10 @@ from msgspec.structs import replace
 from laterctl.project.facts import App, BodyPath, Layout
 from laterctl.project.places import ALTERNATIVE, Place
 from laterctl.refusal import Note, Refusal, Refused
-from laterctl.targets.base import Anchor, Record, State, Target
+from laterctl.targets.base import Record, State, Target
 from laterctl.targets.import_name import ImportName
 from laterctl.targets.owned_file import ORIGIN
+from laterctl.targets.resolved import Resolved
 
 if TYPE_CHECKING:
     from laterctl.edits.setting import Setting
@@ -24,23 +25,6 @@ if TYPE_CHECKING:
 
 MOVABLE = frozenset({"core", "api"})
 """The folders below the application's package that the user may choose, or have a module of that name for."""
-
-
-class Resolved(Struct, frozen=True):
-    """A target that a feature wants, and for a new statement where it goes.
-
-    `complete` gives the target with what takes time to make, such as a rendered file; `alternatives` gives other forms
-    of it that are adopted when they are there.
-    """
-
-    target: Target
-    anchor: Anchor | None = None
-    complete: Callable[[], Target] | None = None
-    others: Callable[[Target], Iterable[Target]] | None = None
-
-    def alternatives(self) -> Iterable[Target]:
-        """Return other forms of the target that do as well when they stand there already."""
-        return self.others(self.target) if self.others is not None else ()
 
 
 class Edit(Protocol):

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from laterctl import __version__
 from laterctl.edits import file as owned_file
 from laterctl.edits.beside import Beside
-from laterctl.edits.context import MOVABLE, Edit, FeatureContext, Resolved
+from laterctl.edits.context import MOVABLE, Edit, FeatureContext
 from laterctl.edits.provider import Provider
 from laterctl.edits.setting import Setting
 from laterctl.engine import catalogue, ledger
@@ -21,6 +21,7 @@ from laterctl.refusal import Note, Refusal, Refused
 from laterctl.targets.base import Anchor, Conflict, Imported, Record, State, Target
 from laterctl.targets.document import Document, inspect
 from laterctl.targets.owned_file import alternative
+from laterctl.targets.resolved import Resolved
 
 if TYPE_CHECKING:
     from laterctl.feature import Feature

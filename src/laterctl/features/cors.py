@@ -25,5 +25,5 @@ feature = Feature(
         middleware=("starlette.middleware.cors.CORSMiddleware",),
         dependencies=("asgi-cors",),
     ),
-    notes=("list your front ends in CORS_ORIGINS; while it is empty no CORS header is sent",),
+    notes=("list your front ends in {cors_origins}; while it is empty no CORS header is sent",),
 )

@@ -177,7 +177,7 @@ def _is_text(code: Code, node: ast.expr, imports: Mapping[str, str], text_settin
 def _text_settings(project: Project) -> frozenset[str]:
     """Return the settings that are annotated as text: `app.config.settings.origins`, `app.config.get_settings().x`."""
     settings = project.settings
-    if settings is None or settings.kind not in {"pydantic", "pydantic-v1"} or not settings.class_name:
+    if settings is None or not settings.class_name:
         return frozenset()
     holder = f"{settings.module}.{settings.access.text}"
     classes = [node for node in ast.walk(project.tree.python(settings.path).tree) if isinstance(node, ast.ClassDef)]

@@ -22,11 +22,10 @@ def authenticator(context: FeatureContext) -> str:
 
 def has_user_service(context: FeatureContext) -> bool:
     """Whether the project has the foundation's `UserService` and a container that provides it."""
-    from laterctl.edits.provider import in_container
+    from laterctl.dialects.providers import providers_of
     from laterctl.project.bindings import bound_to
 
-    container = context.project.container
-    provided = in_container(container) and container is not None and "user_service" in container.providers
+    provided = providers_of(context.project).has("user_service")
     return provided and bound_to(context.project, context.path("services/user.py"), "UserService")[0] is not None
 
 
@@ -55,7 +54,7 @@ def fresh_key() -> dict[str, str]:
     import secrets
 
     key = base64.b64encode(secrets.token_bytes(64)).decode()
-    return {"JWT_KEYS": f"{secrets.token_hex(4)}:{key}"}
+    return {"jwt_keys": f"{secrets.token_hex(4)}:{key}"}
 
 
 feature = Feature(
@@ -110,9 +109,9 @@ feature = Feature(
     ),
     changes=("POST /auth/token, /auth/refresh and /auth/logout answer",),
     notes=(
-        "put a key into the environment or the secrets file: laterctl secret jwt; until then authentication answers 503",
+        "make a key for {jwt_keys}: laterctl secret jwt prints it and says where it goes; until then authentication answers 503",
         "protect a route: async def route(user: CurrentUser)",
-        "with more than one worker set REDIS_URL: refresh tokens are kept in one process without it",
+        "with more than one worker set {redis_url}: refresh tokens are kept in one process without it",
     ),
     secret=fresh_key,
 )

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
+from laterctl.dialects.settings import settings_of
 from laterctl.features.rule_code import Code, Found, also_in
 from laterctl.project.facts import Requirement
 from laterctl.project.installed import file_of
@@ -174,7 +175,7 @@ def _kept_apart(project: Project) -> Iterator[tuple[str, Place, str, str]]:
         return
     started = several_workers(project.tree, project.app.path)
     if started and not has_dotenv(project.tree) and not is_set(project.tree, "REDIS_URL", ORIGIN_COMMENT):
-        variable = f"{project.settings.prefix if project.settings else ''}redis_url".upper()
+        variable = settings_of(project).environment_variable("redis_url")
         for item in started:
             reason = f"with {item.what} and no {variable} each process refuses the refresh tokens of the others"
             yield "JWT008", item.place, reason, f"set {variable} for all of them, or start one process"

@@ -41,7 +41,7 @@ feature = Feature(
     ),
     changes=("GET /metrics answers at the root of the application",),
     notes=(
-        "keep /metrics internal, or set METRICS_TOKEN",
+        "keep /metrics internal, or set {metrics_token}",
         "with several workers set PROMETHEUS_MULTIPROC_DIR to a folder that is emptied at start",
     ),
 )

@@ -47,6 +47,6 @@ feature = Feature(
     by_hand=ExistingSigns(imports=("aioredis",), names=("redis_client", "http_client")),
     notes=(
         "use them: async def route(http: HttpClientDep, redis: RedisDep), from api/clients.py",
-        "set REDIS_URL; until then what needs Redis answers 503",
+        "set {redis_url}; until then what needs Redis answers 503",
     ),
 )

@@ -40,6 +40,6 @@ feature = Feature(
     changes=("every response gets security headers, unless the route set them itself",),
     notes=(
         "run uvicorn with --no-server-header, so that no response names it",
-        "if the application serves pages of its own, set SECURITY_PROFILE to html",
+        "if the application serves pages of its own, set {security_profile} to html",
     ),
 )

@@ -2,27 +2,20 @@
 
 from __future__ import annotations
 
-import ast
 from collections.abc import Sequence
 
 from msgspec.structs import replace
 
-from laterctl.project.facts import App, Settings, Undecided
-from laterctl.project.names import Names, Own, dotted_path
-from laterctl.project.places import is_test_or_docs
-from laterctl.project.settings_common import FROM_OS, Found, family, imported
-from laterctl.project.settings_dynaconf import find_dynaconf
-from laterctl.project.settings_plain import find_starlette, find_unsupported
-from laterctl.project.settings_pydantic import find_pydantic
-from laterctl.project.statements import nodes
+from laterctl.dialects.settings import dynaconf, pydantic, starlette, unsupported
+from laterctl.dialects.settings.base import Found, Settings, imported
+from laterctl.project.facts import App, Undecided
+from laterctl.project.names import Names, Own
+from laterctl.project.places import Place, is_test_or_docs
 from laterctl.project.unreadable import unread
 from laterctl.render import Expr, Import
 
 _HINT = "settings in [tool.laterctl], as module:object"
-_ENVIRONMENT = (
-    *("environment", "env", "app_environment", "app_env", "current_environment", "current_env", "environment_name"),
-    *("env_name", "deploy_env", "deployment_environment", "fastapi_env", "env_state", "stage"),
-)
+_DIALECTS = (dynaconf, pydantic, starlette)
 _MARKS = ("BaseSettings", "Dynaconf", "starlette.config")
 _CALLED = r"(?i)(?:conf|settings)[^/]*\.py$"
 _NEAR = 3  # imports followed from the app file to find the settings it uses
@@ -39,7 +32,7 @@ def find_settings(
         asked: the user's `module:object`, where a getter counts as an object.
         apps: the applications that `app` may be, while that is open.
     """
-    found = [*find_dynaconf(names), *find_pydantic(names), *find_starlette(names)]
+    found = [item for dialect in _DIALECTS for item in dialect.find(names)]
     if asked:
         wanted = [item for item in found if _is_asked(names, item, asked)]
         if not wanted:
@@ -50,13 +43,13 @@ def find_settings(
     for fits in (_is_well_named, lambda item: item.settings.class_name in {"Settings", "AppSettings", "Config"}):
         best = [item for item in best if fits(item)] or best
     if len(best) > 1:
-        places = tuple(item.settings.place for item in best)
+        places = tuple(item.settings.place or Place(item.settings.path, 1) for item in best)
         shown = ", ".join(item.settings.class_name or item.settings.module for item in best)
         return None, (Undecided("several-settings", f"several settings: {shown}", _HINT, places),)
     if best:
         return _reached(names, best[0], app), ()
-    unsupported = find_unsupported(names, app)
-    return unsupported, unread(names.tree, _MARKS, called=_CALLED) if unsupported is None else ()
+    other = unsupported.find(names, app)
+    return other, unread(names.tree, _MARKS, called=_CALLED) if other is None else ()
 
 
 def _is_well_named(item: Found) -> bool:
@@ -91,13 +84,8 @@ def _nearest(names: Names, found: Sequence[Found], apps: Sequence[App]) -> list[
 
 
 def _touches(item: Found, targets: Sequence[Own], path: str) -> bool:
-    reached = {*item.objects, *item.getters}
-    files = {own.path for own in reached} | {item.settings.path}
-    if path in files:
-        return True
-    fields = item.settings.fields if item.settings.kind == "starlette" else ()  # its fields are names of the module
-    reached.update(Own(item.settings.path, field) for field in fields)
-    return any(own in reached or (not own.name and own.path in files) for own in targets)
+    own = {item.settings.path, *(own.path for own in (*item.objects, *item.getters))}
+    return path in own or item.settings.reached_by(item, targets)
 
 
 def _reached(names: Names, item: Found, app: App | None, asked: str = "") -> Settings:
@@ -105,14 +93,13 @@ def _reached(names: Names, item: Found, app: App | None, asked: str = "") -> Set
     settings = item.settings
     own = _form(names, item, app, asked)
     if own is None:
-        settings = replace(settings, kind="other") if settings.kind != "starlette" else settings
         reason = settings.reason or f"no module-level object or getter of {settings.class_name} was found"
-        return replace(settings, reason=reason, environment=FROM_OS)
+        return unsupported.as_unsupported(settings, reason)
     if app is not None and own.path in {app.path, names.module_file(app.reference.partition(":")[0], app.path)}:
         reason = "the settings object is made in the application module; importing it elsewhere would be a cycle"
-        return replace(settings, kind="other", reason=reason, environment=FROM_OS)
+        return unsupported.as_unsupported(settings, reason)
     access = _expression(names, own, own in item.getters, app)
-    return replace(settings, access=access, environment=_environment(names, settings, access))
+    return replace(settings, access=access, environment=settings.running(names, access))
 
 
 def _form(names: Names, item: Found, app: App | None, asked: str) -> Own | None:
@@ -156,33 +143,3 @@ def _expression(names: Names, own: Own, called: bool, app: App | None) -> Expr:
             item = Import(parent, name, asname) if parent else Import(module, "", asname)
             return Expr(f"{local}.{own.name}{call}", (item,))
     return Expr(f"{own.name}{call}", (Import(names.module_name(own.path), own.name),))
-
-
-def _environment(names: Names, settings: Settings, access: Expr) -> Expr:
-    if settings.kind == "dynaconf":
-        return Expr(f"str({access.text}.current_env)", access.imports)
-    known = {name.lower(): name for name in settings.fields}
-    field = next((known[name] for name in _ENVIRONMENT if name in known), "")
-    if not field:
-        return FROM_OS
-    if settings.kind == "starlette":
-        return Expr(f"str({field})", (Import(settings.module, field),))
-    if _is_enum(names, settings, field):
-        return Expr(f"str({access.text}.{field}.value)", access.imports)
-    return Expr(f"str({access.text}.{field})", access.imports)
-
-
-def _is_enum(names: Names, settings: Settings, field: str) -> bool:
-    """Whether a field's annotation is an enumeration of the project, whose `str()` is not its value."""
-    for own in family(names, Own(settings.path, settings.class_name)):
-        node = names.statement(own)
-        for member in node.body if isinstance(node, ast.ClassDef) else ():
-            if isinstance(member, ast.AnnAssign) and dotted_path(member.target) == field:
-                for part in nodes(member.annotation):
-                    target = names.lookup(part, own.path) if isinstance(part, ast.Name | ast.Attribute) else ""
-                    other = names.statement(target) if isinstance(target, Own) else None
-                    if isinstance(other, ast.ClassDef) and isinstance(target, Own):
-                        bases = {names.resolve(base, target.path) for base in other.bases}
-                        if bases & {"enum.Enum", "enum.StrEnum", "strenum.StrEnum"}:
-                            return True
-    return False

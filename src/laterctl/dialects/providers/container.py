@@ -1,27 +1,128 @@
-"""The dependency-injector container that new providers go into, and how other modules reach its instance."""
+"""dependency-injector: the container that new providers go into, and how other modules reach its instance."""
 
 from __future__ import annotations
 
 import ast
+from collections.abc import Iterator, Mapping, Sequence
+from typing import ClassVar
 
-from msgspec import Struct
+from msgspec import Struct, field
 from msgspec.structs import replace
 
-from laterctl.project.facts import App, BodyPath, Container, Evidence, Undecided
-from laterctl.project.names import Names, Own, dotted_path
+from laterctl.dialects.ground import Ground, after_docstring
+from laterctl.dialects.providers.base import Providers, ProviderSpec
+from laterctl.dialects.settings.base import imported
+from laterctl.project.bindings import bound_to
+from laterctl.project.facts import App, BodyPath, Evidence, Undecided
+from laterctl.project.names import Names, Own, dotted_path, imports_of
 from laterctl.project.places import Place, is_test_or_docs
-from laterctl.project.settings_common import imported
 from laterctl.project.source import Unreadable
-from laterctl.project.statements import Spot, assigned_value, bound_targets, nodes, spots
+from laterctl.project.statements import Spot, assigned_value, body_at, bound_targets, nodes, spots
 from laterctl.project.tree import Outside
 from laterctl.project.unreadable import unread
+from laterctl.refusal import Refusal, Refused
 from laterctl.render import Expr, Import
+from laterctl.targets.base import Anchor
+from laterctl.targets.resolved import Resolved
+from laterctl.targets.statement import Statement
 
 _BASE = "dependency_injector.containers.DeclarativeContainer"
 _DYNAMIC = "dependency_injector.containers.DynamicContainer"
 _PROVIDERS = "dependency_injector.providers"
 _HINT = "container in [tool.laterctl], as module:Class"
 _CALLED = r"(?i)container[^/]*\.py$"
+
+
+class Container(Struct, frozen=True):
+    """A dependency-injector container: class `class_name` in `path`, whose statements are list `body`.
+
+    `access` gives the instance with the imports it needs, or is `None` when no module-level instance can be imported
+    (`reason` says why). `providers` maps each provider's name to the ordinal of its statement.
+    """
+
+    title: ClassVar[str] = "dependency-injector"
+
+    path: str
+    module: str
+    class_name: str
+    body: BodyPath
+    place: Place
+    access: Expr | None
+    providers: Mapping[str, int] = field(default_factory=dict)
+    editable: bool = True
+    reason: str = ""
+    evidence: tuple[Evidence, ...] = ()
+
+    @property
+    def scope(self) -> str:
+        """The qualified name of the container class."""
+        return self.class_name
+
+    def words(self) -> str:
+        """Return what was found, for people."""
+        return f"container {self.class_name} ({self.place})"
+
+
+class ContainerProviders(Providers):
+    """Providers of a container that can be edited, and whose instance other modules can import."""
+
+    def __init__(self, container: Container, access: Expr) -> None:
+        self._container = container
+        self._access = access
+
+    def has(self, name: str) -> bool:
+        """Whether the container has a provider of that name."""
+        return name in self._container.providers
+
+    def declare(self, spec: ProviderSpec, arguments: Sequence[str], ground: Ground) -> Iterator[Resolved]:
+        """Yield the provider: a `Callable`, for the function keeps the object itself.
+
+        Raises:
+            Refused: the container has another provider of that name.
+        """
+        container = self._container
+        wanted, local = ground.imported(container.path, spec.source)
+        imported_callable, call = _callable(ground, container)
+        code = f"{spec.name} = {call}({', '.join((local, *arguments))})"
+        target = Statement(container.path, container.scope, code, (10, spec.name))
+        statements = body_at(ground.project.tree.python(container.path).tree, container.body)
+        existing = container.providers.get(spec.name)
+        own = ground.spots(container.path)
+        if existing is not None and (container.body, existing) not in own and not ground.is_present(target):
+            raise Refused(
+                Refusal(
+                    "name-clash",
+                    f"{container.class_name} already has a provider {spec.name}",
+                    Place(container.path, statements[existing].lineno),
+                    expected=f"no provider of that name, or `{code}`",
+                    snippet=code,
+                    remedy=f"rename the provider {spec.name}",
+                    feature=ground.feature,
+                )
+            )
+        users = [ordinal for ordinal in container.providers.values() if (container.body, ordinal) not in own]
+        yield wanted
+        if imported_callable is not None:
+            yield imported_callable
+        yield Resolved(target, Anchor(container.body, max(users, default=after_docstring(statements))))
+
+    def read(self, spec: ProviderSpec, module: str) -> Expr:
+        """Return the call of the provider, so that overriding it counts."""
+        return Expr(f"{self._access.text}.{spec.name}()", self._access.imports)
+
+
+def _callable(ground: Ground, container: Container) -> tuple[Resolved | None, str]:
+    """How the container's file spells `dependency_injector.providers.Callable`."""
+    tree = ground.project.tree.python(container.path).tree
+    names = imports_of(tree, container.module, container.path.endswith("__init__.py"))
+    for local, dotted in names.items():
+        if dotted == _PROVIDERS:
+            return None, f"{local}.Callable"
+    if bound_to(ground.project, container.path, "providers")[0] is None:
+        wanted, local = ground.imported(container.path, "dependency_injector:providers")
+        return wanted, f"{local}.Callable"
+    wanted, local = ground.imported(container.path, "dependency_injector.providers:Callable")
+    return wanted, local
 
 
 class _Class(Struct, frozen=True):

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from laterctl.dialects.settings import Settings
 from laterctl.project.discover import Project
-from laterctl.project.facts import Settings
 from laterctl.project.statements import body_at
 from laterctl.render import Import
 from tests.project.making import make

@@ -1,17 +1,17 @@
-"""Settings read by `starlette.config.Config`, and ways of reading them that this tool does not extend."""
+"""Ways of reading settings that are not extended: other libraries, and loaders of the project's own."""
 
 from __future__ import annotations
 
 import ast
+from typing import ClassVar
 
-from laterctl.project.facts import App, Evidence, Settings
-from laterctl.project.names import Names, Own, dotted_path
+from laterctl.dialects.settings.base import FROM_OS, Settings, imported
+from laterctl.project.facts import App, Evidence
+from laterctl.project.names import Names, dotted_path
 from laterctl.project.places import Place, is_test_or_docs
-from laterctl.project.settings_common import FROM_OS, Found, bound, imported, text_of
 from laterctl.project.source import Unreadable
-from laterctl.project.statements import assigned_value, bound_targets, expressions, nodes, spots
+from laterctl.project.statements import bound_targets, expressions, nodes, spots
 from laterctl.project.tree import Outside
-from laterctl.render import Expr
 
 _READERS = {  # other ways to read settings, that this tool does not extend
     "decouple": "python-decouple",
@@ -29,41 +29,20 @@ _LOADERS = frozenset(
 _WORDS = ("config", "settings")
 
 
-def find_starlette(names: Names) -> list[Found]:
-    found = []
-    for path in names.tree.files_containing(b"starlette", b"starlette.config"):
-        if is_test_or_docs(path):
-            continue
-        for name, node in bound(names, path).items():
-            value = assigned_value(node)
-            if isinstance(value, ast.Call) and names.resolve(value.func, path) == "starlette.config.Config":
-                found.append(Found(_starlette_facts(names, path, name, node, value), (Own(path, name),)))
-    return found
+class Unsupported(Settings, frozen=True, kw_only=True):
+    """Settings that are not extended, for a `reason`: what features need is read from the process's variables."""
+
+    kind: str = "other"
+    title: ClassVar[str] = "that are not extended"
 
 
-def _starlette_facts(names: Names, path: str, name: str, node: ast.stmt, call: ast.Call) -> Settings:
-    fields = []
-    for field, statement in names.bound(path).items():
-        value = assigned_value(statement)
-        if isinstance(value, ast.Call) and dotted_path(value.func) == name:
-            fields.append(field)
-    place = Place(path, node.lineno)
-    prefix = next((text_of(word.value) for word in call.keywords if word.arg == "env_prefix"), "")
-    return Settings(
-        kind="starlette",
-        path=path,
-        module=names.module_name(path),
-        access=Expr(""),
-        environment=Expr(""),
-        place=place,
-        fields=tuple(fields),
-        prefix=prefix,
-        upper=True,
-        evidence=(Evidence(f"starlette Config {name}", place),),
-    )
+def as_unsupported(settings: Settings, reason: str) -> Unsupported:
+    """Return the facts about settings as those of settings that are not extended."""
+    facts = {name: getattr(settings, name) for name in settings.__struct_fields__}
+    return Unsupported(**facts | {"kind": Unsupported().kind, "reason": reason, "environment": FROM_OS, "dotenv": ""})
 
 
-def find_unsupported(names: Names, app: App | None) -> Settings | None:
+def find(names: Names, app: App | None) -> Unsupported | None:
     """Describe a way of reading settings that this tool does not extend; plain `os.environ` is none."""
     for package, title in _READERS.items():
         for path in names.tree.files_containing(package.partition(".")[0].encode()):
@@ -113,13 +92,10 @@ def _loader_line(names: Names, path: str, any_call: bool) -> int:
     return 0
 
 
-def _unsupported(names: Names, place: Place, reason: str) -> Settings:
-    return Settings(
-        kind="other",
+def _unsupported(names: Names, place: Place, reason: str) -> Unsupported:
+    return Unsupported(
         path=place.path,
         module=names.module_name(place.path),
-        access=Expr(""),
-        environment=FROM_OS,
         place=place,
         reason=reason,
         evidence=(Evidence(reason, place),),

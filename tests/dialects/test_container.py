@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from laterctl.dialects.providers.container import Container
 from laterctl.project.discover import Project
-from laterctl.project.facts import Container
 from laterctl.project.statements import body_at
 from laterctl.render import Import
 from tests.project.making import make
