@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from laterctl import rules
+from laterctl.doctor import run as rules
 from tests import memory
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from coverage import Coverage
 
-from laterctl.features import coverage_rules as rules
-from laterctl.features.rule_code import Found
+from laterctl.doctor.code import Found
+from laterctl.features.coverage import rules
 from laterctl.project.coverage_config import FILES, Home, homes
 from tests import memory
 from tests.features.test_coverage import sample

@@ -9,8 +9,10 @@ from types import ModuleType
 
 import pytest
 
-from laterctl.features import cors_rules, middleware_rules, security_headers_rules
-from laterctl.features.rule_code import Found
+from laterctl.doctor.code import Found
+from laterctl.features.cors import rules as cors_rules
+from laterctl.features.errors import rules as middleware_rules
+from laterctl.features.security_headers import rules as security_headers_rules
 from laterctl.render import Style, render
 from tests import memory
 from tests.features import edge_app

@@ -11,9 +11,9 @@ from textwrap import dedent
 import jwt
 import pytest
 
-from laterctl import rules as doctor
-from laterctl.features import jwt_rules as rules
-from laterctl.features.rule_code import Found
+from laterctl.doctor import run as doctor
+from laterctl.doctor.code import Found
+from laterctl.features.jwt import rules
 from laterctl.project.facts import Requirement
 from laterctl.project.places import Place
 from tests import memory

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from laterctl.features import lifespan_rules as rules
+from laterctl.features.lifespan import rules
 
 Found = tuple[str, int, str, str]
 Rule = Callable[[str, ast.Module], Iterator[Found]]

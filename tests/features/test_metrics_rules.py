@@ -9,9 +9,9 @@ from textwrap import dedent
 
 import pytest
 
-from laterctl import rules
-from laterctl.features import metrics_rules
-from laterctl.features.rule_code import Found
+from laterctl.doctor import run as rules
+from laterctl.doctor.code import Found
+from laterctl.features.metrics import rules as metrics_rules
 from tests import memory
 from tests.features.metrics_app import write_project
 

@@ -13,8 +13,8 @@ import pytest
 from fastapi.testclient import TestClient
 from pydantic import SecretStr, create_model
 
-from laterctl.features import resources_rules as rules
-from laterctl.features.container_code import Injection, injection
+from laterctl.doctor.injection import Injection, injection
+from laterctl.features.resources import rules
 from laterctl.project.discover import Project
 from laterctl.project.names import Names
 from laterctl.project.tree import Tree

@@ -219,8 +219,8 @@ def secret(feature: Annotated[str, typer.Argument(autocompletion=complete_featur
 @app.command()
 def explain(rule: Annotated[str, typer.Argument(help="A rule id, such as JWT001.")] = "", json: Json = False) -> None:
     """Explain a doctor rule; without one, list them."""
-    from laterctl import rules
     from laterctl.cli import show
+    from laterctl.doctor import run as rules
 
     with outcomes(as_json=json, looks=True):
         known = rules.every()

@@ -19,13 +19,13 @@ if TYPE_CHECKING:
     from laterctl.commands.change import InstallFailed, Prepared, ProofFailed, RunResult
     from laterctl.commands.doctor import Report
     from laterctl.commands.read import Listed, Listing
+    from laterctl.doctor.run import Rule
     from laterctl.engine.catalogue import UnknownFeature
     from laterctl.feature import Feature
     from laterctl.journal import JournalError, LastRun
     from laterctl.project.places import Place
     from laterctl.proof.static import Failure
     from laterctl.refusal import Note, Refusal
-    from laterctl.rules import Rule
     from laterctl.targets.base import Target
 
 SCHEMA = 1

@@ -62,7 +62,7 @@ def examine(
         skip: rule ids, or prefixes of them, to leave out.
         run: also start the app, in a scratch copy.
     """
-    from laterctl.features.middleware_rules import onion
+    from laterctl.features.errors.rules import onion
     from laterctl.project.discover import discover, find_root
 
     project = discover(find_root(start), app=app, repair=newer.repaired)
@@ -266,6 +266,6 @@ def _started(project: Project) -> Finding:
 
 
 def _rules(project: Project) -> Iterator[Finding]:
-    from laterctl import rules
+    from laterctl.doctor import run as rules
 
     yield from rules.run(project)

@@ -6,6 +6,7 @@ import ast
 import re
 from collections.abc import Callable, Iterator
 from importlib import import_module
+from importlib.util import find_spec
 from inspect import getdoc, signature
 from pkgutil import iter_modules
 from types import ModuleType
@@ -98,9 +99,9 @@ def _modules() -> Iterator[tuple[str, ModuleType]]:
     from laterctl import features
 
     for item in iter_modules(features.__path__):
-        if item.name.endswith("_rules"):
-            name = item.name.removesuffix("_rules").replace("_", "-")
-            yield name, import_module(f"laterctl.features.{item.name}")
+        name = f"laterctl.features.{item.name}.rules"
+        if find_spec(name) is not None:
+            yield item.name.replace("_", "-"), import_module(name)
 
 
 def _checks(module: ModuleType) -> Iterator[tuple[str, Check]]:

@@ -10,7 +10,7 @@ import re
 from collections.abc import Collection, Iterable, Iterator
 from typing import TYPE_CHECKING
 
-from laterctl.features.rule_code import Found
+from laterctl.doctor.code import Found
 from laterctl.project.coverage_config import FILES, Home, homes
 from laterctl.project.places import Place
 

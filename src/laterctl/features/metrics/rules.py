@@ -11,7 +11,7 @@ import ast
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from laterctl.features.rule_code import Code, Found, is_http_decorator
+from laterctl.doctor.code import Code, Found, is_http_decorator
 from laterctl.project.names import resolve
 from laterctl.project.places import Place, is_test_or_docs
 from laterctl.project.statements import Function, Spot, expressions, is_main_guard, own_nodes, spots_in

@@ -12,10 +12,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from laterctl.edits.app_statements import RANKS, rank_of
-from laterctl.edits.context import is_ours
-from laterctl.features.middleware_rules import onion
-from laterctl.features.rule_code import (
+from laterctl.doctor.code import (
     Code,
     Found,
     HeaderWrite,
@@ -26,6 +23,9 @@ from laterctl.features.rule_code import (
     is_asgi,
     registrations,
 )
+from laterctl.edits.app_statements import RANKS, rank_of
+from laterctl.edits.context import is_ours
+from laterctl.features.errors.rules import onion
 from laterctl.project.places import Place
 from laterctl.project.statements import Function, Scope
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 
 from msgspec import Struct, field
 
-from laterctl.features.rule_code import Code
+from laterctl.doctor.code import Code
 from laterctl.project.names import Names, Own, resolve
 from laterctl.project.source import Unreadable
 from laterctl.project.statements import Function, Scope, bound_targets, expressions, spots_in

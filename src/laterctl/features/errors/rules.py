@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator
 
 from msgspec import Struct
 
-from laterctl.features.rule_code import (
+from laterctl.doctor.code import (
     BASE_HTTP,
     Code,
     Found,

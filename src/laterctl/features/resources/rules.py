@@ -1,7 +1,7 @@
 """Doctor rules of `resources`: containers that do something else than their lines say, silently.
 
 Each rule takes the path and the tree of one file and yields (rule id, line, reason, fix). Those that look at several
-files also take what `container_code.injection` found out about the project; `check_project` runs them. What
+files also take what `laterctl.doctor.injection` found out about the project; `check_project` runs them. What
 dependency-injector does was seen with 4.49; its pages are
 https://python-dependency-injector.ets-labs.org/wiring.html and
 https://python-dependency-injector.ets-labs.org/providers/resource.html.
@@ -13,8 +13,8 @@ import ast
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from laterctl.features.container_code import CONTAINERS, MARKERS, PROVIDERS, WIRING, Injection, injection
-from laterctl.features.rule_code import Code, Found, enclosing
+from laterctl.doctor.code import Code, Found, enclosing
+from laterctl.doctor.injection import CONTAINERS, MARKERS, PROVIDERS, WIRING, Injection, injection
 from laterctl.project.names import Own, resolve
 from laterctl.project.places import Place, is_test_or_docs
 from laterctl.project.source import Unreadable

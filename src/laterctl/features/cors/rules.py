@@ -11,10 +11,10 @@ import re
 from collections.abc import Collection, Iterator, Mapping
 from typing import TYPE_CHECKING
 
+from laterctl.doctor.code import Code, Found, Registration, code_of, header_writes, registrations
 from laterctl.edits.app_statements import RANKS, rank_of
 from laterctl.edits.context import is_ours
-from laterctl.features.middleware_rules import onion
-from laterctl.features.rule_code import Code, Found, Registration, code_of, header_writes, registrations
+from laterctl.features.errors.rules import onion
 from laterctl.project.names import resolve
 from laterctl.project.places import Place
 from laterctl.project.statements import Scope

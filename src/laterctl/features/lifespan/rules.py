@@ -8,7 +8,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator, Mapping
 
-from laterctl.features.rule_code import Code, Found
+from laterctl.doctor.code import Code, Found
 from laterctl.project.names import dotted_path, resolve
 from laterctl.project.statements import Scope, Spot, assigned_value, blocks, bound_targets, expressions, spots_in
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from laterctl.features.rule_code import Code, Found, also_in
+from laterctl.doctor.code import Code, Found, also_in
 from laterctl.project.facts import Requirement
 from laterctl.project.names import resolve
 from laterctl.project.places import Place
