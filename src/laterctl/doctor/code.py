@@ -1,76 +1,161 @@
-"""What doctor rules read from one file of the user's: resolved calls, literal values, and headers that code sets."""
+"""The code that rules read: a project, its files, and the nodes of their trees, each walked through once."""
 
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable, Iterator, Mapping
-from functools import cached_property
-from typing import TYPE_CHECKING
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import cached_property, wraps
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from msgspec import Struct
-
-from laterctl.project.names import imports_in, imports_of, resolve
+from laterctl.project.names import Own, dotted_path, imports_in, imports_of, resolve
 from laterctl.project.places import is_test_or_docs
 from laterctl.project.source import Unreadable
-from laterctl.project.statements import Function, Scope, Spot, blocks, expressions, spots
+from laterctl.project.statements import Scope, Spot, blocks, expressions, nodes, spots
 from laterctl.project.tree import Outside
 
 if TYPE_CHECKING:
     from laterctl.project.discover import Project
 
-Found = tuple[str, int, str, str]
-"""A finding of a rule: its id, the line, the reason, the fix."""
-
-MIDDLEWARE = "starlette.middleware.Middleware"
-BASE_HTTP = "starlette.middleware.base.BaseHTTPMiddleware"
-
-_RESPONSES = (
-    "starlette.responses.",
-    "fastapi.responses.",
-    "starlette.exceptions.HTTPException",
-    "fastapi.HTTPException",
-)
+Node_co = TypeVar("Node_co", bound=ast.AST, covariant=True)
+Subject = TypeVar("Subject", bound="Code | Codebase")
+Answer = TypeVar("Answer")
 
 
-class Code(Struct, frozen=True, dict=True):
-    """A file for rules: its tree, and names resolved as they are seen at each statement."""
+def once(analyse: Callable[[Subject], Answer]) -> Callable[[Subject], Answer]:
+    """Keep what an analyser gives for a file or a project, so that it is computed once for all rules."""
 
-    path: str
-    tree: ast.Module
+    @wraps(analyse)
+    def kept(subject: Subject) -> Answer:
+        if analyse not in subject.answers:
+            subject.answers[analyse] = analyse(subject)
+        answer: Answer = subject.answers[analyse]
+        return answer
+
+    return kept
+
+
+class Codebase:
+    """A project as rules see it: its facts, and its production files."""
+
+    def __init__(self, project: Project) -> None:
+        self.project = project
+        self.answers: dict[Callable[..., Any], Any] = {}
+        self._codes: dict[str, Code] = {}
+
+    def code(self, path: str) -> Code:
+        """Return a Python file. Raises what `Source.tree` does."""
+        if path not in self._codes:
+            self._codes[path] = Code(path, self.project.tree.python(path).tree, self)
+        return self._codes[path]
+
+    def containing(self, *needles: bytes) -> Iterator[Code]:
+        """Yield the production files that hold one of `needles`; unreadable ones are left out."""
+        for path in self.project.tree.files_containing_any(needles):
+            code = None if is_test_or_docs(path) else self.readable(path)
+            if code is not None:
+                yield code
+
+    def readable(self, path: str) -> Code | None:
+        """Return a Python file, `None` when it cannot be read."""
+        try:
+            return self.code(path)
+        except (Unreadable, Outside):
+            return None
+
+    def texts(self, paths: Iterable[str]) -> Iterator[tuple[str, str]]:
+        """Yield those of some files that exist, with their texts."""
+        for path in paths:
+            data = self.project.tree.read(path)
+            if data is not None:
+                yield path, data.decode("utf-8", errors="replace")
+
+    def statement(self, dotted: str, near: str) -> tuple[Own, ast.stmt] | None:
+        """Return where the project defines what a dotted name stands for in file `near`, `None` if elsewhere."""
+        found = self.project.names.trace(dotted, near) if dotted else ""
+        statement = self.project.names.statement(found) if isinstance(found, Own) else None
+        return (found, statement) if isinstance(found, Own) and statement is not None else None
+
+
+class Code:
+    """A file for rules: what it contains by kind, and names resolved as they are seen at each statement."""
+
+    def __init__(self, path: str, tree: ast.Module, codebase: Codebase) -> None:
+        self.path = path
+        self.tree = tree
+        self.codebase = codebase
+        self.answers: dict[Callable[..., Any], Any] = {}
+        self._imports: dict[tuple[Scope, ...], Mapping[str, str]] = {}
+        self._visits: dict[type, list[Visit[Any]]] = {}
+
+    @cached_property
+    def _found(self) -> Mapping[type, list[tuple[ast.AST, Spot]]]:
+        """The one walk: every statement, and every expression with the statement that it belongs to, by their types."""
+        found: defaultdict[type, list[tuple[ast.AST, Spot]]] = defaultdict(list)
+        for spot in spots(self.tree):
+            found[ast.stmt].append((spot.node, spot))
+            found[type(spot.node)].append((spot.node, spot))
+            for node in expressions(spot.node):
+                found[type(node)].append((node, spot))
+        return found
+
+    def visits(self, *kinds: type) -> list[Visit[Any]]:
+        """Return the nodes of some kinds in the order of the file; `ast.stmt` stands for all statements."""
+        for kind in kinds:
+            if kind not in self._visits:
+                self._visits[kind] = [Visit(node, spot, self) for node, spot in self._found.get(kind, ())]
+        return self._visits[kinds[0]] if len(kinds) == 1 else [each for kind in kinds for each in self._visits[kind]]
 
     @property
-    def module(self) -> str:
-        """The dotted name that the path gives; only relative imports depend on it."""
-        return self.path.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+    def calls(self) -> list[Visit[ast.Call]]:
+        """Every call."""
+        return self.visits(ast.Call)
 
-    def statements(self) -> Iterator[tuple[Spot, Mapping[str, str]]]:
-        """Yield every statement with the imports in force there."""
-        package = self.path.endswith("__init__.py")
-        outer = imports_of(self.tree, self.module, package)
-        inner: dict[tuple[Scope, ...], Mapping[str, str]] = {(): outer}
-        for spot in spots(self.tree):
-            if spot.scope not in inner:
-                inner[spot.scope] = imports_in(spot.scope, outer, self.module, package)
-            yield spot, inner[spot.scope]
+    @property
+    def statements(self) -> list[Visit[ast.stmt]]:
+        """Every statement."""
+        return self.visits(ast.stmt)
 
-    def calls(self) -> Iterator[tuple[ast.Call, Spot, Mapping[str, str]]]:
-        """Yield every call with its statement and the imports in force there."""
-        for spot, imports in self.statements():
-            for node in expressions(spot.node):
-                if isinstance(node, ast.Call):
-                    yield node, spot, imports
+    @property
+    def functions(self) -> list[Visit[Any]]:
+        """Every function and method."""
+        return self.visits(ast.FunctionDef, ast.AsyncFunctionDef)
+
+    def imports(self, scope: tuple[Scope, ...] = ()) -> Mapping[str, str]:
+        """Return the imports in force inside functions and classes; those of the module without any."""
+        if scope not in self._imports:
+            package = self.path.endswith("__init__.py")
+            # The dotted name that the path gives; only relative imports depend on it.
+            module = self.path.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+            self._imports[scope] = (
+                imports_in(scope, self.imports(), module, package) if scope else imports_of(self.tree, module, package)
+            )
+        return self._imports[scope]
+
+    def resolve(self, node: ast.AST) -> str:
+        """Return the canonical dotted name of a name or attribute by the imports of the module, `""` when unknown."""
+        return resolve(node, self.imports())
 
     def value(self, node: ast.expr) -> ast.expr:
         """Return what a name stands for when the whole file binds it once, to a value; else the node itself."""
         found = self._bound.get(node.id, []) if isinstance(node, ast.Name) else []
         return found[0] if len(found) == 1 and found[0] is not None else node
 
-    def literal(self, node: ast.expr) -> object:
+    def literal(self, node: ast.expr | None) -> Any:
         """Return the value of a constant, or of a list, tuple or set with nothing but constants; else `None`."""
         try:
-            return ast.literal_eval(self.value(node))
+            return ast.literal_eval(self.value(node)) if node is not None else None
         except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
             return None
+
+    def enclosing(self, spot: Spot) -> list[ast.stmt]:
+        """Return the statements that contain a statement, outermost first."""
+        found: list[ast.stmt] = []
+        body = self.tree.body
+        for ordinal, name in spot.body:
+            found.append(body[ordinal])
+            body = dict(blocks(body[ordinal]))[name]
+        return found
 
     @cached_property
     def _bound(self) -> Mapping[str, list[ast.expr | None]]:
@@ -80,131 +165,84 @@ class Code(Struct, frozen=True, dict=True):
         return found
 
 
-class Registration(Struct, frozen=True):
-    """A middleware put on an application: its class as written and as resolved, and its keywords.
+class Visit(Generic[Node_co]):
+    """A node of a file: the statement that it belongs to, and what names stand for there."""
 
-    `group` stands for the application and the list of statements, or the list literal, that puts it there; it is
-    empty when nothing is known. Of two in one group, the one with the smaller `depth` is outside of the other.
-    """
+    __slots__ = ("code", "node", "spot")
 
-    line: int
-    written: ast.expr
-    target: str
-    keywords: Mapping[str, ast.expr]
-    imports: Mapping[str, str]
-    group: tuple[object, ...] = ()
-    depth: int = 0
+    def __init__(self, node: Node_co, spot: Spot, code: Code) -> None:
+        self.node = node
+        self.spot = spot
+        self.code = code
 
+    @property
+    def line(self) -> int:
+        """The line of the node."""
+        line: int = getattr(self.node, "lineno", self.spot.node.lineno)
+        return line
 
-class HeaderWrite(Struct, frozen=True):
-    """A response header that code sets: lower-case name, value, line, the enclosing functions and classes."""
+    @property
+    def imports(self) -> Mapping[str, str]:
+        """The imports in force here."""
+        return self.code.imports(self.spot.scope)
 
-    name: str
-    value: ast.expr
-    line: int
-    spot: Spot
+    def resolve(self, node: ast.AST) -> str:
+        """Return the canonical dotted name of a name or attribute by the imports in force, `""` when unknown."""
+        return resolve(node, self.imports)
 
+    # What follows is about calls.
 
-def code_of(project: Project, needles: Iterable[bytes]) -> Iterator[tuple[str, Code]]:
-    """Yield the files of a project's application that contain one of `needles`; unreadable ones are left out."""
-    for path in project.tree.files_containing_any(needles):
-        if is_test_or_docs(path):
-            continue
-        try:
-            yield path, Code(path, project.tree.python(path).tree)
-        except (Unreadable, Outside):
-            continue
+    @property
+    def target(self) -> str:
+        """The dotted name of what is called, `""` when unknown."""
+        return self.resolve(self.node.func) if isinstance(self.node, ast.Call) else ""
 
+    @property
+    def method(self) -> str:
+        """What is called of an object: `get` for `client.get()`, else `""`."""
+        return method_of(self.node)
 
-def registrations(code: Code) -> Iterator[Registration]:
-    """Yield the middleware that a file registers: `app.add_middleware(C)`, `Middleware(C)`, and `C(app)` itself."""
-    items: dict[int, tuple[tuple[object, ...], int]] = {
-        id(item): ((id(node),), number)
-        for node in ast.walk(code.tree)
-        if isinstance(node, ast.List | ast.Tuple)
-        for number, item in enumerate(node.elts)
-    }
-    for call, spot, imports in code.calls():
-        keywords = {keyword.arg: keyword.value for keyword in call.keywords if keyword.arg}
-        function, target = call.func, resolve(call.func, imports)
-        if isinstance(function, ast.Attribute) and function.attr == "add_middleware":
-            written = call.args[0] if call.args else keywords.get("middleware_class")
-            if written is not None:
-                # The call that comes last is the outermost.
-                group = group_of(spot, function.value)
-                target = resolve(written, imports)
-                yield Registration(call.lineno, written, target, keywords, imports, group, -spot.index)
-        elif target == MIDDLEWARE and call.args:
-            # The item of a list that comes first is the outermost.
-            group, depth = items.get(id(call), ((), 0))
-            target = resolve(call.args[0], imports)
-            yield Registration(call.lineno, call.args[0], target, keywords, imports, group, depth)
-        elif target:
-            yield Registration(call.lineno, function, target, keywords, imports)
+    @property
+    def receiver(self) -> str:
+        """The object whose method is called, as written: `app.router` for `app.router.get()`, else `""`."""
+        return receiver_of(self.node)
+
+    def argument(self, position: int, *names: str) -> ast.expr | None:
+        """Return an argument by its place or one of its names, `None` without it."""
+        return argument_of(self.node, position, *names)
+
+    def keyword(self, name: str) -> ast.expr | None:
+        """Return a keyword argument, `None` without it."""
+        return argument_of(self.node, -1, name)
+
+    def literal(self, name: str) -> Any:
+        """Return the value of a keyword argument that is a literal, else `None`."""
+        return self.code.literal(self.keyword(name))
 
 
-def group_of(spot: Spot, receiver: ast.expr) -> tuple[object, ...]:
-    """Return the group of the middleware that a statement puts on `receiver`; see `Registration`."""
-    return (spot.body, spot.scope, ast.unparse(receiver))
+def method_of(node: ast.AST) -> str:
+    """Return what a call calls of an object: `get` for `client.get()`, else `""`."""
+    return node.func.attr if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) else ""
 
 
-def header_writes(code: Code) -> Iterator[HeaderWrite]:
-    """Yield the response headers that a file sets by a constant name.
-
-    AppSnapshot are `x.headers["Name"] = value`, `x.headers.setdefault("Name", value)` and its like, `x.headers.update({...})`,
-    `headers={...}` of a response or an HTTPException, and pairs of bytes as ASGI messages have them.
-    """
-    for spot, imports in code.statements():
-        if isinstance(spot.node, ast.Assign):
-            for target in spot.node.targets:
-                if isinstance(target, ast.Subscript) and _is_headers(target.value):
-                    yield from _write(target.slice, spot.node.value, spot)
-        for node in expressions(spot.node):
-            if isinstance(node, ast.Call):
-                yield from _written_by(node, spot, imports)
-            elif isinstance(node, ast.Tuple) and len(node.elts) == 2 and _is_bytes(node):
-                yield from _write(node.elts[0], node.elts[1], spot)
+def receiver_of(node: ast.AST) -> str:
+    """Return the object whose method a call calls, as written: `client` for `client.get()`, else `""`."""
+    called = node.func if isinstance(node, ast.Call) else None
+    return dotted_path(called.value) if isinstance(called, ast.Attribute) else ""
 
 
-def http_middleware(code: Code) -> Iterator[Function | ast.ClassDef]:
-    """Yield the functions and classes of a file that are HTTP middleware.
-
-    `@app.middleware("http")`, subclasses of BaseHTTPMiddleware, and classes that are called as ASGI applications.
-    """
-    for spot, imports in code.statements():
-        node = spot.node
-        if (isinstance(node, Function) and any(is_http_decorator(item) for item in node.decorator_list)) or (
-            isinstance(node, ast.ClassDef) and (is_base_http(node, imports) or is_asgi(node))
-        ):
-            yield node
+def argument_of(node: ast.AST, position: int, *names: str) -> ast.expr | None:
+    """Return an argument of a call by its place (-1 for none) or one of its names, `None` without it."""
+    if not isinstance(node, ast.Call):
+        return None
+    if 0 <= position < len(node.args) and not any(isinstance(item, ast.Starred) for item in node.args[: position + 1]):
+        return node.args[position]
+    return next((item.value for item in node.keywords if item.arg in names), None)
 
 
-def is_base_http(node: ast.ClassDef, imports: Mapping[str, str]) -> bool:
-    """Whether a class derives directly from Starlette's BaseHTTPMiddleware."""
-    return any(resolve(base, imports) == BASE_HTTP for base in node.bases)
-
-
-def is_asgi(node: ast.ClassDef) -> bool:
-    """Whether instances of a class are called as ASGI applications: with scope, receive and send."""
-    calls = [item for item in node.body if isinstance(item, Function) and item.name == "__call__"]
-    return any([argument.arg for argument in item.args.args[1:]] == ["scope", "receive", "send"] for item in calls)
-
-
-def is_http_decorator(node: ast.expr) -> bool:
-    """Whether a decorator is `@app.middleware("http")`."""
-    if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute) or node.func.attr != "middleware":
-        return False
-    return [getattr(item, "value", None) for item in node.args] == ["http"]
-
-
-def enclosing(code: Code, spot: Spot) -> list[ast.stmt]:
-    """Return the statements that contain a statement, outermost first."""
-    found: list[ast.stmt] = []
-    body = code.tree.body
-    for ordinal, name in spot.body:
-        found.append(body[ordinal])
-        body = dict(blocks(body[ordinal]))[name]
-    return found
+def constant(node: ast.AST | None) -> Any:
+    """Return the value of a constant, `None` for anything else."""
+    return node.value if isinstance(node, ast.Constant) else None
 
 
 def also_in(lines: Iterable[int]) -> str:
@@ -216,7 +254,8 @@ def also_in(lines: Iterable[int]) -> str:
 
 def _bindings(tree: ast.Module) -> Iterator[tuple[str, ast.expr | None]]:
     simple: set[int] = set()
-    for node in ast.walk(tree):
+    others: list[ast.Name] = []
+    for node in nodes(tree):
         if isinstance(node, ast.Assign | ast.AnnAssign):
             target = node.targets[0] if isinstance(node, ast.Assign) else node.target
             if isinstance(target, ast.Name) and (isinstance(node, ast.AnnAssign) or len(node.targets) == 1):
@@ -226,40 +265,7 @@ def _bindings(tree: ast.Module) -> Iterator[tuple[str, ast.expr | None]]:
             yield node.arg, None
         elif isinstance(node, ast.alias | Scope):
             yield getattr(node, "asname", None) or node.name, None
+        elif isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load):
+            others.append(node)
     # A name that is bound in any other way (a loop, `with`, `+=`, several targets) has a value that nobody knows.
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load) and id(node) not in simple:
-            yield node.id, None
-
-
-def _written_by(call: ast.Call, spot: Spot, imports: Mapping[str, str]) -> Iterator[HeaderWrite]:
-    function = call.func
-    if isinstance(function, ast.Attribute) and _is_headers(function.value):
-        if function.attr in {"setdefault", "append", "add"} and len(call.args) == 2:
-            yield from _write(call.args[0], call.args[1], spot)
-        elif function.attr == "update" and call.args and isinstance(call.args[0], ast.Dict):
-            yield from _write_all(call.args[0], spot)
-    if resolve(function, imports).startswith(_RESPONSES):
-        for keyword in call.keywords:
-            if keyword.arg == "headers" and isinstance(keyword.value, ast.Dict):
-                yield from _write_all(keyword.value, spot)
-
-
-def _write_all(node: ast.Dict, spot: Spot) -> Iterator[HeaderWrite]:
-    for key, value in zip(node.keys, node.values, strict=True):
-        if key is not None:
-            yield from _write(key, value, spot)
-
-
-def _write(key: ast.expr, value: ast.expr, spot: Spot) -> Iterator[HeaderWrite]:
-    if isinstance(key, ast.Constant) and isinstance(key.value, str | bytes):
-        name = key.value if isinstance(key.value, str) else key.value.decode("latin-1")
-        yield HeaderWrite(name.lower(), value, key.lineno, spot)
-
-
-def _is_headers(node: ast.expr) -> bool:
-    return isinstance(node, ast.Attribute) and node.attr == "headers"
-
-
-def _is_bytes(node: ast.Tuple) -> bool:
-    return all(isinstance(item, ast.Constant) and isinstance(item.value, bytes) for item in node.elts)
+    yield from ((node.id, None) for node in others if id(node) not in simple)

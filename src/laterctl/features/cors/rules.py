@@ -1,37 +1,29 @@
 """Doctor rules of `cors`: what goes wrong with cross-origin requests, silently, in code written by hand.
 
-Each rule takes the path and the tree of one file and yields (rule id, line, reason, fix). Origins are compared the way
-browsers send them: RFC 6454, section 6.2.
+Origins are compared the way browsers send them: RFC 6454, section 6.2.
 """
 
 from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Collection, Iterator, Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
 
-from laterctl.doctor.code import Code, Found, Registration, code_of, header_writes, registrations
+from laterctl.doctor.code import Code, Codebase, Visit
+from laterctl.doctor.http import header_writes, middleware_of
+from laterctl.doctor.rule import Found, Rule, Severity
 from laterctl.edits.app_statements import RANKS, rank_of
 from laterctl.edits.context import is_ours
-from laterctl.features.errors.rules import onion
-from laterctl.project.names import resolve
-from laterctl.project.places import Place
-from laterctl.project.statements import Scope
-
-if TYPE_CHECKING:
-    from laterctl.project.discover import Project
-
-NEEDLES = (b"CORSMiddleware", b"CorsMiddleware", b"Access-Control-", b"access-control-")
-PROJECT_RULES = {
-    "CORS005": "CORS is not outside of a middleware that answers by itself (a rate limit, authentication): such an "
-    "answer, and a preflight that it refuses, goes without the headers, so that pages cannot even read the status.",
-}
-ANSWERING = frozenset({"starlette.middleware.authentication.AuthenticationMiddleware"})
-"""Middleware that may answer a request without asking the application, beside rate limits."""
+from laterctl.project.application.registered import outermost_first
+from laterctl.project.facts import Registration
+from laterctl.project.names import Names, Own
+from laterctl.project.statements import Function, Scope, assigned_value, nodes
 
 CORS = "starlette.middleware.cors.CORSMiddleware"
 OWN = "core.cors:CorsMiddleware"
+ANSWERING = frozenset({"starlette.middleware.authentication.AuthenticationMiddleware"})
+"""Middleware that may answer a request without asking the application, beside rate limits."""
+
 WRITTEN_BY_CORS = frozenset(
     f"access-control-{name}"
     for name in (
@@ -45,113 +37,83 @@ WRITTEN_BY_CORS = frozenset(
     )
 )
 
+_NEEDLES = (b"CORSMiddleware",)
 _SENT = re.compile(r"[a-z][a-z0-9+.-]*://[^\s/?#@*A-Z]+")
 _STRANGER = "https://stranger.invalid"
 _TEXT_CALLS = {"os.getenv", "os.environ.get", "decouple.config"}
 _SETTINGS_CLASSES = {"pydantic_settings.BaseSettings", "pydantic.BaseSettings"}
+_DEPTH = 4  # from a name to the settings object, through functions that give it
 
 
-def check_project(project: Project) -> Iterator[tuple[str, Place, str, str]]:
-    """Yield what only the whole project shows: CORS005, and settings of CORS002 that are declared in another file."""
-    for app in project.apps:
-        seen: list[str] = []
-        for item in onion(app):
-            if _is_cors(item.target) and seen:
-                reason = f"{seen[0]} is outside of CORS, and its answers go without CORS headers"
-                yield "CORS005", item.place, reason, f"add CORS after {seen[0]}: what is added last is outside"
+def every_origin(call: Visit[ast.Call]) -> Iterator[Found]:
+    """Look for origins, or a pattern, that any site matches."""
+    if middleware_of(call) != CORS or call.literal("allow_credentials") is not True:
+        return
+    origins, pattern = call.literal("allow_origins"), call.literal("allow_origin_regex")
+    if origins == "*" or (isinstance(origins, list | tuple | set) and "*" in origins):
+        reason = 'with allow_origins=["*"] every website may call the API with its user\'s cookies'
+        yield Found(call.line, reason)
+    elif isinstance(pattern, str) and _matches_everyone(pattern):
+        yield Found(call.line, f"the pattern {pattern!r} matches every origin, with credentials")
+
+
+def origins_in_one_text(call: Visit[ast.Call]) -> Iterator[Found]:
+    """Look for origins that are a text: a constant, an environment variable, a setting of type `str`."""
+    origins = call.keyword("allow_origins")
+    if origins is not None and middleware_of(call) == CORS and _is_text(call, call.code.value(origins)):
+        reason = "the origins are one text, and every part of a text is in it: https://a.example matches .example"
+        yield Found(call.line, reason)
+
+
+def never_sent(call: Visit[ast.Call]) -> Iterator[Found]:
+    """Look for listed origins that no browser sends."""
+    origins = call.literal("allow_origins") if middleware_of(call) == CORS else None
+    for entry in origins if isinstance(origins, list | tuple | set) else ():
+        if isinstance(entry, str) and entry not in {"*", "null"} and not _SENT.fullmatch(entry):
+            better = entry.rstrip("/").lower()
+            fix = f"write {better!r}" if _SENT.fullmatch(better) else ""
+            yield Found(call.line, f"{entry!r} never matches: browsers send scheme://host:port", fix)
+
+
+def twice(codebase: Codebase) -> Iterator[Found]:
+    """Look for a second CORS middleware on an application; two that stand in branches may never meet."""
+    for app in codebase.project.apps:
+        seen: list[Registration] = []
+        for item in app.middleware:
+            first = [other for other in seen if not (other.conditional and item.conditional)]
+            if _is_cors(item.target) and first:
+                yield Found(item.place, f"CORS is set up a second time; first in {first[0].place}")
+            elif _is_cors(item.target):
+                seen.append(item)
+
+
+def inside_of_answers(codebase: Codebase) -> Iterator[Found]:
+    """Look for a middleware that answers by itself outside of CORS."""
+    for app in codebase.project.apps:
+        outside: list[str] = []
+        for item in outermost_first(app):
+            if _is_cors(item.target) and outside:
+                reason = f"{outside[0]} is outside of CORS, and its answers go without CORS headers"
+                yield Found(item.place, reason, f"add CORS after {outside[0]}: what is added last is outside")
             if rank_of(item.target) == RANKS["rate-limit"] or item.target in ANSWERING:
-                seen.append(item.target.rpartition(".")[2])
-    known = _text_settings(project)
-    for path, code in code_of(project, NEEDLES) if known else ():
-        alone = set(check_cors002(path, code.tree))
-        for rule, line, reason, fix in check_cors002(path, code.tree, known):
-            if (rule, line, reason, fix) not in alone:
-                yield rule, Place(path, line), reason, fix
+                outside.append(item.target.rpartition(".")[2])
 
 
-def check_cors001(path: str, tree: ast.Module) -> Iterator[Found]:
-    """Every origin is allowed, with credentials: any site acts as the user who visits it."""
-    code = Code(path, tree)
-    for found in _by_hand(code):
-        if code.literal(found.keywords.get("allow_credentials", _NOTHING)) is not True:
-            continue
-        origins = code.literal(found.keywords.get("allow_origins", _NOTHING))
-        pattern = code.literal(found.keywords.get("allow_origin_regex", _NOTHING))
-        if _everyone(origins):
-            yield "CORS001", found.line, _EVERY_SITE, _LIST_THEM
-        elif isinstance(pattern, str) and _matches_everyone(pattern):
-            reason = f"the pattern {pattern!r} matches every origin, with credentials"
-            yield "CORS001", found.line, reason, _LIST_THEM
-
-
-def check_cors002(path: str, tree: ast.Module, text_settings: Collection[str] = ()) -> Iterator[Found]:
-    """The origins are one text: Starlette looks for the origin *in* it, and parts of the text match.
-
-    `text_settings` are dotted names of settings known to be text, such as `app.config.settings.origins`; those that
-    the file itself shows are found without.
-    """
-    code = Code(path, tree)
-    for found in _by_hand(code):
-        origins = found.keywords.get("allow_origins")
-        if origins is not None and _is_text(code, origins, found.imports, text_settings):
-            reason = "the origins are one text, and every part of a text is in it: https://a.example matches .example"
-            yield "CORS002", found.line, reason, "give a list: split the text at its commas"
-
-
-def check_cors003(path: str, tree: ast.Module) -> Iterator[Found]:
-    """A listed origin is not in the form that browsers send, so that it never matches."""
-    code = Code(path, tree)
-    for found in _by_hand(code):
-        origins = code.literal(found.keywords.get("allow_origins", _NOTHING))
-        for entry in origins if isinstance(origins, list | tuple | set) else ():
-            if isinstance(entry, str) and entry not in {"*", "null"} and not _SENT.fullmatch(entry):
-                better = entry.rstrip("/").lower()
-                fix = f"write {better!r}" if _SENT.fullmatch(better) else "write scheme://host or scheme://host:port"
-                yield "CORS003", found.line, f"{entry!r} never matches: browsers send scheme://host:port", fix
-
-
-def check_cors004(path: str, tree: ast.Module) -> Iterator[Found]:
-    """Two CORS middlewares on one application: both answer, and the headers come twice or disagree."""
-    seen: dict[tuple[object, ...], Registration] = {}
-    for found in registrations(Code(path, tree)):
-        if not found.group or not _is_cors(found.target):
-            continue
-        first = seen.setdefault(found.group, found)
-        if first is not found:
-            yield "CORS004", found.line, f"CORS is set up a second time; first in line {first.line}", "keep one of them"
-
-
-def check_cors006(path: str, tree: ast.Module) -> Iterator[Found]:
-    """A CORS header is set by hand: it disagrees with the middleware, and preflights do not have it.
-
-    Said once a function, and not where the code asks a CORSMiddleware itself what to send.
-    """
-    code = Code(path, tree)
+def header_by_hand(code: Code) -> Iterator[Found]:
+    """Look for a CORS header: once a function, and not where a CORSMiddleware is asked what to send."""
     seen: set[tuple[Scope, ...]] = set()
-    asking = {spot.scope for call, spot, imports in code.calls() if _is_cors(resolve(call.func, imports))}
-    for write in header_writes(code):
+    writes = [write for write in header_writes(code) if write.name in WRITTEN_BY_CORS]
+    asking = {call.spot.scope for call in code.calls if _is_cors(call.target)} if writes else set()
+    for write in writes:
         scope = write.spot.scope
-        if write.name in WRITTEN_BY_CORS and scope not in seen and not (scope and scope in asking):
+        if scope not in seen and not (scope and scope in asking):
             seen.add(scope)
             reason = f"{write.name} is set by hand: preflights go without it, and it may disagree with CORSMiddleware"
-            yield "CORS006", write.line, reason, "leave it to CORSMiddleware: list the origin in its allow_origins"
-
-
-_NOTHING = ast.Constant(None)
-_EVERY_SITE = 'allow_origins=["*"] with allow_credentials=True: every website may call the API with its user\'s cookies'
-_LIST_THEM = 'list the origins: allow_origins=["https://app.example.com"]; or drop allow_credentials'
-
-
-def _by_hand(code: Code) -> Iterator[Registration]:
-    return (found for found in registrations(code) if found.target == CORS)
+            yield Found(write.line, reason)
 
 
 def _is_cors(target: str) -> bool:
     return target == CORS or is_ours(target, OWN)
-
-
-def _everyone(origins: object) -> bool:
-    return origins == "*" or (isinstance(origins, list | tuple | set) and "*" in origins)
 
 
 def _matches_everyone(pattern: str) -> bool:
@@ -161,29 +123,55 @@ def _matches_everyone(pattern: str) -> bool:
         return False
 
 
-def _is_text(code: Code, node: ast.expr, imports: Mapping[str, str], text_settings: Collection[str]) -> bool:
-    value = code.value(node)
+def _is_text(call: Visit[ast.Call], value: ast.expr) -> bool:
     if isinstance(value, ast.Constant):
         return isinstance(value.value, str) and value.value != "*"
     if isinstance(value, ast.Subscript):
-        return resolve(value.value, imports) == "os.environ"
+        return call.resolve(value.value) == "os.environ"
     if isinstance(value, ast.Call):
-        return _gives_text(code, value, imports)
+        return _gives_text(call, value)
     if isinstance(value, ast.Attribute):
-        return _spelled(value, imports) in text_settings or _is_text_field(code, value, imports)
+        names = call.code.codebase.project.names
+        found = _settings_class(names, value.value, call.code.path)
+        return found is not None and value.attr in _text_fields(found)
     return isinstance(value, ast.JoinedStr)
 
 
-def _text_settings(project: Project) -> frozenset[str]:
-    """Return the settings that are annotated as text: `app.config.settings.origins`, `app.config.get_settings().x`."""
-    settings = project.settings
-    if settings is None or settings.kind not in {"pydantic", "pydantic-v1"} or not settings.class_name:
-        return frozenset()
-    holder = f"{settings.module}.{settings.access.text}"
-    classes = [node for node in ast.walk(project.tree.python(settings.path).tree) if isinstance(node, ast.ClassDef)]
-    return frozenset(
-        f"{holder}.{name}" for node in classes if node.name == settings.class_name for name in _text_fields(node)
-    )
+def _gives_text(call: Visit[ast.Call], value: ast.Call) -> bool:
+    target = call.resolve(value.func)
+    maker = call.code.value(value.func)
+    if isinstance(maker, ast.Call) and call.resolve(maker.func) == "starlette.config.Config":
+        target = "decouple.config"
+    cast = next((item.value for item in value.keywords if item.arg == "cast"), None)
+    return target in _TEXT_CALLS and (cast is None or (isinstance(cast, ast.Name) and cast.id == "str"))
+
+
+def _settings_class(names: Names, node: ast.expr, path: str, depth: int = _DEPTH) -> ast.ClassDef | None:
+    """Return the class of the settings that `settings`, `get_settings()` or `Settings()` gives, `None` if unknown."""
+    called = isinstance(node, ast.Call)
+    found = names.lookup(node.func if isinstance(node, ast.Call) else node, path)
+    statement = names.statement(found) if isinstance(found, Own) else None
+    if not isinstance(found, Own) or statement is None or depth == 0:
+        return None
+    if isinstance(statement, ast.ClassDef):
+        return statement if called and _is_settings(names, statement, found.path) else None
+    if isinstance(statement, Function):
+        values = [item.value for item in nodes(statement) if isinstance(item, ast.Return)] if called else []
+    else:
+        values = [None if called else assigned_value(statement)]
+    classes = (_settings_class(names, value, found.path, depth - 1) for value in values if value is not None)
+    return next(filter(None, classes), None)
+
+
+def _is_settings(names: Names, node: ast.ClassDef, path: str, depth: int = _DEPTH) -> bool:
+    for base in node.bases:
+        found = names.lookup(base, path)
+        statement = names.statement(found) if isinstance(found, Own) else None
+        if found in _SETTINGS_CLASSES:
+            return True
+        if isinstance(found, Own) and isinstance(statement, ast.ClassDef) and depth > 0:
+            return _is_settings(names, statement, found.path, depth - 1)
+    return False
 
 
 def _text_fields(node: ast.ClassDef) -> set[str]:
@@ -196,32 +184,101 @@ def _text_fields(node: ast.ClassDef) -> set[str]:
     }
 
 
-def _spelled(node: ast.Attribute, imports: Mapping[str, str]) -> str:
-    """Return the resolved name of `settings.x`, or of `get_settings().x`."""
-    if isinstance(node.value, ast.Call) and not node.value.args:
-        return f"{resolve(node.value.func, imports)}().{node.attr}"
-    return resolve(node, imports)
+_START = """\
+from fastapi import FastAPI
+from fastapi.middleware.cors import CORSMiddleware
 
+app = FastAPI()
+"""
+_LIMITED = f"from slowapi.middleware import SlowAPIMiddleware\n{_START}"
 
-def _gives_text(code: Code, call: ast.Call, imports: Mapping[str, str]) -> bool:
-    target = resolve(call.func, imports)
-    maker = code.value(call.func)
-    if isinstance(maker, ast.Call) and resolve(maker.func, imports) == "starlette.config.Config":
-        target = "decouple.config"
-    if target not in _TEXT_CALLS:
-        return False
-    cast = next((item.value for item in call.keywords if item.arg == "cast"), None)
-    return cast is None or (isinstance(cast, ast.Name) and cast.id == "str")
-
-
-def _is_text_field(code: Code, node: ast.Attribute, imports: Mapping[str, str]) -> bool:
-    # `settings.origins`, where this file has `settings = Settings()` and the class says `origins: str`.
-    built = code.value(node.value)
-    if not isinstance(built, ast.Call) or not isinstance(built.func, ast.Name):
-        return False
-    classes = [item for item in code.tree.body if isinstance(item, ast.ClassDef) and item.name == built.func.id]
-    return any(
-        node.attr in _text_fields(found)
-        for found in classes
-        if any(resolve(base, imports) in _SETTINGS_CLASSES for base in found.bases)
-    )
+CORS001 = Rule(
+    id="CORS001",
+    title="Every origin is allowed, with credentials",
+    why="Any website acts as the user who visits it: Starlette answers with the origin that asks, and the browser "
+    "sends the cookies. https://fetch.spec.whatwg.org/#cors-protocol-and-credentials",
+    fix='list the origins: allow_origins=["https://app.example.com"]; or drop allow_credentials',
+    severity=Severity.ERROR,
+    needles=_NEEDLES,
+    checks={ast.Call: every_origin},
+    bad=(
+        f'{_START}app.add_middleware(CORSMiddleware, allow_origins=["*"], allow_credentials=True)  # CORS001\n',
+        f'{_START}app.add_middleware(CORSMiddleware, allow_origin_regex=".*", allow_credentials=True)  # CORS001\n',
+    ),
+    good=(
+        f'{_START}app.add_middleware(CORSMiddleware, allow_origins=["https://a.example"], allow_credentials=True)\n',
+        f'{_START}app.add_middleware(CORSMiddleware, allow_origins=["*"])\n',
+    ),
+)
+CORS002 = Rule(
+    id="CORS002",
+    title="The allowed origins are one text",
+    why="Starlette looks for the origin *in* what it is given, and in a text that finds parts: with "
+    '"https://a.example", the origins "https://a" and "a.example" match as well.',
+    fix="give a list: split the text at its commas",
+    severity=Severity.ERROR,
+    needles=_NEEDLES,
+    checks={ast.Call: origins_in_one_text},
+    bad=(
+        f'import os\n\n{_START}app.add_middleware(CORSMiddleware, allow_origins=os.getenv("ORIGINS", ""))  # CORS002\n',
+    ),
+    good=(
+        f'import os\n\n{_START}app.add_middleware(CORSMiddleware, allow_origins=os.getenv("ORIGINS", "").split(","))\n',
+    ),
+)
+CORS003 = Rule(
+    id="CORS003",
+    title="A listed origin is not in the form that browsers send, so that it never matches",
+    why="Browsers send scheme://host or scheme://host:port in lower case, without a path and without a slash at the "
+    "end: RFC 6454, section 6.2. Starlette compares the whole text.",
+    fix="write scheme://host or scheme://host:port",
+    needles=_NEEDLES,
+    checks={ast.Call: never_sent},
+    bad=(f'{_START}app.add_middleware(CORSMiddleware, allow_origins=["https://a.example/"])  # CORS003\n',),
+    good=(f'{_START}app.add_middleware(CORSMiddleware, allow_origins=["https://a.example"])\n',),
+)
+CORS004 = Rule(
+    id="CORS004",
+    title="Two CORS middlewares on one application",
+    why="Both answer: the headers come twice or disagree, and browsers then refuse the response.",
+    fix="keep one of them",
+    needles=(*_NEEDLES, b"CorsMiddleware"),
+    checks={Codebase: twice},
+    bad=(
+        f'{_START}app.add_middleware(CORSMiddleware, allow_origins=["https://a.example"])\n'
+        'app.add_middleware(CORSMiddleware, allow_origins=["https://b.example"])  # CORS004\n',
+    ),
+    good=(f'{_START}app.add_middleware(CORSMiddleware, allow_origins=["https://a.example", "https://b.example"])\n',),
+)
+CORS005 = Rule(
+    id="CORS005",
+    title="CORS is not outside of a middleware that answers by itself",
+    why="The answer of a rate limit or of authentication, and a preflight that it refuses, goes without the headers, "
+    "so that pages cannot even read the status.",
+    fix="add CORS last: what is added last is outside",
+    needles=(*_NEEDLES, b"CorsMiddleware"),
+    checks={Codebase: inside_of_answers},
+    bad=(
+        f'{_LIMITED}app.add_middleware(CORSMiddleware, allow_origins=["https://a.example"])  # CORS005\n'
+        "app.add_middleware(SlowAPIMiddleware)\n",
+    ),
+    good=(
+        f"{_LIMITED}app.add_middleware(SlowAPIMiddleware)\n"
+        'app.add_middleware(CORSMiddleware, allow_origins=["https://a.example"])\n',
+    ),
+)
+CORS006 = Rule(
+    id="CORS006",
+    title="A CORS header is set by hand",
+    why="Preflights do not pass through routes and go without it, and it may disagree with the middleware. Said once "
+    "a function, and not where the code asks a CORSMiddleware itself what to send.",
+    fix="leave it to CORSMiddleware: list the origin in its allow_origins",
+    needles=(b"Access-Control-", b"access-control-"),
+    checks={Code: header_by_hand},
+    bad=(
+        "from fastapi import FastAPI, Response\n\napp = FastAPI()\n\n\n"
+        '@app.get("/")\ndef read(response: Response) -> str:\n'
+        '    response.headers["Access-Control-Allow-Origin"] = "https://a.example"  # CORS006\n    return "ok"\n',
+    ),
+    good=(f'{_START}app.add_middleware(CORSMiddleware, allow_origins=["https://a.example"])\n',),
+)

@@ -1,34 +1,22 @@
 """Doctor rules of `metrics`: what makes a Prometheus grow without end, or count wrongly, in code written by hand.
 
-Each rule takes the path and the tree of one file and yields (rule id, line, reason, fix); what depends on how the
-application is started is in `check_project`. What a label may hold:
-https://prometheus.io/docs/practices/naming/#labels; several processes: https://prometheus.github.io/client_python/multiprocess/
+What a label may hold: https://prometheus.io/docs/practices/naming/#labels; several processes:
+https://prometheus.github.io/client_python/multiprocess/
 """
 
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
 
-from laterctl.doctor.code import Code, Found, is_http_decorator
-from laterctl.project.names import resolve
-from laterctl.project.places import Place, is_test_or_docs
-from laterctl.project.statements import Function, Spot, expressions, is_main_guard, own_nodes, spots_in
+from laterctl.doctor.code import Code, Codebase, Visit, constant
+from laterctl.doctor.http import is_http_decorator
+from laterctl.doctor.rule import MAIN, Found, Rule, Severity
+from laterctl.project.places import is_test_or_docs
+from laterctl.project.statements import Function, Spot, expressions, is_main_guard, nodes, own_nodes, spots_in
 from laterctl.project.variables import is_set
 from laterctl.project.workers import several_workers
 from laterctl.targets.owned_file import ORIGIN_COMMENT
-
-if TYPE_CHECKING:
-    from laterctl.project.discover import Project
-
-NEEDLES = (b"prometheus_client", b"core.metrics")
-"""One of these is in every file that a rule of this module may report."""
-
-PROJECT_RULES = {
-    "MET004": "The application serves Prometheus metrics and is started with several workers, and nothing sets "
-    "PROMETHEUS_MULTIPROC_DIR: each scrape reads the counters of the one process that answers it.",
-}
 
 METRICS = frozenset(
     f"prometheus_client.{kind}" for kind in ("Counter", "Gauge", "Histogram", "Summary", "Info", "Enum")
@@ -54,67 +42,58 @@ _USES = frozenset(
 _TEXT = frozenset({"str", "repr"})
 
 
-def check_project(project: Project) -> Iterator[tuple[str, Place, str, str]]:
-    """Yield MET004 for every place that starts several workers, where nobody has thought of them."""
-    if project.app is None or not _serves(project):
+def raw_path(call: Visit[ast.Call]) -> Iterator[Found]:
+    """Look at the values of labels."""
+    if call.method == "labels" and _is_metric(call):
+        values = [*call.node.args, *(keyword.value for keyword in call.node.keywords)]
+        if any(_is_raw_path(value, call) for value in values):
+            reason = "the path of the request is the value of a label: every id and every scanned path is a new series"
+            yield Found(call.line, reason)
+
+
+def late_directory(code: Code) -> Iterator[Found]:
+    """Look for the variable being set behind the import of the client, where the module itself does both."""
+    imported = 0
+    if any(call.target == "uvicorn.run" for call in code.calls):
+        return  # a script that starts other processes: those look for it themselves
+    guards = [visit.spot for visit in code.visits(ast.If) if is_main_guard(visit.node)]
+    for visit in code.statements:
+        # What runs later, in a function or as a script, may run in a parent that starts the processes that count.
+        if visit.spot.scope or any(visit.spot.body[: len(guard.inner)] == guard.inner for guard in guards):
+            continue
+        if imported and _sets_directory(visit):
+            reason = f"prometheus_client was imported in line {imported} and has looked for PROMETHEUS_MULTIPROC_DIR"
+            yield Found(visit.line, reason)
+        if not imported and _imports_client(visit.node):
+            imported = visit.line
+
+
+def label_without_bound(call: Visit[ast.Call]) -> Iterator[Found]:
+    """Look at the names of labels."""
+    for name in _label_names(call):
+        if name.lower() in PERSONAL:
+            reason = f"the label {name!r} has as many values as there are users or requests, each a new series"
+            yield Found(call.line, reason)
+
+
+def workers_that_count_apart(codebase: Codebase) -> Iterator[Found]:
+    """Look for places that start several workers, where metrics are served and nobody has thought of them."""
+    project = codebase.project
+    if project.app is None or not _serves(codebase):
         return
     started = [item for item in several_workers(project.tree, project.app.path) if not item.replicas]
     if started and not is_set(project.tree, "PROMETHEUS_MULTIPROC_DIR", ORIGIN_COMMENT):
         for item in started:
             reason = f"with {item.what} and no PROMETHEUS_MULTIPROC_DIR a scrape reads the counters of one process"
-            fix = "set it there, to a folder that is emptied at start; code of your own needs MultiProcessCollector too"
-            yield "MET004", item.place, reason, fix
+            yield Found(item.place, reason)
 
 
-def check_met001(path: str, tree: ast.Module) -> Iterator[Found]:
-    """The path of the request is the value of a label: each id and each scanned address makes a time series."""
-    code = Code(path, tree)
-    for call, spot, imports in code.calls():
-        if not isinstance(call.func, ast.Attribute) or call.func.attr != "labels":
-            continue
-        if not _is_metric(code, call, call.func.value, spot):
-            continue
-        values = [*call.args, *(keyword.value for keyword in call.keywords)]
-        if any(_is_raw_path(value, spot, imports) for value in values):
-            reason = "the path of the request is the value of a label: every id and every scanned path is a new series"
-            yield "MET001", call.lineno, reason, "label with the template of the route, such as /items/{item_id}"
-
-
-def check_met002(path: str, tree: ast.Module) -> Iterator[Found]:
-    """PROMETHEUS_MULTIPROC_DIR is set after `prometheus_client` was imported, which has looked for it by then."""
-    code = Code(path, tree)
-    imported = 0
-    guards = {(*spot.body, (spot.index, "body")) for spot in spots_in(tree.body, ()) if is_main_guard(spot.node)}
-    if any(resolve(call.func, imports) == "uvicorn.run" for call, _, imports in code.calls()):
-        return  # a script that starts other processes: those look for it themselves
-    for spot, imports in code.statements():
-        # What runs later, in a function or as a script, may run in a parent that starts the processes that count.
-        if spot.scope or any(spot.body[: len(guard)] == guard for guard in guards):
-            continue
-        if imported and _sets_directory(spot.node, imports):
-            reason = f"prometheus_client was imported in line {imported} and has looked for PROMETHEUS_MULTIPROC_DIR"
-            fix = "set it where the server is started: in the service, the container or the start script"
-            yield "MET002", spot.node.lineno, reason, fix
-        if not imported and _imports_client(spot.node):
-            imported = spot.node.lineno
-
-
-def check_met003(path: str, tree: ast.Module) -> Iterator[Found]:
-    """A label is named after something with as many values as there are users or requests."""
-    code = Code(path, tree)
-    for call, _, imports in code.calls():
-        names = _label_names(code, call, imports)
-        for name in names:
-            if name.lower() in PERSONAL:
-                reason = f"the label {name!r} has as many values as there are users or requests, each a new series"
-                yield "MET003", call.lineno, reason, "leave it out: logs and traces are the place for it"
-
-
-def _serves(project: Project) -> bool:
+def _serves(codebase: Codebase) -> bool:
     """Whether metrics are served, by our feature or by hand, and not collected from several processes already."""
-    served = project.tree.exists(".laterctl/metrics.json")
-    for path in project.tree.files_containing_any((b"prometheus_client", *_EXPORTERS)):
-        data = project.tree.read(path) or b""
+    tree = codebase.project.tree
+    served = tree.exists(".laterctl/metrics.json")
+    for path in tree.files_containing_any((b"prometheus_client", *_EXPORTERS)):
+        data = tree.read(path) or b""
         if is_test_or_docs(path) or data.startswith(ORIGIN_COMMENT):
             continue
         if any(word in data for word in _COLLECTS):
@@ -123,14 +102,14 @@ def _serves(project: Project) -> bool:
     return served
 
 
-def _is_metric(code: Code, call: ast.Call, receiver: ast.expr, spot: Spot) -> bool:
+def _is_metric(call: Visit[ast.Call]) -> bool:
     # A metric that this file makes, or the idiom that only a metric has: `.labels(...).inc()`.
-    made = code.value(receiver)
-    if isinstance(made, ast.Call):
-        names = next(imports for _, imports in code.statements())
-        if _is_metric_class(resolve(made.func, names)):
-            return True
-    outer = (node for node in expressions(spot.node) if isinstance(node, ast.Attribute) and node.value is call)
+    made = call.code.value(call.node.func.value) if isinstance(call.node.func, ast.Attribute) else None
+    if isinstance(made, ast.Call) and _is_metric_class(call.code.resolve(made.func)):
+        return True
+    outer = (
+        node for node in expressions(call.spot.node) if isinstance(node, ast.Attribute) and node.value is call.node
+    )
     return any(node.attr in _USES for node in outer)
 
 
@@ -138,26 +117,26 @@ def _is_metric_class(target: str) -> bool:
     return target in METRICS or f"prometheus_client.{target.removeprefix(DEFINED_IN)}" in METRICS
 
 
-def _is_raw_path(node: ast.expr, spot: Spot, imports: Mapping[str, str]) -> bool:
+def _is_raw_path(node: ast.expr, call: Visit[ast.Call]) -> bool:
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in _TEXT and node.args:
-        return _is_raw_path(node.args[0], spot, imports)
+        return _is_raw_path(node.args[0], call)
     if isinstance(node, ast.JoinedStr):
         parts = [part.value for part in node.values if isinstance(part, ast.FormattedValue)]
-        return any(_is_raw_path(part, spot, imports) for part in parts)
+        return any(_is_raw_path(part, call) for part in parts)
     if isinstance(node, ast.Name):
-        value = _local_value(node.id, spot)
-        return value is not None and not isinstance(value, ast.Name) and _is_raw_path(value, spot, imports)
+        value = _local_value(node.id, call.spot)
+        return value is not None and not isinstance(value, ast.Name) and _is_raw_path(value, call)
     match node:
         case ast.Attribute(value=ast.Attribute(value=ast.Name(id=name), attr="url"), attr="path"):
-            return _is_request(name, spot, imports)
+            return _is_request(name, call)
         case ast.Attribute(value=ast.Name(id=name), attr="url"):
-            return _is_request(name, spot, imports)
+            return _is_request(name, call)
         case ast.Subscript(
             value=ast.Attribute(value=ast.Name(id=name), attr="scope"), slice=ast.Constant(value="path")
         ):
-            return _is_request(name, spot, imports)
+            return _is_request(name, call)
         case ast.Subscript(value=ast.Name(id=name), slice=ast.Constant(value="path" | "raw_path")):
-            return _is_scope(name, spot)
+            return _is_scope(name, call.spot)
     return False
 
 
@@ -165,12 +144,12 @@ def _functions(spot: Spot) -> list[Function]:
     return [scope for scope in reversed(spot.scope) if isinstance(scope, Function)]
 
 
-def _is_request(name: str, spot: Spot, imports: Mapping[str, str]) -> bool:
+def _is_request(name: str, call: Visit[ast.Call]) -> bool:
     """Whether `name` is a parameter, of the nearest function that has it, that holds a request."""
-    for function in _functions(spot):
+    for function in _functions(call.spot):
         for argument in _arguments(function):
             if argument.arg == name and argument.annotation is not None:
-                return resolve(argument.annotation, imports) in REQUESTS
+                return call.resolve(argument.annotation) in REQUESTS
             if argument.arg == name:
                 decorated = any(is_http_decorator(item) for item in function.decorator_list)
                 return name in {"request", "req"} and (decorated or function.name == "dispatch")
@@ -192,30 +171,17 @@ def _arguments(function: Function) -> list[ast.arg]:
 
 def _local_value(name: str, spot: Spot) -> ast.expr | None:
     """Return what the innermost function binds a name to, when it does so once and by a plain assignment."""
-    functions = _functions(spot)
-    if not functions:
-        return None
-    bound = [
-        node
-        for statement in functions[0].body
-        for node in ast.walk(statement)
-        if isinstance(node, ast.Name) and node.id == name and not isinstance(node.ctx, ast.Load)
-    ]
-    values = (
-        [
-            inner.node.value
-            for inner in spots_in(functions[0].body, ())
-            if isinstance(inner.node, ast.Assign | ast.AnnAssign)
-            and any(target is bound[0] for target in _targets(inner.node))
-        ]
-        if len(bound) == 1
-        else []
-    )
-    return values[0] if values else None
-
-
-def _targets(node: ast.Assign | ast.AnnAssign) -> list[ast.expr]:
-    return node.targets if isinstance(node, ast.Assign) else [node.target]
+    for function in _functions(spot)[:1]:
+        inside = [node for statement in function.body for node in nodes(statement)]
+        names = [node for node in inside if isinstance(node, ast.Name) and node.id == name]
+        bound = [node for node in names if not isinstance(node.ctx, ast.Load)]
+        for inner in spots_in(function.body, ()) if len(bound) == 1 else ():
+            node = inner.node
+            if isinstance(node, ast.Assign | ast.AnnAssign):
+                targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+                if any(target is bound[0] for target in targets):
+                    return node.value
+    return None
 
 
 def _imports_client(node: ast.stmt) -> bool:
@@ -225,39 +191,106 @@ def _imports_client(node: ast.stmt) -> bool:
     return any(name.partition(".")[0] == "prometheus_client" for name in names)
 
 
-def _sets_directory(node: ast.stmt, imports: Mapping[str, str]) -> bool:
+def _sets_directory(visit: Visit[ast.stmt]) -> bool:
+    node = visit.node
     if isinstance(node, ast.Assign):
         slots = [target for target in node.targets if isinstance(target, ast.Subscript)]
-        return any(resolve(slot.value, imports) == "os.environ" and _is_directory(slot.slice) for slot in slots)
-    calls = [inner for inner in own_nodes(node) if isinstance(inner, ast.Call)] if isinstance(node, ast.Expr) else []
-    for call in calls:
-        target = resolve(call.func, imports)
-        if target in {"os.environ.setdefault", "os.putenv"} and call.args and _is_directory(call.args[0]):
+        return any(visit.resolve(slot.value) == "os.environ" and constant(slot.slice) in MULTIPROC for slot in slots)
+    for call in own_nodes(node) if isinstance(node, ast.Expr) else ():
+        if not isinstance(call, ast.Call) or not call.args:
+            continue
+        target, first = visit.resolve(call.func), call.args[0]
+        keys = [first] if target in {"os.environ.setdefault", "os.putenv"} else []
+        if target == "os.environ.update" and isinstance(first, ast.Dict):
+            keys = [key for key in first.keys if key is not None]
+        if any(constant(key) in MULTIPROC for key in keys):
             return True
-        if target == "os.environ.update" and call.args and isinstance(call.args[0], ast.Dict):
-            return any(key is not None and _is_directory(key) for key in call.args[0].keys)
     return False
 
 
-def _is_directory(node: ast.expr) -> bool:
-    return isinstance(node, ast.Constant) and node.value in MULTIPROC
-
-
-def _label_names(code: Code, call: ast.Call, imports: Mapping[str, str]) -> tuple[str, ...]:
+def _label_names(call: Visit[ast.Call]) -> list[str]:
     names: object = ()
-    if _is_metric_class(resolve(call.func, imports)):
-        given = next((keyword.value for keyword in call.keywords if keyword.arg == "labelnames"), None)
-        if given is None and len(call.args) > 2:
-            given = call.args[2]
-        names = code.literal(given) if given is not None else ()
-    elif _is_own_maker(code, call.func, imports):
-        names = [code.literal(argument) for argument in call.args[2:]]
-    return tuple(name for name in names if isinstance(name, str)) if isinstance(names, list | tuple | set) else ()
+    if _is_metric_class(call.target):
+        names = call.code.literal(call.argument(2, "labelnames"))
+    elif _is_own_maker(call):
+        names = [call.code.literal(argument) for argument in call.node.args[2:]]
+    return [name for name in names if isinstance(name, str)] if isinstance(names, list | tuple | set) else []
 
 
-def _is_own_maker(code: Code, function: ast.expr, imports: Mapping[str, str]) -> bool:
+def _is_own_maker(call: Visit[ast.Call]) -> bool:
     # `get_metrics().counter(name, about, *labels)`, the call of our own module.
-    if not isinstance(function, ast.Attribute) or function.attr not in {"counter", "gauge", "histogram"}:
+    if call.method not in {"counter", "gauge", "histogram"} or not isinstance(call.node.func, ast.Attribute):
         return False
-    made = code.value(function.value)
-    return isinstance(made, ast.Call) and f".{resolve(made.func, imports)}".endswith(OWN_GETTER)
+    made = call.code.value(call.node.func.value)
+    return isinstance(made, ast.Call) and f".{call.resolve(made.func)}".endswith(OWN_GETTER)
+
+
+_NEEDLES = (b"prometheus_client", b"core.metrics")
+_COUNT = """\
+from fastapi import FastAPI, Request
+from prometheus_client import Counter
+
+REQUESTS = Counter("requests_total", "Requests.", ["method", "path"])
+app = FastAPI()
+
+
+@app.middleware("http")
+async def count(request: Request, call_next):
+    response = await call_next(request)
+"""
+_SERVED = {
+    MAIN: "from fastapi import FastAPI\nfrom prometheus_client import make_asgi_app\n\n"
+    'app = FastAPI()\napp.mount("/metrics", make_asgi_app())\n',
+}
+
+MET001 = Rule(
+    id="MET001",
+    title="The path of the request is the value of a label",
+    why="Each id and each address that somebody scans makes a time series, and none is ever given up. "
+    "https://prometheus.io/docs/practices/naming/#labels",
+    fix="label with the template of the route, such as /items/{item_id}",
+    severity=Severity.ERROR,
+    needles=_NEEDLES,
+    checks={ast.Call: raw_path},
+    bad=(f"{_COUNT}    REQUESTS.labels(request.method, request.url.path).inc()  # MET001\n    return response\n",),
+    good=(f'{_COUNT}    REQUESTS.labels(request.method, request.scope["route"].path).inc()\n    return response\n',),
+)
+MET002 = Rule(
+    id="MET002",
+    title="PROMETHEUS_MULTIPROC_DIR is set after `prometheus_client` was imported",
+    why="The client looks for it when it is imported; set later, each process counts for itself. "
+    "https://prometheus.github.io/client_python/multiprocess/",
+    fix="set it where the server is started: in the service, the container or the start script",
+    severity=Severity.ERROR,
+    needles=_NEEDLES,
+    checks={Code: late_directory},
+    bad=(
+        "import os\n\nfrom prometheus_client import Counter\n\n"
+        'os.environ["PROMETHEUS_MULTIPROC_DIR"] = "/tmp/metrics"  # MET002\n',
+    ),
+    good=(
+        'import os\n\nos.environ["PROMETHEUS_MULTIPROC_DIR"] = "/tmp/metrics"\n\n'
+        "from prometheus_client import Counter\n",
+    ),
+)
+MET003 = Rule(
+    id="MET003",
+    title="A label is named after something with as many values as there are users or requests",
+    why="Each value makes a time series, and none is ever given up; personal data gets into the monitoring. "
+    "https://prometheus.io/docs/practices/naming/#labels",
+    fix="leave it out: logs and traces are the place for it",
+    needles=_NEEDLES,
+    checks={ast.Call: label_without_bound},
+    bad=('from prometheus_client import Counter\n\nORDERS = Counter("orders", "Orders.", ["user_id"])  # MET003\n',),
+    good=('from prometheus_client import Counter\n\nORDERS = Counter("orders", "Orders.", ["channel"])\n',),
+)
+MET004 = Rule(
+    id="MET004",
+    title="Metrics are served by several workers that count apart",
+    why="Nothing sets PROMETHEUS_MULTIPROC_DIR: each scrape reads the counters of the one process that answers it.",
+    fix="set it there, to a folder that is emptied at start; code of your own needs MultiProcessCollector too",
+    severity=Severity.ERROR,
+    checks={Codebase: workers_that_count_apart},
+    bad=({**_SERVED, "Dockerfile": "CMD uvicorn app.main:app --workers 4  # MET004\n"},),
+    good=({**_SERVED, "Dockerfile": "ENV PROMETHEUS_MULTIPROC_DIR=/tmp/m\nCMD uvicorn app.main:app --workers 4\n"},),
+)

@@ -1,8 +1,6 @@
 """Doctor rules of `resources`: containers that do something else than their lines say, silently.
 
-Each rule takes the path and the tree of one file and yields (rule id, line, reason, fix). Those that look at several
-files also take what `laterctl.doctor.injection` found out about the project; `check_project` runs them. What
-dependency-injector does was seen with 4.49; its pages are
+What dependency-injector does was seen with 4.49; its pages are
 https://python-dependency-injector.ets-labs.org/wiring.html and
 https://python-dependency-injector.ets-labs.org/providers/resource.html.
 """
@@ -11,282 +9,214 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING
 
-from laterctl.doctor.code import Code, Found, enclosing
-from laterctl.doctor.injection import CONTAINERS, MARKERS, PROVIDERS, WIRING, Injection, injection
-from laterctl.project.names import Own, resolve
-from laterctl.project.places import Place, is_test_or_docs
-from laterctl.project.source import Unreadable
-from laterctl.project.statements import Function, Spot, assigned_value, bound_targets, expressions, is_main_guard
-from laterctl.project.tree import Outside
+from laterctl.doctor.code import Code, Codebase, Visit, constant, method_of
+from laterctl.doctor.injection import CONTAINERS, PROVIDERS, WIRING, injection
+from laterctl.doctor.rule import MAIN, Found, Rule, Severity
+from laterctl.project.names import resolve
+from laterctl.project.places import Place
+from laterctl.project.statements import assigned_value, bound_targets, is_main_guard, nodes
 
-if TYPE_CHECKING:
-    from laterctl.project.discover import Project
-
-NEEDLES = (b"dependency_injector", b"redis", b"httpx", b"aiohttp")
+MARKERS = frozenset(f"{WIRING}.{name}" for name in ("Provide", "Provider", "Closing"))
 VERBS = {"get", "post", "put", "patch", "delete", "options", "head", "trace", "api_route", "route", "websocket"}
-MISSING_APIS = {f"{PROVIDERS}.{name}" for name in ("Scope", "inject", "Provide")}
-CONTAINER_ATTRIBUTES = {"providers", "dependencies", "containers", "wiring_config", "parent", "parent_name"}
-CLIENTS = {
-    "redis.asyncio.Redis": "add resources",
-    "redis.asyncio.Redis.from_url": "add resources",
-    "redis.asyncio.from_url": "add resources",
-    "redis.asyncio.StrictRedis": "add resources",
-    "redis.asyncio.StrictRedis.from_url": "add resources",
-    "httpx.AsyncClient": "add resources",
-    "httpx2.AsyncClient": "add resources",
-    "aiohttp.ClientSession": "add resources",
+INSTEAD = {
+    f"{PROVIDERS}.Scope": "use Singleton, Factory or ContextLocalSingleton",
+    f"{PROVIDERS}.inject": f"import it from {WIRING}",
+    f"{PROVIDERS}.Provide": f"import it from {WIRING}",
 }
-"""What holds connections of one event loop, and the feature that builds and closes it with the application.
+"""Names that dependency-injector does not have, and what to use."""
+
+CONTAINER_ATTRIBUTES = {"providers", "dependencies", "containers", "wiring_config", "parent", "parent_name"}
+CLIENTS = frozenset(
+    {
+        *("redis.asyncio.Redis", "redis.asyncio.Redis.from_url", "redis.asyncio.from_url"),
+        *("redis.asyncio.StrictRedis", "redis.asyncio.StrictRedis.from_url"),
+        *("httpx.AsyncClient", "httpx2.AsyncClient", "aiohttp.ClientSession"),
+    }
+)
+"""What holds connections of one event loop.
 
 An engine of SQLAlchemy is not among them: it connects when it is first used, and its own documentation builds it at
 import.
 """
 
-
-def check_project(project: Project) -> Iterator[tuple[str, Place, str, str]]:
-    """Run the rules that look at several files over the production files of a project."""
-    known = injection(project.names)
-    if not known.containers:
-        return
-    for path in project.tree.files_containing_any((b"dependency_injector", b"init_resources", b"from_dict")):
-        if is_test_or_docs(path):
-            continue
-        try:
-            tree = project.tree.python(path).tree
-        except (Unreadable, Outside):
-            continue
-        for check in (check_di001, check_di005, check_di006, check_di008, check_di009, check_di011):
-            for rule, line, reason, fix in check(path, tree, known):
-                yield rule, Place(path, line), reason, fix
+_SYNCHRONOUS = "make it a Singleton over a synchronous constructor and close it in the lifespan"
+_Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
-def check_di001(path: str, tree: ast.Module, injection: Injection) -> Iterator[Found]:
-    """An asynchronous resource makes every provider above it give a Future instead of its object.
-
-    So does injecting it into a `def` path operation, which runs in a worker thread without an event loop.
-    """
-    for own, container in injection.containers.items():
-        if own.path != path:
-            continue
+def async_below_others(codebase: Codebase) -> Iterator[Found]:
+    """Look for providers that get an asynchronous resource as an argument."""
+    known = injection(codebase)
+    for own, container in known.containers.items():
         infecting = {name for name, resource in container.resources.items() if resource.asynchronous}
-        statement = injection.names.statement(own)
-        for item in statement.body if isinstance(statement, ast.ClassDef) and infecting else ():
+        for item in container.node.body if infecting else ():
             users = [target.id for target in bound_targets(item) if isinstance(target, ast.Name)]
-            used = _injected_into(item, injection.names.imports(path)) & infecting
+            used = _injected_into(item, known.names.imports(own.path)) & infecting
             if used and not infecting.issuperset(users):
-                reason = f"async-resource-infects: {users[0]} gives a Future, because {min(used)} is an async Resource"
-                yield "DI001", item.lineno, reason, _SYNCHRONOUS
-    for function, spot, imports in _routes(Code(path, tree)):
-        if isinstance(function, ast.AsyncFunctionDef) or not _injects(function, imports):
-            continue
-        for _, marked in _markers(function, imports):
-            member = injection.member(marked, path, spot.scope)
-            resource = injection.containers[member[0]].resources.get(member[1]) if member else None
-            if member and resource is not None and resource.asynchronous:
-                reason = f"async-resource-infects: {function.name} runs in a thread; {member[1]} needs an event loop"
-                yield "DI001", function.lineno, reason, f"write `async def {function.name}`, or {_SYNCHRONOUS}"
+                reason = f"{users[0]} gives a Future, because {min(used)} is an async Resource"
+                yield Found(Place(own.path, item.lineno), reason)
 
 
-def check_di002(path: str, tree: ast.Module) -> Iterator[Found]:
-    """`@inject` above the route decorator: the route is registered without it and gets the marker object."""
-    for function, _, imports in _routes(Code(path, tree)):
-        places = [number for number, item in enumerate(function.decorator_list) if _is_inject(item, imports)]
-        routes = [number for number, item in enumerate(function.decorator_list) if _is_verb(item)]
-        if places and places[0] < routes[0]:
-            line = function.decorator_list[places[0]].lineno
-            reason = f"inject-order: {function.name} is registered before @inject is applied; markers arrive as values"
-            yield "DI002", line, reason, "put @inject directly above the function, below the route decorator"
-
-
-def check_di003(path: str, tree: ast.Module) -> Iterator[Found]:
-    """A route with `Provide[...]` and without `@inject` gets the marker object as its value."""
-    for function, _, imports in _routes(Code(path, tree)):
-        # A decorator of the user's own may apply `inject` itself.
-        others = [item for item in function.decorator_list if not _is_verb(item)]
-        if not others and any(True for _ in _markers(function, imports)):
-            reason = f"inject-missing: {function.name} asks for Provide[...] without @inject; the marker itself arrives"
-            yield "DI003", function.lineno, reason, "put @inject directly above the function"
-
-
-def check_di004(path: str, tree: ast.Module) -> Iterator[Found]:
-    """`Annotated[T, Depends(Provide[...])]` in a module with `from __future__ import annotations`.
-
-    The annotation is text there, in which `inject` finds no marker.
-    """
-    future = any(
-        isinstance(node, ast.ImportFrom)
-        and node.module == "__future__"
-        and any(alias.name == "annotations" for alias in node.names)
-        for node in tree.body
-    )
-    for function, _, imports in _functions(Code(path, tree)) if future else ():
-        if _injects(function, imports):
-            for where, _ in _markers(function, imports):
-                if where == "annotation":
-                    reason = f"future-annotations: {function.name} gets the marker: its annotations are text, unread"
-                    fix = "write `= Depends(Provide[...])` as the default, or drop the __future__ import"
-                    yield "DI004", function.lineno, reason, fix
-                    break
-
-
-def check_di005(path: str, tree: ast.Module, injection: Injection) -> Iterator[Found]:
-    """A module uses `@inject` and no `wire(...)` or `WiringConfiguration` names it: markers arrive as values."""
-    if not injection.containers or not injection.wired.certain or injection.wired.covers(path):
+def async_in_a_thread(route: Visit[ast.FunctionDef]) -> Iterator[Found]:
+    """Look for asynchronous resources that are injected into `def` path operations."""
+    if not _is_route(route) or not _injects(route):
         return
-    for function, _, imports in _functions(Code(path, tree)):
-        if _injects(function, imports) and any(True for _ in _markers(function, imports)):
-            module = injection.names.module_name(path)
-            reason = f"unwired-module: nothing wires {module}; {function.name} gets the marker as its value"
-            yield "DI005", function.lineno, reason, f'add "{module}" to the modules that the container wires'
+    known = injection(route.code.codebase)
+    for _, marked in _markers(route):
+        member = known.member(marked, route.code.path, route.spot.scope)
+        resource = known.containers[member[0]].resources.get(member[1]) if member else None
+        if member and resource is not None and resource.asynchronous:
+            reason = f"{route.node.name} runs in a thread; {member[1]} needs an event loop"
+            yield Found(route.line, reason, f"write `async def {route.node.name}`, or {_SYNCHRONOUS}")
+
+
+def inject_above_the_route(function: Visit[_Function]) -> Iterator[Found]:
+    """Look at the order of decorators."""
+    decorators = function.node.decorator_list
+    verbs = [number for number, item in enumerate(decorators) if _is_verb(item)]
+    places = [number for number, item in enumerate(decorators) if _is_inject(function, item)] if verbs else []
+    if places and places[0] < verbs[0]:
+        reason = f"{function.node.name} is registered before @inject is applied; markers arrive as values"
+        yield Found(decorators[places[0]].lineno, reason)
+
+
+def no_inject(function: Visit[_Function]) -> Iterator[Found]:
+    """Look for markers in routes without any other decorator: one of the user's own may apply `inject` itself."""
+    if _is_route(function) and all(map(_is_verb, function.node.decorator_list)) and _markers(function):
+        reason = f"{function.node.name} asks for Provide[...] without @inject; the marker itself arrives"
+        yield Found(function.line, reason)
+
+
+def markers_in_text(code: Code) -> Iterator[Found]:
+    """Look for markers in annotations, where a future import makes annotations texts."""
+    imports = [visit.node for visit in code.visits(ast.ImportFrom) if visit.node.module == "__future__"]
+    if any(alias.name == "annotations" for node in imports for alias in node.names):
+        for function in code.functions:
+            if _injects(function) and any(where == "annotation" for where, _ in _markers(function)):
+                yield Found(function.line, f"{function.node.name} gets the marker: its annotations are text, unread")
+
+
+def unwired_module(code: Code) -> Iterator[Found]:
+    """Look for a module that uses `@inject`; said once a file."""
+    known = injection(code.codebase)
+    if not known.containers or not known.wired.certain or known.wired.covers(code.path):
+        return
+    for function in code.functions:
+        if _injects(function) and _markers(function):
+            module = known.names.module_name(code.path)
+            reason = f"nothing wires {module}; {function.node.name} gets the marker as its value"
+            yield Found(function.line, reason, f'add "{module}" to the modules that the container wires')
             return
 
 
-def check_di006(path: str, tree: ast.Module, injection: Injection) -> Iterator[Found]:
-    """`Provide[...]` names a provider that no container has: the marker itself arrives."""
-    known = frozenset().union(*(injection.provided(own) for own in injection.containers)) if injection.whole else None
-    code = Code(path, tree)
-    for spot, imports in code.statements():
-        for node in expressions(spot.node):
-            marked = _marked(node, imports)
-            if marked is None:
-                continue
-            if isinstance(marked, ast.Constant) and isinstance(marked.value, str):
-                name = marked.value.partition(".")[0]
-                wrong = known is not None and name.isidentifier() and name not in known
-            else:
-                member = injection.member(marked, path, spot.scope)
-                if member is None or not _all_known(injection, member[0]):
-                    continue
-                name = member[1]
-                wrong = name not in injection.provided(member[0]) and not name.startswith("_")
-            if wrong and name not in CONTAINER_ATTRIBUTES:
-                reason = f"unknown-provider: no container has a provider {name}"
-                yield "DI006", marked.lineno, reason, "name a provider of the container, or add this one to it"
-
-
-def check_di007(path: str, tree: ast.Module) -> Iterator[Found]:
-    """A name that dependency-injector does not have, or `@containers.copy` on a class whose body it never runs."""
-    for spot, imports in Code(path, tree).statements():
-        node = spot.node
-        if isinstance(node, ast.ImportFrom) and node.module == PROVIDERS and not node.level:
-            missing = [alias.name for alias in node.names if f"{PROVIDERS}.{alias.name}" in MISSING_APIS]
-            places = [(node.lineno, name) for name in missing]
-        else:
-            uses = [item for item in expressions(node) if isinstance(item, ast.Attribute)]
-            places = [(item.lineno, item.attr) for item in uses if resolve(item, imports) in MISSING_APIS]
-        for line, name in places:
-            yield "DI007", line, f"no-such-api: dependency_injector.providers has no {name}", _INSTEAD[name]
-        if isinstance(node, ast.ClassDef) and _copied(node, imports) and not _declares(node):
-            reason = f"no-such-api: @containers.copy copies providers; the methods of {node.name} are not added"
-            yield "DI007", node.lineno, reason, "write a function beside the container, or derive a class from it"
-
-
-def check_di008(path: str, tree: ast.Module, injection: Injection) -> Iterator[Found]:
-    """`await container.init_resources()` where no resource is asynchronous: it gives None, which cannot be awaited."""
-    if not injection.whole or any(resource.asynchronous is not False for resource in injection.resources):
+def unknown_provider(subscript: Visit[ast.Subscript]) -> Iterator[Found]:
+    """Look at what markers name, where every provider is known."""
+    marked = _marked(subscript.node, subscript.imports)
+    if marked is None:
         return
-    for spot, _ in Code(path, tree).statements():
-        for node in expressions(spot.node):
-            if isinstance(node, ast.Await) and _calls(node.value, "init_resources"):
-                receiver = ast.unparse(node.value).partition(".init_resources")[0]
-                reason = "unguarded-init: init_resources() gives None when no resource is asynchronous"
-                fix = f"`if (ready := {receiver}.init_resources()) is not None: await ready`"
-                yield "DI008", node.lineno, reason, fix
+    known = injection(subscript.code.codebase)
+    if isinstance(text := constant(marked), str):
+        name = text.partition(".")[0]
+        wrong = known.whole and name.isidentifier() and name not in known.bound
+    else:
+        member = known.member(marked, subscript.code.path, subscript.spot.scope)
+        provided = known.provided(member[0]) if member is not None else None
+        name = member[1] if member is not None else ""
+        wrong = provided is not None and name not in provided and not name.startswith("_")
+    if wrong and name not in CONTAINER_ATTRIBUTES:
+        yield Found(marked.lineno, f"no container has a provider {name}")
 
 
-def check_di009(path: str, tree: ast.Module, injection: Injection) -> Iterator[Found]:
-    """Resources are initialised and nothing in the project shuts them down."""
-    if injection.shuts_down or not any(resource.closes for resource in injection.resources):
+def missing_name(code: Code) -> Iterator[Found]:
+    """Look for names that the library does not have."""
+    imported = [
+        (visit.line, f"{PROVIDERS}.{alias.name}")
+        for visit in code.visits(ast.ImportFrom)
+        if visit.node.module == PROVIDERS and not visit.node.level
+        for alias in visit.node.names
+    ]
+    used = [(visit.line, visit.resolve(visit.node)) for visit in code.visits(ast.Attribute)]
+    for line, name in [*imported, *used]:
+        if name in INSTEAD:
+            yield Found(line, f"dependency_injector.providers has no {name.rpartition('.')[2]}", INSTEAD[name])
+
+
+def copied_methods(visit: Visit[ast.ClassDef]) -> Iterator[Found]:
+    """Look for copied containers that declare no provider of their own."""
+    decorators = [item.func for item in visit.node.decorator_list if isinstance(item, ast.Call)]
+    declares = any(isinstance(item, ast.Assign | ast.AnnAssign) for item in visit.node.body)
+    if not declares and any(visit.resolve(item) == f"{CONTAINERS}.copy" for item in decorators):
+        reason = f"@containers.copy copies providers; the methods of {visit.node.name} are not added"
+        yield Found(visit.line, reason, "write a function beside the container, or derive a class from it")
+
+
+def awaited_none(visit: Visit[ast.Await]) -> Iterator[Found]:
+    """Look for `await x.init_resources()`, where no resource is asynchronous."""
+    if method_of(visit.node.value) != "init_resources":
         return
-    for call, _, _ in Code(path, tree).calls():
-        if _calls(call, "init_resources"):
-            reason = "init-without-shutdown: nothing calls shutdown_resources(), so no resource is ever closed"
-            yield "DI009", call.lineno, reason, "call shutdown_resources() after the `yield` of the lifespan"
+    known = injection(visit.code.codebase)
+    if known.whole and all(resource.asynchronous is False for resource in known.resources):
+        receiver = ast.unparse(visit.node.value).partition(".init_resources")[0]
+        fix = f"`if (ready := {receiver}.init_resources()) is not None: await ready`"
+        yield Found(visit.line, "init_resources() gives None when no resource is asynchronous", fix)
 
 
-def check_di010(path: str, tree: ast.Module) -> Iterator[Found]:
-    """A client built when the module is imported belongs to the first event loop that uses it, and is never closed.
-
-    On a second one (tests, a reload in process) it fails: "Event loop is closed", "attached to a different loop".
-    """
-    code = Code(path, tree)
-    for call, spot, imports in code.calls():
-        target = resolve(call.func, imports)
-        if target in CLIENTS and _runs_at_import(call, code, spot):
-            reason = f"import-time-client: {target} is built at import: the first event loop that uses it keeps its connections"
-            yield "DI010", call.lineno, reason, f"build it when it is first used: `laterctl {CLIENTS[target]}`"
+def never_shut_down(call: Visit[ast.Call]) -> Iterator[Found]:
+    """Look for resources with something to do at shutdown, where nothing asks for it."""
+    if call.method == "init_resources":
+        known = injection(call.code.codebase)
+        if not known.shuts_down and any(resource.closes for resource in known.resources):
+            yield Found(call.line, "nothing calls shutdown_resources(), so no resource is ever closed")
 
 
-def check_di011(path: str, tree: ast.Module, injection: Injection) -> Iterator[Found]:
-    """`config.from_dict(settings.model_dump(mode="json"))` fills the container with `**********` for every secret.
+def client_at_import(call: Visit[ast.Call]) -> Iterator[Found]:
+    """Look for clients that a module builds when it is imported."""
+    if not call.spot.scope and call.target in CLIENTS and not any(map(is_main_guard, call.code.enclosing(call.spot))):
+        reason = f"{call.target} is built at import: the first event loop that uses it keeps its connections"
+        yield Found(call.line, reason)
 
-    A `SecretStr` masks itself in JSON mode: https://docs.pydantic.dev/latest/api/types/#pydantic.types.SecretStr
-    """
-    names = frozenset().union(*(container.names for container in injection.containers.values()))
-    if not injection.names.tree.files_containing(b"SecretStr"):
+
+def masked_secrets(call: Visit[ast.Call]) -> Iterator[Found]:
+    """Look for a dump in JSON mode that fills the configuration of a container."""
+    given = call.argument(0)
+    if call.method != "from_dict" or not isinstance(given, ast.Call) or method_of(given) != "model_dump":
         return
-    for call, _, _ in Code(path, tree).calls():
-        if not _calls(call, "from_dict") or not isinstance(call.func, ast.Attribute):
-            continue
-        receiver = ast.unparse(call.func.value).rpartition(".")[2]
-        if receiver in names and any(_is_json_dump(item) for item in call.args[:1]):
-            reason = "masked-secrets: model_dump(mode=\"json\") gives '**********' for every SecretStr"
-            fix = "use model_dump(), and call .get_secret_value() where the secret is used"
-            yield "DI011", call.lineno, reason, fix
+    json = [constant(item.value) for item in given.keywords if item.arg == "mode"] == ["json"]
+    receiver = ast.unparse(call.node.func).rpartition(".")[0].rpartition(".")[2]
+    secrets = call.code.codebase.project.tree.files_containing(b"SecretStr")
+    if json and secrets and receiver in injection(call.code.codebase).bound:
+        yield Found(call.line, "model_dump(mode=\"json\") gives '**********' for every SecretStr")
 
 
-_SYNCHRONOUS = "make it a Singleton over a synchronous constructor and close it in the lifespan"
-_INSTEAD = {
-    "Scope": "use Singleton, Factory or ContextLocalSingleton",
-    "inject": f"import it from {WIRING}",
-    "Provide": f"import it from {WIRING}",
-}
-
-_Function = ast.FunctionDef | ast.AsyncFunctionDef
-_Seen = tuple[_Function, Spot, Mapping[str, str]]
-
-
-def _functions(code: Code) -> Iterator[_Seen]:
-    for spot, imports in code.statements():
-        if isinstance(spot.node, Function):
-            yield spot.node, spot, imports
-
-
-def _routes(code: Code) -> Iterator[_Seen]:
-    return (found for found in _functions(code) if any(_is_verb(item) for item in found[0].decorator_list))
+def _is_route(function: Visit[_Function]) -> bool:
+    return any(map(_is_verb, function.node.decorator_list))
 
 
 def _is_verb(node: ast.expr) -> bool:
     """Whether a decorator registers a path operation: `@x.get("/path")`, where no other `get` takes a path."""
-    if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute) or node.func.attr not in VERBS:
+    if method_of(node) not in VERBS or not isinstance(node, ast.Call):
         return False
     given = node.args[0] if node.args else next((item.value for item in node.keywords if item.arg == "path"), None)
-    text = given.value if isinstance(given, ast.Constant) else None
+    text = constant(given)
     return isinstance(text, str) and (not text or text.startswith("/"))
 
 
-def _is_inject(node: ast.expr, imports: Mapping[str, str]) -> bool:
-    return resolve(node, imports) == f"{WIRING}.inject"
+def _is_inject(function: Visit[_Function], node: ast.expr) -> bool:
+    return function.resolve(node) == f"{WIRING}.inject"
 
 
-def _injects(function: _Function, imports: Mapping[str, str]) -> bool:
-    return any(_is_inject(item, imports) for item in function.decorator_list)
+def _injects(function: Visit[_Function]) -> bool:
+    return any(_is_inject(function, item) for item in function.node.decorator_list)
 
 
-def _markers(function: _Function, imports: Mapping[str, str]) -> Iterator[tuple[str, ast.expr]]:
-    """Yield what `Provide[...]` and its like name in a signature, with where: `default` or `annotation`."""
-    arguments = function.args
+def _markers(function: Visit[_Function]) -> list[tuple[str, ast.expr]]:
+    """Return what `Provide[...]` and its like name in a signature, with where: `default` or `annotation`."""
+    arguments = function.node.args
     every = [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs]
-    annotations = [item.annotation for item in every if item.annotation is not None]
-    defaults = [*arguments.defaults, *(item for item in arguments.kw_defaults if item is not None)]
-    for where, places in (("default", defaults), ("annotation", annotations)):
-        for place in places:
-            for node in ast.walk(place):
-                marked = _marked(node, imports)
-                if marked is not None:
-                    yield where, marked
+    places = [("default", item) for item in (*arguments.defaults, *arguments.kw_defaults) if item is not None]
+    places += [("annotation", item.annotation) for item in every if item.annotation is not None]
+    found = [(where, _marked(node, function.imports)) for where, place in places for node in nodes(place)]
+    return [(where, marked) for where, marked in found if marked is not None]
 
 
 def _marked(node: ast.AST, imports: Mapping[str, str]) -> ast.expr | None:
@@ -305,36 +235,197 @@ def _injected_into(item: ast.stmt, imports: Mapping[str, str]) -> set[str]:
     value = assigned_value(item)
     if not isinstance(value, ast.Call) or not resolve(value.func, imports).startswith(f"{PROVIDERS}."):
         return set()
-    nodes = list(ast.walk(value))
-    whole = {id(node.value) for node in nodes if isinstance(node, ast.Attribute) and node.attr == "provider"}
-    return {node.id for node in nodes if isinstance(node, ast.Name) and id(node) not in whole}
+    inside = list(nodes(value))
+    whole = {id(node.value) for node in inside if isinstance(node, ast.Attribute) and node.attr == "provider"}
+    return {node.id for node in inside if isinstance(node, ast.Name) and id(node) not in whole}
 
 
-def _all_known(injection: Injection, own: Own) -> bool:
-    container = injection.containers[own]
-    return container.whole and all(_all_known(injection, base) for base in container.bases)
+_WIRED = (b"dependency_injector",)
+_FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
+_CONTAINER = """\
+from dependency_injector import containers, providers
+
+from app.pools import Pool, open_pool
 
 
-def _runs_at_import(call: ast.Call, code: Code, spot: Spot) -> bool:
-    if spot.scope or any(is_main_guard(node) for node in enclosing(code, spot)):
-        return False
-    lambdas = [node for node in ast.walk(spot.node) if isinstance(node, ast.Lambda)]
-    return not any(node is call for item in lambdas for node in ast.walk(item.body))
+class Container(containers.DeclarativeContainer):
+    config = providers.Configuration()
+    pool = providers.Resource(open_pool)
+"""
+_POOLS = "class Pool: ...\n\n\n{keyword}def open_pool():\n    yield Pool()\n"
+_SYNC = {"app/pools.py": _POOLS.format(keyword=""), "app/containers.py": _CONTAINER}
+_ASYNC = {"app/pools.py": _POOLS.format(keyword="async "), "app/containers.py": _CONTAINER}
+_ROUTE = """\
+from dependency_injector.wiring import Provide, inject
+from fastapi import Depends, FastAPI
+
+from app.containers import Container
+
+app = FastAPI()
+container = Container()
+container.wire(modules=[__name__])
 
 
-def _copied(node: ast.ClassDef, imports: Mapping[str, str]) -> bool:
-    calls = [item.func for item in node.decorator_list if isinstance(item, ast.Call)]
-    return any(resolve(call, imports) == f"{CONTAINERS}.copy" for call in calls)
+@app.get("/")
+@inject
+async def read(pool=Depends(Provide[Container.pool])): ...
+"""
+_UNWIRED = _ROUTE.replace("container.wire(modules=[__name__])\n", "")
+_START = "async def start(container):\n    await container.init_resources()\n"
+_STOP = "async def stop(container):\n    container.shutdown_resources()\n"
+_SETTINGS = {
+    **_SYNC,
+    "app/config.py": "from pydantic import SecretStr\nfrom pydantic_settings import BaseSettings\n\n\n"
+    "class Settings(BaseSettings):\n    key: SecretStr\n",
+}
+_FILL = (
+    "from app.config import Settings\nfrom app.containers import Container\n\ncontainer = Container()\n"
+    "container.config.from_dict(Settings().model_dump())\n"
+)
 
 
-def _declares(node: ast.ClassDef) -> bool:
-    return any(isinstance(item, ast.Assign | ast.AnnAssign) for item in node.body)
+def _files(files: Mapping[str, str], main: str) -> dict[str, str]:
+    """Return the files of an example with a container."""
+    return {**files, MAIN: main}
 
 
-def _is_json_dump(node: ast.expr) -> bool:
-    modes = [item.value for item in node.keywords if item.arg == "mode"] if isinstance(node, ast.Call) else []
-    return _calls(node, "model_dump") and [getattr(mode, "value", None) for mode in modes] == ["json"]
-
-
-def _calls(node: ast.AST, name: str) -> bool:
-    return isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == name
+DI001 = Rule(
+    id="DI001",
+    title="An asynchronous resource is injected where nothing awaits it",
+    why="It makes every provider above it give a Future instead of its object; and a `def` path operation runs in a "
+    "worker thread, without the event loop that it needs. "
+    "https://python-dependency-injector.ets-labs.org/providers/resource.html#asynchronous-initializers",
+    fix=_SYNCHRONOUS,
+    severity=Severity.ERROR,
+    needles=_WIRED,
+    checks={Codebase: async_below_others, ast.FunctionDef: async_in_a_thread},
+    bad=(
+        {**_ASYNC, "app/containers.py": f"{_CONTAINER}    users = providers.Factory(dict, pool=pool)  # DI001\n"},
+        _files(_ASYNC, _ROUTE.replace("async def read", "def read").replace(": ...", ": ...  # DI001")),
+    ),
+    good=(
+        {**_SYNC, "app/containers.py": f"{_CONTAINER}    users = providers.Factory(dict, pool=pool)\n"},
+        _files(_ASYNC, _ROUTE),
+    ),
+)
+DI002 = Rule(
+    id="DI002",
+    title="`@inject` stands above the route decorator",
+    why="The route is registered without it and gets the marker object. "
+    "https://python-dependency-injector.ets-labs.org/wiring.html#decorator-inject",
+    fix="put @inject directly above the function, below the route decorator",
+    severity=Severity.ERROR,
+    needles=_WIRED,
+    checks=dict.fromkeys(_FUNCTIONS, inject_above_the_route),
+    bad=(_files(_SYNC, _ROUTE.replace('@app.get("/")\n@inject', '@inject  # DI002\n@app.get("/")')),),
+    good=(_files(_SYNC, _ROUTE),),
+)
+DI003 = Rule(
+    id="DI003",
+    title="A route with `Provide[...]` has no `@inject`",
+    why="It gets the marker object as its value.",
+    fix="put @inject directly above the function",
+    severity=Severity.ERROR,
+    needles=_WIRED,
+    checks=dict.fromkeys(_FUNCTIONS, no_inject),
+    bad=(_files(_SYNC, _ROUTE.replace("@inject\n", "").replace(": ...", ": ...  # DI003")),),
+    good=(_files(_SYNC, _ROUTE),),
+)
+DI004 = Rule(
+    id="DI004",
+    title="`Annotated[T, Depends(Provide[...])]` in a module with `from __future__ import annotations`",
+    why="The annotation is text there, in which `inject` finds no marker.",
+    fix="write `= Depends(Provide[...])` as the default, or drop the __future__ import",
+    severity=Severity.ERROR,
+    needles=_WIRED,
+    checks={Code: markers_in_text},
+    bad=(
+        _files(
+            _SYNC,
+            "from __future__ import annotations\n\nfrom typing import Annotated\n\n"
+            + _ROUTE.replace(
+                "pool=Depends(Provide[Container.pool])): ...",
+                "pool: Annotated[object, Depends(Provide[Container.pool])]): ...  # DI004",
+            ),
+        ),
+    ),
+    good=(_files(_SYNC, f"from __future__ import annotations\n\n{_ROUTE}"),),
+)
+DI005 = Rule(
+    id="DI005",
+    title="A module uses `@inject` and nothing wires it",
+    why="No `wire(...)` and no `WiringConfiguration` names it: markers arrive as values. "
+    "https://python-dependency-injector.ets-labs.org/wiring.html#wiring-with-modules-and-packages",
+    fix="add it to the modules that the container wires",
+    severity=Severity.ERROR,
+    needles=_WIRED,
+    checks={Code: unwired_module},
+    bad=(_files(_SYNC, _UNWIRED.replace(": ...", ": ...  # DI005")),),
+    good=(_files(_SYNC, _ROUTE),),
+)
+DI006 = Rule(
+    id="DI006",
+    title="`Provide[...]` names a provider that no container has",
+    why="Nothing is injected: the marker itself arrives.",
+    fix="name a provider of the container, or add this one to it",
+    severity=Severity.ERROR,
+    needles=_WIRED,
+    checks={ast.Subscript: unknown_provider},
+    bad=(_files(_SYNC, _ROUTE.replace("Container.pool])): ...", "Container.pol])): ...  # DI006")),),
+    good=(_files(_SYNC, _ROUTE),),
+)
+DI007 = Rule(
+    id="DI007",
+    title="Something is used that dependency-injector does not have",
+    why="A name of the library that does not exist, or `@containers.copy` on a class whose methods it never adds.",
+    fix="use what the library has",
+    severity=Severity.ERROR,
+    needles=_WIRED,
+    checks={Code: missing_name, ast.ClassDef: copied_methods},
+    bad=("from dependency_injector import providers\n\nrequest = providers.Scope(dict)  # DI007\n",),
+    good=("from dependency_injector import providers\n\nrequest = providers.ContextLocalSingleton(dict)\n",),
+)
+DI008 = Rule(
+    id="DI008",
+    title="`await container.init_resources()` where no resource is asynchronous",
+    why="It gives None then, which cannot be awaited.",
+    fix="await it only when it is not None",
+    severity=Severity.ERROR,
+    needles=(b"init_resources",),
+    checks={ast.Await: awaited_none},
+    bad=({**_SYNC, MAIN: f"{_START.rstrip()}  # DI008\n\n\n{_STOP}"},),
+    good=({**_ASYNC, MAIN: f"{_START}\n\n{_STOP}"},),
+)
+DI009 = Rule(
+    id="DI009",
+    title="Resources are initialised and nothing in the project shuts them down",
+    why="No connection is ever closed: servers of databases keep them until they time out.",
+    fix="call shutdown_resources() after the `yield` of the lifespan",
+    needles=(b"init_resources",),
+    checks={ast.Call: never_shut_down},
+    bad=({**_ASYNC, MAIN: f"{_START.rstrip()}  # DI009\n"},),
+    good=({**_ASYNC, MAIN: f"{_START}\n\n{_STOP}"},),
+)
+DI010 = Rule(
+    id="DI010",
+    title="A client is built when the module is imported",
+    why="It belongs to the first event loop that uses it, and is never closed. On a second one (tests, a reload in "
+    'process) it fails: "Event loop is closed", "attached to a different loop".',
+    fix="build it when it is first used: `laterctl add resources`",
+    needles=(b"redis", b"httpx", b"aiohttp"),
+    checks={ast.Call: client_at_import},
+    bad=("import httpx\n\nclient = httpx.AsyncClient(timeout=5)  # DI010\n",),
+    good=("import httpx\n\n\ndef client() -> httpx.AsyncClient:\n    return httpx.AsyncClient(timeout=5)\n",),
+)
+DI011 = Rule(
+    id="DI011",
+    title='A container is filled with `model_dump(mode="json")`',
+    why="A `SecretStr` masks itself in JSON mode, so that every secret of the container is `**********`. "
+    "https://docs.pydantic.dev/latest/api/types/#pydantic.types.SecretStr",
+    fix="use model_dump(), and call .get_secret_value() where the secret is used",
+    severity=Severity.ERROR,
+    needles=(b"from_dict",),
+    checks={ast.Call: masked_secrets},
+    bad=(_files(_SETTINGS, _FILL.replace("model_dump())", 'model_dump(mode="json"))  # DI011')),),
+    good=(_files(_SETTINGS, _FILL),),
+)
