@@ -19,7 +19,7 @@ import typer.main
 import laterctl.edits
 from laterctl.cli.app import app
 from laterctl.cli.exits import Exit
-from laterctl.doctor import run as rules
+from laterctl.doctor import rules
 from laterctl.engine import catalogue
 
 ROOT = Path(__file__).parents[1]

@@ -29,7 +29,9 @@ def by_id(rule: Rule) -> str:
 def test_a_rule_is_documented(rule: Rule) -> None:
     assert re.fullmatch(r"[A-Z]{2,4}\d{3}", rule.id)
     assert all(text.strip() == text and text for text in (rule.title, rule.why, rule.fix))
-    assert "\n" not in rule.title and len(rule.title) <= 100 and not rule.title.endswith(".")
+    assert "\n" not in rule.title
+    assert len(rule.title) <= 100
+    assert not rule.title.endswith(".")
     assert rule.why.endswith(".") or rule.why.rsplit(maxsplit=1)[-1].startswith("https://")
     assert bool(rule.bad and rule.good) is (rule.id not in OUTSIDE_OF_THE_FILES)
     assert bool(rule.checks and rule.feature) is (rule.id in OF_FEATURES)
@@ -72,7 +74,8 @@ def test_good_examples_are_left_alone(rule: Rule, example: Example) -> None:
 
 
 @pytest.mark.parametrize(
-    "source", ["", "x = 1", "import os.path\nfrom . import *\n", "a = b = c\n(x, *y) = z\nf()()()[0]()", "x = lambda: f()"]
+    "source",
+    ["", "x = 1", "import os.path\nfrom . import *\n", "a = b = c\n(x, *y) = z\nf()()()[0]()", "x = lambda: f()"],
 )
 @pytest.mark.parametrize("rule", [rule for rule in rules.every() if rule.id in OF_FEATURES], ids=by_id)
 def test_any_code_is_survived(rule: Rule, source: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -39,7 +39,10 @@ def source_that_is_not_there(codebase: Codebase) -> Iterator[Found]:
     files = codebase.project.python_files if used else []
     folders = {"/".join(path.split("/")[:depth]) for path in files for depth in range(1, path.count("/") + 1)}
     modules = {path.removesuffix(".py").rpartition("/")[2] for path in files}
-    modules |= {folder.rpartition("/")[2] for folder in folders}
+    # A folder that imports start from is no package itself.
+    packages = folders - set(codebase.project.names.roots)
+    packages |= {folder for folder in folders if f"{folder}/__init__.py" in files}
+    modules |= {folder.rpartition("/")[2] for folder in packages}
     for home in used:
         for option, entry in [(name, entry) for name in _KINDS for entry in home.values("run", name)]:
             if re.search(r"[^\w./-]", entry):

@@ -171,7 +171,10 @@ def never_shut_down(call: Visit[ast.Call]) -> Iterator[Found]:
 
 def client_at_import(call: Visit[ast.Call]) -> Iterator[Found]:
     """Look for clients that a module builds when it is imported."""
-    if not call.spot.scope and call.target in CLIENTS and not any(map(is_main_guard, call.code.enclosing(call.spot))):
+    if call.spot.scope or call.target not in CLIENTS or any(map(is_main_guard, call.code.enclosing(call.spot))):
+        return
+    later = [node.body for node in nodes(call.spot.node) if isinstance(node, ast.Lambda)]
+    if not any(node is call.node for body in later for node in nodes(body)):
         reason = f"{call.target} is built at import: the first event loop that uses it keeps its connections"
         yield Found(call.line, reason)
 
