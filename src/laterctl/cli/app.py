@@ -149,7 +149,7 @@ def doctor(
     allow_dirty: AllowDirty = False,
 ) -> None:
     """Inspect installed features and read the code for known mistakes; never runs it."""
-    from laterctl.cli import flow, show
+    from laterctl.cli import show
     from laterctl.commands import doctor as command
     from laterctl.finding import Verdict
 
@@ -157,6 +157,8 @@ def doctor(
     with outcomes(as_json=json, looks=not fix):
         fixed = None
         if fix:
+            from laterctl.cli import flow
+
             flags = flow.Flags(json=json, yes=yes, prove=prove, allow_dirty=allow_dirty, install=False)
             fixed = flow.fix(flow.Command(directory, reference, ("doctor", "--fix")), flags)
         report = command.examine(directory, app=reference, only=only or (), skip=skip or (), run=run)

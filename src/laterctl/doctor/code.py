@@ -17,6 +17,9 @@ from laterctl.project.tree import Outside
 if TYPE_CHECKING:
     from laterctl.project.discover import Project
 
+_BLOCKS = frozenset({"body", "orelse", "finalbody", "handlers", "cases"})
+_LEAVES = (ast.Name, ast.Constant, ast.expr_context, ast.operator, ast.cmpop, ast.boolop, ast.unaryop)
+
 Node_co = TypeVar("Node_co", bound=ast.AST, covariant=True)
 Subject = TypeVar("Subject", bound="Code | Codebase")
 Answer = TypeVar("Answer")
@@ -94,13 +97,27 @@ class Code:
         found: defaultdict[type, list[tuple[ast.AST, Spot]]] = defaultdict(list)
         for spot in spots(self.tree):
             found[ast.stmt].append((spot.node, spot))
-            found[type(spot.node)].append((spot.node, spot))
-            for node in expressions(spot.node):
+            todo: list[ast.AST] = [spot.node]
+            while todo:
+                node = todo.pop()
                 found[type(node)].append((node, spot))
+                below: list[ast.AST] = []
+                for name in node._fields:
+                    if name in _BLOCKS and node is spot.node:
+                        continue  # statements of their own
+                    value = getattr(node, name, None)
+                    for child in value if isinstance(value, list) else (value,):
+                        if isinstance(child, ast.AST) and not isinstance(child, _LEAVES):
+                            below.append(child)
+                todo.extend(reversed(below))
         return found
 
     def visits(self, *kinds: type) -> list[Visit[Any]]:
-        """Return the nodes of some kinds in the order of the file; `ast.stmt` stands for all statements."""
+        """Return the nodes of some kinds in the order of the file; `ast.stmt` stands for all statements.
+
+        There are too many names and constants to visit each: ask the node that they are in.
+        """
+        assert not any(issubclass(kind, _LEAVES) for kind in kinds)
         for kind in kinds:
             if kind not in self._visits:
                 self._visits[kind] = [Visit(node, spot, self) for node, spot in self._found.get(kind, ())]
@@ -132,9 +149,20 @@ class Code:
             )
         return self._imports[scope]
 
-    def resolve(self, node: ast.AST) -> str:
-        """Return the canonical dotted name of a name or attribute by the imports of the module, `""` when unknown."""
-        return resolve(node, self.imports())
+    def resolve(self, node: ast.AST, scope: tuple[Scope, ...] = ()) -> str:
+        """Return the canonical dotted name of a name or attribute by the imports in force, `""` when unknown."""
+        base = node.value if isinstance(node, ast.Subscript) else node
+        while isinstance(base, ast.Attribute):
+            base = base.value
+        # Most names are no imports, and what is in force in a function costs something to find out.
+        known = isinstance(base, ast.Name) and base.id in self._imported
+        return resolve(node, self.imports(scope)) if known else ""
+
+    @cached_property
+    def _imported(self) -> frozenset[str]:
+        """The names that imports bind anywhere in the file."""
+        aliases = [alias for visit in self.visits(ast.Import, ast.ImportFrom) for alias in visit.node.names]
+        return frozenset((alias.asname or alias.name).partition(".")[0] for alias in aliases)
 
     def value(self, node: ast.expr) -> ast.expr:
         """Return what a name stands for when the whole file binds it once, to a value; else the node itself."""
@@ -188,7 +216,7 @@ class Visit(Generic[Node_co]):
 
     def resolve(self, node: ast.AST) -> str:
         """Return the canonical dotted name of a name or attribute by the imports in force, `""` when unknown."""
-        return resolve(node, self.imports)
+        return self.code.resolve(node, self.spot.scope)
 
     # What follows is about calls.
 
