@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from laterctl.project.names import Own, dotted_path, imports_in, imports_of, resolve
 from laterctl.project.places import is_test_or_docs
 from laterctl.project.source import Unreadable
-from laterctl.project.statements import Scope, Spot, blocks, expressions, nodes, spots
+from laterctl.project.statements import Scope, Spot, blocks, nodes, spots
 from laterctl.project.tree import Outside
 
 if TYPE_CHECKING:
@@ -106,9 +106,8 @@ class Code:
                     if name in _BLOCKS and node is spot.node:
                         continue  # statements of their own
                     value = getattr(node, name, None)
-                    for child in value if isinstance(value, list) else (value,):
-                        if isinstance(child, ast.AST) and not isinstance(child, _LEAVES):
-                            below.append(child)
+                    inner = value if isinstance(value, list) else (value,)
+                    below += [item for item in inner if isinstance(item, ast.AST) and not isinstance(item, _LEAVES)]
                 todo.extend(reversed(below))
         return found
 
