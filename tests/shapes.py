@@ -269,7 +269,7 @@ SHAPES: Final[tuple[Shape, ...]] = (
         "store.main:service",
         Facts("store/main.py", holder="service", routers=3, package="store"),
         ("/ping?loud=true", {"ping": "PONG"}),
-        ("/stock/nail", {"name": "nail", "targets": 100}),
+        ("/stock/nail", {"name": "nail", "pieces": 100}),
         ("/legacy/vendor", {"vendor": "ACME"}),
     ),
     _fixture(

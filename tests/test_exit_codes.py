@@ -63,14 +63,14 @@ BAD: Mapping[str, tuple[Mapping[str, str | bytes], str, str]] = {
         "requirements.txt:2",
     ),
     "conflict markers in the ledger": (
-        {**FLAT, ".laterctl/cors.json": "{\n<<<<<<< HEAD\n"},
+        {**FLAT, ".laterctl/feature-cors.json": "{\n<<<<<<< HEAD\n"},
         "ledger-conflict",
-        ".laterctl/cors.json:2",
+        ".laterctl/feature-cors.json:2",
     ),
     "ledger of a newer version": (
-        {**FLAT, ".laterctl/jwt.json": json.dumps({"format": 99, "laterctl": "9.0"})},
+        {**FLAT, ".laterctl/feature-jwt.json": json.dumps({"format": 99, "laterctl": "9.0"})},
         "ledger-newer",
-        ".laterctl/jwt.json:1",
+        ".laterctl/feature-jwt.json:1",
     ),
     "created file that git ignores": ({**FLAT, ".gitignore": "core/\n"}, "ignored-by-git", "core/cors.py"),
     "done by hand": (
@@ -258,7 +258,7 @@ def test_a_lost_ledger_is_rebuilt_from_the_code(tmp_path: Path) -> None:
         path.unlink()
     assert laterctl(folder, "add", "cors", "--yes", "--no-install").exit_code == 0
     assert {path: data for path, data in memory.read(folder).items() if not path.startswith(".laterctl/")} == after
-    assert (folder / ".laterctl/cors.json").exists()
+    assert (folder / ".laterctl/feature-cors.json").exists()
 
 
 def test_without_git_it_says_that_undo_is_the_net(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,7 @@ import pytest
 from laterctl.engine.ledger import parse
 from laterctl.engine.plan import Request
 from laterctl.proof.static import prove
-from laterctl.targets.base import Statement
+from laterctl.targets.statement import Statement
 from tests import memory
 
 BUILT = {
@@ -43,7 +43,7 @@ def test_the_snippet_of_a_refusal_works_when_pasted() -> None:
     assert after["main.py"] == main
     assert {"core/cors.py", "core/error_boundary.py", "core/problems.py"} <= after.keys()
     assert prove(memory.project(pasted), memory.planned(pasted, Request(add=("cors",)))) == []
-    entry = parse(".laterctl/cors.json", after[".laterctl/cors.json"])
+    entry = parse(".laterctl/feature-cors.json", after[".laterctl/feature-cors.json"], memory.project(after).tree)
     adopted = [record.target for record in entry.records if isinstance(record.target, Statement) and not record.ours]
     assert [target.code for target in adopted] == ["app.add_middleware(CorsMiddleware)"]
 

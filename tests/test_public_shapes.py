@@ -144,7 +144,7 @@ def test_with_the_ledger_lost_the_other_name_is_found_again() -> None:
     lost = {path: data for path, data in after.items() if not path.startswith(".laterctl/")}
     again = memory.add(lost, "cors")
     assert {path: data for path, data in again.items() if not path.startswith(".laterctl/")} == lost
-    assert b'"path": "core/app_cors.py"' in again[".laterctl/cors.json"]
+    assert b'"path": "core/app_cors.py"' in again[".laterctl/feature-cors.json"]
 
 
 SETTINGS = b"""\

@@ -16,7 +16,7 @@ import pytest
 from laterctl.changeset import Changeset, patch
 from laterctl.engine.ledger import FOLDER, records_of
 from laterctl.engine.plan import Plan, Request
-from laterctl.targets.base import OwnedFile
+from laterctl.targets.owned_file import OwnedFile
 from tests import memory
 from tests.shapes import SHAPES, Shape, shape_named
 from tests.test_laws import FEATURES, each_shape, project_files, taken

@@ -1,3 +1,3 @@
 """Adds production features to FastAPI projects that already exist."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

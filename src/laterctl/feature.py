@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping
 
 from msgspec import Struct, field
@@ -9,14 +10,71 @@ from msgspec import Struct, field
 from laterctl.edits.context import Edit, FeatureContext
 from laterctl.refusal import Refusal
 
+Value = str | int | float | bool
+"""The value of an option."""
+
 
 class Option(Struct, frozen=True):
-    """A choice that `--set FEATURE.NAME=VALUE` makes. `choices` is empty for free text."""
+    """A choice that `--set FEATURE.NAME=VALUE` makes.
+
+    Attributes:
+        name, help: what users type, and what it means.
+        type: `str`, `int`, `float` or `bool`; what `parse` returns.
+        default: the value that holds when nobody chose one; `None` for none.
+        choices: the values there are; any when empty.
+        minimum, maximum: the range of a number, both included.
+    """
 
     name: str
     help: str
-    default: str = ""
+    type: type[Value] = str
+    default: Value | None = None
     choices: tuple[str, ...] = ()
+    minimum: float | None = None
+    maximum: float | None = None
+
+    def parse(self, text: str) -> Value:
+        """Read a value as a person types it.
+
+        Raises:
+            ValueError: it is no such value, or outside the range.
+        """
+        if self.choices and text not in self.choices:
+            raise ValueError(f"{text!r} is not {self.range}")
+        if self.type is bool:
+            if text.lower() not in _BOOLEANS:
+                raise ValueError(f"{text!r} is not {self.range}")
+            return _BOOLEANS[text.lower()]
+        try:
+            value = self.type(text)
+        except ValueError:
+            raise ValueError(f"{text!r} is not {self.range}") from None
+        if not isinstance(value, str) and not self._within(value):
+            raise ValueError(f"{text} is not {self.range}")
+        return value
+
+    def _within(self, value: float) -> bool:
+        low = -math.inf if self.minimum is None else self.minimum
+        high = math.inf if self.maximum is None else self.maximum
+        return math.isfinite(value) and low <= value <= high
+
+    @property
+    def range(self) -> str:
+        """The values there are, in words."""
+        if self.choices:
+            return f"one of {', '.join(self.choices)}"
+        if self.type is bool:
+            return "true or false"
+        kind = {int: "a whole number", float: "a number"}.get(self.type, "text")
+        low, high = (None if bound is None else f"{bound:g}" for bound in (self.minimum, self.maximum))
+        if low is not None and high is not None:
+            return f"{kind} from {low} to {high}"
+        if low is not None:
+            return f"{kind}, at least {low}"
+        return f"{kind}, at most {high}" if high is not None else kind
+
+
+_BOOLEANS = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
 
 
 class ExistingSigns(Struct, frozen=True):
@@ -44,11 +102,12 @@ class Feature(Struct, frozen=True):
         group: section of the list; `hidden` capabilities are pulled in by others and not listed.
         summary: one line.
         requires: names of features that must be there; pulled in automatically.
+        recommends: names of features that are pulled in too, unless the user does without them.
         conflicts: names of features that exclude this one.
         floors: lowest versions, by canonical name (`python`, `fastapi`, `pydantic`).
-        edits: what should be there. `more` adds edits that depend on facts of the project.
+        edits: what should be there. `edits_for` gives more of them that depend on facts of the project.
         by_hand: signs of the same job done differently: the feature refuses instead of doubling it.
-        needs: gives the reason why the feature does not fit a project, or nothing.
+        check: gives the reason why the feature does not fit a project, or nothing.
         changes: what behaves differently afterwards; shown in the plan.
         notes: what to do next; shown after success.
         secret: makes fresh key material for `laterctl secret`: environment variable name to value.
@@ -60,13 +119,14 @@ class Feature(Struct, frozen=True):
     aliases: tuple[str, ...] = ()
     hidden: bool = False
     requires: tuple[str, ...] = ()
+    recommends: tuple[str, ...] = ()
     conflicts: tuple[str, ...] = ()
     floors: Mapping[str, str] = field(default_factory=dict)
     options: tuple[Option, ...] = ()
     edits: tuple[Edit, ...] = ()
-    more: Callable[[FeatureContext], Iterable[Edit]] | None = None
+    edits_for: Callable[[FeatureContext], Iterable[Edit]] | None = None
     by_hand: ExistingSigns = ExistingSigns()
-    needs: Callable[[FeatureContext], Refusal | None] | None = None
+    check: Callable[[FeatureContext], Refusal | None] | None = None
     changes: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     secret: Callable[[], Mapping[str, str]] | None = None

@@ -357,7 +357,7 @@ def test_from_a_folder_inside(tmp_path: Path) -> None:
     before = contents(tmp_path / "repository")
     inside = folder / "app/api"
     ran = done(inside, "add", "metrics", *YES)
-    assert (folder / ".laterctl/metrics.json").is_file()
+    assert (folder / ".laterctl/feature-metrics.json").is_file()
     assert not (tmp_path / "repository/.laterctl").exists()
     assert "take it back: laterctl undo --yes" in ran.out
     assert done(inside, "list", "--json").document["features"] == done(folder, "list", "--json").document["features"]
@@ -392,7 +392,7 @@ def test_without_git(tmp_path: Path) -> None:
     assert contents(folder) == before
     done(folder, "undo", "--yes")
     assert run(folder, "undo", "--yes").code == 3
-    assert (folder / ".laterctl/metrics.json").exists()
+    assert (folder / ".laterctl/feature-metrics.json").exists()
 
 
 def test_undo_refuses_when_the_user_went_on(tmp_path: Path) -> None:

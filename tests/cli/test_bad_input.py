@@ -171,7 +171,7 @@ CASES = [
     # Git
     Case("new_code_ignored", instead(".gitignore", "*.log\ncore/\n"), "ignored-by-git", "core/__init__.py:1",
          ("git would ignore", ".gitignore:2:core/", "change that rule, or choose other folders")),
-    Case("ledger_ignored", instead(".gitignore", ".laterctl\n"), "ignored-by-git", ".laterctl/metrics.json:1",
+    Case("ledger_ignored", instead(".gitignore", ".laterctl\n"), "ignored-by-git", ".laterctl/feature-metrics.json:1",
          (".gitignore:1:.laterctl",)),
     Case("edited_file_ignored", untracked_settings, "ignored-by-git", "settings.toml:1",
          ("git ignores settings.toml", "CORS_CREDENTIALS = false", "put these lines in yourself"), shape="foundation",
@@ -271,13 +271,13 @@ def test_a_ledger_that_cannot_be_used(
 ) -> None:
     folder = tmp_path / "copy"
     shutil.copytree(installed, folder, symlinks=True)
-    ledger = folder / ".laterctl/metrics.json"
+    ledger = folder / ".laterctl/feature-metrics.json"
     ledger.write_text(spoil(ledger.read_text()))
     before = tree(folder)
     ran = run(folder, *command, "--yes")
     assert tree(folder) == before
     assert ran.code == 3, ran.screen
-    assert ran.err.startswith(f"refused .laterctl/metrics.json:{line}: ")
+    assert ran.err.startswith(f"refused .laterctl/feature-metrics.json:{line}: ")
     assert f"({code})" in ran.err
     assert [word for word in says if word not in ran.err] == [], ran.err
 
@@ -285,12 +285,12 @@ def test_a_ledger_that_cannot_be_used(
 def test_undo_of_a_ledger_that_was_changed(tmp_path: Path) -> None:
     folder = project(tmp_path)
     done(folder, *METRICS)
-    append(folder / ".laterctl/metrics.json", "\n")
+    append(folder / ".laterctl/feature-metrics.json", "\n")
     before = tree(folder)
     ran = run(folder, "undo", "--yes")
     assert tree(folder) == before
     assert ran.code == 3
-    assert ".laterctl/metrics.json changed since `laterctl add metrics" in ran.err
+    assert ".laterctl/feature-metrics.json changed since `laterctl add metrics" in ran.err
     assert "laterctl remove" in ran.err
 
 

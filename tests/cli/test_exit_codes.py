@@ -191,7 +191,10 @@ def test_6_nobody_to_ask(tmp_path: Path) -> None:
             lambda folder: append(folder / "main.py", "\n1 +\n"),
             "main.py:32 no application was found; main.py cannot be read: invalid syntax",
         ),
-        (lambda folder: append(folder / ".laterctl/cors.json", "<<<<<<< HEAD\n"), ".laterctl/cors.json:1"),
+        (
+            lambda folder: append(folder / ".laterctl/feature-cors.json", "<<<<<<< HEAD\n"),
+            ".laterctl/feature-cors.json:1",
+        ),
         (lambda folder: append(folder / "pyproject.toml", "[tool\n"), "pyproject.toml:1 pyproject.toml cannot be read"),
         (lambda folder: (folder / "main.py").unlink(), "no FastAPI application was found"),
     ],

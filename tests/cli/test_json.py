@@ -207,7 +207,7 @@ def test_without_an_application_nothing_is_said_about_its_layout(tmp_path: Path)
 
 
 def test_list_and_doctor_with_a_ledger_that_nobody_can_read(copied: Path) -> None:
-    (copied / ".laterctl/metrics.json").write_text("{")
+    (copied / ".laterctl/feature-metrics.json").write_text("{")
     ran = done(copied, "list", "--json")
     assert [item["code"] for item in ran.document["unread"]] == ["ledger-broken"]
     assert "not known" in done(copied, "list").err

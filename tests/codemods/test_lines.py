@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from laterctl.codemods import lines
 from laterctl.codemods.lines import LineEditError
+from laterctl.project.requirements_file import read_requirements
 
 Converge = Callable[[str, Sequence[str], Sequence[str]], str]
 
@@ -129,7 +130,7 @@ def test_sorted_requirements_stay_sorted() -> None:
 def test_requirements_are_read_as_pip_reads_them() -> None:
     more = "x==1 --hash=sha256:abc --hash=sha256:def\r\n./local\r\na#b\r\n"
     text = "\ufeff" + REQUIREMENTS.replace("\n", "\r\n") + more
-    assert [(found.name, found.text, found.line) for found in lines.requirements(text)] == [
+    assert [(found.name, found.text, found.line) for found in read_requirements(text)] == [
         ("anyio", "anyio==4.0", 5),
         ("fastapi", 'FastAPI [standard] >= 0.115 ; python_version >= "3.11"', 6),
         ("pydantic-settings", "pydantic_settings", 7),

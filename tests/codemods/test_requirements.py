@@ -7,7 +7,6 @@ import tomllib
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
 from laterctl.codemods import requirements, toml
@@ -18,6 +17,10 @@ from laterctl.project.facts import DependencyHome
 ARRAY = DependencyHome("array", "pyproject.toml", ("project", "dependencies"))
 GROUP = DependencyHome("array", "pyproject.toml", ("dependency-groups", "dev"))
 POETRY = DependencyHome("poetry", "pyproject.toml", ("tool", "poetry", "dependencies"))
+LINT = DependencyHome("array", "pyproject.toml", ("dependency-groups", "lint"))
+EXTRA = DependencyHome("array", "pyproject.toml", ("project", "optional-dependencies", "load"))
+POETRY_LINT = DependencyHome("poetry", "pyproject.toml", ("tool", "poetry", "group", "lint", "dependencies"))
+PDM = DependencyHome("array", "pyproject.toml", ("tool", "pdm", "dev-dependencies", "lint"))
 LINES = DependencyHome("lines", "requirements.txt")
 
 
@@ -119,20 +122,9 @@ def test_several_declarations_get_no_extras() -> None:
 )
 def test_poetry_s_form(entry: str, poetry: object) -> None:
     assert requirements.to_poetry(entry) == poetry
-    back = requirements.from_poetry("redis", poetry if isinstance(poetry, str) else toml.render(poetry))
-    plain = Requirement(entry)
-    plain.marker = None
-    assert [Requirement(text) for text in back] == [plain]
 
 
-def test_poetry_s_constraints_as_pep_508() -> None:
-    assert requirements.from_poetry("x", "^1.2.3") == ("x>=1.2.3,<2",)
-    assert requirements.from_poetry("x", "[{version = '~1.2'}, {version = '3', extras = ['e']}]") == (
-        "x>=1.2,<1.3",
-        "x[e]==3",
-    )
-    with pytest.raises(RequirementError, match="union"):
-        requirements.from_poetry("x", "^1 || ^2")
+def test_poetry_gets_no_url() -> None:
     with pytest.raises(RequirementError, match="URL"):
         requirements.to_poetry("x @ https://example.org/x.whl")
 
@@ -150,6 +142,19 @@ MANIFESTS = {
         '[tool.poetry.dependencies]\npython = "^3.11"\nFast_API = \'^0.1\'\nredis = {version = "^4"} # c\n',
     ),
     "missing poetry": (POETRY, "[build-system]\nrequires = []\n"),
+    "another group": (LINT, '[project]\nname = "x"\n[dependency-groups]\nlint = ["Fast_API",{include-group = "x"}]\n'),
+    "missing group beside others": (LINT, '[dependency-groups]\ndev = ["ruff"]\n\n[tool.uv]\nmanaged = true\n'),
+    "missing group, dotted": (LINT, "dependency-groups.dev = ['ruff']\nx = 1\n"),
+    "missing group, inline": (LINT, 'dependency-groups = { dev = ["ruff"] }\n'),
+    "missing group, no table": (LINT, '[project]\r\nname = "x"\r\n'),
+    "extra": (EXTRA, "[project]\noptional-dependencies.load = [\n  'Fast_API'\n]\n"),
+    "missing extra": (EXTRA, '[project]\nname = "x"\n\n[project.optional-dependencies]\nweb = []\n'),
+    "missing table of extras": (EXTRA, '[project]\nname = "x"\n[tool.x]\n'),
+    "poetry group": (POETRY_LINT, '[tool.poetry.group.lint.dependencies]\nruff = "*"\n\n[tool.x]\na = 1\n'),
+    "missing poetry group": (POETRY_LINT, "[tool.poetry.group.lint]\noptional = true\n\n[tool.x]\na = 1\n\n[y]"),
+    "missing poetry groups": (POETRY_LINT, '[tool.poetry.dependencies]\npython = "^3.11"\n\n[build-system]\n'),
+    "pdm group": (PDM, '[tool.pdm.dev-dependencies]\nlint = [\n    "ruff",\n    "-e file:///x#egg=x",\n]\n'),
+    "missing pdm group": (PDM, '[tool.pdm.dev-dependencies]\ntest = ["pytest"]\n'),
     "lines": (LINES, "Fast_API >= 0.1 ; os_name == 'y'  # web\nredis>=4"),
     "new lines": (LINES, ""),
 }
@@ -189,7 +194,8 @@ def test_declared_name_is_not_added_beside(name: str) -> None:
 @pytest.mark.parametrize("name", ["array", "group", "poetry", "lines"])
 def test_declaration_gets_extras_and_its_old_spelling_back(name: str) -> None:
     home, user = MANIFESTS[name]
-    for package, old in requirements.declared(user, home).items():
+    for package in requirements.declared(user, home):
+        old = requirements.spelling(user, home, package)
         changed = requirements.replace_dependency(user, home, package, requirements.with_extras(old, ["extra"]))
         declared = requirements.declared(changed, home)
         assert requirements.extras_of(declared[package]) == {"extra"}
@@ -199,8 +205,9 @@ def test_declaration_gets_extras_and_its_old_spelling_back(name: str) -> None:
             user, home, [], OWN
         )
         assert requirements.replace_dependency(changed, home, package, old) == user
-    with pytest.raises(KeyError):
-        requirements.replace_dependency(user, home, "nothing", "x")
+    for lookup in (requirements.spelling, lambda *place: requirements.replace_dependency(*place, "x")):
+        with pytest.raises(KeyError):
+            lookup(user, home, "nothing")
 
 
 def test_declarations_that_cannot_be_replaced_alone() -> None:
@@ -219,6 +226,25 @@ def test_dynamic_dependencies_are_refused() -> None:
     with pytest.raises(TextEditError, match="dynamic") as caught:
         requirements.converge_dependencies(text, ARRAY, [], ["redis"])
     assert caught.value.line == 3
+    assert requirements.converge_dependencies(text, EXTRA, [], ["redis"]).startswith(text)
+    with pytest.raises(TextEditError, match="optional-dependencies are dynamic"):
+        requirements.converge_dependencies(text.replace('"dep', '"optional-dep'), EXTRA, [], ["redis"])
+
+
+def test_groups_of_several_features_are_one_array_or_table() -> None:
+    text = '[project]\nname = "x"\n'
+    homes = [LINT, EXTRA, PDM, POETRY_LINT]
+    before = [piece for home in homes for piece in requirements.pieces(home, OWN[:1])]
+    after = [piece for home in homes for piece in requirements.pieces(home, OWN)]
+    one = toml.converge(text, [], before)
+    assert toml.converge(one, before, after) == toml.converge(text, [], after)
+    assert one == text + (
+        '\n[dependency-groups]\nlint = [\n    "pyjwt[crypto]>=2.10",\n]\n'
+        '\n[project.optional-dependencies]\nload = [\n    "pyjwt[crypto]>=2.10",\n]\n'
+        '\n[tool.pdm.dev-dependencies]\nlint = [\n    "pyjwt[crypto]>=2.10",\n]\n'
+        '\n[tool.poetry.group.lint.dependencies]\npyjwt = {version = ">=2.10", extras = ["crypto"]}\n'
+    )
+    assert toml.converge(toml.converge(one, before, after), after, []) == text
 
 
 def test_poetry_entries_look_like_poetry() -> None:

@@ -43,6 +43,14 @@ LISTS = {
         "app = FastAPI(\n    middleware=[\n        # stamps first\n        Middleware(StampMiddleware),  # last\n"
         "        # nothing more\n    ],\n)\n"
     ),
+    "behind a semicolon": 'ready = 1; app = FastAPI(title="Shop", middleware=[Middleware(StampMiddleware)]) ;\n',
+    "in parentheses": (
+        "app = (FastAPI(\n    middleware=[\n        (Middleware(\n            StampMiddleware\n        )\n        ),],\n))\n"
+    ),
+    "with mixed line ends": "app = FastAPI(middleware=[\r\n    Middleware(StampMiddleware),\n],\r\n)\n",
+    "with a comment before the comma": (
+        "app = FastAPI(\n    middleware=[\n        Middleware(StampMiddleware)  # stamps\n        ,\n    ]\n)\n"
+    ),
     "empty": "app = FastAPI(middleware=[])\n",
     "in a variable": "chain = [Middleware(StampMiddleware)]\napp = FastAPI(middleware=chain)\n",
     "annotated": "chain: list[Middleware] = [\n    Middleware(StampMiddleware),\n]\napp = FastAPI(middleware=chain)\n",
@@ -100,6 +108,16 @@ def test_with_an_argument_of_the_same_call(name: str) -> None:
     assert memory.add(memory.add(before, "resources"), "metrics") == both
     assert memory.remove(memory.remove(both, "metrics"), "resources") == before
     assert memory.remove(memory.remove(both, "resources"), "metrics") == before
+
+
+def test_an_app_in_a_block_whose_middleware_is_put_on_behind_it() -> None:
+    body = "with open('log') as log:\n    app = FastAPI()\n\n\n@app.middleware('http')\nasync def timed(request, call_next):\n"
+    before = project(f"{body}    return await call_next(request)\n")
+
+    after = memory.add(before, "cors")
+
+    assert b"    app = FastAPI()\n    app.add_middleware(ErrorBoundary)\n" in after["shop/main.py"]
+    assert memory.remove(after, "cors") == before
 
 
 def test_comments_stay_with_their_entries() -> None:

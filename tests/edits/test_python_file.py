@@ -7,28 +7,33 @@ from msgspec.structs import replace
 
 from laterctl.codemods.placement import TextEditError
 from laterctl.project.facts import Layout
-from laterctl.targets.base import Anchor, Argument, ImportName, Record, Statement, Target
+from laterctl.targets.argument import Argument
+from laterctl.targets.base import Anchor, Record, Target
+from laterctl.targets.block import Block
+from laterctl.targets.import_name import ImportName
 from laterctl.targets.python_file import Converged, converge
+from laterctl.targets.statement import Statement
 
 PATH = "shop/main.py"
 LAYOUT = Layout("shop", "shop", ".", "tests", first_party=frozenset({"shop"}))
 LIFESPAN = Argument(PATH, "create_app", "app", "lifespan", "managed")
+BLOCK = Block(PATH, "f", "async with managed(app):")
 NAME = Statement(PATH, "Settings", "name: str = 'a'", (20, "name"))
 SIZE = Statement(PATH, "Settings", "size: int = 1", (20, "size"))
 FIRST = Anchor(((0, "body"),), -1)
 
 
 def put(
-    text: str, *targets: Target, anchor: Anchor = FIRST, had: tuple[Record, ...] = ()
+    text: str, *pieces: Target, anchor: Anchor = FIRST, had: tuple[Record, ...] = ()
 ) -> tuple[str, tuple[Record, ...]]:
-    """Put targets into a document; return it and the records of all that is ours in it."""
-    fresh = [Record(target) for target in targets]
-    done = converge(text.encode(), had, [*had, *fresh], dict.fromkeys(targets, anchor), LAYOUT)
+    """Put pieces into a document; return it and the records of all that is ours in it."""
+    fresh = [Record(target) for target in pieces]
+    done = converge(text.encode(), had, [*had, *fresh], dict.fromkeys(pieces, anchor), LAYOUT)
     return done.data.decode(), (*had, *(replace(item, replaced=done.replaced.get(item.target)) for item in fresh))
 
 
 def take(text: str, records: tuple[Record, ...], *, keep: tuple[Record, ...] = ()) -> Converged:
-    """Take all targets but those of `keep` out of a document."""
+    """Take all pieces but those of `keep` out of a document."""
     return converge(text.encode(), records, keep, {}, LAYOUT)
 
 
@@ -114,9 +119,64 @@ def test_an_import_that_is_used_is_left() -> None:
     "text",
     [
         "def create_app():\n    app = FastAPI(); x = 1\n    return app\n",
+        "def create_app():\n    x = 1; app = FastAPI() ;\n    return app\n",
         "def create_app(): app = FastAPI(); return app\n",
     ],
 )
-def test_a_statement_that_shares_its_line_is_refused(text: str) -> None:
-    with pytest.raises(TextEditError, match=r"shares its line|one line"):
-        put(text, LIFESPAN)
+def test_a_statement_that_shares_its_line_is_extended_in_its_place(text: str) -> None:
+    after, records = put(text, LIFESPAN)
+    assert after == text.replace("FastAPI()", "FastAPI(lifespan=managed)")
+    assert take(after, records).data.decode() == text
+
+
+def test_a_line_that_is_too_long_is_wrapped_at_the_depth_of_the_line() -> None:
+    text = f'def create_app():\n    x = 1; app = FastAPI(title="{"x" * 45}")\n    return app\n'
+    after, records = put(text, LIFESPAN)
+    assert after.splitlines()[1:5] == [
+        "    x = 1; app = FastAPI(",
+        f'        title="{"x" * 45}",',
+        "        lifespan=managed,",
+        "    )",
+    ]
+    assert take(after, records).data.decode() == text
+
+
+def test_an_edit_beside_our_argument_survives() -> None:
+    text = "def create_app():\n    app = FastAPI(\n        title='a',  # its name\n    )\n    return app\n"
+    after, records = put(text, LIFESPAN)
+    edited = after.replace("'a'", '"a"').replace("its name", "still its name")
+    assert take(edited, records).data.decode() == text.replace("'a'", '"a"').replace("its name", "still its name")
+
+
+def test_what_a_formatter_did_for_our_argument_goes_with_it() -> None:
+    text = "def create_app():\n    app = FastAPI(\n        title='a', docs_url=None\n    )\n    return app\n"
+    after, records = put(text, LIFESPAN)
+    formatted = after.replace("'a', ", "'a',\n        ").replace("managed\n", "managed,\n")
+    assert take(formatted, records).data.decode() == text
+    other_quotes = formatted.replace("'a'", '"a"')
+    assert take(other_quotes, records).data.decode() == other_quotes.replace("        lifespan=managed,\n", "")
+
+
+def test_line_ends_that_were_changed_stay_changed() -> None:
+    text = "def create_app():\r\n    app = FastAPI(\r\n        title='a',\r\n    )\r\n    return app\r\n"
+    after, records = put(text, LIFESPAN)
+    assert after == text.replace("'a',\r\n", "'a',\r\n        lifespan=managed,\r\n")
+    assert take(after.replace("\r\n", "\n"), records).data.decode() == text.replace("\r\n", "\n")
+
+
+def test_a_comment_behind_our_block_stays_and_a_block_on_one_line_is_refused() -> None:
+    text = "async def f(app):\n    yield\n        # deeper\n    close()\n"
+    after, records = put(text, BLOCK)
+    assert after == text.replace("    yield\n", "    async with managed(app):\n        yield\n")
+    assert take(after, records).data.decode() == text
+    commented = after.replace("managed(app):", "managed(app):  # opens all")
+    assert take(commented, records).data.decode() == text.replace("    yield", "    # opens all\n    yield")
+    with pytest.raises(TextEditError, match="one line"):
+        take(after.replace(":\n        yield", ": yield"), records)
+
+
+def test_a_comment_beside_our_argument_stays() -> None:
+    text = "def create_app():\n    app = FastAPI(\n        title='a',\n    )\n    return app\n"
+    after, records = put(text, LIFESPAN)
+    commented = after.replace("managed,", "managed,  # opens what is needed")
+    assert take(commented, records).data.decode() == text.replace("'a',\n", "'a',\n        # opens what is needed\n")

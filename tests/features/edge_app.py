@@ -97,20 +97,20 @@ async def redirect() -> RedirectResponse:
 
 @app.get("/stream")
 async def stream() -> StreamingResponse:
-    async def targets() -> AsyncIterator[str]:
+    async def pieces() -> AsyncIterator[str]:
         yield "one"
         yield "two"
 
-    return StreamingResponse(targets(), media_type="text/plain")
+    return StreamingResponse(pieces(), media_type="text/plain")
 
 
 @app.get("/broken-stream")
 async def broken_stream(mark: str) -> StreamingResponse:
-    async def targets() -> AsyncIterator[str]:
+    async def pieces() -> AsyncIterator[str]:
         yield "one"
         raise RuntimeError(mark)
 
-    return StreamingResponse(targets(), media_type="text/plain")
+    return StreamingResponse(pieces(), media_type="text/plain")
 
 
 @app.get("/boom")

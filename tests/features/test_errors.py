@@ -92,10 +92,10 @@ def test_a_mounted_application_answers_for_itself(server: servers.Server) -> Non
 
 def test_a_stream_that_fails_midway_is_cut_off(server: servers.Server) -> None:
     with httpx2.stream("GET", f"{server.url}/broken-stream?mark=m-stream") as response:
-        targets = response.iter_text()
-        assert (response.status_code, next(targets)) == (200, "one")
+        pieces = response.iter_text()
+        assert (response.status_code, next(pieces)) == (200, "one")
         with pytest.raises(httpx2.RemoteProtocolError):
-            next(targets)
+            next(pieces)
 
     assert logged(server, "m-stream") == 1
 

@@ -427,7 +427,7 @@ class Settings(BaseSettings, env_prefix="SHOP_"):
 
 settings = Settings()
 """
-INSTALLED = {**APP, ".laterctl/jwt.json": "{}"}
+INSTALLED = {**APP, ".laterctl/feature-jwt.json": "{}"}
 START = {"Dockerfile": "CMD gunicorn -w 4 app.main:app\n"}
 
 

@@ -286,12 +286,15 @@ def test_met004_finds_workers_that_share_no_counters() -> None:
         {"app/metrics.py": "from prometheus_client import start_http_server\n"},
         {"app/metrics.py": "from prometheus_fastapi_instrumentator import Instrumentator\n"},
         {"app/metrics.py": "from starlette_exporter import PrometheusMiddleware, handle_metrics\n"},
-        {".laterctl/metrics.json": "{}", "app/core/metrics.py": "# From laterctl: metrics.\nMultiProcessCollector\n"},
         {
-            ".laterctl/metrics.json": "{}",
+            ".laterctl/feature-metrics.json": "{}",
+            "app/core/metrics.py": "# From laterctl: metrics.\nMultiProcessCollector\n",
+        },
+        {
+            ".laterctl/feature-metrics.json": "{}",
             "app/core/metrics.py": "# From laterctl: metrics.\nPROMETHEUS_MULTIPROC_DIR\n",
         },
-        {".laterctl/metrics.json": "{}", ".env": "PROMETHEUS_MULTIPROC_DIR=/tmp/metrics\n"},
+        {".laterctl/feature-metrics.json": "{}", ".env": "PROMETHEUS_MULTIPROC_DIR=/tmp/metrics\n"},
     ],
 )
 def test_met004_knows_that_metrics_are_served(more: dict[str, str]) -> None:

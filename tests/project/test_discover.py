@@ -85,10 +85,10 @@ def test_nothing_heavy_is_imported(tmp_path: Path) -> None:
     root = write(tmp_path, FILES)
     script = (
         "import sys; from pathlib import Path; from laterctl.project.discover import discover\n"
-        "from laterctl.project import sightings\n"
+        "from laterctl.project import signs\n"
         f"p = discover(Path({str(root)!r}))\n"
         "assert p.app and p.settings and p.manifest and p.layout and not p.undecided\n"
-        "assert sightings.imports(p, {'fastapi'})\n"
+        "assert signs.imports(p, {'fastapi'})\n"
         "heavy = {'libcst', 'jinja2', 'tomlkit', 'typer', 'rich', 'importlib.metadata', 'fastapi', 'configparser'}\n"
         "print(sorted(heavy & set(sys.modules)))"
     )

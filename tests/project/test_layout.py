@@ -133,7 +133,7 @@ def test_core_from_the_configuration(tmp_path: Path) -> None:
         ),
         ({"pyproject.toml": "[project]\n", "sub/.git/x": "", "sub/app/x.py": ""}, "sub/app", "sub"),
         (
-            {".laterctl/jwt.json": "{}", "app/requirements/x": "", "app/.laterctl/x": "", "app/y/x.py": ""},
+            {".laterctl/feature-jwt.json": "{}", "app/requirements/x": "", "app/.laterctl/x": "", "app/y/x.py": ""},
             "app/y",
             "app",
         ),

@@ -17,7 +17,8 @@ from laterctl.project.discover import discover
 from laterctl.proof import dynamic
 from laterctl.proof.dynamic import Observation, Report
 from laterctl.proof.expectations import expectations
-from laterctl.targets.base import Dependency, Record
+from laterctl.targets.base import Record
+from laterctl.targets.dependency import Dependency
 from tests.cli import command
 from tests.cli.command import Ran
 from tests.shapes import git

@@ -12,12 +12,21 @@ from tests.proof.scene import environment, tree, write
 
 
 def test_what_is_copied(tmp_path: Path) -> None:
-    write(tmp_path, dict.fromkeys(("main.py", ".env", "static/app.js", "data/dump.sql", ".laterctl/jwt.json"), "x"))
+    write(
+        tmp_path,
+        dict.fromkeys(("main.py", ".env", "static/app.js", "data/dump.sql", ".laterctl/feature-jwt.json"), "x"),
+    )
     write(tmp_path, dict.fromkeys((".git/HEAD", "node_modules/a/b.js", "app/__pycache__/a.pyc", ".mypy_cache/c"), "x"))
     (tmp_path / "uploads").mkdir()
     environment(tmp_path / "my-env", without=None)
     with scratch_copy(tmp_path) as scratch:
-        assert sorted(tree(scratch.root)) == [".env", ".laterctl/jwt.json", "data/dump.sql", "main.py", "static/app.js"]
+        assert sorted(tree(scratch.root)) == [
+            ".env",
+            ".laterctl/feature-jwt.json",
+            "data/dump.sql",
+            "main.py",
+            "static/app.js",
+        ]
         assert (scratch.root / "uploads").is_dir()
         assert scratch.root.name == tmp_path.name
         assert {".git", "node_modules", "my-env", "app/__pycache__", ".mypy_cache"} == set(scratch.omitted)

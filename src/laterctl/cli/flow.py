@@ -85,7 +85,7 @@ def is_settled(directory: Path, names: Sequence[str]) -> bool:
     The ledger alone answers, so that adding again costs next to nothing.
     """
     from laterctl import state_dir as private
-    from laterctl.engine import installed
+    from laterctl.project import installed
     from laterctl.project.roots import find_root
 
     root = find_root(directory)

@@ -230,9 +230,7 @@ def plan(prepared: Prepared, stage: str, *, as_json: bool) -> None:
 
 
 def _named(target: Target) -> str:
-    from laterctl.targets.base import OwnedFile
-
-    return target.path if isinstance(target, OwnedFile) else f"{target.path}: {target.describe()}"
+    return target.path if target.whole_file else f"{target.path}: {target.describe()}"
 
 
 def _aim(prepared: Prepared, add: str, remove: str, repair: str) -> str:

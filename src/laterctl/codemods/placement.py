@@ -11,6 +11,8 @@ import re
 from collections.abc import Callable, Hashable, Sequence
 from typing import TypeVar
 
+from laterctl.project.requirements_file import canonical_name
+
 P = TypeVar("P")
 
 Strip = Callable[[str, Sequence[P]], tuple[str, list[P]]]
@@ -29,15 +31,10 @@ class TextEditError(ValueError):
         self.line = line
 
 
-def canonical(name: str) -> str:
-    """Return the normalised form of a package name (packaging.python.org, "Names and normalization")."""
-    return re.sub(r"[-_.]+", "-", name).lower()
-
-
 def entry_name(entry: str) -> str:
     """Return the canonical name that a PEP 508 entry starts with, or `""` when it starts with none."""
     match = re.match(r"\s*([A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)", entry)
-    return canonical(match[1]) if match else ""
+    return canonical_name(match[1]) if match else ""
 
 
 def _spelled(entry: str) -> str:

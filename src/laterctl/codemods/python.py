@@ -1,4 +1,4 @@
-"""The hand for Python files: puts, takes and rewrites statements at ordinal places, with LibCST.
+"""The hand for Python files: puts and takes statements at ordinal places, with LibCST.
 
 All decisions are made relocated, on the standard library's `ast`. A place is a list of statements (`BodyPath`) and
 ordinals in it; statements that share a line with `;` count one each, as `ast` counts them.
@@ -21,16 +21,10 @@ BOM = b"\xef\xbb\xbf"
 
 
 class Keep(Struct, frozen=True):
-    """Statement `ordinal` stays; `text`, when given, replaces its code (not its comments).
-
-    The text's first line comes without indentation, the others with all of it; `margin` is the statement's own.
-    `lead` blank lines are added above it, or taken away when negative, as far as there are any.
-    """
+    """Statement `ordinal` stays; `lead` blank lines are added above it, or taken away when negative and there."""
 
     ordinal: int
-    text: str | None = None
     lead: int = 0
-    margin: str = ""
 
 
 class New(Struct, frozen=True):
@@ -161,10 +155,18 @@ class _Hand:
         return block.with_changes(leading_lines=old.leading_lines, body=inner)
 
     def _unwrapped(self, node: Any, statements: list[Any], index: int) -> Any:
+        import libcst as cst
+
         block = statements[index]
+        if isinstance(block.body, cst.SimpleStatementSuite):
+            raise TextEditError("the block is written on one line")
         inner = list(block.body.body)
-        inner[0] = inner[0].with_changes(leading_lines=[*block.leading_lines, *inner[0].leading_lines])
-        footer = list(block.body.footer)
+        comment = block.body.header.comment
+        above = [*block.leading_lines, *([cst.EmptyLine(comment=comment)] if comment is not None else [])]
+        inner[0] = inner[0].with_changes(leading_lines=[*above, *inner[0].leading_lines])
+        # Comments and blank lines below the last statement were not indented with it: they stay where they are.
+        step = self.module.default_indent if block.body.indent is None else block.body.indent
+        footer = [_indented(line, step) for line in block.body.footer]
         statements[index : index + 1] = inner
         following = index + len(inner)
         if footer:
@@ -189,24 +191,13 @@ class _Hand:
                 carried += _without_blanks(old.leading_lines, item.lead)
                 continue
             lines = _without_blanks(old.leading_lines, -item.lead)
-            kept = old.with_changes(leading_lines=[*carried, *_blanks(item.lead), *lines])
+            made.append(old.with_changes(leading_lines=[*carried, *_blanks(item.lead), *lines]))
             carried = []
-            made.append(kept if item.text is None else self._retexted(kept, item.text, item.margin))
         statements[start:stop] = made
         if region.tail < 0:
             node, statements = _take_blanks(node, statements, start + len(made), -region.tail)
         node, statements = _give_lines(node, statements, start + len(made), [*carried, *_blanks(region.tail)])
         return node.with_changes(body=statements)
-
-    def _retexted(self, old: Any, text: str, margin: str) -> Any:
-        import libcst as cst
-
-        # Parsed at its own depth, or LibCST would take lines that stand further left, and blank ones, for indented.
-        new = self._parse(f"if 0:\n{margin}{text}").body.body[0] if margin else self._parse(text)
-        changes: dict[str, Any] = {"leading_lines": old.leading_lines}
-        if isinstance(old, cst.SimpleStatementLine) and isinstance(new, cst.SimpleStatementLine):
-            changes["trailing_whitespace"] = old.trailing_whitespace
-        return new.with_changes(**changes)
 
 
 def _take_above(
@@ -229,6 +220,14 @@ def _extent(operation: Operation) -> tuple[int, int]:
     if isinstance(operation, Region):
         return operation.start, operation.stop
     return operation.ordinal, operation.ordinal + 1
+
+
+def _indented(line: Any, step: str) -> Any:
+    return (
+        line.with_changes(whitespace=line.whitespace.with_changes(value=step + line.whitespace.value))
+        if line.indent
+        else line
+    )
 
 
 def _blanks(count: int) -> list[Any]:

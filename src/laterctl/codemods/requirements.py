@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 from msgspec.structs import replace
 
 from laterctl.codemods import lines, setup_cfg, toml
-from laterctl.codemods.placement import TextEditError, canonical, entry_name
+from laterctl.codemods.placement import TextEditError, entry_name
+from laterctl.project.requirements_file import canonical_name, read_requirements
 
 if TYPE_CHECKING:
     from packaging.requirements import Requirement
@@ -54,8 +55,8 @@ def extras_of(declared: str) -> frozenset[str]:
     """
     if _is_constraint(declared):
         tables = _tables(_poetry_value(declared))
-        return frozenset(canonical(extra) for table in tables for extra in table.get("extras", ()))
-    return frozenset(canonical(extra) for extra in parse(declared).extras)
+        return frozenset(canonical_name(extra) for table in tables for extra in table.get("extras", ()))
+    return frozenset(canonical_name(extra) for extra in parse(declared).extras)
 
 
 def satisfiable(declared: str, floor: str) -> bool:
@@ -92,7 +93,7 @@ def with_extras(declared: str, extras: Iterable[str]) -> str:
     Raises `RequirementError` for poetry's lists of tables, which stand for several declarations.
     """
     present = extras_of(declared)
-    missing = sorted({extra for extra in extras if canonical(extra) not in present})
+    missing = sorted({extra for extra in extras if canonical_name(extra) not in present})
     if not missing:
         return declared
     if not _is_constraint(declared):
@@ -113,7 +114,7 @@ def with_extras(declared: str, extras: Iterable[str]) -> str:
 def _table_with_extras(source: str, value: dict[str, Any], missing: Sequence[str]) -> str:
     text = f"x = {source}\n"
     if "extras" not in value:
-        longer = toml.set_key(text, ("x", "extras"), list(missing))
+        longer = toml.converge(text, [], [toml.Key(("x", "extras"), list(missing))])
     else:
         quote = "'" if "'" in toml.source_of(text, ("x", "extras")) else '"'
         extras = [*value["extras"], *missing]
@@ -138,22 +139,6 @@ def to_poetry(entry: str) -> str | dict[str, Any]:
     if requirement.marker:
         table["markers"] = str(requirement.marker)
     return table
-
-
-def from_poetry(name: str, declared: str) -> tuple[str, ...]:
-    """Return the PEP 508 entries (names, extras, versions) that poetry's declaration of `name` stands for.
-
-    Markers and `python` are left out. Raises `RequirementError` for unions (`||`), which PEP 508 cannot say.
-    """
-    entries = []
-    for table in _tables(_poetry_value(declared)):
-        extras = ",".join(sorted(table.get("extras", ())))
-        ranges = _poetry_ranges(table.get("version", "*"))
-        if len(ranges) != 1:
-            raise RequirementError(f"{name} {table['version']!r} is a union")
-        versions = ",".join(sorted(map(str, ranges[0]), key=_by_operator))
-        entries.append(f"{name}{f'[{extras}]' if extras else ''}{versions}")
-    return tuple(entries)
 
 
 def _by_operator(specifier: str) -> tuple[bool, str]:
@@ -263,21 +248,21 @@ def _candidates(specifiers: SpecifierSet) -> list[Version | str]:
 
 
 def declared(text: str, home: DependencyHome) -> dict[str, str]:
-    """Return what a home declares: canonical names and texts as written, the first where a name is there twice.
+    """Return what a home declares: canonical names and texts, the first where a name is there twice.
 
-    Of poetry the text is the constraint (`^5`) or the source of a table; `python` is left out.
+    The text is the PEP 508 entry; of poetry it is the constraint (`^5`) or a table's source; `python` is left out.
     Raises `TomlEditError` when the text is not valid.
     """
     found: dict[str, str] = {}
     if home.form in _LINES:
-        for requirement in lines.requirements(text if home.form == "lines" else setup_cfg.entries(text, home.table)):
+        for requirement in read_requirements(text if home.form == "lines" else setup_cfg.entries(text, home.table)):
             found.setdefault(requirement.name, requirement.text)
         return found
     value = toml.get(text, home.table)
     if home.form == "poetry" and isinstance(value, dict):
         for name, constraint in value.items():
             if name != "python":
-                found.setdefault(canonical(name), _written(text, (*home.table, name), constraint))
+                found.setdefault(canonical_name(name), _shown(constraint))
     elif isinstance(value, list):
         for entry in value:
             if isinstance(entry, str) and entry_name(entry):
@@ -285,17 +270,34 @@ def declared(text: str, home: DependencyHome) -> dict[str, str]:
     return found
 
 
-def _written(text: str, keys: tuple[str, ...], constraint: Any) -> str:
-    if isinstance(constraint, str):
-        return constraint
+def spelling(text: str, home: DependencyHome, name: str) -> str:
+    """Return a declaration as it is written, which `replace_dependency` can bring back.
+
+    It differs from `declared` where poetry has a table: this reads tomlkit's document, `declared` only values.
+    Raises `KeyError` when `name` is not declared.
+    """
+    key = _poetry_key(text, home, name) if home.form == "poetry" else None
+    if key is None or isinstance(value := toml.get(text, (*home.table, key)), str):
+        return declared(text, home)[canonical_name(name)]
     try:
-        return toml.source_of(text, keys)
+        return toml.source_of(text, (*home.table, key))
     except KeyError:  # a table with its own header
-        return toml.render(constraint)
+        return _shown(value)
+
+
+def _poetry_key(text: str, home: DependencyHome, name: str) -> str | None:
+    table = toml.get(text, home.table) or {}
+    return next((key for key in table if canonical_name(key) == canonical_name(name)), None)
+
+
+def _shown(constraint: Any) -> str:
+    return constraint if isinstance(constraint, str) else toml.render(constraint)
 
 
 def pieces(home: DependencyHome, entries: Sequence[str]) -> list[toml.Piece]:
     """Return the own pieces that PEP 508 `entries` are in a TOML manifest, for `toml.converge`.
+
+    The home may be any group or extra: one that is missing is made, and goes with its last own entry.
 
     Raises `RequirementError` when an entry cannot be written in that form.
     """
@@ -326,15 +328,15 @@ def check_home(text: str, home: DependencyHome) -> None:
     """Raise `TextEditError` when entries at `home` would not count, or would break the manifest."""
     data = toml.parse(text)
     dynamic = data.get("project", {}).get("dynamic", ())
-    if home.table == ("project", "dependencies") and "dependencies" in dynamic:
+    if home.table[:1] == ("project",) and home.table[1] in dynamic:
         line = toml.line_of(text, ("project", "dynamic"))
-        raise TextEditError("dependencies are dynamic: they come from another file", line)
+        raise TextEditError(f"{home.table[1]} are dynamic: they come from another file", line)
 
 
 def replace_dependency(text: str, home: DependencyHome, name: str, new: str) -> str:
     """Return a manifest with the declaration of `name` written as `new`, in the same quotes.
 
-    `new` is what `declared` or `with_extras` gives; what `declared` gave before brings the old text back exactly.
+    `new` is what `with_extras` or `spelling` gives; what `spelling` gave before brings the old text back exactly.
     Raises `KeyError` when `name` is not declared, `TextEditError` when it is declared twice or in a way that cannot be
     replaced on its own.
     """
@@ -344,23 +346,23 @@ def replace_dependency(text: str, home: DependencyHome, name: str, new: str) -> 
         plain = replace(home, form="lines")
         return setup_cfg.edited(text, home.table, lambda entries: replace_dependency(entries, plain, name, new))
     if home.form == "lines":
-        places = [(found.name, found.text, found.line) for found in lines.requirements(text)]
+        places = [(found.text, found.line) for found in read_requirements(text) if found.name == canonical_name(name)]
+        entries = [entry for entry, _ in places]
     else:
-        line = toml.line_of(text, home.table)
-        places = [(entry_name(entry), entry, line) for entry in toml.get(text, home.table) if isinstance(entry, str)]
-    found = [(entry, line) for known, entry, line in places if known == canonical(name)]
-    if not found:
+        listed = [entry for entry in toml.get(text, home.table) or () if isinstance(entry, str)]
+        entries = [entry for entry in listed if entry_name(entry) == canonical_name(name)]
+    if not entries:
         raise KeyError(name)
-    if len(found) > 1:
-        raise TextEditError(f"{name} is declared {len(found)} times", found[1][1])
+    if len(entries) > 1:
+        line = places[1][1] if home.form == "lines" else toml.line_of(text, home.table)
+        raise TextEditError(f"{name} is declared {len(entries)} times", line)
     if home.form == "lines":
-        return lines.replace_requirement(text, found[0][0], new)
-    return toml.replace_item(text, home.table, found[0][0], new)
+        return lines.replace_requirement(text, entries[0], new)
+    return toml.replace_item(text, home.table, entries[0], new)
 
 
 def _replace_constraint(text: str, home: DependencyHome, name: str, new: str) -> str:
-    table = toml.get(text, home.table) or {}
-    key = next((key for key in table if canonical(key) == canonical(name)), None)
+    key = _poetry_key(text, home, name)
     if key is None:
         raise KeyError(name)
     keys = (*home.table, key)

@@ -1,7 +1,8 @@
 """Edits of TOML texts that touch what they are asked to and nothing else, and can be taken back byte for byte.
 
-tomlkit writes single values; where they go, and what goes away, is spliced at the offsets of `toml_scan`, because
-tomlkit moves commas, blank lines and line endings of its own accord. Every result is parsed again and compared.
+tomlkit's document says where things stand (`toml_spans`), and its arrays and inline tables are edited as rows
+(`toml_rows`). Lines of pairs and tables are put at the spans, because tomlkit moves blank lines and line endings of its
+own accord. Every result is parsed again and compared. What only needs values is read by `tomllib`, which is fast.
 
 A text keeps its byte order mark, its line endings, and a missing newline at its end.
 """
@@ -12,26 +13,22 @@ import re
 import tomllib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from copy import deepcopy
-from itertools import pairwise
 from typing import Any
 
 from msgspec import Struct
 
 from laterctl.codemods import placement
 from laterctl.codemods.placement import ENTRY_ORDERS, TEXT_ORDERS, TextEditError, entry_name, position
-from laterctl.codemods.toml_scan import Pair, Section, Value, comments, line_end, line_start, scan, strings
+from laterctl.codemods.toml_rows import INDENT, Edit, Row, apply, indent_of
+from laterctl.codemods.toml_spans import Pair, Section, TomlEditError, Value, cut, layout, line_end, line_start
+
+__all__ = ["Item", "Key", "Piece", "TomlEditError", "converge", "get", "is_present", "line_of", "parse", "same"]
 
 Keys = tuple[str, ...]
 
 LINE_LENGTH = 100
-_INDENT = "    "
 _MISSING = object()
 _BOM = "\ufeff"
-_COMMENT_BESIDE = re.compile(r"[ \t]*,?[ \t]*#")
-
-
-class TomlEditError(TextEditError):
-    """A TOML text cannot be read, or cannot be edited safely."""
 
 
 class Key(Struct, frozen=True, eq=False):
@@ -51,12 +48,22 @@ class Key(Struct, frozen=True, eq=False):
         return hash(self.path)
 
 
-class Item(Struct, frozen=True):
-    """An own string in the array at `array`; with `by_name` it is a PEP 508 entry."""
+class Item(Struct, frozen=True, eq=False):
+    """An own item of the array at `array`: `value` is plain Python data, with `by_name` a PEP 508 entry.
+
+    A string goes to its sorted place if the user's are sorted, else to the end; what is no string goes to the end.
+    A missing array is made, with its table, and goes with its last own item.
+    """
 
     array: Keys
-    text: str
+    value: object
     by_name: bool = False
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Item) and self.array == other.array and same(self.value, other.value)
+
+    def __hash__(self) -> int:
+        return hash(self.array)
 
 
 Piece = Key | Item
@@ -81,25 +88,40 @@ def get(text: str, keys: Keys) -> Any:
     return None if value is _MISSING else value
 
 
+def is_present(text: str, piece: Piece) -> bool:
+    """Say whether a text has a piece with the value that is wanted, whoever wrote it."""
+    if isinstance(piece, Key):
+        return same(_get(parse(text), piece.path), piece.value)
+    return _index(_get(parse(text), piece.array), piece.value) >= 0
+
+
 def line_of(text: str, keys: Keys) -> int:
-    """Return the line on which the pair, or else the table, `keys` starts. Raises `KeyError` when there is none."""
-    body = _parsed(text)
-    sections = scan(body)
-    pair = _find(sections, keys)
-    offset = pair.start if pair else next((s.start for s in sections[1:] if s.path == keys), None)
-    if offset is None:
-        offset = next((found[1].start for s in sections if (found := _dotted(s, keys))), None)
-    if offset is None:
-        offset = next((s.start for s in sections[1:] if s.path[: len(keys)] == keys), None)
-    if offset is None:
+    """Return the first line of what `keys` lead to. Raises `KeyError` when they lead nowhere.
+
+    Sections, and lines of a section, are tried by `tomllib`, one more at a time. So it costs no import of tomlkit, which
+    checks of what is installed must not load.
+    """
+    if _get(parse(text), keys) is _MISSING:
         raise KeyError(".".join(keys))
-    return _line(body, offset)
+    sections = cut(text.removeprefix(_BOM))
+    index = next(index for index, section in enumerate(sections) if _get(tomllib.loads(section), keys) is not _MISSING)
+    lines = re.findall(r"[^\n]*\n|[^\n]+", sections[index])
+    start = 0
+    for end in range(1, len(lines)):
+        try:
+            found = _get(tomllib.loads("".join(lines[:end])), keys)
+        except tomllib.TOMLDecodeError:  # in the middle of a value
+            continue
+        if found is not _MISSING:
+            break
+        start = end
+    return "".join(sections[:index]).count("\n") + start + 1
 
 
 def source_of(text: str, keys: Keys) -> str:
     """Return the value at `keys` as it is written. Raises `KeyError` when `keys` is no pair."""
     body = _parsed(text)
-    pair = _find(scan(body), keys)
+    pair = _find(layout(body).sections, keys)
     if pair is None:
         raise KeyError(".".join(keys))
     return body[pair.value.start : pair.value.end]
@@ -174,6 +196,8 @@ def render(value: object, quote: str = '"', width: int = LINE_LENGTH, newline: s
         items = [render(item, quote, 10**6) for item in value]
         line = "[" + ", ".join(items) + "]"
         return line if len(line) <= width else _tall(items, newline)
+    if isinstance(value, (bool, int)):
+        return str(value).lower()
     import tomlkit
 
     return tomlkit.item(value).as_string()
@@ -197,12 +221,12 @@ def quoted(value: str, quote: str = '"') -> str:
 
 
 def _tall(items: Iterable[str], newline: str, indent: str = "") -> str:
-    return "[" + newline + "".join(f"{indent}{_INDENT}{item},{newline}" for item in items) + indent + "]"
+    return "[" + newline + "".join(f"{indent}{INDENT}{item},{newline}" for item in items) + indent + "]"
 
 
 def _quote(text: str) -> str:
-    """Return the quote that most strings of `text` use."""
-    quotes = [string[0] for string in strings(text)]
+    """Return the quote that most string values of `text` use."""
+    quotes = [string[0] for string in layout(text).strings]
     return "'" if quotes.count("'") > quotes.count('"') else '"'
 
 
@@ -230,6 +254,8 @@ def converge(text: str, before: Sequence[Piece], after: Sequence[Piece]) -> str:
     """
     bom = _BOM if text.startswith(_BOM) else ""
     body = _parsed(text)
+    if before == after:
+        return text
     open_end = bool(body) and not body.endswith("\n")
     work = body + _newline(body) if open_end else body
     try:
@@ -247,14 +273,33 @@ def converge(text: str, before: Sequence[Piece], after: Sequence[Piece]) -> str:
 def _identity(piece: Piece) -> tuple[object, ...]:
     if isinstance(piece, Key):
         return ("key", piece.path)
-    return ("item", piece.array, entry_name(piece.text) if piece.by_name else piece.text)
+    return ("item", piece.array, entry_name(_text(piece)) if piece.by_name else _text(piece))
+
+
+def _text(item: Item) -> str:
+    """Return what an item is sorted by: a string itself, else its source."""
+    return item.value if isinstance(item.value, str) else render(item.value)
+
+
+def _index(values: object, value: object) -> int:
+    """Return the last index of a value in an array, -1 when it is not there or this is no array."""
+    if not isinstance(values, list):
+        return -1
+    return max([index for index, other in enumerate(values) if same(other, value)], default=-1)
 
 
 def _check(text: str, result: str, pieces: Sequence[Piece]) -> None:
     if not same(_without(parse(text), pieces), _without(parse(result), pieces)):
         raise TomlEditError("the change would alter other values")
-    if comments(text) != comments(result):
+    if layout(text).comments != layout(result).comments:
         raise TomlEditError("the change would lose a comment")
+
+
+def _check_bytes(shorter: str, longer: str) -> None:
+    """Raise `TomlEditError` unless what was added, or taken out, is all that differs."""
+    rest = iter(longer)
+    if not all(char in rest for char in shorter):
+        raise TomlEditError("the change would alter other bytes")
 
 
 def _without(data: dict[str, Any], pieces: Iterable[Piece]) -> dict[str, Any]:
@@ -269,7 +314,7 @@ def _without(data: dict[str, Any], pieces: Iterable[Piece]) -> dict[str, Any]:
         else:
             array = _get(rest, piece.array)
             if isinstance(array, list):
-                array[:] = [item for item in array if item != piece.text]
+                array[:] = [item for item in array if not same(item, piece.value)]
             paths.add(piece.array)
     for path in paths:
         for end in range(len(path), 0, -1):
@@ -283,157 +328,106 @@ def _without(data: dict[str, Any], pieces: Iterable[Piece]) -> dict[str, Any]:
 
 
 def _strip(text: str, pieces: Sequence[Piece]) -> tuple[str, list[Piece]]:
+    if not pieces:
+        return text, []
+    data, sections = parse(text), layout(text).sections
     found: list[Piece] = []
     own: set[Keys] = set()
+    edits: list[Edit] = []
     for array, items in _by_array(pieces).items():
-        pair = _find(scan(text), array)
+        pair, values = _find(sections, array), _get(data, array)
         if pair is None or pair.value.items is None:
             continue
-        if _is_created_array(text, pair, array, items):
+        row = Row(text, pair.value)
+        places = {index: item for item in items if (index := _index(values, item.value)) >= 0}
+        if len(places) == len(values) > 0 and row.ends_in_comma() and not _has_comment(text, pair):
+            # Made for these items; into an empty array of the user's they go without that comma.
             own.add(array)
-            found += [item for item in items if item.text in get(text, array)]
+            found += places.values()
             continue
-        for item in items:
-            shorter = _cut_item(text, array, item.text)
-            if shorter is not None:
-                found.append(item)
-                text = shorter
-    data, sections = parse(text), scan(text)
+        found += [places[index] for index in sorted(places, reverse=True) if row.remove(index)]
+        edits += row.edits()
     for piece in pieces:
         if isinstance(piece, Key) and same(_get(data, piece.path), piece.value):
             pair = _find(sections, piece.path)
             if pair is not None and not _has_comment(text, pair):
                 found.append(piece)
                 own.add(piece.path)
-    text = _cut_tables(text, own)
-    text = _cut_pairs(text, own)
-    return text, [piece for piece in pieces if piece in found]
+    edits += _cut_sections(text, sections, own) + _cut_inline(text, sections, own)
+    result = apply(text, edits)
+    _check_bytes(result, text)
+    return result, [piece for piece in pieces if piece in found]
 
 
 def _by_array(pieces: Iterable[Piece]) -> dict[Keys, list[Item]]:
     arrays: dict[Keys, list[Item]] = {}
     for piece in pieces:
-        if isinstance(piece, Item):
-            arrays.setdefault(piece.array, []).append(piece)
+        if isinstance(piece, Item) and piece not in arrays.setdefault(piece.array, []):
+            arrays[piece.array].append(piece)
     return arrays
-
-
-def _is_created_array(text: str, pair: Pair, array: Keys, items: Iterable[Item]) -> bool:
-    """Say whether the array was made for these items: it holds nothing else, and ends in a comma.
-
-    Into an empty array of the user's, items go without that comma.
-    """
-    own = [item.text for item in items]
-    values = get(text, array)
-    if not values or any(value not in own or values.count(value) > 1 for value in values):
-        return False
-    last = (pair.value.items or ())[-1]
-    return last.comma >= 0 and not _has_comment(text, pair)
 
 
 def _has_comment(text: str, pair: Pair) -> bool:
     """Say whether there is a comment in the pair, or beside it when nothing else is on its lines."""
     rest = text[pair.value.end : line_end(text, pair.value.end)]
     beside = rest.lstrip().startswith("#") and not text[line_start(text, pair.start) : pair.start].strip()
-    return beside or bool(comments(text[pair.start : pair.value.end]))
+    return beside or _is_commented(text, pair.value)
 
 
-def _cut_item(text: str, path: Keys, item: str) -> str | None:
-    """Return `text` without `item`; `None` when it is not there, or has a comment on a line of its own."""
-    pair = _find(scan(text), path)
-    values = get(text, path)
-    if pair is None or pair.value.items is None or item not in values:
-        return None
-    index = len(values) - 1 - values[::-1].index(item)
-    return _cut_value(text, pair.value.items, index)
+def _is_commented(text: str, value: Value) -> bool:
+    if value.items is None and value.pairs is None:
+        return False
+    inner = [*(value.items or ()), *(pair.value for pair in value.pairs or ())]
+    return any("#" in gap for gap in Row(text, value).gaps) or any(_is_commented(text, item) for item in inner)
 
 
-def _cut_value(text: str, items: tuple[Value, ...], index: int) -> str | None:
-    item = items[index]
-    start = line_start(text, item.start)
-    alone = not text[start : item.start].strip()
-    if alone and _COMMENT_BESIDE.match(text, item.end):
-        return None
-    end = re.compile(r"[ \t]*,?[ \t]*\r?\n").match(text, item.end)
-    if alone and end and item.comma < end.end():
-        text = text[:start] + text[end.end() :]
-        if item.comma < 0 and index > 0:
-            comma = items[index - 1].comma
-            text = text[:comma] + text[comma + 1 :]
-        return text
-    if index > 0 and not comments(text[items[index - 1].end : item.start]):
-        return text[: items[index - 1].end] + text[item.end :]
-    if index + 1 < len(items) and not comments(text[item.end : items[index + 1].start]):
-        return text[: item.start] + text[items[index + 1].start :]
-    if item.comma >= 0:
-        return text[: item.start] + text[item.end : item.comma] + text[item.comma + 1 :]
-    text = text[: item.start] + text[item.end :]
-    if index > 0:
-        comma = items[index - 1].comma
-        text = text[:comma] + text[comma + 1 :]
-    return text
-
-
-def _cut_tables(text: str, own: set[Keys]) -> str:
-    """Take out the tables that hold own pairs and nothing else, right below a plain header."""
-    for section in reversed(scan(text)[1:]):
-        if not _all_own(section, own) or section.element:
-            continue
-        last = line_end(text, section.pairs[-1].value.end)
-        lines = text[section.body : last].splitlines()
-        header = text[section.start : section.body].strip()
-        first = line_start(text, section.pairs[0].start)
-        if first != section.body or not header.endswith("]") or "" in map(str.strip, lines):
-            continue
-        if comments(text[section.start : last]):
-            continue
-        start = section.start
-        if start > 0 and not text[line_start(text, start - 1) : start].strip():
-            start = line_start(text, start - 1)
-        text = text[:start] + text[last:]
-    return text
-
-
-def _all_own(section: Section, own: set[Keys]) -> bool:
-    return bool(section.pairs) and all((*section.path, *pair.keys) in own for pair in section.pairs)
-
-
-def _cut_pairs(text: str, own: set[Keys]) -> str:
-    inline = own - {(*section.path, *pair.keys) for section in scan(text) for pair in section.pairs}
-    for keys in sorted(inline):
-        text = _cut_inline(text, keys)
-    for section in reversed(scan(text)):
-        cut = [pair for pair in section.pairs if (*section.path, *pair.keys) in own]
-        spans = [(line_start(text, pair.start), line_end(text, pair.value.end)) for pair in cut]
-        if spans and _all_own(section, own):
+def _cut_sections(text: str, sections: Sequence[Section], own: set[Keys]) -> list[Edit]:
+    """Cut own pairs, with the tables that hold nothing else."""
+    cuts: list[Edit] = []
+    for section in sections:
+        pairs = [pair for pair in section.pairs if (*section.path, *pair.keys) in own]
+        spans = [(line_start(text, pair.start), line_end(text, pair.value.end)) for pair in pairs]
+        if pairs and len(pairs) == len(section.pairs):
             start, end = spans[0][0], spans[-1][1]
-            if not section.path and start == 0 and _is_blank_line(text, end):
+            if _is_made(text, section):
+                above = line_start(text, section.start - 1) if section.start > 0 else 0
+                spans = [(section.start if text[above : section.start].strip() else above, end)]
+            elif not section.path and start == 0 and _is_blank_line(text, end):
                 spans.append((end, line_end(text, end)))
             elif section.path and line_end(text, section.body) == start and _is_blank_line(text, section.body):
                 spans.insert(0, (section.body, start))
-        for start, end in reversed(spans):
-            text = text[:start] + text[end:]
-    return text
+        cuts += [(start, end, "") for start, end in spans]
+    return cuts
+
+
+def _is_made(text: str, section: Section) -> bool:
+    """Say whether a table looks like one that was made here: a plain header, and pairs right below it."""
+    header = text[section.start : section.body].strip()
+    if section.element or not section.path or "#" in header:
+        return False
+    ends = [section.body, *(line_end(text, pair.value.end) for pair in section.pairs)]
+    return all(line_start(text, pair.start) == end for pair, end in zip(section.pairs, ends, strict=False))
 
 
 def _is_blank_line(text: str, offset: int) -> bool:
     return offset < len(text) and not text[offset : line_end(text, offset)].strip()
 
 
-def _cut_inline(text: str, keys: Keys) -> str:
-    sections = scan(text)
-    for size in range(len(keys) - 1, 0, -1):
-        table = _find(sections, keys[:size])
-        if table is None or table.value.pairs is None:
-            continue
-        pairs = table.value.pairs
-        index = next((i for i, pair in enumerate(pairs) if pair.keys == keys[size:]), -1)
-        if index > 0:
-            return text[: pairs[index - 1].value.end] + text[pairs[index].value.end :]
-        if index == 0:
-            end = pairs[1].start if len(pairs) > 1 else pairs[0].value.end
-            return text[: pairs[0].start] + text[end:]
-    return text
+def _cut_inline(text: str, sections: Sequence[Section], own: set[Keys]) -> list[Edit]:
+    """Cut own pairs of inline tables."""
+    edits: list[Edit] = []
+    tables: list[tuple[tuple[str | int, ...], tuple[Pair, ...], Value | None]] = [
+        (section.path, section.pairs, None) for section in sections
+    ]
+    while tables:
+        path, pairs, value = tables.pop()
+        if value is not None:
+            row = Row(text, value)
+            for index in reversed([index for index, pair in enumerate(pairs) if (*path, *pair.keys) in own]):
+                row.remove(index)
+            edits += row.edits()
+        tables += [((*path, *pair.keys), pair.value.pairs, pair.value) for pair in pairs if pair.value.pairs]
+    return edits
 
 
 # Putting pieces in
@@ -448,35 +442,37 @@ class _New(Struct, frozen=True):
     quote: str
     value: object = None
     by_name: bool = False
-    items: tuple[str, ...] = ()
+    items: tuple[object, ...] = ()
 
 
 def _on_one_line(new: _New) -> str:
     if new.items:
-        return "[" + ", ".join(quoted(item, new.quote) for item in new.items) + ",]"
+        return "[" + ", ".join(render(item, new.quote, 10**6) for item in new.items) + ",]"
     return render(new.value, new.quote, 10**6)
 
 
 def _on_lines(new: _New, width: int, newline: str, indent: str) -> str:
     if new.items:
-        return _tall([quoted(item, new.quote) for item in new.items], newline, indent)
+        return _tall([render(item, new.quote, 10**6) for item in new.items], newline, indent)
     return render(new.value, new.quote, width, newline)
 
 
 def _insert(text: str, pieces: Sequence[Piece]) -> tuple[str, list[Piece]]:
+    if not pieces:
+        return text, []
     data = parse(text)
     quote = _quote(text)
     inserted: list[Piece] = []
+    edits: list[Edit] = []
     keys: dict[Keys, _New] = {}
     for array, items in _by_array(pieces).items():
         values = _get(data, array)
         if values is _MISSING:
-            texts = sorted({item.text for item in items}, key=lambda item: (entry_name(item), item))
-            keys[array] = _New(quote, items=tuple(texts))
+            keys[array] = _New(quote, items=tuple(item.value for item in sorted(items, key=_item_order)))
             inserted += items
         else:
-            fresh = _fresh(text, array, values, items)
-            text = _put_items(text, array, values, fresh, quote)
+            fresh, added = _put_items(text, array, values, items, quote)
+            edits += added
             inserted += fresh
     for piece in pieces:
         if isinstance(piece, Key):
@@ -487,7 +483,14 @@ def _insert(text: str, pieces: Sequence[Piece]) -> tuple[str, list[Piece]]:
                 inserted.append(piece)
             elif not same(value, piece.value):
                 raise TomlEditError(f"{'.'.join(path)} is there with another value", line_of(text, path))
-    return _put_keys(text, keys), [piece for piece in pieces if piece in inserted]
+    result = apply(text, edits + _put_keys(text, keys))
+    _check_bytes(text, result)
+    return result, [piece for piece in pieces if piece in inserted]
+
+
+def _item_order(item: Item) -> tuple[bool, str, str]:
+    text = _text(item)
+    return not isinstance(item.value, str), entry_name(text) if item.by_name else text.casefold(), text
 
 
 def _spelled(data: dict[str, Any], key: Key) -> Keys:
@@ -500,170 +503,107 @@ def _spelled(data: dict[str, Any], key: Key) -> Keys:
     return key.path
 
 
-def _fresh(text: str, array: Keys, values: object, items: Iterable[Item]) -> list[Item]:
-    """Return the items that are not in the array. Raises when one names a package that is there otherwise."""
-    pair = _find(scan(text), array)
+def _put_items(
+    text: str, array: Keys, values: object, items: Sequence[Item], quote: str
+) -> tuple[list[Item], list[Edit]]:
+    """Return the items that are not in an array yet, and the edits that add them.
+
+    Raises `TomlEditError` when this is no array, or when a package that an item names is there otherwise.
+    """
+    pair = _find(layout(text).sections, array)
     if pair is None or pair.value.items is None or not isinstance(values, list):
         raise TomlEditError(f"{'.'.join(array)} is not an array", line_of(text, array))
-    fresh = []
-    for item in items:
-        if item.text in values or item in fresh:
-            continue
+    fresh = [item for item in items if _index(values, item.value) < 0]
+    for item in fresh:
         for value, place in zip(values, pair.value.items, strict=True):
-            if item.by_name and isinstance(value, str) and entry_name(value) == entry_name(item.text):
+            if item.by_name and isinstance(value, str) and entry_name(value) == entry_name(_text(item)):
                 raise TomlEditError(f"{entry_name(value)} is there with another value", _line(text, place.start))
-        fresh.append(item)
-    return fresh
-
-
-def _put_items(text: str, array: Keys, values: Sequence[object], items: Sequence[Item], quote: str) -> str:
+    row, newline = Row(text, pair.value), _newline(text[pair.start :])
     present = [value if isinstance(value, str) else None for value in values]
     user = [value for value in present if value is not None]
-    by_name = any(item.by_name for item in items)
-    orders = ENTRY_ORDERS if by_name else TEXT_ORDERS
-    for item in sorted(items, key=lambda item: (orders[0](item.text), item.text)):
-        pair = _find(scan(text), array)
-        assert pair is not None
-        index = position(present, item.text, orders, user)
-        text = _put_item(text, pair, index, item.text, quote)
-        present.insert(index, item.text)
-    return text
+    orders = ENTRY_ORDERS if any(item.by_name for item in fresh) else TEXT_ORDERS
+    for item in sorted(fresh, key=_item_order):
+        known = item.value if isinstance(item.value, str) else None
+        index = len(present) if known is None else position(present, known, orders, user)
+        row.insert(index, render(item.value, _quote_beside(row, index) or quote, 10**6), newline)
+        present.insert(index, known)
+    return fresh, row.edits()
 
 
-def _put_item(text: str, pair: Pair, index: int, item: str, quote: str) -> str:
-    items = pair.value.items or ()
-    quotes = [text[value.start] for value in items if text[value.start] in "\"'"]
-    source = quoted(item, quotes[max(0, min(index, len(quotes)) - 1)] if quotes else quote)
-    newline = _newline(text[pair.start :])
-    if not items:
-        return _put_first(text, pair, source, newline)
-    if index == 0:
-        opening = re.compile(r"\[[ \t]*(#[^\n]*)?\r?\n").match(text, pair.value.start)
-        if opening:
-            return _splice(text, opening.end(), f"{_indent(text, items[0].start)}{source},{newline}")
-        return _splice(text, items[0].start, f"{source},{_gap(text, items)}")
-    previous = items[index - 1]
-    rest = re.compile(r"[ \t]*(,)?[ \t]*(#[^\n]*)?\r?\n").match(text, previous.end)
-    comma = rest is not None and rest[1] is not None
-    if rest and (comma or previous.comma < 0):
-        indent = _item_indent(text, pair, index)
-        text = _splice(text, rest.end(), f"{indent}{source}{',' if comma else ''}{newline}")
-        return text if comma else _splice(text, previous.end, ",")
-    start = line_start(text, previous.start)
-    first = start > pair.start and not text[start : previous.start].strip()
-    # A comment that follows would look like one on the new line.
-    if index == len(items) and first and not _COMMENT_BESIDE.match(text, previous.end):
-        return _splice(text, previous.end, f",{newline}{text[start : previous.start]}{source}")
-    return _splice(text, previous.end, f",{_gap(text, items)}{source}")
+def _quote_beside(row: Row, index: int) -> str:
+    """Return the quote of the string before, or else behind, a place in an array; `""` when there is none."""
+    quotes = [row.source(place)[0] for place in [*reversed(range(index)), *range(index, len(row.entries))]]
+    return next((quote for quote in quotes if quote in "\"'"), "")
 
 
-def _put_first(text: str, pair: Pair, source: str, newline: str) -> str:
-    if "\n" not in text[pair.value.start : pair.value.end]:
-        return _splice(text, pair.value.start + 1, source)
-    closing = line_start(text, pair.value.end - 1)
-    inner = text[line_end(text, pair.value.start) : closing]
-    comment = re.search(r"^([ \t]*)#", inner, re.MULTILINE)
-    indent = comment[1] if comment else text[closing : pair.value.end - 1] + _INDENT
-    return _splice(text, closing, f"{indent}{source}{newline}")
-
-
-def _item_indent(text: str, pair: Pair, index: int) -> str:
-    """Return the indent of an item's line: that of the item before, or after, that starts its line."""
-    items = pair.value.items or ()
-    for item in [*reversed(items[:index]), *items[index:]]:
-        start = line_start(text, item.start)
-        if start > pair.value.start and not text[start : item.start].strip():
-            return text[start : item.start]
-    return _indent(text, pair.start) + _INDENT
-
-
-def _indent(text: str, offset: int) -> str:
-    start = line_start(text, offset)
-    line = text[start : line_end(text, offset)]
-    return line[: len(line) - len(line.lstrip(" \t"))]
-
-
-def _gap(text: str, items: Sequence[Value]) -> str:
-    """Return the blanks that the array puts after a comma."""
-    for one, two in pairwise(items):
-        gap = text[one.comma + 1 : two.start]
-        if not gap.strip(" "):
-            return gap
-    return " "
-
-
-def _splice(text: str, offset: int, new: str) -> str:
-    return text[:offset] + new + text[offset:]
-
-
-def _put_keys(text: str, keys: Mapping[Keys, _New]) -> str:
+def _put_keys(text: str, keys: Mapping[Keys, _New]) -> list[Edit]:
     tables: dict[Keys, dict[str, _New]] = {}
     for path in sorted(keys):
         tables.setdefault(path[:-1], {})[path[-1]] = keys[path]
-    created = []
+    edits: list[Edit] = []
+    made: list[str] = []
+    inline: dict[int, Row] = {}
     for table, pairs in tables.items():
-        longer = _put_in_table(text, table, pairs)
-        if longer is None:
-            created.append((table, pairs))
+        added = _put_in_table(text, table, pairs, inline)
+        if added is None:
+            made.append(_table_lines(text, table, pairs))
         else:
-            text = longer
-    for table, pairs in created:
-        text = _put_table(text, table, pairs)
-    return text
+            edits += added
+    edits += [edit for row in inline.values() for edit in row.edits()]
+    filled = text.rstrip()
+    if made and filled:
+        at = line_end(text, len(filled) - 1)
+        edits.append((at, at, "".join(_newline(text) + lines for lines in made)))
+    elif made:
+        # Above nothing but blank lines; pairs of the root bring a blank line along when they are put above one.
+        above = _newline(text) if edits and not text else ""
+        edits.append((0, 0, above + _newline(text).join(made)))
+    return edits
 
 
-def _put_in_table(text: str, table: Keys, pairs: Mapping[str, _New]) -> str | None:
-    """Return `text` with pairs added to a table that exists, or `None` when it does not."""
-    sections = scan(text)
+def _put_in_table(text: str, table: Keys, pairs: Mapping[str, _New], inline: dict[int, Row]) -> list[Edit] | None:
+    """Return the edits that add pairs to a table, `None` when it does not exist; an inline table is a row of `inline`.
+
+    Raises `TomlEditError` for what is no table, or is in an array of tables.
+    """
+    sections = layout(text).sections
     for end in range(len(table), 0, -1):
         pair = _find(sections, table[:end])
         if pair is not None and pair.value.pairs is not None:
-            return _put_inline(text, table[:end], table[end:], pairs)
+            row = inline.setdefault(pair.start, Row(text, pair.value))
+            for key, new in pairs.items():
+                own = ".".join(render_key(part) for part in (*table[end:], key))
+                row.insert(len(row.entries), f"{own} = {_on_one_line(new)}", _newline(text))
+            return []
         if pair is not None:
             raise TomlEditError(f"{'.'.join(table[:end])} is not a table", _line(text, pair.start))
     for section in sections:
         if section.path == table:
             return _put_in_section(text, section, pairs)
-    for section in sections:
-        if found := _dotted(section, table):
-            prefix, last = found
-            at = line_end(text, last.value.end)
-            return _splice(text, at, _pair_lines(text, section, pairs, prefix=prefix))
+    for end in range(len(table), 0, -1):
+        for section in sections:
+            if found := _dotted(section, table[:end]):
+                prefix, last = found
+                at = line_end(text, last.value.end)
+                return [(at, at, _pair_lines(text, section, pairs, prefix=(*prefix, *table[end:])))]
     for section in sections:
         if section.element and section.path[:-1] == table[: len(section.path) - 1]:
             raise TomlEditError(f"{'.'.join(table)} lies in an array of tables", _line(text, section.start))
     return None
 
 
-def _put_inline(text: str, table: Keys, rest: Keys, pairs: Mapping[str, _New]) -> str:
-    for key, new in pairs.items():
-        pair = _find(scan(text), table)
-        assert pair is not None
-        own = ".".join(render_key(part) for part in (*rest, key))
-        source = _on_one_line(new)
-        present = pair.value.pairs or ()
-        if present:
-            text = _splice(text, present[-1].value.end, f", {own} = {source}")
-        else:
-            text = _splice(text, pair.value.start + 1, f"{own} = {source}")
-    return text
-
-
-def _put_in_section(text: str, section: Section, pairs: Mapping[str, _New]) -> str:
+def _put_in_section(text: str, section: Section, pairs: Mapping[str, _New]) -> list[Edit]:
     # poetry's table of dependencies starts with the interpreter.
     names = [None if pair.keys[0] == "python" else pair.keys[0] for pair in section.pairs]
     user = [name for name in names if name is not None]
     places = {key: position(names, key, ENTRY_ORDERS, user) for key, new in pairs.items() if new.by_name}
     block = {key: pair for key, pair in pairs.items() if places.get(key, len(names)) == len(names)}
     inner = sorted((index, entry_name(key), key) for key, index in places.items() if key not in block)
-    places_and_lines = [
-        (_before_pair(text, section, index), _pair_lines(text, section, {key: pairs[key]})) for index, _, key in inner
-    ]
-    text = _put_block(text, section, block) if block else text
-    # From the last to the first, so that offsets stay true.
-    for at, line in reversed(places_and_lines):
-        text = _splice(text, at, line)
-    return text
+    edits = []
+    for index, _, key in inner:
+        at = _before_pair(text, section, index)
+        edits.append((at, at, _pair_lines(text, section, {key: pairs[key]})))
+    return [*edits, _put_block(text, section, block)] if block else edits
 
 
 def _before_pair(text: str, section: Section, index: int) -> int:
@@ -676,7 +616,7 @@ def _before_pair(text: str, section: Section, index: int) -> int:
     return at
 
 
-def _put_block(text: str, section: Section, pairs: Mapping[str, _New]) -> str:
+def _put_block(text: str, section: Section, pairs: Mapping[str, _New]) -> Edit:
     """Add pairs at the end of a section, below a comment that ends it.
 
     Directly below a header they are set off by a blank line, which tells a table of the user's from a created one.
@@ -692,14 +632,14 @@ def _put_block(text: str, section: Section, pairs: Mapping[str, _New]) -> str:
         lines = _newline(text) + lines
     elif at == 0 and text:
         lines += _newline(text)
-    return _splice(text, at, lines)
+    return at, at, lines
 
 
 def _pair_lines(text: str, section: Section, pairs: Mapping[str, _New], prefix: Keys = ()) -> str:
     newline, indent, equals = _newline(text), "", " = "
     if section.pairs:
         last = section.pairs[-1]
-        indent = _indent(text, last.start)
+        indent = indent_of(text, last.start)
         around = text[last.equals - 1] + text[last.equals + 1]
         equals = " = " if " " in around else "="
     lines = []
@@ -709,60 +649,12 @@ def _pair_lines(text: str, section: Section, pairs: Mapping[str, _New], prefix: 
     return "".join(lines)
 
 
-def _put_table(text: str, table: Keys, pairs: Mapping[str, _New]) -> str:
-    newline = _newline(text)
-    header = "[" + ".".join(render_key(key) for key in table) + "]" + newline
-    block = header + _pair_lines(text, Section(table, 0, 0, 0), pairs)
-    filled = text.rstrip()
-    if not filled:
-        return block + text
-    return _splice(text, line_end(text, len(filled) - 1), newline + block)
+def _table_lines(text: str, table: Keys, pairs: Mapping[str, _New]) -> str:
+    header = "[" + ".".join(render_key(key) for key in table) + "]" + _newline(text)
+    return header + _pair_lines(text, Section(table, 0, 0, 0), pairs)
 
 
-# Single edits
-
-
-def set_key(text: str, keys: Keys, value: object) -> str:
-    """Return `text` with a new pair at the end of its table, or in a new table at the end of the file.
-
-    Raises `TomlEditError` when `keys` is there with another value.
-    """
-    return converge(text, (), [Key(keys, value)])
-
-
-def remove_key(text: str, keys: Keys) -> str:
-    """Take back `set_key`. Raises `TomlEditError` when the pair is not there or has a comment."""
-    result = converge(text, [Key(keys, get(text, keys))], ())
-    if get(result, keys) is not None or result == text:
-        raise TomlEditError(f"{'.'.join(keys)} cannot be removed")
-    return result
-
-
-def add_item(text: str, keys: Keys, item: str, *, by_name: bool = False) -> str:
-    """Return `text` with a string added to an array, sorted if the array is; `by_name` for PEP 508 entries."""
-    return converge(text, (), [Item(keys, item, by_name)])
-
-
-def remove_item(text: str, keys: Keys, item: str, *, by_name: bool = False) -> str:
-    """Take back `add_item`. Raises `TomlEditError` when the item is not there or has a comment."""
-    result = converge(text, [Item(keys, item, by_name)], ())
-    if result == text:
-        raise TomlEditError(f"{item!r} cannot be removed from {'.'.join(keys)}")
-    return result
-
-
-def converge_items(
-    text: str, keys: Keys, own_before: Sequence[str], own_after: Sequence[str], *, by_name: bool = False
-) -> str:
-    """`converge` for one array."""
-    before = [Item(keys, item, by_name) for item in own_before]
-    return converge(text, before, [Item(keys, item, by_name) for item in own_after])
-
-
-def converge_keys(text: str, table: Keys, own_before: Mapping[str, object], own_after: Mapping[str, object]) -> str:
-    """`converge` for one table. Where a file has several own tables, pass all of them to `converge` at once."""
-    before = [Key((*table, key), value) for key, value in own_before.items()]
-    return converge(text, before, [Key((*table, key), value) for key, value in own_after.items()])
+# Replacing a value that is there
 
 
 def replace_value(text: str, keys: Keys, source: str) -> str:
@@ -793,7 +685,7 @@ def replace_item(text: str, keys: Keys, old: str, new: str) -> str:
 def _replace(text: str, keys: Keys, source: Callable[[str, Value], str]) -> str:
     bom = _BOM if text.startswith(_BOM) else ""
     body = _parsed(text)
-    pair = _find(scan(body), keys)
+    pair = _find(layout(body).sections, keys)
     if pair is None:
         raise KeyError(".".join(keys))
     value = pair.value
@@ -801,6 +693,6 @@ def _replace(text: str, keys: Keys, source: Callable[[str, Value], str]) -> str:
     old, new = parse(body), parse(result)
     for data in (old, new):
         _get(data, keys[:-1]).pop(keys[-1], None)
-    if not same(old, new) or comments(body) != comments(result):
+    if not same(old, new) or layout(body).comments != layout(result).comments:
         raise TomlEditError("the change would alter other values or lose a comment", _line(body, value.start))
     return bom + result

@@ -16,7 +16,6 @@ from laterctl.engine import ledger
 from laterctl.project.facts import DependencyHome
 from laterctl.project.places import Place
 from laterctl.refusal import Note, Refusal, Refused
-from laterctl.targets.base import Dependency
 
 if TYPE_CHECKING:
     from laterctl.changeset import Change
@@ -164,7 +163,7 @@ def checked(project: Project, installed: Mapping[str, Entry], request: Request, 
 
 def _in_the_way(project: Project, plan: Plan) -> Iterator[Refusal]:
     """Files of the user's where new files need a folder."""
-    from laterctl.edits.file import CHOOSE_FOLDERS
+    from laterctl.targets.owned_file import CHOOSE_FOLDERS
 
     tree = project.tree
     for path, change in plan.changeset.items():
@@ -182,7 +181,7 @@ def _in_the_way(project: Project, plan: Plan) -> Iterator[Refusal]:
 
 def _ignored(project: Project, plan: Plan) -> Iterator[Refusal]:
     """What git would not see: new files that would never be committed, and files of this machine alone."""
-    from laterctl.edits.file import CHOOSE_FOLDERS
+    from laterctl.targets.owned_file import CHOOSE_FOLDERS
 
     ignored = git.ignored(project.root, plan.changeset)
     new = sorted(path for path in ignored if plan.changeset[path].before is None and not _is_example(path))
@@ -287,7 +286,7 @@ def _steps(prepared: Prepared, choices: RunOptions) -> tuple[tuple[Argv, ...], t
     manager = choices.manager or manifest.manager
     python = install.interpreter(prepared.root, manager)
     version = install.manager_version(manager, prepared.root) if manager == "poetry" else ()
-    homes = [home for home in (manifest.runtime, manifest.dev) if _extends(plan, home)]
+    homes = [home for home in (manifest.runtime, manifest.dev) if _extends(plan, prepared.installed, home)]
     lock = prepared.project.tree.read(manifest.lock) if manifest.lock else None
     try:
         steps = install.commands(
@@ -306,11 +305,11 @@ def _steps(prepared: Prepared, choices: RunOptions) -> tuple[tuple[Argv, ...], t
     return steps, install.derived(manager, manifest), ""
 
 
-def _extends(plan: Plan, home: DependencyHome) -> bool:
+def _extends(plan: Plan, installed: Mapping[str, Entry], home: DependencyHome) -> bool:
     """Whether a home of dependencies gets entries."""
-    added = [record for name in plan.added for record in plan.entries[name].records if record.ours]
-    targets = [record.target for record in added if isinstance(record.target, Dependency)]
-    return any((target.path, target.table) == (home.path, home.table) for target in targets)
+    added = [record for record in plan.fresh(installed) if record.ours]
+    homes = [record.target.home for record in added]
+    return any(item is not None and (item.path, item.table) == (home.path, home.table) for item in homes)
 
 
 def _install(step: Argv, root: Path) -> None:

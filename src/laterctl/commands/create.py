@@ -7,15 +7,14 @@ import tempfile
 from pathlib import Path
 
 from laterctl.commands.new import foundation
+from laterctl.edits.file import unsigned_forms
 from laterctl.engine import plan as planning
-from laterctl.engine.installed import FOLDER
 from laterctl.engine.plan import Request
 from laterctl.project.discover import Project
+from laterctl.project.installed import FOLDER
 from laterctl.project.places import Place
 from laterctl.project.tree import Tree
 from laterctl.refusal import Refusal, Refused
-from laterctl.targets.base import OwnedFile
-from laterctl.targets.owned_file import unsigned
 
 BUILT_IN = ("security-headers",)
 """Features that a new project has from the start, as code of its own."""
@@ -39,10 +38,11 @@ def files(name: str, *, settings: str = "dynaconf", python: str = "3.12") -> dic
 
 def _built_in(plan: planning.Plan) -> dict[str, bytes]:
     owned = {
-        record.target.path: unsigned(record.target).text.encode()
+        record.target.path: other.created() or b""
         for entry in plan.entries.values()
         for record in entry.records
-        if isinstance(record.target, OwnedFile)
+        if record.target.whole_file
+        for other in unsigned_forms(record.target)
     }
     return {
         path: owned.get(path, change.after)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
@@ -17,47 +16,35 @@ from laterctl.project.tree import Outside
 from laterctl.project.unreadable import as_undecided
 from laterctl.refusal import Refused
 from laterctl.targets import document as converge
-from laterctl.targets import owned_file
-from laterctl.targets.base import (
-    Argument,
-    Block,
-    Dependency,
-    ImportName,
-    ListEntry,
-    OwnedFile,
-    Record,
-    State,
-    Statement,
-)
-from laterctl.targets.import_name import is_rebound
-from laterctl.targets.owned_file import ORIGIN
+from laterctl.targets.base import Record, State, Target
+from laterctl.targets.owned_file import ORIGIN, OwnedFile
+from laterctl.targets.statement import Statement
 
 if TYPE_CHECKING:
     from laterctl.engine.ledger import Entry
     from laterctl.project.discover import Project
 
 
-def _ledger(feature: str, *records: Mapping[str, object]) -> str:
-    """Return a ledger for an example."""
-    made = [{"origin": "ours", **record} for record in records]
-    entry = {"feature": feature, "format": 1, "laterctl": "0.1.0", "options": {}, "records": made, "requested": True}
-    return json.dumps(entry)
+def _ledger(feature: str, *targets: Target) -> dict[str, str]:
+    """Return the ledger of a feature for an example."""
+    entry = ledger.Entry(feature, "0.1.0", requested=True, records=tuple(Record(target) for target in targets))
+    files = ledger.files([entry])
+    return {path: data.decode() for path, data in files.items() if path != ledger.ATTRIBUTES}
 
 
-_LEDGER = ".laterctl/routing.json"
-_ERRORS = {".laterctl/errors.json": _ledger("errors")}
-_WIRED = _ledger("routing", {"kind": "statement", "path": MAIN, "scope": "", "code": "install(app)"})
+def _marked(files: Mapping[str, str], rule: str) -> dict[str, str]:
+    """Return files with the mark of a rule in the first line of the first."""
+    path, text = next(iter(files.items()))
+    return {**files, path: text.replace("\n", f"  # {rule}\n", 1)}
+
+
 _APP = "from fastapi import FastAPI\n\napp = FastAPI()\n"
-_PLANTED = "# From laterctl: errors.\nclass ErrorBoundary: ...\n"
-_PLANTED_LEDGER = _ledger(
-    "routing",
-    {
-        "kind": "file",
-        "path": "app/boundary.py",
-        "lines": _PLANTED.splitlines(keepends=True),
-        "template": "errors/core/error_boundary.py.jinja",
-    },
-)
+_WIRED = _ledger("routing", Statement(MAIN, "", "install(app)"))
+_FILE = "# From laterctl: errors.\nclass ErrorBoundary: ...\n"
+_BOUNDARY = {
+    MAIN: _APP,
+    **_ledger("errors", OwnedFile("app/boundary.py", _FILE, template="errors/core/error_boundary.py.jinja")),
+}
 
 LTR001 = Rule(
     id="LTR001",
@@ -72,8 +59,8 @@ LTR002 = Rule(
     why="The ledgers say which features are installed; without them nothing can be inspected or removed.",
     fix="restore it from version control",
     severity=Severity.ERROR,
-    bad=({MAIN: _APP, _LEDGER: '{"feature":  # LTR002'},),
-    good=({MAIN: _APP, _LEDGER: _ledger("routing")},),
+    bad=({MAIN: _APP, ".laterctl/feature-routing.json": '{"feature":  # LTR002'},),
+    good=({MAIN: _APP, **_ledger("routing")},),
 )
 LTR003 = Rule(
     id="LTR003",
@@ -81,15 +68,15 @@ LTR003 = Rule(
     why="Everything that it put into the project is there, as it was or edited by you.",
     fix="nothing is to be done",
     severity=Severity.INFO,
-    bad=({MAIN: f"{_APP}install(app)\n", _LEDGER: _WIRED},),
-    good=({MAIN: _APP, _LEDGER: _WIRED},),
+    bad=({MAIN: f"{_APP}install(app)\n", **_WIRED},),
+    good=({MAIN: _APP, **_WIRED},),
 )
 LTR004 = Rule(
     id="LTR004",
     title="A file says that laterctl added it, but no ledger knows it",
     why="Without its ledger the feature is neither inspected nor can it be removed.",
     fix="restore .laterctl/ from version control, or add the feature again",
-    bad=({MAIN: _APP, "app/core/error_boundary.py": _PLANTED.replace(".\n", ".  # LTR004\n", 1)},),
+    bad=({MAIN: _APP, "app/core/error_boundary.py": _FILE.replace(".\n", ".  # LTR004\n", 1)},),
     good=({MAIN: _APP, "app/core/error_boundary.py": "class ErrorBoundary: ...\n"},),
 )
 LTR005 = Rule(
@@ -98,8 +85,8 @@ LTR005 = Rule(
     why="The feature is wired in no longer, or misses a part that it needs.",
     fix="put it back: laterctl doctor --fix; or take the rest out: laterctl remove FEATURE",
     severity=Severity.ERROR,
-    bad=({MAIN: f"{_APP.replace('import FastAPI', 'import FastAPI  # LTR005')}", _LEDGER: _WIRED},),
-    good=({MAIN: f"{_APP}install(app)\n", _LEDGER: _WIRED},),
+    bad=({MAIN: f"{_APP.replace('import FastAPI', 'import FastAPI  # LTR005')}", **_WIRED},),
+    good=({MAIN: f"{_APP}install(app)\n", **_WIRED},),
 )
 LTR006 = Rule(
     id="LTR006",
@@ -107,14 +94,8 @@ LTR006 = Rule(
     why="It is yours now, and stays as it is when the feature is updated or removed.",
     fix="nothing is to be done",
     severity=Severity.INFO,
-    bad=(
-        {
-            MAIN: _APP,
-            _LEDGER: _PLANTED_LEDGER,
-            "app/boundary.py": f"{_PLANTED.replace('...', 'pass  # LTR006')}",
-        },
-    ),
-    good=({MAIN: _APP, _LEDGER: _PLANTED_LEDGER, "app/boundary.py": _PLANTED},),
+    bad=({**_BOUNDARY, "app/boundary.py": _FILE.replace("...", "pass  # LTR006")},),
+    good=({**_BOUNDARY, "app/boundary.py": _FILE},),
 )
 LTR007 = Rule(
     id="LTR007",
@@ -122,16 +103,16 @@ LTR007 = Rule(
     why="It is yours now, and stays where it is when the feature is updated or removed.",
     fix="nothing is to be done",
     severity=Severity.INFO,
-    bad=({MAIN: _APP, _LEDGER: _PLANTED_LEDGER, "app/moved.py": _PLANTED.replace("errors.\n", "errors.  # LTR007\n")},),
-    good=({MAIN: _APP, _LEDGER: _PLANTED_LEDGER, "app/boundary.py": _PLANTED},),
+    bad=({**_BOUNDARY, "app/moved.py": _FILE.replace("errors.\n", "errors.  # LTR007\n")},),
+    good=({**_BOUNDARY, "app/boundary.py": _FILE},),
 )
 LTR008 = Rule(
     id="LTR008",
     title="The ledger names a feature that this laterctl does not have",
     why="It was installed by another version; this one can say nothing about it.",
     fix="run the version that installed it",
-    bad=({MAIN: _APP, ".laterctl/teleport.json": f"{_ledger('teleport')}  # LTR008"},),
-    good=({MAIN: _APP, _LEDGER: _ledger("routing")},),
+    bad=({MAIN: _APP, **_marked(_ledger("teleport"), "LTR008")},),
+    good=({MAIN: _APP, **_ledger("routing")},),
 )
 LTR009 = Rule(
     id="LTR009",
@@ -139,10 +120,8 @@ LTR009 = Rule(
     why="Its code imports what the other one brings.",
     fix="add the feature again: that brings what it needs",
     severity=Severity.ERROR,
-    bad=({MAIN: _APP, **_ERRORS, ".laterctl/cors.json": f"{_ledger('cors')}  # LTR009"},),
-    good=(
-        {MAIN: _APP, **_ERRORS, ".laterctl/cors.json": _ledger("cors"), ".laterctl/settings.json": _ledger("settings")},
-    ),
+    bad=({MAIN: _APP, **_ledger("errors"), **_marked(_ledger("cors"), "LTR009")},),
+    good=({MAIN: _APP, **_ledger("errors"), **_ledger("cors"), **_ledger("settings")},),
 )
 LTR010 = Rule(
     id="LTR010",
@@ -240,10 +219,10 @@ def _adding(name: str) -> str:
 def _moved(project: Project, record: Record) -> str:
     """Return where an owned file went that is not at its place any more; `""` when it is nowhere."""
     target = record.target
-    if not isinstance(target, OwnedFile) or not target.template or project.tree.read(target.path) is not None:
+    if not target.whole_file or not target.created() or project.tree.read(target.path) is not None:
         return ""
     for path in project.tree.files_containing(f"# {ORIGIN}".encode()):
-        if owned_file.inspect(target, project.tree.read(path), []).state is State.PRESENT:
+        if converge.inspect(target, project.tree.read(path)).state is State.PRESENT:
             return path
     return ""
 
@@ -254,34 +233,32 @@ def _records(project: Project, entry: Entry, records: list[Record]) -> Iterator[
         data = project.tree.read(target.path)
         others = [item for item in records if item.target.path == target.path]
         try:
-            inspection = converge.inspect(target, data, others)
+            inspection = converge.inspect(target, data, others, project)
         except Unreadable as error:
             found = as_undecided(error)
             yield LTR010.finding(Verdict.UNKNOWN, found.message, found.places[0], found.hint, feature=feature)
             continue
         place = Place(target.path, inspection.line or 1)
-        what = "the file" if isinstance(target, OwnedFile) else target.describe()
-        rebound = isinstance(target, ImportName) and inspection.state is State.ABSENT and is_rebound(project, target)
+        what = "the file" if target.whole_file else target.describe()
         if moved := _moved(project, record):
             message = f"{target.path} was moved to {moved} (yours)"
             yield LTR007.finding(Verdict.OK, message, Place(moved, 1), feature=feature)
-        elif rebound or inspection.state is State.ALTERED:
-            yield LTR006.finding(Verdict.OK, f"{what} was edited (yours)", place, feature=feature)
         elif inspection.state is State.ABSENT:
-            with_it = "" if data is not None or isinstance(target, OwnedFile) else f" with {target.path}"
+            with_it = "" if data is not None or target.whole_file else f" with {target.path}"
             fixable = _fixable(record) and data is not None
             gone = LTR005.finding(
                 Verdict.PROBLEM, f"{what} is gone{with_it}", place, _repair(entry, fixable), feature=feature
             )
             yield replace(gone, fixable=fixable)
+        elif inspection.state is State.ALTERED:
+            yield LTR006.finding(Verdict.OK, f"{what} was edited (yours)", place, feature=feature)
         elif inspection.detail == "moved":
             yield LTR007.finding(Verdict.OK, f"{what} was moved (yours)", place, feature=feature)
 
 
 def _fixable(record: Record) -> bool:
     """What was deleted stays deleted; what a wired feature cannot work without can be put back when asked."""
-    kinds = ImportName | Statement | Argument | ListEntry | Block | Dependency
-    return record.ours and isinstance(record.target, kinds)
+    return record.ours and record.target.restorable
 
 
 def _repair(entry: Entry, fixable: bool) -> str:

@@ -10,7 +10,8 @@ from msgspec import Struct
 from laterctl.edits.context import FeatureContext, Resolved
 from laterctl.project.bindings import bound_to
 from laterctl.refusal import Refusal, Refused
-from laterctl.targets.base import Anchor, Statement
+from laterctl.targets.base import Anchor
+from laterctl.targets.statement import Statement
 
 
 class DependencyAlias(Struct, frozen=True):

@@ -11,7 +11,9 @@ from laterctl.edits.context import FeatureContext, Resolved, is_ours, user_state
 from laterctl.edits.pasted import pasted
 from laterctl.project.facts import App, Registration
 from laterctl.refusal import Refusal, Refused
-from laterctl.targets.base import Anchor, ListEntry, Statement
+from laterctl.targets.base import Anchor
+from laterctl.targets.list_entry import ListEntry
+from laterctl.targets.statement import Statement
 
 RANKS: Mapping[str, int] = {
     name: number
@@ -91,7 +93,8 @@ class Middleware(Struct, frozen=True):
         wanted, local = context.imported(app.path, self.source)
         code = f"{app.name}.add_middleware({local})"
         yield wanted
-        target = Statement(app.path, app.scope, code, (RANKS[self.rank], local))
+        does = ("middleware", context.dotted(self.source))
+        target = Statement(app.path, app.scope, code, (RANKS[self.rank], local), does)
         yield Resolved(target, Anchor(app.body, self._after(context, app, code)))
 
     def _listed(self, context: FeatureContext, listing: _Listing) -> Iterator[Resolved]:
@@ -104,7 +107,10 @@ class Middleware(Struct, frozen=True):
         order = (-RANKS[self.rank], local)
         code = f"{spelled}({local})"
         behind = self._behind(context, listing.users, code)
-        yield Resolved(ListEntry(listing.path, listing.scope, listing.holder, code, listing.keyword, behind, order))
+        does = ("middleware", context.dotted(self.source))
+        yield Resolved(
+            ListEntry(listing.path, listing.scope, listing.holder, code, listing.keyword, behind, order, does)
+        )
 
     def _behind(self, context: FeatureContext, users: Sequence[Registration], code: str) -> int:
         """Return how many entries of the user's list, outermost first, stand outside of this one."""
@@ -188,7 +194,9 @@ def _listing(context: FeatureContext, app: App, rank: str) -> _Listing | None:
 
     What is added by a call is outside of the whole list.
     """
-    from laterctl.targets.python_text import Text, holder_of, list_in
+    from laterctl.targets.document import Document
+    from laterctl.targets.pruning import substitutes
+    from laterctl.targets.python_text import holder_of, list_in, read_text
 
     where = app.middleware_list
     calls = [item for item in app.middleware if item.style != "list"]
@@ -196,19 +204,17 @@ def _listing(context: FeatureContext, app: App, rank: str) -> _Listing | None:
     inside = [item for item in calls if item.index in theirs and _is_inner(item, RANKS[rank])]
     if where is None or (inside and rank != "error-boundary"):
         return None
-    text = Text(context.project.tree.python(where.path).text)
+    text = read_text(context.project.tree.python(where.path).text)
     located = next((item for item in text.statements if item.spot == (where.body, where.index)), None)
     literal = list_in(located.node, where.keyword) if located is not None else None
     holder = holder_of(located.node) if located is not None else ""
     if located is None or literal is None or not holder:
         return None
-    ours = {
-        record.target.code
-        for record in context.records
-        if record.ours and isinstance(record.target, ListEntry) and record.target.path == where.path
-    }
+    document = Document.of_text(where.path, text)
+    records = [record for record in context.records if record.ours and record.target.path == where.path]
+    ours = substitutes(record.target.inspect(document) for record in records)
     entries = [item for item in app.middleware if item.style == "list"]
-    pairs = [pair for pair in zip(entries, literal.elts, strict=True) if ast.unparse(pair[1]) not in ours]
+    pairs = [pair for pair in zip(entries, literal.elts, strict=True) if id(pair[1]) not in ours]
     spelled = _wrapper(context, where.path, [node for _, node in pairs])
     kept = tuple(item for item, _ in pairs)
     return _Listing(where.path, located.scope, holder, where.keyword, spelled, kept)
@@ -259,9 +265,8 @@ class Router(Struct, frozen=True):
         wanted, local = context.imported(app.path, self.source, self.alias)
         code = f"{app.name}.include_router({local})"
         yield wanted
-        yield Resolved(
-            Statement(app.path, app.scope, code, (100, local)), Anchor(app.body, after_routers(context, app, code))
-        )
+        target = Statement(app.path, app.scope, code, (100, local), ("router", context.dotted(self.source)))
+        yield Resolved(target, Anchor(app.body, after_routers(context, app, code)))
 
 
 def _is_plain(context: FeatureContext, found: Statement, tail: str) -> bool:

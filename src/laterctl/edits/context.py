@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Protocol
 
@@ -12,7 +12,8 @@ from msgspec.structs import replace
 from laterctl.project.facts import App, BodyPath, Layout
 from laterctl.project.places import ALTERNATIVE, Place
 from laterctl.refusal import Note, Refusal, Refused
-from laterctl.targets.base import Anchor, ImportName, OwnedFile, Record, State, Target
+from laterctl.targets.base import Anchor, Record, State, Target
+from laterctl.targets.import_name import ImportName
 
 if TYPE_CHECKING:
     from laterctl.edits.setting import Setting
@@ -25,10 +26,20 @@ MOVABLE = frozenset({"core", "api"})
 
 
 class Resolved(Struct, frozen=True):
-    """A target that a feature wants, and for a new statement where it goes."""
+    """A target that a feature wants, and for a new statement where it goes.
+
+    `complete` gives the target with what takes time to make, such as a rendered file; `alternatives` gives other forms
+    of it that are adopted when they are there.
+    """
 
     target: Target
     anchor: Anchor | None = None
+    complete: Callable[[], Target] | None = None
+    others: Callable[[Target], Iterable[Target]] | None = None
+
+    def alternatives(self) -> Iterable[Target]:
+        """Return other forms of the target that do as well when they stand there already."""
+        return self.others(self.target) if self.others is not None else ()
 
 
 class Edit(Protocol):
@@ -54,7 +65,7 @@ class FeatureContext(Struct, frozen=True, dict=True):
 
     project: Project
     feature: str
-    options: Mapping[str, str]
+    options: Mapping[str, str | int | float | bool]
     installed: Sequence[Record]
     records: Sequence[Record]
     settings: Mapping[str, Setting]
@@ -85,6 +96,12 @@ class FeatureContext(Struct, frozen=True, dict=True):
             return f"{root}{self.project.package_of(head).replace('.', '/')}{slash}{rest}"
         return f"{layout.folder}/{place}" if layout.folder not in {"", "."} else place
 
+    def dotted(self, source: str) -> str:
+        """Return the absolute dotted name of `source` (`core.cors:CORS` of ours, or `package.module:Name`)."""
+        place, _, name = source.partition(":")
+        own = place.split(".", 1)[0] in MOVABLE
+        return f"{self.module(place) if own else place}.{name}"
+
     def imported(self, path: str, source: str, asname: str = "") -> tuple[Resolved, str]:
         """Return the import of `source` (`core.cors:CORS` of ours, or `package.module:Name`) and the name it binds.
 
@@ -93,9 +110,8 @@ class FeatureContext(Struct, frozen=True, dict=True):
         Raises:
             Refused: the name is bound to something else in that file.
         """
-        place, _, name = source.partition(":")
-        own = place.split(".", 1)[0] in MOVABLE
-        absolute = self.module(place) if own else place
+        absolute, _, name = self.dotted(source).rpartition(".")
+        own = source.split(".", 1)[0] in MOVABLE
         module = self._spelled(path, absolute) if own else absolute
         target = ImportName(path, module, name, asname, f"{absolute}.{name}")
         self._check_free(target)
@@ -173,20 +189,21 @@ class FeatureContext(Struct, frozen=True, dict=True):
         return {}
 
     def _find_spots(self, path: str) -> set[Spot]:
-        from laterctl.targets.python_text import Text, own_spots
+        from laterctl.targets.python_target import own_spots
+        from laterctl.targets.python_text import read_text
 
         records = [record for record in self.records if record.target.path == path]
-        return own_spots(Text(self.project.tree.python(path).text), records) if records else set()
+        return own_spots(read_text(self.project.tree.python(path).text), records) if records else set()
 
     def is_present(self, target: Target) -> bool:
         """Whether a target of a Python file is there already, in its own form: by hand, or because a ledger was lost."""
-        from laterctl.targets.python_text import Text, inspect
+        from laterctl.targets.document import inspect
 
-        return inspect(Text(self.project.tree.python(target.path).text), target).state is State.PRESENT
+        return inspect(target, self.project.tree.read(target.path)).state is State.PRESENT
 
     def own_file(self, path: str) -> bool:
         """Whether a file is one of ours."""
-        return any(isinstance(record.target, OwnedFile) and record.target.path == path for record in self.records)
+        return any(record.target.whole_file and record.target.path == path for record in self.records)
 
     def warn(self, message: str, place: Place | None = None) -> None:
         """Say something beside the diff."""

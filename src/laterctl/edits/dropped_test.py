@@ -10,7 +10,6 @@ from msgspec import Struct
 from laterctl.edits.context import FeatureContext, Resolved
 from laterctl.edits.file import File, http_client
 from laterctl.edits.manifest import DependencyFloor
-from laterctl.targets.base import Dependency
 from laterctl.targets.owned_file import ORIGIN
 
 _PYTEST = re.compile(rb"^[ \t]*(?:import|from) pytest\b", re.MULTILINE)
@@ -47,7 +46,7 @@ def _declared_by_user(context: FeatureContext, name: str) -> bool:
     """Whether the user declares a distribution, as far as what is declared is not ours."""
     manifest = context.project.manifest
     declared = sum(item.name == name for item in manifest.requirements) if manifest else 0
-    own = {item.target.key for item in context.installed if isinstance(item.target, Dependency) and item.ours}
+    own = {item.target.key for item in context.installed if item.target.requires and item.ours}
     return declared > sum(key[-1] == name for key in own)
 
 

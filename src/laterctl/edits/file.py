@@ -7,19 +7,21 @@ from collections.abc import Callable, Iterable, Iterator
 from msgspec import Struct
 from msgspec.structs import replace
 
-from laterctl.codemods.statements import split_lines
 from laterctl.edits import provider, setting
 from laterctl.edits.context import Edit, FeatureContext, Resolved, layout_of
-from laterctl.project.places import ALTERNATIVE, Place
+from laterctl.project.places import Place
 from laterctl.refusal import Refusal, Refused
 from laterctl.render import Context, Expr, Import
-from laterctl.targets.base import OwnedFile, State
-from laterctl.targets.owned_file import ORIGIN, ORIGIN_COMMENT, inspect, unsigned
-
-CHOOSE_FOLDERS = (
-    'choose other folders: core = "package.module", api = "package.module" or tests = "folder" in [tool.laterctl]'
+from laterctl.targets.base import State, Target
+from laterctl.targets.document import inspect
+from laterctl.targets.owned_file import (
+    CHOOSE_FOLDERS,
+    ORIGIN,
+    ORIGIN_COMMENT,
+    OwnedFile,
+    alternative,
+    unsigned,
 )
-"""The remedy where the user has something of the same name."""
 
 
 class File(Struct, frozen=True):
@@ -41,7 +43,8 @@ class File(Struct, frozen=True):
         _check_shadows(context, path)
         yield from _packages(context, path)
         default_path = self.path if self.path in context.relocated else ""
-        yield Resolved(OwnedFile(path, (), self._template(context), self.open, default_path))
+        target = OwnedFile(path, "", self._template(context), self.open, default_path)
+        yield Resolved(target, complete=lambda: rendered(target, context), others=unsigned_forms)
 
     def _template(self, context: FeatureContext) -> str:
         return self.template if isinstance(self.template, str) else self.template(context)
@@ -58,22 +61,14 @@ class File(Struct, frozen=True):
             return False
         if data is None or data.startswith(ORIGIN_COMMENT):
             return data is None
-        made = rendered(OwnedFile(usual, (), self._template(context), self.open), context)
-        return all(inspect(item, data, []).state is not State.PRESENT for item in (made, unsigned(made)))
+        made = rendered(OwnedFile(usual, "", self._template(context), self.open), context)
+        return all(inspect(item, data).state is not State.PRESENT for item in (made, unsigned(made)))
 
 
 def files(edits: Iterable[Edit]) -> list[File]:
     """Return the files among edits, those of dropped tests too."""
     found = [getattr(edit, "file", edit) for edit in edits]
     return [item for item in found if isinstance(item, File)]
-
-
-def alternative(place: str) -> str:
-    """Return the other place of an owned file: `core/cors.py` is `core/app_cors.py` where the user has the former."""
-    folder, slash, name = place.rpartition("/")
-    if name.startswith("test_"):
-        return f"{folder}{slash}test_{ALTERNATIVE}{name.removeprefix('test_')}"
-    return f"{folder}{slash}{ALTERNATIVE}{name}"
 
 
 def _check_shadows(context: FeatureContext, path: str) -> None:
@@ -112,13 +107,19 @@ def _packages(context: FeatureContext, path: str) -> Iterator[Resolved]:
         # As a package, pytest finds the project's modules from it without being configured.
         init = f"{layout.tests}/__init__.py"
         if context.own_file(init) or not context.project.tree.is_dir(layout.tests):
-            yield Resolved(OwnedFile(init, (), "", open=False))
+            yield Resolved(OwnedFile(init))
         return
     while folder and folder != layout.folder:
         init = f"{folder}/__init__.py"
         if context.own_file(init) or not context.project.tree.is_dir(folder):
-            yield Resolved(OwnedFile(init, (), "", open=False))
+            yield Resolved(OwnedFile(init))
         folder = folder.rpartition("/")[0]
+
+
+def unsigned_forms(target: Target) -> Iterator[Target]:
+    """Yield the other form of an owned file that is adopted where it stands already."""
+    if isinstance(target, OwnedFile):
+        yield unsigned(target)
 
 
 def rendered(target: OwnedFile, context: FeatureContext) -> OwnedFile:
@@ -128,7 +129,7 @@ def rendered(target: OwnedFile, context: FeatureContext) -> OwnedFile:
     if not target.template:
         return target
     text = render(target.template, template_context(context), origin=f"{ORIGIN}{context.feature}.")
-    return replace(target, lines=tuple(split_lines(text)))
+    return replace(target, text=text)
 
 
 def template_context(context: FeatureContext) -> Context:
@@ -161,18 +162,3 @@ def http_client(context: FeatureContext) -> str:
     manifest = context.project.manifest
     names = {item.name for item in manifest.requirements} if manifest else set()
     return "httpx" if "httpx" in names and "httpx2" not in names else "httpx2"
-
-
-def taken(target: OwnedFile, context: FeatureContext) -> Refused:
-    """Return the refusal for a file that stands where an owned file would go: nothing is ever overwritten."""
-    return Refused(
-        Refusal(
-            "file-exists",
-            f"{target.path} exists already and is not what this feature would write",
-            Place(target.path, 1),
-            expected=f"no file there, or none at {alternative(target.path)} either",
-            snippet=target.text,
-            remedy=f"move it away, or {CHOOSE_FOLDERS}",
-            feature=context.feature,
-        )
-    )

@@ -11,7 +11,10 @@ from laterctl.edits.app_statements import after_routers
 from laterctl.edits.context import FeatureContext, Resolved
 from laterctl.project.facts import App, Lifespan
 from laterctl.refusal import Refusal, Refused
-from laterctl.targets.base import Anchor, Argument, Block, Statement
+from laterctl.targets.argument import Argument
+from laterctl.targets.base import Anchor
+from laterctl.targets.block import Block
+from laterctl.targets.statement import Statement
 
 
 class ManagedLifespan(Struct, frozen=True):

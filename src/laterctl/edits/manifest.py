@@ -10,7 +10,10 @@ from msgspec import Struct
 from laterctl.edits.context import FeatureContext, Resolved
 from laterctl.project.facts import Manifest
 from laterctl.refusal import Refused
-from laterctl.targets.base import Dependency, TextLine, TomlKey, frozen
+from laterctl.targets.base import frozen
+from laterctl.targets.dependency import Dependency
+from laterctl.targets.text_line import TextLine
+from laterctl.targets.toml_key import TomlKey
 
 
 def manifest_of(context: FeatureContext, snippet: str) -> Manifest:
@@ -26,10 +29,14 @@ def manifest_of(context: FeatureContext, snippet: str) -> Manifest:
 
 
 class DependencyFloor(Struct, frozen=True):
-    """A declared dependency with its floor, as a PEP 508 requirement; `dev` puts it among the development ones."""
+    """A declared dependency with its floor, as a PEP 508 requirement; `dev` puts it among the development ones.
+
+    `provides` are the modules that the distribution brings, when they are not called like it.
+    """
 
     requirement: str
     dev: bool = False
+    provides: tuple[str, ...] = ()
 
     def resolve(self, context: FeatureContext) -> Iterator[Resolved]:
         from laterctl.codemods.placement import entry_name
@@ -37,7 +44,7 @@ class DependencyFloor(Struct, frozen=True):
         manifest = manifest_of(context, self.requirement)
         home = manifest.dev if self.dev else manifest.runtime
         name = entry_name(self.requirement)
-        yield Resolved(Dependency(home.path, home.form, home.table, name, self.requirement))
+        yield Resolved(Dependency(home.path, home.form, home.table, name, self.requirement, self.provides))
 
 
 class TomlTable(Struct, frozen=True):

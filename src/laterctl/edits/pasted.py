@@ -10,8 +10,8 @@ from laterctl.project.names import imports_of, resolve
 from laterctl.project.places import is_test_or_docs
 from laterctl.project.source import Unreadable
 from laterctl.project.tree import Outside
-from laterctl.targets.base import Statement
 from laterctl.targets.python_text import Located, Text
+from laterctl.targets.statement import Statement
 
 
 def pasted(context: FeatureContext, source: str, method: str) -> Statement | None:

@@ -12,7 +12,8 @@ from laterctl.project.facts import Container
 from laterctl.project.places import Place
 from laterctl.refusal import Refusal, Refused
 from laterctl.render import Expr, Import
-from laterctl.targets.base import Anchor, Statement
+from laterctl.targets.base import Anchor
+from laterctl.targets.statement import Statement
 
 
 class Provider(Struct, frozen=True):

@@ -14,7 +14,10 @@ from laterctl.project.facts import Settings
 from laterctl.project.places import Place
 from laterctl.refusal import Refusal, Refused
 from laterctl.render import Expr, Import
-from laterctl.targets.base import Anchor, Statement, TextLine, TomlKey, frozen
+from laterctl.targets.base import Anchor, frozen
+from laterctl.targets.statement import Statement
+from laterctl.targets.text_line import TextLine
+from laterctl.targets.toml_key import TomlKey
 
 
 class Setting(Struct, frozen=True):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from difflib import get_close_matches
 from functools import cache
 from importlib import import_module
@@ -10,6 +10,7 @@ from pkgutil import iter_modules
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from laterctl.edits.context import Edit
     from laterctl.feature import Feature
 
 
@@ -47,6 +48,11 @@ def feature(name: str) -> Feature:
     return declared
 
 
+def edits_of(name: str) -> tuple[Edit, ...]:
+    """Return the edits that a feature has in every project; none for one of another version's."""
+    return feature(name).edits if name in module_names() else ()
+
+
 def every() -> list[Feature]:
     """Return all features, hidden ones too."""
     return [feature(name) for name in module_names()]
@@ -75,8 +81,11 @@ def suggestions(name: str) -> list[str]:
     return get_close_matches(name, known, n=3, cutoff=0.5)
 
 
-def closure(names: Iterable[str]) -> list[str]:
-    """Return the given features and all they require, requirements first, alphabetical where that leaves a choice."""
+def closure(names: Iterable[str], declined: Mapping[str, Collection[str]] | None = None) -> list[str]:
+    """Return the given features and all they require, requirements first, alphabetical where that leaves a choice.
+
+    With `declined` (by feature, what it recommends and the user does without), recommended features are there too.
+    """
     done: list[str] = []
 
     def visit(name: str, trail: tuple[str, ...]) -> None:
@@ -84,10 +93,16 @@ def closure(names: Iterable[str]) -> list[str]:
             return
         if name in trail:
             raise ValueError(f"features require each other: {' -> '.join([*trail, name])}")
-        for required in sorted(feature(name).requires):
+        found = feature(name)
+        for required in sorted(found.requires):
             visit(required, (*trail, name))
         done.append(name)
+        if declined is not None:
+            pulled.update(set(found.recommends) - set(declined.get(name, ())))
 
+    pulled: set[str] = set()
     for name in sorted(names):
         visit(name, ())
+    while missing := sorted(pulled - set(done)):
+        visit(missing[0], ())
     return done

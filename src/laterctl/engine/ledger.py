@@ -1,17 +1,20 @@
 """The ledger: which features are in a project, and exactly what each has there.
 
-One JSON file a feature in `.laterctl/`, committed with the code: sorted, no timestamps, forward slashes.
+One JSON file a feature in `.laterctl/`, committed with the code: sorted, no timestamps, forward slashes, one line a
+record. The content that owned files were created with, which an update merges against, lies beside it in `base/`.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct, field
 
-from laterctl.engine.installed import FOLDER, FORMAT
+from laterctl import __version__
+from laterctl.project.installed import FOLDER, FORMAT, file_of
 from laterctl.project.places import Place
 from laterctl.refusal import Refusal, Refused
 from laterctl.targets.base import Record, from_json, to_json
@@ -19,37 +22,80 @@ from laterctl.targets.base import Record, from_json, to_json
 if TYPE_CHECKING:
     from laterctl.project.tree import Tree
 
+Value = str | int | float | bool
+"""The value of an option."""
+
+ATTRIBUTES = f"{FOLDER}/.gitattributes"
+_ATTRIBUTES = b"* -diff linguist-generated=true\n"
+_BASE_SUFFIX = ".base"
+
 
 class Entry(Struct, frozen=True):
     """One installed feature.
 
-    `requested` is false when it was only pulled in. `version` is that of the laterctl that wrote the targets.
+    `requested` is false when it was only pulled in. `version` is that of the laterctl that resolved the records.
+    `declined` are the features it recommends that the user did without.
     """
 
     feature: str
     version: str
     requested: bool
-    options: Mapping[str, str] = field(default_factory=dict)
+    options: Mapping[str, Value] = field(default_factory=dict)
     records: tuple[Record, ...] = ()
+    declined: tuple[str, ...] = ()
 
     @property
     def path(self) -> str:
         """Where the entry is kept."""
-        return f"{FOLDER}/{self.feature}.json"
+        return file_of(self.feature)
+
+
+def files(entries: Iterable[Entry]) -> dict[str, bytes]:
+    """Return the files of the ledger by path: entries, base contents, and the attributes that keep both out of diffs."""
+    found: dict[str, bytes] = {}
+    for entry in entries:
+        found[ATTRIBUTES] = _ATTRIBUTES
+        found[entry.path] = dump(entry)
+        for record in entry.records:
+            if content := record.target.created():
+                found[_base_of(record.target.path)] = content
+    return found
+
+
+def _base_of(path: str) -> str:
+    return f"{FOLDER}/base/{path}{_BASE_SUFFIX}"
 
 
 def dump(entry: Entry) -> bytes:
-    """Return the file of an entry."""
-    records = sorted((to_json(record) for record in entry.records), key=lambda item: json.dumps(item, sort_keys=True))
-    data = {
+    """Return the JSON file of an entry."""
+    records = sorted(
+        json.dumps(_without_content(record), sort_keys=True, ensure_ascii=False) for record in entry.records
+    )
+    head = {
         "feature": entry.feature,
         "format": FORMAT,
         "laterctl": entry.version,
-        "options": dict(entry.options),
-        "records": records,
+        "options": dict(sorted(entry.options.items())),
         "requested": entry.requested,
     }
-    return (json.dumps(data, indent=2, sort_keys=True, ensure_ascii=False) + "\n").encode()
+    if entry.declined:
+        head["declined"] = sorted(entry.declined)
+    lines = [f"{json.dumps(name)}: {json.dumps(value, ensure_ascii=False)},\n" for name, value in sorted(head.items())]
+    return ("{\n" + "".join(lines) + '"records": [\n' + ",\n".join(records) + "\n]\n}\n").encode()
+
+
+def _without_content(record: Record) -> dict[str, Any]:
+    """Return a record as JSON in which a hash stands for the content of a file."""
+    data = to_json(record)
+    if record.target.whole_file:
+        data.pop("text", None)
+        if content := record.target.created():
+            data["hash"] = _digest(content)
+    return data
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()[:32]
 
 
 def load(tree: Tree) -> dict[str, Entry]:
@@ -63,13 +109,19 @@ def load(tree: Tree) -> dict[str, Entry]:
         return entries
     for name in tree.names(FOLDER):
         if name.endswith(".json"):
-            entry = parse(f"{FOLDER}/{name}", tree.read(f"{FOLDER}/{name}") or b"")
+            entry = parse(f"{FOLDER}/{name}", tree.read(f"{FOLDER}/{name}") or b"", tree)
             entries[entry.feature] = entry
     return entries
 
 
-def parse(path: str, data: bytes) -> Entry:
-    """Read one entry. Raises `Refused` as `load` does."""
+def paths(tree: Tree) -> list[str]:
+    """Return the files of the ledger that describe features, in whatever form."""
+    names = tree.names(FOLDER) if tree.is_dir(FOLDER) else ()
+    return [f"{FOLDER}/{name}" for name in names if name.endswith(".json")]
+
+
+def parse(path: str, data: bytes, tree: Tree | None = None) -> Entry:
+    """Read one entry; `tree` holds the contents of owned files. Raises `Refused` as `load` does."""
     text = data.decode("utf-8", errors="replace")
     for number, line in enumerate(text.splitlines(), 1):
         if line.startswith(("<<<<<<< ", "=======", ">>>>>>> ")):
@@ -85,7 +137,7 @@ def parse(path: str, data: bytes) -> Entry:
             )
     try:
         values = json.loads(text)
-        if values["format"] > FORMAT:
+        if values["format"] > FORMAT or _is_newer(str(values["laterctl"])):
             raise Refused(
                 Refusal(
                     "ledger-newer",
@@ -94,12 +146,18 @@ def parse(path: str, data: bytes) -> Entry:
                     remedy="run that version or a newer one of laterctl",
                 )
             )
+        records = values["records"]
+        if values["format"] < FORMAT:
+            from laterctl.engine.ledger_v1 import migrated
+
+            records = migrated(records)
         return Entry(
             values["feature"],
             values["laterctl"],
             bool(values["requested"]),
             dict(values["options"]),
-            tuple(from_json(item) for item in values["records"]),
+            tuple(from_json(_with_content(item, tree)) for item in records),
+            tuple(values.get("declined", ())),
         )
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         number = error.lineno if isinstance(error, json.JSONDecodeError) else 1
@@ -111,6 +169,31 @@ def parse(path: str, data: bytes) -> Entry:
                 remedy="restore it from version control, or delete it and run `laterctl add` again",
             )
         ) from error
+
+
+def _is_newer(version: str) -> bool:
+    return _numbers(version) > _numbers(__version__)
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in version.split(".")[:3] if part.isdigit())
+
+
+def _with_content(data: Mapping[str, Any], tree: Tree | None) -> Mapping[str, Any]:
+    """Return a record's JSON with the content of its file, read from where it lies.
+
+    Raises:
+        ValueError: the content is missing, or not the one that was recorded.
+    """
+    digest = data.get("hash")
+    if digest is None:
+        return data
+    path = _base_of(data["path"])
+    content = tree.read(path) if tree is not None else None
+    content = content.replace(b"\r\n", b"\n") if content is not None else None  # as a checkout may have made them
+    if content is None or _digest(content) != digest:
+        raise ValueError(f"{path} is missing" if content is None else f"{path} is not what was recorded")
+    return {**{name: value for name, value in data.items() if name != "hash"}, "text": content.decode()}
 
 
 def records_of(entries: Iterable[Entry]) -> list[Record]:

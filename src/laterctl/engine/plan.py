@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import stat
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -12,54 +11,46 @@ from msgspec.structs import replace
 
 from laterctl import __version__
 from laterctl.changeset import Change, Changeset
-from laterctl.edits import file as owned_file
-from laterctl.edits.context import MOVABLE, Edit, FeatureContext, Resolved, layout_of
-from laterctl.edits.provider import Provider
-from laterctl.edits.setting import Setting
-from laterctl.engine import catalogue, ledger
-from laterctl.engine import removal as references
-from laterctl.engine.installed import FOLDER
-from laterctl.engine.ledger import Entry
+from laterctl.edits.beside import Beside
+from laterctl.edits.context import layout_of
+from laterctl.engine import catalogue, ledger, removal
+from laterctl.engine.ledger import Entry, Value
+from laterctl.engine.resolution import Resolution
 from laterctl.project.places import Place
-from laterctl.refusal import Note, Refusal, Refused
-from laterctl.targets import document as converge
-from laterctl.targets.base import (
-    Anchor,
-    Argument,
-    Block,
-    Dependency,
-    ImportName,
-    Inspection,
-    ListEntry,
-    OwnedFile,
-    Record,
-    State,
-    Statement,
-    Target,
-    TomlKey,
-)
-from laterctl.targets.import_name import is_rebound
-from laterctl.targets.owned_file import unsigned
+from laterctl.refusal import Note, Refusal
+from laterctl.targets import converge
+from laterctl.targets.base import Record, State, Target
+from laterctl.targets.document import inspect
 
 if TYPE_CHECKING:
-    from laterctl.feature import Feature
     from laterctl.project.discover import Project
 
 
 class Request(Struct, frozen=True):
-    """What the user asked for: features to add and to remove by their own names, options by feature."""
+    """What the user asked for, by the features' own names.
+
+    Attributes:
+        add, remove: features to add and to remove.
+        update: installed features to bring to today's version.
+        options: values of options by feature; those of installed features converge to them.
+        without: recommended features to do without.
+        conflicts: whether an update may write conflict markers.
+    """
 
     add: tuple[str, ...] = ()
     remove: tuple[str, ...] = ()
-    options: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    update: tuple[str, ...] = ()
+    options: Mapping[str, Mapping[str, Value]] = field(default_factory=dict)
+    without: tuple[str, ...] = ()
+    conflicts: bool = False
 
 
 class Plan(Struct, frozen=True):
     """What would be done.
 
-    `added` and `removed` are feature names; `pulled` those of `added` that nobody asked for by name. `kept` are
-    targets that stay although their feature goes, and why. `requirements` are new runtime or development dependencies.
-    With refusals the changeset is empty.
+    `added`, `removed` and `updated` are feature names; `pulled` those of `added` that nobody asked for by name. `kept`
+    are targets that stay although their feature goes, and why. `requirements` are new runtime or development
+    dependencies. With refusals the changeset is empty.
     """
 
     changeset: Changeset
@@ -67,24 +58,17 @@ class Plan(Struct, frozen=True):
     added: tuple[str, ...] = ()
     pulled: tuple[str, ...] = ()
     removed: tuple[str, ...] = ()
+    updated: tuple[str, ...] = ()
     refusals: tuple[Refusal, ...] = ()
     notes: tuple[Note, ...] = ()
     kept: tuple[tuple[Target, str], ...] = ()
     requirements: tuple[str, ...] = ()
 
-
-class _Draft(Struct):
-    """The state of a plan while features are resolved one after the other."""
-
-    project: Project
-    entries: dict[str, Entry]
-    installed: list[Record]
-    anchors: dict[Target, Anchor] = field(default_factory=dict)
-    refusals: list[Refusal] = field(default_factory=list)
-    notes: list[Note] = field(default_factory=list)
-
-    def records(self) -> list[Record]:
-        return ledger.records_of(self.entries.values())
+    def fresh(self, installed: Mapping[str, Entry]) -> list[Record]:
+        """Return the records that the plan adds to those of `installed`, adopted ones too."""
+        had = {record.target for entry in installed.values() for record in entry.records}
+        names = (*self.added, *self.updated, *sorted(self.entries.keys() - {*self.added, *self.updated}))
+        return [record for name in names for record in self.entries[name].records if record.target not in had]
 
 
 def make(project: Project, installed: Mapping[str, Entry], request: Request) -> Plan:
@@ -93,59 +77,124 @@ def make(project: Project, installed: Mapping[str, Entry], request: Request) -> 
     Args:
         project: the facts.
         installed: the ledger.
-        request: feature names must exist; requested features to remove must be installed.
+        request: feature names must exist; requested features to remove or to update must be installed.
 
     Returns:
         A plan. Nothing is raised for what the project cannot take: that is in `refusals`.
     """
     requested = {name for name, entry in installed.items() if entry.requested}
     requested = (requested | set(request.add)) - set(request.remove)
-    wanted = catalogue.closure(requested)
+    declined = _declined(installed, request)
+    wanted = catalogue.closure(requested, declined)
     refusals = [_required(name, wanted) for name in request.remove if name in wanted]
     removed = sorted(installed.keys() - set(wanted))
     added = [name for name in wanted if name not in installed]
     if refusals:
         return Plan(Changeset({}), installed, removed=tuple(removed), refusals=tuple(refusals))
-    before = ledger.records_of(installed.values())
-    draft = _Draft(project, {name: entry for name, entry in installed.items() if name not in removed}, before)
+    renewed = [name for name in wanted if name in installed and _is_renewed(installed[name], request, added)]
+    entries = {
+        name: _settled(installed[name], requested, declined, wanted)
+        for name in wanted
+        if name in installed and name not in renewed
+    }
+    resolution = Resolution(project, wanted, ledger.records_of(installed.values()), entries)
     for name in wanted:
-        if name in installed:
-            draft.entries[name] = replace(installed[name], requested=name in requested)
-    for name in added:
-        _add(draft, catalogue.feature(name), name in requested, request.options.get(name, {}), wanted)
-    if draft.refusals:
-        return Plan(Changeset({}), installed, tuple(added), refusals=tuple(draft.refusals), notes=tuple(draft.notes))
-    return _converged(project, installed, draft, before, tuple(added), tuple(removed), requested)
+        if name in entries:
+            continue
+        entry = installed.get(name)
+        known = {item.name for item in catalogue.feature(name).options}
+        options = dict(entry.options if entry is not None else {}) | dict(request.options.get(name, {}))
+        options = {key: value for key, value in options.items() if key in known}
+        fresh = Entry(name, __version__, name in requested, options, (), declined.get(name, ()))
+        resolution.add(fresh, entry.records if entry is not None else (), check=entry is None)
+    for name in wanted:
+        others = {*wanted} if name in added or name in renewed else {*added}
+        resolution.add_beside(name, others, installed[name].records if name in installed else ())
+    if resolution.refusals:
+        found = tuple(resolution.refusals)
+        return Plan(Changeset({}), installed, tuple(added), refusals=found, notes=tuple(resolution.notes))
+    made = Plan(
+        Changeset({}),
+        resolution.entries,
+        tuple(added),
+        tuple(name for name in added if name not in requested),
+        tuple(removed),
+        tuple(renewed),
+        notes=tuple(resolution.notes),
+    )
+    return _converged(project, installed, made, resolution, conflicts=request.conflicts)
+
+
+def _declined(installed: Mapping[str, Entry], request: Request) -> dict[str, tuple[str, ...]]:
+    """Return for each feature what it recommends and the user does without."""
+    without = {*request.without, *request.remove}
+    found = {name: set(entry.declined) for name, entry in installed.items()}
+    for name in catalogue.closure([*installed.keys() & set(catalogue.module_names()), *request.add]):
+        refused = without & set(catalogue.feature(name).recommends)
+        found[name] = (found.get(name, set()) | refused) - set(request.add)
+    return {name: tuple(sorted(names)) for name, names in found.items()}
+
+
+def _is_renewed(entry: Entry, request: Request, added: Sequence[str]) -> bool:
+    """Whether an installed feature is resolved anew: when asked for, and when an added one builds on today's version."""
+    name = entry.feature
+    if name not in catalogue.module_names():
+        return False
+    chosen = request.options.get(name, {})
+    defaults = {item.name: item.default for item in catalogue.feature(name).options}
+    if name in request.update or any(entry.options.get(key, defaults.get(key)) != item for key, item in chosen.items()):
+        return True
+    if entry.version == __version__:
+        return False
+    needed = name in catalogue.closure(added)
+    return needed or any(isinstance(edit, Beside) and edit.feature in added for edit in catalogue.feature(name).edits)
+
+
+def _settled(
+    entry: Entry, requested: set[str], declined: Mapping[str, tuple[str, ...]], wanted: Sequence[str]
+) -> Entry:
+    """Return the entry of a feature that stays at its version, without what held beside features that go."""
+    records = tuple(record for record in entry.records if not record.beside or record.beside in wanted)
+    return replace(
+        entry, requested=entry.feature in requested, records=records, declined=declined.get(entry.feature, ())
+    )
 
 
 def repair(project: Project, installed: Mapping[str, Entry]) -> Plan:
     """Plan to put back wiring of installed features that is gone; files that were deleted stay deleted."""
-    gone = {
-        name: [record for record in entry.records if _is_lost(project, record)] for name, entry in installed.items()
-    }
+    gone = {name: {item for item in entry.records if _is_lost(project, item)} for name, entry in installed.items()}
     present = {
         name: replace(entry, records=tuple(item for item in entry.records if item not in gone[name]))
         for name, entry in installed.items()
     }
     before = ledger.records_of(present.values())
-    draft = _Draft(project, dict(present), before)
+    resolution = Resolution(project, list(installed), before, dict(present))
     for name in catalogue.closure(name for name in installed if gone[name]):
         if gone.get(name):
-            entry = installed[name]
-            _add(draft, catalogue.feature(name), entry.requested, entry.options, list(installed), check=False)
-    if draft.refusals:
-        return Plan(Changeset({}), installed, refusals=tuple(draft.refusals), notes=tuple(draft.notes))
-    requested = {name for name, entry in installed.items() if entry.requested}
-    return _converged(project, installed, draft, before, (), (), requested)
+            # Where things go is decided anew; what is put back is what was recorded.
+            resolution.add(replace(present[name], records=()), present[name].records, check=False)
+            resolution.add_beside(name, installed, present[name].records)
+    if resolution.refusals:
+        found = tuple(resolution.refusals)
+        return Plan(Changeset({}), installed, refusals=found, notes=tuple(resolution.notes))
+    lost = {target for records in gone.values() for record in records for target in [record.target]}
+    resolved = {record.target: record for record in resolution.records() if record.target in lost}
+    entries = {
+        name: replace(
+            entry,
+            records=tuple(resolved.get(item.target, item) if item in gone[name] else item for item in entry.records),
+        )
+        for name, entry in installed.items()
+    }
+    made = Plan(Changeset({}), entries, notes=tuple(resolution.notes))
+    return _converged(project, present, made, resolution)
 
 
 def _is_lost(project: Project, record: Record) -> bool:
     target = record.target
-    if not record.ours or isinstance(target, OwnedFile):
+    if not record.ours or not target.restorable:
         return False
-    if converge.inspect(target, project.tree.read(target.path)).state is not State.ABSENT:
-        return False
-    return not (isinstance(target, ImportName) and is_rebound(project, target))
+    return inspect(target, project.tree.read(target.path), project=project).state is State.ABSENT
 
 
 def _required(name: str, wanted: Sequence[str]) -> Refusal:
@@ -158,219 +207,34 @@ def _required(name: str, wanted: Sequence[str]) -> Refusal:
     )
 
 
-def _add(
-    draft: _Draft,
-    feature: Feature,
-    asked: bool,
-    options: Mapping[str, str],
-    wanted: Sequence[str],
-    *,
-    check: bool = True,
-) -> None:
-    """Resolve one feature into an entry; what stands in the way goes to the draft's refusals."""
-    from laterctl.engine.preflight import blockers
-
-    values = {option.name: option.default for option in feature.options if option.default} | dict(options)
-    context = _site(draft, feature, values, wanted)
-    found = blockers(feature, context, draft.entries) if check else []
-    if found:
-        draft.refusals.extend(found)
-        return
-    records: dict[tuple[str, ...], Record] = {}
-    edits = [*feature.edits, *(feature.more(context) if feature.more else ())]
-    context = _around(edits, context)
-    for edit in edits:
-        try:
-            for item in edit.resolve(context):
-                record = _record(draft, context, item, records)
-                records.setdefault(record.target.key, record)
-        except Refused as refused:
-            draft.refusals.extend(refused.refusals)
-    draft.notes.extend(context.notes)
-    draft.entries[feature.name] = Entry(feature.name, __version__, asked, dict(options), tuple(records.values()))
-    made = [
-        record.target
-        for record in records.values()
-        if isinstance(record.target, OwnedFile) and record.ours and draft.project.tree.read(record.target.path) is None
-    ]
-    if any(target.open for target in made):
-        # Later features extend what this one creates, so they have to see it.
-        draft.project = draft.project.with_overlay({target.path: target.text.encode() for target in made})
-
-
-def _site(draft: _Draft, feature: Feature, options: Mapping[str, str], wanted: Sequence[str]) -> FeatureContext:
-    settings: dict[str, Setting] = {}
-    providers: dict[str, str] = {}
-    for name in wanted:
-        for edit in catalogue.feature(name).edits:
-            if isinstance(edit, Setting):
-                settings[edit.name] = edit
-            elif isinstance(edit, Provider):
-                providers[edit.name] = edit.source
-    records = draft.records()
-    moved = [
-        item.target.default_path for item in records if isinstance(item.target, OwnedFile) and item.target.default_path
-    ]
-    relocated = {place: owned_file.alternative(place) for place in moved}
-    return FeatureContext(
-        draft.project, feature.name, options, draft.installed, records, settings, providers, relocated
-    )
-
-
-def _around(edits: Iterable[Edit], context: FeatureContext) -> FeatureContext:
-    """Decide which owned files go to their other place, before anything refers to them."""
-    files = owned_file.files(edits)
-    blocked = {file.path: owned_file.alternative(file.path) for file in files if file.is_blocked(context)}
-    for usual, other in blocked.items():
-        context.notice(
-            f"{context.path(usual)} is yours, so ours is {context.path(other)}", Place(context.path(usual), 1)
-        )
-    for head in sorted({file.path.partition("/")[0] for file in files} & MOVABLE):
-        module = context.project.in_the_way(head)
-        if module and not context.project.tree.is_dir(context.path(head)):
-            context.notice(f"{module} is yours, so ours go to {context.path(head)}/", Place(module, 1))
-    return replace(context, relocated={**context.relocated, **blocked}) if blocked else context
-
-
-def _record(draft: _Draft, context: FeatureContext, wanted: Resolved, mine: Mapping[tuple[str, ...], Record]) -> Record:
-    """Decide whether a wanted target is shared, already there by hand, or new."""
-    target = wanted.target
-    shared = next((item for item in draft.records() if item.target.key == target.key), None)
-    if isinstance(target, OwnedFile):
-        return _file_record(draft, context, target, shared)
-    if shared is not None:
-        return _shared(context, target, shared)
-    data = draft.project.tree.read(target.path)
-    inspection = converge.inspect(target, data)
-    if inspection.state is State.PRESENT:
-        return Record(target) if _relinked(target, mine) else _adopted(context, target, inspection.detail)
-    if inspection.state is State.ALTERED:
-        raise Refused(_different(context, target, inspection))
-    if wanted.anchor is not None:
-        draft.anchors[target] = wanted.anchor
-    return Record(target, imported=isinstance(target, Dependency) and references.is_imported(context, target.name))
-
-
-def _different(context: FeatureContext, target: Target, inspection: Inspection) -> Refusal:
-    code, message, remedy = (
-        "already-different",
-        f"{target.path} has this in another form",
-        "change it by hand or remove it",
-    )
-    if isinstance(target, TomlKey) and target.table[:1] == ("tool",):  # a tool's own configuration, not a name of ours
-        code, message = "already-by-hand", f"{target.path} configures {target.table[1]} already, in another way"
-        remedy = f"keep yours, or take it out and run `laterctl add {context.feature}` again"
-    return Refusal(
-        code,
-        message,
-        Place(target.path, inspection.line),
-        seen=inspection.detail,
-        expected=target.describe(),
-        snippet=target.describe(),
-        remedy=remedy,
-        feature=context.feature,
-    )
-
-
-def _shared(context: FeatureContext, target: Target, other: Record) -> Record:
-    # Each feature records its own wish; the join over all of them is taken when a document converges.
-    if isinstance(target, TomlKey) and isinstance(other.target, TomlKey) and target.value != other.target.value:
-        raise Refused(
-            Refusal(
-                "conflict",
-                f"another feature wants {other.target.describe()}",
-                Place(target.path, 1),
-                expected=target.describe(),
-                feature=context.feature,
-            )
-        )
-    return Record(
-        target if isinstance(target, Dependency) else other.target, other.ours, other.replaced, other.imported
-    )
-
-
-def _relinked(target: Target, mine: Mapping[tuple[str, ...], Record]) -> bool:
-    """Whether a target that is there binds to a file that says it came from laterctl: its ledger was lost."""
-    files = {
-        record.target.path for record in mine.values() if isinstance(record.target, OwnedFile) and record.ledger_lost
-    }
-    if isinstance(target, ImportName):
-        module = target.source.rpartition(".")[0].replace(".", "/")
-        return any(path.endswith(f"{module}.py") for path in files)
-    names = {record.target.local for record in mine.values() if record.ours and isinstance(record.target, ImportName)}
-    codes = {Statement: "code", Argument: "value", ListEntry: "code", Block: "header"}
-    code = getattr(target, codes[type(target)]) if type(target) in codes else ""
-    return bool(files) and bool(names & set(re.findall(r"\w+", code)))
-
-
-def _adopted(context: FeatureContext, target: Target, declared: str) -> Record:
-    if isinstance(target, Dependency):
-        from laterctl.codemods import requirements
-
-        if not requirements.satisfiable(declared, target.requirement):
-            raise Refused(
-                Refusal(
-                    "version-cap",
-                    f"{target.path} declares {declared}, which excludes {target.requirement}",
-                    _requirement_place(context, target),
-                    seen=declared,
-                    expected=target.requirement,
-                    snippet=target.requirement,
-                    remedy="raise the cap yourself: it is never raised for you",
-                    feature=context.feature,
-                )
-            )
-        if requirements.extras_of(target.requirement) - requirements.extras_of(declared):
-            return Record(target, ours=True, replaced=declared)
-    return Record(target, ours=False)
-
-
-def _requirement_place(context: FeatureContext, target: Dependency) -> Place | None:
-    manifest = context.project.manifest
-    found = [item.place for item in manifest.requirements if item.name == target.name] if manifest else []
-    return found[0] if found else None
-
-
-def _file_record(draft: _Draft, context: FeatureContext, target: OwnedFile, shared: Record | None) -> Record:
-    if shared is not None:
-        return shared
-    made = owned_file.rendered(target, context)
-    data = draft.project.tree.read(target.path)
-    if data is None:
-        return Record(made)
-    if converge.inspect(made, data).state is State.PRESENT:
-        return Record(made, ledger_lost=bool(made.template))
-    if converge.inspect(unsigned(made), data).state is State.PRESENT:
-        return Record(unsigned(made), ours=False)
-    raise owned_file.taken(made, context)
-
-
 def _converged(
-    project: Project,
-    installed: Mapping[str, Entry],
-    draft: _Draft,
-    before: Sequence[Record],
-    added: tuple[str, ...],
-    removed: tuple[str, ...],
-    requested: set[str],
+    project: Project, installed: Mapping[str, Entry], made: Plan, resolution: Resolution, *, conflicts: bool = False
 ) -> Plan:
+    """Return a plan with its changeset: each document brought from what it holds to what is wanted."""
     from laterctl.codemods.placement import TextEditError
 
-    entries = dict(draft.entries)
-    after = ledger.records_of(entries.values())
-    refusals, surviving = references.check(project, installed, removed, after) if removed else ([], {})
+    entries = dict(made.entries)
+    before, after = (ledger.records_of(side.values()) for side in (installed, entries))
+    refusals, surviving = removal.check(project, installed, after)
     if refusals:
-        return Plan(Changeset({}), installed, removed=removed, refusals=tuple(refusals))
+        return replace(made, entries=installed, refusals=tuple(refusals))
     changes: dict[str, Change] = {}
     replaced: dict[Target, str] = {}
     kept: dict[Target, str] = dict(surviving)
     effective = [*after, *(record for record in before if record.target in surviving)]
     had, wanted = ({record.target for record in side if record.ours} for side in (before, effective))
+    by_path = [_by_path(side) for side in (before, effective)]
     for path in sorted({target.path for target in had ^ wanted}):
         data = project.tree.read(path)
         try:
             result = converge.converge(
-                path, data, _at(before, path), _at(effective, path), draft.anchors, layout_of(project)
+                path,
+                data,
+                by_path[0].get(path, []),
+                by_path[1].get(path, []),
+                resolution.anchors,
+                layout_of(project),
+                conflicts=conflicts,
             )
         except TextEditError as refused:
             refusal = Refusal(
@@ -379,7 +243,9 @@ def _converged(
                 Place(path, refused.line),
                 remedy="edit it by hand",
             )
-            return Plan(Changeset({}), installed, added, removed=removed, refusals=(refusal,))
+            return replace(made, entries=installed, refusals=(refusal,))
+        except converge.MergeConflict as conflict:
+            return replace(made, entries=installed, refusals=(_merge_conflict(path, conflict),))
         replaced.update(result.replaced)
         kept.update(result.left)
         if result.data != data:
@@ -390,23 +256,38 @@ def _converged(
             for record in entry.records
         )
         entries[name] = replace(entry, records=records)
-    for name in {*installed, *entries}:
-        path = f"{FOLDER}/{name}.json"
-        data = project.tree.read(path)
-        file = ledger.dump(entries[name]) if name in entries else None
-        if file != data:
-            changes[path] = Change(data, file, _mode(project, path))
-    fresh = [record.target.requirement for record in _new(before, after) if isinstance(record.target, Dependency)]
-    return Plan(
-        Changeset(changes),
-        entries,
-        added,
-        tuple(name for name in added if name not in requested),
-        removed,
-        notes=tuple(draft.notes),
+    changes |= _ledger(project, installed, entries)
+    fresh = [item.target.requires for item in after if item.ours and item.target not in had]
+    return replace(
+        made,
+        changeset=Changeset(changes),
+        entries=entries,
         kept=tuple((target, reason) for target, reason in kept.items() if reason != "gone"),
-        requirements=tuple(sorted(set(fresh))),
+        requirements=tuple(sorted({item for item in fresh if item})),
     )
+
+
+def _merge_conflict(path: str, conflict: converge.MergeConflict) -> Refusal:
+    return Refusal(
+        "merge-conflict",
+        f"{path} was edited where the update changes it",
+        Place(path, conflict.line),
+        seen=conflict.hunks,
+        expected="changes of yours and of the update in different places",
+        remedy="--conflicts writes the file with conflict markers; laterctl diff shows both sides",
+    )
+
+
+def _ledger(project: Project, installed: Mapping[str, Entry], entries: Mapping[str, Entry]) -> dict[str, Change]:
+    """Return what changes in the ledger, older forms of its files included."""
+    new = ledger.files(entries.values())
+    old = {*ledger.files(installed.values()), *ledger.paths(project.tree)}
+    found: dict[str, Change] = {}
+    for path in sorted({*new, *old}):
+        data = project.tree.read(path)
+        if data != new.get(path):
+            found[path] = Change(data, new.get(path), _mode(project, path))
+    return found
 
 
 def _mode(project: Project, path: str) -> int | None:
@@ -416,10 +297,8 @@ def _mode(project: Project, path: str) -> int | None:
         return None
 
 
-def _new(before: Sequence[Record], after: Sequence[Record]) -> list[Record]:
-    had = {record.target for record in before}
-    return [record for record in after if record.ours and record.target not in had]
-
-
-def _at(records: Iterable[Record], path: str) -> list[Record]:
-    return [record for record in records if record.target.path == path]
+def _by_path(records: Iterable[Record]) -> dict[str, list[Record]]:
+    found: dict[str, list[Record]] = {}
+    for record in records:
+        found.setdefault(record.target.path, []).append(record)
+    return found

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
@@ -15,26 +15,27 @@ from laterctl.engine.ledger import Entry
 from laterctl.project.facts import Manifest, Requirement
 from laterctl.project.places import Place
 from laterctl.refusal import Refusal
-from laterctl.targets.base import OwnedFile
 from laterctl.targets.owned_file import ORIGIN
 
 if TYPE_CHECKING:
-    from laterctl.edits.context import FeatureContext
+    from laterctl.edits.context import Edit, FeatureContext
     from laterctl.feature import Feature
 
 
-def blockers(feature: Feature, context: FeatureContext, installed: Mapping[str, Entry]) -> list[Refusal]:
-    """Return the reasons why a feature cannot go into a project; an empty list when it can."""
-    found = [*_open(feature, context), *_floors(feature, context), *_conflicts(feature, installed)]
-    if feature.needs is not None and (reason := feature.needs(context)):
+def blockers(
+    feature: Feature, edits: Sequence[Edit], context: FeatureContext, installed: Mapping[str, Entry]
+) -> list[Refusal]:
+    """Return the reasons why a feature with these edits cannot go into a project; an empty list when it can."""
+    found = [*_open(edits, context), *_floors(feature, context), *_conflicts(feature, installed)]
+    if feature.check is not None and (reason := feature.check(context)):
         found.append(replace(reason, feature=feature.name))
-    return found or list(_by_hand(feature, context, installed))
+    return found or list(_by_hand(feature, edits, context, installed))
 
 
-def _open(feature: Feature, context: FeatureContext) -> Iterator[Refusal]:
+def _open(edits: Sequence[Edit], context: FeatureContext) -> Iterator[Refusal]:
     """What the feature builds on and discovery could not decide: nothing is put beside what may be there."""
     kinds: dict[type, str] = {Setting: "settings", Provider: "container"}
-    for fact in sorted({kinds[type(edit)] for edit in feature.edits if type(edit) in kinds}):
+    for fact in sorted({kinds[type(edit)] for edit in edits if type(edit) in kinds}):
         if context.project.why_not(fact) is not None:
             yield context.undecided(fact)
 
@@ -126,20 +127,17 @@ def _below(feature: Feature, message: str, place: Place, expected: str) -> Refus
     )
 
 
-def _by_hand(feature: Feature, context: FeatureContext, installed: Mapping[str, Entry]) -> Iterator[Refusal]:
+def _by_hand(
+    feature: Feature, edits: Sequence[Edit], context: FeatureContext, installed: Mapping[str, Entry]
+) -> Iterator[Refusal]:
     from laterctl.project import signs as sightings
 
     signs = feature.by_hand
     project = context.project
     if project.tree.files_containing(f"# {ORIGIN}".encode(), f"# {ORIGIN}{feature.name}.".encode()):
         return  # its own code, of which the ledger was lost
-    own = {
-        record.target.path
-        for entry in installed.values()
-        for record in entry.records
-        if isinstance(record.target, OwnedFile)
-    }
-    own |= {context.path(file.path) for file in owned_file.files(feature.edits) if not file.is_blocked(context)}
+    own = {record.target.path for entry in installed.values() for record in entry.records if record.target.whole_file}
+    own |= {context.path(file.path) for file in owned_file.files(edits) if not file.is_blocked(context)}
     found: list[tuple[str, Place]] = []
     if signs.imports:
         found += [("import", place) for place in sightings.imports(project, signs.imports)]

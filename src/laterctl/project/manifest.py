@@ -12,6 +12,7 @@ from msgspec.structs import replace
 
 from laterctl.project.facts import DependencyHome, Evidence, Manifest, Requirement, Undecided
 from laterctl.project.places import Place
+from laterctl.project.requirements_file import canonical_name, read_requirements, requirement_name
 from laterctl.project.setup_cfg import EXTRAS, RUNTIME, values
 from laterctl.project.source import Unreadable, decoded, split_lines
 from laterctl.project.tomlfile import line_of, load_toml, table
@@ -22,7 +23,6 @@ PYPROJECT = "pyproject.toml"
 SETUP_CFG = "setup.cfg"
 _NEW_DEV = "requirements-dev.txt"
 _LOCKS = {"uv.lock": "uv", "poetry.lock": "poetry", "pdm.lock": "pdm"}
-_NAME = re.compile(r"^\s*([A-Za-z0-9](?:[\w.-]*[A-Za-z0-9])?)\s*(?=$|[\s\[<>=!~;@(,])")
 _PACKAGE = re.compile(r'^\[\[package\]\]\s+name = "([^"]+)"\s+version = "([^"]+)"', re.MULTILINE)
 _DEV = re.compile(r"dev|test|local|lint|doc|ci\b|type|format|debug|bench|extra|optional|lock|freeze", re.IGNORECASE)
 _DEV_GROUPS = ("dev", "test", "tests", "testing")
@@ -59,17 +59,6 @@ class Locked(Mapping[str, str]):
         return len(self._versions)
 
 
-def canonical_name(name: str) -> str:
-    """Return a distribution's name in its normal form (PEP 503)."""
-    return re.sub(r"[-_.]+", "-", name).lower()
-
-
-def requirement_name(text: str) -> str:
-    """Return the canonical name in a PEP 508 requirement, `""` when it has none (an option, a bare URL)."""
-    match = _NAME.match(text)
-    return canonical_name(match[1]) if match else ""
-
-
 def find_manifest(tree: Tree, served_by: Sequence[str] = ()) -> tuple[Manifest | None, tuple[Undecided, ...]]:
     """Find the manifest that installs the application.
 
@@ -97,6 +86,28 @@ def find_manifest(tree: Tree, served_by: Sequence[str] = ()) -> tuple[Manifest |
         fastapi = [entry.place for entry in other.requirements if entry.name == "fastapi"]
         chosen = replace(chosen, others=(*chosen.others, *fastapi))
     return chosen, tuple(undecided)
+
+
+def group_home(tree: Tree, manifest: Manifest, name: str) -> DependencyHome:
+    """Return where the dependencies of any group go, for example those of `lint`; the group may not exist yet.
+
+    Of requirements files a group is a file. In setup.cfg it is an extra that exists, else a file.
+
+    Raises:
+        Unreadable: pyproject.toml is not TOML, or not UTF-8.
+    """
+    if name in _DEV_GROUPS:
+        return manifest.dev
+    if manifest.path == PYPROJECT:
+        return _group_home(load_toml(tree, PYPROJECT) or {}, manifest.manager, (name,))
+    if manifest.path == SETUP_CFG:
+        groups = {canonical_name(entry.group): entry.group for entry in manifest.requirements if entry.group}
+        if canonical_name(name) in groups:
+            return DependencyHome("cfg", SETUP_CFG, (EXTRAS, groups[canonical_name(name)]))
+    home = manifest.path if manifest.runtime.form == "lines" else "requirements.txt"
+    new = _new_file(home, name)
+    known = {canonical_name(path.rpartition(".")[0]): path for path in _requirement_files(tree)}
+    return DependencyHome("lines", known.get(canonical_name(new.rpartition(".")[0]), new))
 
 
 def _lists_fastapi(manifest: Manifest) -> bool:
@@ -174,7 +185,7 @@ def _from_pyproject(tree: Tree, project: Mapping[str, Any]) -> Manifest | Undeci
         manager=manager,
         path=PYPROJECT,
         runtime=runtime,
-        dev=_dev(project, manager),
+        dev=_group_home(project, manager, _DEV_GROUPS),
         requires_python=python if isinstance(python, str) else "",
         requirements=requirements,
         lock=lock,
@@ -255,26 +266,30 @@ def _runtime(project: Mapping[str, Any], groups: Sequence[_Group]) -> Dependency
     return None
 
 
-def _dev(project: Mapping[str, Any], manager: str) -> DependencyHome:
-    """Return where development dependencies go: an existing group for it, else the one its manager would make."""
-    for keys, form in (
-        (("dependency-groups",), "array"),
-        (("tool", "pdm", "dev-dependencies"), "array"),
-        (("project", "optional-dependencies"), "array"),
-    ):
-        for name in _DEV_GROUPS:
-            if name in table(project, *keys):
-                return DependencyHome(form, PYPROJECT, (*keys, name))
-    if isinstance(table(project, "tool", "uv").get("dev-dependencies"), list):
+def _group_home(project: Mapping[str, Any], manager: str, names: Sequence[str]) -> DependencyHome:
+    """Return where dependencies of a group go: the first of `names` that exists, else a group that the manager makes.
+
+    Names of groups are compared in their normal form, as PEP 685 and PEP 735 demand.
+    """
+    wanted = [canonical_name(name) for name in names]
+
+    def spelled(*keys: str) -> str | None:
+        known = {canonical_name(key): key for key in table(project, *keys)}
+        return next((known[name] for name in wanted if name in known), None)
+
+    for keys in (("dependency-groups",), ("tool", "pdm", "dev-dependencies"), ("project", "optional-dependencies")):
+        if name := spelled(*keys):
+            return DependencyHome("array", PYPROJECT, (*keys, name))
+    is_dev = "dev" in wanted
+    if is_dev and isinstance(table(project, "tool", "uv").get("dev-dependencies"), list):
         return DependencyHome("array", PYPROJECT, ("tool", "uv", "dev-dependencies"))
-    for name in _DEV_GROUPS:
-        if name in table(project, "tool", "poetry", "group"):
-            return DependencyHome("poetry", PYPROJECT, ("tool", "poetry", "group", name, "dependencies"))
-    if table(project, "tool", "poetry", "dev-dependencies"):
+    if name := spelled("tool", "poetry", "group"):
+        return DependencyHome("poetry", PYPROJECT, ("tool", "poetry", "group", name, "dependencies"))
+    if is_dev and table(project, "tool", "poetry", "dev-dependencies"):
         return DependencyHome("poetry", PYPROJECT, ("tool", "poetry", "dev-dependencies"))
     if manager == "poetry" and "dependency-groups" not in project:
-        return DependencyHome("poetry", PYPROJECT, ("tool", "poetry", "group", "dev", "dependencies"))
-    return DependencyHome("array", PYPROJECT, ("dependency-groups", "dev"))
+        return DependencyHome("poetry", PYPROJECT, ("tool", "poetry", "group", names[0], "dependencies"))
+    return DependencyHome("array", PYPROJECT, ("dependency-groups", names[0]))
 
 
 def _manager(tree: Tree, project: Mapping[str, Any]) -> tuple[str, str]:
@@ -322,10 +337,12 @@ def _from_setup_cfg(tree: Tree) -> Manifest | None:
     lists = {key: value for key, value in found.items() if (key == RUNTIME or key[0] == EXTRAS) and value.is_list}
     lines = split_lines(text)
     requirements = tuple(
-        Requirement(requirement_name(entry), entry, Place(SETUP_CFG, number), "" if table == RUNTIME else table[1])
+        Requirement(
+            entry.name, entry.text, Place(SETUP_CFG, value.start + entry.line), "" if table == RUNTIME else table[1]
+        )
         for table, value in sorted(lists.items(), key=lambda item: item[0] != RUNTIME)
-        for number, line in enumerate(lines[value.start : value.stop], value.start + 1)
-        if requirement_name(entry := line.strip())
+        for entry in read_requirements("".join(lines[value.start : value.stop]))
+        if not entry.is_option
     )
     python = found.get(("options", "python_requires"))
     listed = [entry for entry in requirements if entry.name == "fastapi"]
@@ -371,7 +388,7 @@ def _from_requirements(tree: Tree, named: Sequence[str], undecided: list[Undecid
         manager="pip",
         path=home,
         runtime=DependencyHome("lines", home),
-        dev=DependencyHome("lines", dev or _new_dev(home)),
+        dev=DependencyHome("lines", dev or _new_file(home, "dev")),
         requirements=tuple(entry for path in every for entry in files[path]),
         others=tuple(others),
         evidence=(Evidence(f"dependencies in {home}", first),),
@@ -395,23 +412,15 @@ def _requirement_files(tree: Tree) -> list[str]:
 
 
 def parse_requirements(tree: Tree, path: str) -> list[Requirement]:
-    """Return the requirements of a requirements file; options, URLs without a name and includes are left out.
+    """Return the requirements of a requirements file; options and editable installs are left out too.
 
     Raises:
         Unreadable: the file is neither UTF-8 nor UTF-16 with its mark (nothing is guessed about it).
     """
     text = decoded(path, tree.read(path) or b"", wide=True)[0].removeprefix("\ufeff")
     group = "dev" if _DEV.search(path.rpartition("/")[2].replace("requirements", "")) else ""
-    found: list[Requirement] = []
-    continued = False
-    for number, line in enumerate(text.splitlines(), 1):
-        stripped = re.sub(r"(?:^|\s)#.*$", "", line).strip()
-        if stripped and not continued and not stripped.startswith("-"):
-            entry = re.split(r"\s+--|\s*\\$", stripped)[0].strip()
-            if name := requirement_name(entry):
-                found.append(Requirement(name, entry, Place(path, number), group))
-        continued = line.rstrip().endswith("\\")
-    return found
+    found = [entry for entry in read_requirements(text) if not entry.is_option]
+    return [Requirement(entry.name, entry.text, Place(path, entry.line), group) for entry in found]
 
 
 def _is_compiled(tree: Tree, path: str) -> bool:
@@ -433,12 +442,12 @@ def _dev_rank(path: str) -> tuple[int, str]:
     return next((number for number, word in enumerate(("dev", "test", "local")) if word in name), 9), path
 
 
-def _new_dev(home: str) -> str:
+def _new_file(home: str, group: str) -> str:
     folder, _, name = home.rpartition("/")
     suffix = name.rpartition(".")[2]
     new = (
-        f"dev.{suffix}"
+        f"{group}.{suffix}"
         if folder and name.startswith(("base", "prod", "common", "main"))
-        else f"requirements-dev.{suffix}"
+        else f"requirements-{group}.{suffix}"
     )
     return f"{folder}/{new}" if folder else new

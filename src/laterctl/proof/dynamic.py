@@ -262,18 +262,19 @@ def _requirements(project: Project, plan: Plan) -> dict[str, str]:
 
     Those with a marker are left out: it is about the project's interpreter, which is not ours.
     """
-    from laterctl.targets.base import Dependency
-
     home = project.manifest.runtime if project.manifest is not None else None
-    targets = [record.target for name in plan.added for record in plan.entries[name].records]
-    return {
-        target.name: target.requirement
-        for target in targets
-        if isinstance(target, Dependency)
-        and home is not None
-        and (target.path, target.table) == (home.path, home.table)
-        and ";" not in target.requirement
-    }
+    found: dict[str, str] = {}
+    for name in (*plan.added, *plan.updated):
+        for record in plan.entries[name].records:
+            at, text = record.target.home, record.target.requires
+            if (
+                at is not None
+                and home is not None
+                and (at.path, at.table) == (home.path, home.table)
+                and ";" not in text
+            ):
+                found[record.target.key[-1]] = text
+    return found
 
 
 def _missing(needed: Mapping[str, str], installed: Mapping[str, str | None]) -> list[str]:

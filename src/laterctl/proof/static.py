@@ -5,9 +5,10 @@ from __future__ import annotations
 import ast
 import builtins
 import difflib
+import re
 import sys
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache, cached_property
 from typing import TYPE_CHECKING
 
@@ -16,31 +17,22 @@ from msgspec import Struct
 from laterctl.codemods import newer
 from laterctl.codemods.requirements import oldest_python
 from laterctl.codemods.statements import split_lines
-from laterctl.engine.installed import FOLDER
-from laterctl.engine.ledger import records_of
+from laterctl.engine.ledger import load, records_of
+from laterctl.project.installed import FOLDER
 from laterctl.project.places import Place
 from laterctl.project.source import Source
 from laterctl.project.statements import bound_names, nodes
-from laterctl.targets import document as converge
-from laterctl.targets.base import Argument, Block, ImportName, ListEntry, OwnedFile, State, Statement, Target
+from laterctl.proof.survival import differences
+from laterctl.targets.base import Record, State, Target
+from laterctl.targets.document import Document, inspect
 
 if TYPE_CHECKING:
     from laterctl.changeset import Change
     from laterctl.engine.plan import Plan
     from laterctl.project.discover import Project
 
-BROUGHT: Mapping[str, tuple[str, ...]] = {
-    # What a declared distribution always brings along, or is imported as.
-    "fastapi": ("fastapi", "starlette", "pydantic", "anyio", "typing_extensions"),
-    "pyjwt": ("jwt",),
-    "python-multipart": ("python_multipart", "multipart"),
-    "pydantic-settings": ("pydantic_settings", "pydantic"),
-    "prometheus-client": ("prometheus_client",),
-    "dependency-injector": ("dependency_injector",),
-    "pytest-cov": ("pytest_cov", "pytest"),
-}
-OPTIONAL = frozenset({"opentelemetry", "pytest"})
-"""Modules that generated code imports only where they are there, or that tests bring."""
+FRAMEWORK = ("fastapi", "starlette", "pydantic", "anyio", "typing_extensions")
+"""The modules that come with FastAPI."""
 
 
 class Failure(Struct, frozen=True):
@@ -66,9 +58,9 @@ def prove(project: Project, plan: Plan) -> list[Failure]:
     """
     read: dict[str, _Read] = {}
     after = project.with_overlay({path: change.after for path, change in plan.changeset.items()})
-    result = _Result(project, after, read)
     records = records_of(plan.entries.values())
-    failures = [*_lines(plan), *_taken_out(project, plan)]
+    result = _Result(project, after, read, records)
+    failures = list(_law_three(project, plan))
     version = _oldest(project)
     for path, change in plan.changeset.items():
         if not path.endswith(".py") or change.after is None:
@@ -77,17 +69,20 @@ def prove(project: Project, plan: Plan) -> list[Failure]:
             read[path] = _Read(_parsed(path, change, version))
         except SyntaxError as error:
             failures.append(Failure("parses", f"{path} would not parse: {error.msg}", Place(path, error.lineno or 1)))
-    added = [record.target for name in plan.added for record in plan.entries[name].records if record.ours]
-    for target in added:
-        if target.path in read:
-            failures.extend(_bound(target, read[target.path]))
-            failures.extend(_imports(target, read[target.path], result))
-    for name in plan.added:
-        for record in plan.entries[name].records:
-            state = converge.inspect(record.target, result.after.tree.read(record.target.path), records).state
-            if state is not State.PRESENT:
-                place = Place(record.target.path, 1)
-                failures.append(Failure("present", f"{record.target.describe()} would be {state.value}", place))
+    by_path: dict[str, list[Record]] = {}
+    for record in records:
+        by_path.setdefault(record.target.path, []).append(record)
+    for record in plan.fresh(load(project.tree)):
+        path, written = record.target.path, plan.changeset.get(record.target.path)
+        if path in read and record.ours and written is not None and written.after is not None:
+            document = Document(path, written.after)
+            failures.extend(_bound(record.target, document, read[path]))
+            for item in record.target.imports(document):
+                failures.extend(_import(path, item.line, item.module, item.name, result))
+        state = inspect(record.target, after.tree.read(path), by_path[path]).state
+        edited = record.target.whole_file and project.tree.read(path) is not None  # merged with what the user made
+        if state is not State.PRESENT and not edited:
+            failures.append(Failure("present", f"{record.target.describe()} would be {state.value}", Place(path, 1)))
     return list(dict.fromkeys(failures))
 
 
@@ -155,8 +150,9 @@ class _Read:
 class _Result:
     """The project as it would be, as far as imports are concerned: what its own modules bind, what is declared."""
 
-    def __init__(self, before: Project, after: Project, read: Mapping[str, _Read]) -> None:
+    def __init__(self, before: Project, after: Project, read: Mapping[str, _Read], records: Sequence[Record]) -> None:
         self.after = after
+        self._records = records
         self._read = read
         # The application stays in its file; to discover it once more would cost more than the rest of the proof.
         self._near = before.app.path if before.app is not None else ""
@@ -174,40 +170,30 @@ class _Result:
         """The modules that declared dependencies provide, `None` when none are declared anywhere."""
         if self.after.manifest is None:
             return None
-        names = {"fastapi", *BROUGHT["fastapi"]}
-        for item in self.after.manifest.requirements:
-            names.update(BROUGHT.get(item.name, ()))
-            names.add(item.name.replace("-", "_"))
+        names = {*FRAMEWORK, *(item.name.replace("-", "_") for item in self.after.manifest.requirements)}
+        for record in self._records:
+            for binding in record.target.bindings():
+                names.update(binding.modules)
         return frozenset(names)
 
+    @cache  # noqa: B019 - lives as long as one proof
+    def is_imported(self, module: str) -> bool:
+        """Whether the user's own code imports a module, declared or not: something brings it."""
+        pattern = re.compile(rf"^[ \t]*(?:import|from) {re.escape(module)}\b".encode(), re.MULTILINE)
+        own = {record.target.path for record in self._records if record.target.whole_file}
+        paths = (path for path in self.after.tree.files_containing(module.encode()) if path not in own)
+        return any(pattern.search(self.after.tree.read(path) or b"") for path in paths)
 
-def _bound(target: Target, read: _Read) -> Iterator[Failure]:
-    if isinstance(target, Statement | ListEntry):
-        used = _Read(ast.parse(target.code)).loads
-    elif isinstance(target, Argument):
-        used = _Read(ast.parse(target.value)).loads
-    elif isinstance(target, Block):
-        used = _Read(ast.parse(f"async def _():\n {target.header}\n  pass")).loads
-    elif isinstance(target, OwnedFile):
-        used = read.loads
-    else:
-        return
+
+def _bound(target: Target, document: Document, read: _Read) -> Iterator[Failure]:
+    used = target.uses(document)
     for name in sorted(used - read.bound - set(dir(builtins)) - {"__file__", "__name__"}):
         yield Failure("bound", f"{target.path} would use {name}, which nothing binds", Place(target.path, 1))
 
 
-def _imports(target: Target, read: _Read, result: _Result) -> Iterator[Failure]:
-    if isinstance(target, ImportName):
-        module, _, name = target.source.rpartition(".")
-        yield from _import(target.path, 1, module, name, result)
-    elif isinstance(target, OwnedFile):
-        for line, module, name in read.imports:
-            yield from _import(target.path, line, module, name, result)
-
-
 def _import(path: str, line: int, module: str, name: str, result: _Result) -> Iterator[Failure]:
     top = module.partition(".")[0]
-    if top in sys.stdlib_module_names or top in OPTIONAL:
+    if top in sys.stdlib_module_names:
         return
     file = result.file_of(module)
     if file is not None:
@@ -217,82 +203,43 @@ def _import(path: str, line: int, module: str, name: str, result: _Result) -> It
         return
     if name and result.file_of(f"{module}.{name}") is not None:
         return  # a module in a folder without `__init__.py`
-    if result.provided is not None and top not in result.provided:
+    if result.provided is not None and top not in result.provided and not result.is_imported(top):
         message = f"{path} would import {module}, which no declared dependency provides"
         yield Failure("imports", message, Place(path, line))
 
 
-def _lines(plan: Plan) -> Iterator[Failure]:
-    """Law 3: every line of the user's is still there, in order, unless a target says by name that it rewrote it.
-
-    A line that a target extended (an import, a list, a call) counts as there when nothing was taken out of it.
-    """
-    rewritten: dict[str, Counter[str]] = {}
-    for entry in plan.entries.values():
-        for record in entry.records:
-            if record.replaced is not None:
-                lines = rewritten.setdefault(record.target.path, Counter())
-                lines.update(line.strip() for line in record.replaced.splitlines())
+def _law_three(project: Project, plan: Plan) -> Iterator[Failure]:
+    """Law 3: what is the user's is as it was, in every file that is not ours from end to end."""
+    before, after = ({record.target: record for record in side if record.ours} for side in _sides(project, plan))
+    whole = {target.path for target in [*before, *after] if target.whole_file}
     for path, change in plan.changeset.items():
-        if change.before is None or change.after is None or path.startswith(f"{FOLDER}/") or plan.removed:
+        if change.before is None or change.after is None or path.startswith(f"{FOLDER}/") or path in whole:
             continue
-        yield from _survive(path, change.before, change.after, rewritten.get(path, Counter()))
+        going, coming = (
+            [record for target, record in one.items() if target.path == path and target not in two]
+            for one, two in ((before, after), (after, before))
+        )
+        if path.endswith(".py"):
+            yield from _survives(path, change, going, coming)
+        elif not plan.removed:
+            spare = Counter(line.strip() for item in coming for line in (item.replaced or "").splitlines())
+            yield from _lines_survive(path, change.before, change.after, spare)
 
 
-def _taken_out(project: Project, plan: Plan) -> Iterator[Failure]:
-    """Law 3 when features go: only code of ours leaves the user's Python files."""
-    if not plan.removed:
-        return
-    from laterctl.engine.ledger import load
-
-    own: dict[str, str] = {}
-    for entry in load(project.tree).values():
-        for record in entry.records:
-            own[record.target.path] = own.get(record.target.path, "") + _spellings(record.target)
-    for path, change in plan.changeset.items():
-        if path.endswith(".py") and change.before is not None and change.after is not None:
-            yield from _only_ours_left(path, change.before, change.after, own.get(path, ""))
+def _sides(project: Project, plan: Plan) -> tuple[list[Record], list[Record]]:
+    return records_of(load(project.tree).values()), records_of(plan.entries.values())
 
 
-def _spellings(target: Target) -> str:
-    """Return the forms that a target of ours may have in a file, without white space."""
-    if isinstance(target, ImportName):
-        alias = f" as {target.asname}" if target.asname else ""
-        forms = [f"from {target.module} import (", f"from {target.module} import", f"{target.name}{alias},", ")"]
-    elif isinstance(target, Argument):
-        forms = [f"{target.keyword}={target.value},"]
-    elif isinstance(target, ListEntry):
-        forms = [f"{target.code},", f"{target.code.rstrip(')')},),"]
-    elif isinstance(target, Block):
-        forms = [target.header]
-    else:
-        forms = [target.describe(), f"{target.describe().rstrip(')')},)"]
-    return "\n".join("".join(form.split()) for form in forms) + "\n"
+def _survives(path: str, change: Change, going: Sequence[Record], coming: Sequence[Record]) -> Iterator[Failure]:
+    try:
+        old, new = (Document(path, data or b"") for data in (change.before, change.after))
+        for message, line in differences(old, new, going, coming):
+            yield Failure("lines", f"{path} {message}", Place(path, line))
+    except SyntaxError:
+        return  # said by the check that it parses
 
 
-def _only_ours_left(path: str, before: bytes, after: bytes, own: str) -> Iterator[Failure]:
-    old, new = (
-        [line.rstrip("\r\n") for line in split_lines(data.decode("utf-8", errors="surrogateescape"))]
-        for data in (before, after)
-    )
-    for tag, start, stop, begin, end in difflib.SequenceMatcher(a=old, b=new, autojunk=False).get_opcodes():
-        if tag == "replace" and (
-            _is_within("".join(new[begin:end]), "".join(old[start:stop]))
-            or _is_within("".join(old[start:stop]), "".join(new[begin:end]))
-        ):
-            continue
-        for number in range(start, stop) if tag in {"delete", "replace"} else ():
-            text = "".join(old[number].split())
-            if text and text not in own and not _is_import_of_ours(text, own):
-                yield Failure("lines", f"{path} would lose the line: {old[number].strip()}", Place(path, number + 1))
-
-
-def _is_import_of_ours(text: str, own: str) -> bool:
-    head, found, names = text.partition("import")
-    return bool(found) and f"{head}import\n" in own and all(f"{name}," in own for name in names.split(","))
-
-
-def _survive(path: str, before: bytes, after: bytes, rewritten: Counter[str]) -> Iterator[Failure]:
+def _lines_survive(path: str, before: bytes, after: bytes, rewritten: Counter[str]) -> Iterator[Failure]:
     old, new = (
         [line.rstrip("\r\n") for line in split_lines(data.decode("utf-8", errors="surrogateescape"))]
         for data in (before, after)

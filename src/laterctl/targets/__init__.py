@@ -1,0 +1,1 @@
+"""What laterctl puts into documents: one module a kind of target, with all its verbs."""

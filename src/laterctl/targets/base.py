@@ -1,19 +1,31 @@
-"""Pieces: the smallest things laterctl puts into a document, as values that a ledger can record.
+"""What all kinds of target share: the smallest things laterctl puts into a document, as values for a ledger.
 
 A declared edit (`Middleware`, `Setting` ...) resolves into targets against the facts of one project. From then on only
 the targets count: inspecting, taking back and sharing between features need neither the declaration nor discovery.
+Each kind is one module of this package with all its verbs; nobody outside asks which kind a target is.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import ast
+from abc import abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
 from enum import StrEnum
-from typing import Any, ClassVar
+from functools import cache
+from importlib import import_module
+from pkgutil import iter_modules
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from msgspec import Struct
 from msgspec.structs import asdict
 
-from laterctl.project.facts import BodyPath
+from laterctl.project.facts import BodyPath, DependencyHome
+from laterctl.project.places import Place
+from laterctl.refusal import Refusal
+
+if TYPE_CHECKING:
+    from laterctl.project.discover import Project
+    from laterctl.targets.document import Document
 
 
 class State(StrEnum):
@@ -25,11 +37,15 @@ class State(StrEnum):
 
 
 class Inspection(Struct, frozen=True):
-    """The state of a target, the line where it (or what became of it) stands, and words for a person."""
+    """What was found of a target: its state, the line where it (or what became of it) stands, words for a person.
+
+    `nodes` are the syntax nodes that it is, or that became of it, each with what the user has there without it.
+    """
 
     state: State
     line: int = 0
     detail: str = ""
+    nodes: tuple[tuple[ast.AST, Sequence[ast.AST]], ...] = ()
 
 
 class Anchor(Struct, frozen=True):
@@ -39,212 +55,192 @@ class Anchor(Struct, frozen=True):
     after: int
 
 
+class Imported(Struct, frozen=True):
+    """An import: the module, the name taken from it (`""`: the module itself), and the line."""
+
+    module: str
+    name: str = ""
+    line: int = 1
+
+
+class Effect(Struct, frozen=True):
+    """What a target does to the running application: `what` (`router` or `middleware`) by its dotted name."""
+
+    what: str
+    dotted: str
+
+
+class Binding(Struct, frozen=True):
+    """Something that a target gives to the rest of the project, which the user's code may have come to use.
+
+    `what` is `module` (the file `path` can be imported), `name` (bound at the top of `path`), `import` (the same,
+    by an import: other modules do not take it from there), `member` (bound in the class `owner` of `path`), or
+    `package` (the distribution `name` is installed, and provides `modules`).
+    """
+
+    what: str
+    path: str = ""
+    name: str = ""
+    owner: str = ""
+    modules: tuple[str, ...] = ()
+
+
+class Conflict(Exception):
+    """Two features want different things of one target."""
+
+
 class Target(Struct, frozen=True):
-    """What all targets share: the file they live in, relative to the project root with forward slashes."""
+    """What should be there, in the file `path` (relative to the project root, with forward slashes).
+
+    Attributes:
+        kind: how the ledger calls it.
+        restorable: whether `doctor --fix` may put it back where it is gone.
+        live_when_edited: whether what a user made of it still does something that needs our code.
+        whole_file: whether it is its document.
+    """
 
     kind: ClassVar[str] = ""
+    restorable: ClassVar[bool]
+    live_when_edited: ClassVar[bool] = False
+    whole_file: ClassVar[bool] = False
     path: str
 
     @property
+    @abstractmethod
     def key(self) -> tuple[str, ...]:
-        """What the target is about: two features that want the same target share it."""
-        raise NotImplementedError
+        """What it is about: two features that want the same key share it."""
 
+    @abstractmethod
     def describe(self) -> str:
-        """The target in words, for plans and the by-hand page."""
-        raise NotImplementedError
+        """Return it in words, for plans and the by-hand page."""
 
+    @abstractmethod
+    def inspect(self, document: Document) -> Inspection:
+        """Find it in its document.
 
-class ImportName(Target, frozen=True):
-    """One name of a `from` import at the top of a Python file. `source` is the absolute dotted name it stands for."""
+        Raises:
+            laterctl.project.source.Unreadable: the document is not the text that it claims to be.
+        """
 
-    kind: ClassVar[str] = "import"
-    module: str
-    name: str
-    asname: str = ""
-    source: str = ""
+    @abstractmethod
+    def uses(self, document: Document) -> frozenset[str]:
+        """Return the names that its code takes from the module around it."""
 
-    @property
-    def key(self) -> tuple[str, ...]:
-        return self.kind, self.path, self.module, self.name, self.asname
+    @abstractmethod
+    def imports(self, document: Document) -> Iterator[Imported]:
+        """Yield the modules and names that it imports."""
 
-    @property
-    def local(self) -> str:
-        """The name that the import binds."""
-        return self.asname or self.name
-
-    def describe(self) -> str:
-        alias = f" as {self.asname}" if self.asname else ""
-        return f"from {self.module} import {self.name}{alias}"
-
-
-class Statement(Target, frozen=True):
-    """A statement in the list of statements of `scope` (a qualified name, `""` for the module).
-
-    `order` sorts it among our other statements at the same place.
-    """
-
-    kind: ClassVar[str] = "statement"
-    scope: str
-    code: str
-    order: tuple[int, str] = (0, "")
+    @abstractmethod
+    def bindings(self) -> tuple[Binding, ...]:
+        """Return what others may have come to use."""
 
     @property
-    def key(self) -> tuple[str, ...]:
-        return self.kind, self.path, self.scope, self.code
-
-    def describe(self) -> str:
-        return self.code
-
-
-class Argument(Target, frozen=True):
-    """A keyword argument of the call that `holder` is assigned from (`app`, `self.app`; `return` when returned)."""
-
-    kind: ClassVar[str] = "argument"
-    scope: str
-    holder: str
-    keyword: str
-    value: str
+    def effect(self) -> Effect | None:
+        """What it does to the running application, when it does something that shows there."""
+        return None
 
     @property
-    def key(self) -> tuple[str, ...]:
-        return self.kind, self.path, self.scope, self.holder, self.keyword
-
-    def describe(self) -> str:
-        return f"{self.holder} = ...({self.keyword}={self.value})"
-
-
-class ListEntry(Target, frozen=True):
-    """An entry of a list literal: what `holder` is assigned (`return`: what is returned), or `keyword` of its call.
-
-    It stands behind `behind` entries of the user's; `order` sorts it among ours at the same place.
-    """
-
-    kind: ClassVar[str] = "entry"
-    scope: str
-    holder: str
-    code: str
-    keyword: str = ""
-    behind: int = 0
-    order: tuple[int, str] = (0, "")
+    def requires(self) -> str:
+        """The distribution that it makes the project depend on, as a PEP 508 requirement; `""` for none."""
+        return ""
 
     @property
-    def key(self) -> tuple[str, ...]:
-        return self.kind, self.path, self.scope, self.holder, self.keyword, self.code
-
-    def describe(self) -> str:
-        return self.code
-
-
-class Block(Target, frozen=True):
-    """A block put around the one `yield` statement of function `scope`. `header` ends with its colon."""
-
-    kind: ClassVar[str] = "block"
-    scope: str
-    header: str
+    def serves_code(self) -> bool:
+        """Whether code of its feature that the user has edited goes on needing it."""
+        return False
 
     @property
-    def key(self) -> tuple[str, ...]:
-        return self.kind, self.path, self.scope, self.header
+    def home(self) -> DependencyHome | None:
+        """Where it declares a dependency, when that is what it does."""
+        return None
 
-    def describe(self) -> str:
-        return f"{self.header} around the yield of {self.scope}()"
+    def shared(self, other: Record) -> Record:
+        """Return the record of this wish where another feature's record has the same key.
 
+        Raises:
+            Conflict: the two cannot both hold.
+        """
+        return Record(other.target, other.ours, other.replaced, other.imported)
 
-class Dependency(Target, frozen=True):
-    """A declared dependency: a PEP 508 requirement in a home given by its form and TOML table."""
+    def introduced(self, project: Project, records: Sequence[Record]) -> Record:
+        """Return the record of it as something new."""
+        return Record(self)
 
-    kind: ClassVar[str] = "dependency"
-    form: str
-    table: tuple[str, ...]
-    name: str
-    requirement: str
+    def adopted(self, document: Document, inspection: Inspection) -> Record | Refusal:
+        """Return the record of what stands there by hand already, or why that does not do."""
+        return Record(self, ours=False)
 
-    @property
-    def key(self) -> tuple[str, ...]:
-        return self.kind, self.path, ".".join(self.table), self.name
+    def clash(self, inspection: Inspection) -> Refusal:
+        """Return the refusal for something else that stands in its place."""
+        return Refusal(
+            "already-different",
+            f"{self.path} has this in another form",
+            Place(self.path, inspection.line),
+            seen=inspection.detail,
+            expected=self.describe(),
+            snippet=self.describe(),
+            remedy="change it by hand or remove it",
+        )
 
-    def describe(self) -> str:
-        return f"dependency {self.requirement}"
-
-
-class TomlKey(Target, frozen=True):
-    """A key of a TOML table. `value` is plain data; lists are tuples."""
-
-    kind: ClassVar[str] = "toml"
-    table: tuple[str, ...]
-    name: str
-    value: Any
-
-    @property
-    def key(self) -> tuple[str, ...]:
-        return self.kind, self.path, ".".join(self.table), self.name
-
-    def describe(self) -> str:
-        return f"[{'.'.join(self.table)}] {self.name} = {self.value!r}"
-
-
-class TextLine(Target, frozen=True):
-    """A line of an ignore file, or `KEY=value` of an example environment file (`form` `ignore` or `env`)."""
-
-    kind: ClassVar[str] = "line"
-    form: str
-    text: str
+    def equals(self, other: Target) -> bool:
+        """Tell whether a recorded target of the same key is what is wanted, whatever else is noted about it."""
+        return self == other
 
     @property
-    def key(self) -> tuple[str, ...]:
-        return self.kind, self.path, self.text.partition("=")[0] if self.form == "env" else self.text
-
-    def describe(self) -> str:
-        return self.text
-
-
-class OwnedFile(Target, frozen=True):
-    """A whole file of ours, with the content it was created with.
-
-    `template` names its source; `open` is true for a file that other targets go into. `default_path` is its usual place
-    below the application package or `tests/`, when a file of the user's stands there.
-    """
-
-    kind: ClassVar[str] = "file"
-    lines: tuple[str, ...]
-    template: str = ""
-    open: bool = False
-    default_path: str = ""
+    def is_open(self) -> bool:
+        """Whether other targets go into the document that it creates."""
+        return False
 
     @property
-    def key(self) -> tuple[str, ...]:
-        return self.kind, self.path
+    def default_place(self) -> str:
+        """Its usual place below the application package or `tests/`, when it could not go there; else `""`."""
+        return ""
 
-    def describe(self) -> str:
-        return f"new file {self.path}"
-
-    @property
-    def text(self) -> str:
-        """The content as it was created."""
-        return "".join(self.lines)
+    def created(self) -> bytes | None:
+        """Return the document that it creates, `None` when it goes into one that is there."""
+        return None
 
 
 class Record(Struct, frozen=True):
     """A target that a feature has in the project.
 
     `ours` is false when it stood there already (adopted: inspected, never removed). `replaced` is the user's text
-    that the target, or another feature's target on the same target, took the place of. `imported` says of a dependency
-    that the user's code imported it before it was declared: something else brings it too. `ledger_lost`, which is not
-    recorded, marks a file that was found to be ours although no ledger knew it.
+    that the target, or another feature's target with the same key, took the place of. `imported` says of a dependency
+    that the user's code imported it before it was declared: something else brings it too. `beside` names the feature
+    without which the record does not hold. `ledger_lost`, which is not recorded, marks a file that was found to be
+    ours although no ledger knew it.
     """
 
     target: Target
     ours: bool = True
     replaced: str | None = None
     imported: bool = False
+    beside: str = ""
     ledger_lost: bool = False
 
 
-KINDS: Mapping[str, type[Target]] = {
-    item.kind: item
-    for item in (ImportName, Statement, Argument, ListEntry, Block, Dependency, TomlKey, TextLine, OwnedFile)
-}
+T = TypeVar("T", bound=Target)
+
+
+@cache
+def kinds() -> Mapping[str, type[Target]]:
+    """Return the kinds of target by name: what the modules of this package define."""
+    package = import_module("laterctl.targets")
+    for item in iter_modules(package.__path__):
+        import_module(f"laterctl.targets.{item.name}")
+    found: dict[str, type[Target]] = {}
+    todo = list(Target.__subclasses__())
+    while todo:
+        kind = todo.pop()
+        todo.extend(kind.__subclasses__())
+        if "kind" in vars(kind):
+            found[kind.kind] = kind
+    return found
+
+
+def of_kind(records: Sequence[Record], kind: type[T]) -> dict[T, Record]:
+    """Return the records of one kind by target."""
+    return {record.target: record for record in records if isinstance(record.target, kind)}
 
 
 def to_json(record: Record) -> dict[str, Any]:
@@ -261,6 +257,8 @@ def to_json(record: Record) -> dict[str, Any]:
         data["replaced"] = record.replaced
     if record.imported:
         data["imported"] = True
+    if record.beside:
+        data["beside"] = record.beside
     return data
 
 
@@ -272,16 +270,17 @@ def from_json(data: Mapping[str, Any]) -> Record:
     """
     values = dict(data)
     try:
-        kind = KINDS[values.pop("kind")]
+        kind = kinds()[values.pop("kind")]
         origin = values.pop("origin")
         replaced = values.pop("replaced", None)
         imported = bool(values.pop("imported", False))
+        beside = str(values.pop("beside", ""))
         target = kind(**{name: frozen(value) for name, value in values.items()})
     except (KeyError, TypeError) as error:
         raise ValueError(f"not a record of this version: {error}") from error
     if origin not in {"ours", "adopted"}:
         raise ValueError(f"unknown origin {origin!r}")
-    return Record(target, origin == "ours", replaced, imported)
+    return Record(target, origin == "ours", replaced, imported, beside)
 
 
 def frozen(value: Any) -> Any:

@@ -1,238 +1,76 @@
-"""Converges one document of any kind from the targets wanted before to those wanted now."""
+"""One document as targets see it: its bytes, and what they mean, read once."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING
 
-from msgspec import Struct, field
-
-from laterctl.project.facts import DependencyHome, Layout
 from laterctl.project.source import Source, decoded
-from laterctl.targets import owned_file, python_file, python_text
-from laterctl.targets.base import (
-    Anchor,
-    Dependency,
-    Inspection,
-    OwnedFile,
-    Record,
-    State,
-    Target,
-    TextLine,
-    TomlKey,
-    ours,
-)
+from laterctl.targets.base import Inspection, Record, State, Target
+from laterctl.targets.python_text import Text, read_text
+
+if TYPE_CHECKING:
+    from laterctl.project.discover import Project
 
 
-class Result(Struct, frozen=True):
-    """A document after converging: `None` when it is to be absent; what was replaced, and what was left and why."""
+class Document:
+    """The file `path` with the content `data`.
 
-    data: bytes | None
-    replaced: Mapping[Target, str] = field(default_factory=dict)
-    left: Mapping[Target, str] = field(default_factory=dict)
+    `records` are those of our targets in it, from all features. `project` resolves names where one is given.
+    """
+
+    def __init__(self, path: str, data: bytes, records: Sequence[Record] = (), project: Project | None = None) -> None:
+        self.path = path
+        self.data = data
+        self.records = records
+        self.project = project
+
+    @classmethod
+    def of_text(cls, path: str, text: Text) -> Document:
+        """Return the document of a Python text that has been read."""
+        document = cls(path, text.source.encode())
+        document.__dict__["text"] = text
+        return document
+
+    @cached_property
+    def text(self) -> Text:
+        """The document as Python.
+
+        Raises:
+            SyntaxError: it is none.
+            Unreadable: it is not the text that it claims to be.
+        """
+        return read_text(Source(self.path, self.data).text)
+
+    @cached_property
+    def plain(self) -> str:
+        """The document as text, without a byte order mark. Raises `Unreadable`."""
+        return decoded_text(self.path, self.data)[0].removeprefix("\ufeff")
 
 
-def inspect(target: Target, data: bytes | None, records: Sequence[Record] = ()) -> Inspection:
+def decoded_text(path: str, data: bytes) -> tuple[str, str]:
+    """Return the text of a document, with its byte order mark, and its encoding. Raises `Unreadable`."""
+    return decoded(path, data, wide=path.endswith((".txt", ".in")))
+
+
+def inspect(
+    target: Target, data: bytes | None, records: Sequence[Record] = (), project: Project | None = None
+) -> Inspection:
     """Inspect one target in its document.
 
     Args:
         target: any target.
         data: the document's bytes, `None` when there is no such file.
         records: of our own targets in the same document.
+        project: resolves names; without it a name that the user has bound to something else counts as absent.
 
     Raises:
         Unreadable: the document is not the text that it claims to be.
     """
-    if isinstance(target, OwnedFile):
-        others = [record for record in records if record.ours and not isinstance(record.target, OwnedFile)]
-        return owned_file.inspect(target, data, others if target.open else [])
     if data is None:
         return Inspection(State.ABSENT)
-    if isinstance(target, Dependency | TomlKey | TextLine):
-        return _inspect_text(target, data)
     try:
-        return python_text.inspect(python_text.Text(Source(target.path, data).text), target)
+        return target.inspect(Document(target.path, data, records, project))
     except SyntaxError as error:
         return Inspection(State.ALTERED, error.lineno or 1, "syntax error")
-
-
-def _decoded(path: str, data: bytes) -> tuple[str, str]:
-    """Return the text of a document, with its byte order mark, and its encoding. Raises `Unreadable`."""
-    return decoded(path, data, wide=path.endswith((".txt", ".in")))
-
-
-def _inspect_text(target: Target, data: bytes) -> Inspection:
-    from laterctl.codemods import lines, requirements, toml
-
-    text = _decoded(target.path, data)[0].removeprefix("\ufeff")
-    if isinstance(target, Dependency):
-        found = requirements.declared(text, _home(target)).get(target.name)
-        return Inspection(State.ABSENT) if found is None else Inspection(State.PRESENT, 0, found)
-    if isinstance(target, TomlKey):
-        keys = (*target.table, target.name)
-        value = toml.get(text, keys)
-        if value is None:
-            return Inspection(State.ABSENT)
-        state = State.PRESENT if toml.same(value, target.value) else State.ALTERED
-        return Inspection(state, toml.line_of(text, keys), f"{target.name} = {value!r}")
-    assert isinstance(target, TextLine)
-    wanted = _about(target)
-    for number, line in enumerate(text.splitlines(), 1):
-        if (lines.env_key(line) if target.form == "env" else line.strip()) == wanted:
-            return Inspection(State.PRESENT, number)
-    return Inspection(State.ABSENT)
-
-
-def _about(target: TextLine) -> str:
-    return target.text.partition("=")[0] if target.form == "env" else target.text.strip()
-
-
-def converge(
-    path: str,
-    data: bytes | None,
-    before: Sequence[Record],
-    after: Sequence[Record],
-    anchors: Mapping[Target, Anchor],
-    layout: Layout,
-) -> Result:
-    """Bring the document at `path` from `before` to `after`; only our own records count.
-
-    Raises:
-        laterctl.codemods.placement.TextEditError: no clean edit is possible.
-    """
-    had, wanted = ours(before), ours(after)
-    file_before = next((record.target for record in had if isinstance(record.target, OwnedFile)), None)
-    file_after = next((record.target for record in wanted if isinstance(record.target, OwnedFile)), None)
-    left: dict[Target, str] = {}
-    if file_after is not None and file_before is None:
-        assert isinstance(file_after, OwnedFile)
-        data = file_after.text.replace("\n", layout.style.newline).encode()
-    rest_before = [record for record in had if not isinstance(record.target, OwnedFile)]
-    rest_after = [record for record in wanted if not isinstance(record.target, OwnedFile)]
-    replaced: dict[Target, str] = {}
-    if not rest_before and not rest_after:
-        pass
-    elif data is not None and path.endswith(".py"):
-        encoding = Source(path, data).encoding
-        done = python_file.converge(data, rest_before, rest_after, anchors, layout, encoding=encoding)
-        data, replaced = done.data, dict(done.replaced)
-        left.update(done.left)
-    elif data is not None or rest_after:
-        data = _converge_text(path, data, rest_before, rest_after, left)
-    else:
-        left.update({record.target: "gone" for record in rest_before if record not in rest_after})
-    if file_before is not None and file_after is None:
-        assert isinstance(file_before, OwnedFile)
-        # What is left of an open file after our targets went is compared with what was created.
-        state = owned_file.inspect(file_before, data, []).state
-        if state is State.PRESENT:
-            data = None
-        elif state is State.ALTERED:
-            left[file_before] = "edited"
-    return Result(data, replaced, left)
-
-
-def _converge_text(
-    path: str, data: bytes | None, before: Sequence[Record], after: Sequence[Record], left: dict[Target, str]
-) -> bytes | None:
-    from laterctl.codemods import lines, requirements, toml
-
-    text, encoding = _decoded(path, data or b"")
-    text = _extras(text, before, after)
-    old, new = ([item for item in side if item.replaced is None] for side in (before, after))
-    if path.endswith(".toml"):
-        for home in _homes([*old, *new]):
-            requirements.check_home(text, home)
-        text = toml.converge(text, _toml_pieces(old), _toml_pieces(new))
-    else:
-        text = lines.converge_env(text, _lines(old, "env"), _lines(new, "env"))
-        text = lines.converge_ignores(text, _lines(old, "ignore"), _lines(new, "ignore"))
-        for home in _homes([*old, *new]):
-            text = requirements.converge_dependencies(text, home, _joined(old, home), _joined(new, home))
-    for record in before:
-        if (
-            record not in after
-            and inspect(record.target, text.encode(encoding)).state is not State.ABSENT
-            and not record.replaced
-        ):
-            left.setdefault(record.target, "edited")
-    return text.encode(encoding) if text or after or (data is not None and not before) else None
-
-
-def _extras(text: str, before: Sequence[Record], after: Sequence[Record]) -> str:
-    """Give the user's own declarations the extras that are wanted, and their old spelling back when nobody does."""
-    from laterctl.codemods import requirements
-
-    changed = {item.target.key: item for item in [*before, *after] if item.replaced is not None}
-    for record in changed.values():
-        target = record.target
-        if not isinstance(target, Dependency) or record.replaced is None:
-            continue
-        wanted = [item.target for item in after if item.target.key == target.key]
-        extras = {extra for item in wanted if isinstance(item, Dependency) for extra in _extras_of(item)}
-        declared = requirements.with_extras(record.replaced, sorted(extras)) if extras else record.replaced
-        if target.name in requirements.declared(text, _home(target)):
-            text = requirements.replace_dependency(text, _home(target), target.name, declared)
-    return text
-
-
-def _extras_of(target: Dependency) -> frozenset[str]:
-    from laterctl.codemods import requirements
-
-    return requirements.extras_of(target.requirement)
-
-
-def _toml_pieces(records: Iterable[Record]) -> list[Any]:
-    from laterctl.codemods import requirements, toml
-
-    kept = list(records)
-    found: list[Any] = []
-    for home in _homes(kept):
-        found.extend(requirements.pieces(home, _joined(kept, home)))
-    keys = {item.target.key: item.target for item in kept if isinstance(item.target, TomlKey)}
-    for _, target in sorted(keys.items()):
-        assert isinstance(target, TomlKey)
-        found.append(toml.Key((*target.table, target.name), _thawed(target.value)))
-    return found
-
-
-def _thawed(value: Any) -> Any:
-    return [_thawed(item) for item in value] if isinstance(value, tuple) else value
-
-
-def _home(target: Dependency) -> DependencyHome:
-    return DependencyHome(target.form, target.path, target.table)
-
-
-def _homes(records: Iterable[Record]) -> list[DependencyHome]:
-    homes = {_home(item.target) for item in records if isinstance(item.target, Dependency)}
-    return sorted(homes, key=lambda home: home.table)
-
-
-def _joined(records: Iterable[Record], home: DependencyHome) -> list[str]:
-    """Return the join of our requirements in a home, one a distribution: united extras, highest floor."""
-    wanted: dict[str, list[str]] = {}
-    for record in records:
-        target = record.target
-        if isinstance(target, Dependency) and _home(target) == home:
-            wanted.setdefault(target.name, []).append(target.requirement)
-    return [_join(items) for _, items in sorted(wanted.items())]
-
-
-def _join(items: Sequence[str]) -> str:
-    if len(set(items)) == 1:
-        return items[0]
-    from packaging.requirements import Requirement
-    from packaging.version import Version
-
-    parsed = [Requirement(item) for item in items]
-    extras = sorted({extra for item in parsed for extra in item.extras})
-    floors = [(Version(part.version), str(item.specifier)) for item in parsed for part in item.specifier]
-    highest = max(floors)[1] if floors else ""
-    return parsed[0].name + (f"[{','.join(extras)}]" if extras else "") + highest
-
-
-def _lines(records: Iterable[Record], form: str) -> list[str]:
-    return sorted(
-        {item.target.text for item in records if isinstance(item.target, TextLine) and item.target.form == form}
-    )

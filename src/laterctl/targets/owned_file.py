@@ -1,58 +1,149 @@
-"""Owned files: whole files that laterctl created, compared by content."""
+"""A whole file of ours, compared by content."""
 
 from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from typing import ClassVar
 
 from msgspec.structs import replace
 
 from laterctl.codemods.statements import same_code
-from laterctl.targets.base import Inspection, OwnedFile, Record, State
-from laterctl.targets.python_text import Text, own_spots
+from laterctl.project.places import ALTERNATIVE, Place
+from laterctl.project.statements import nodes
+from laterctl.refusal import Refusal
+from laterctl.targets.base import Binding, Imported, Inspection, Record, State, Target
+from laterctl.targets.document import Document
+from laterctl.targets.pruning import is_without, substitutes
 
 ORIGIN = "From laterctl: "
 """How the one line begins that says where an owned file came from."""
 
 ORIGIN_COMMENT = f"# {ORIGIN}".encode()
 
+CHOOSE_FOLDERS = (
+    'choose other folders: core = "package.module", api = "package.module" or tests = "folder" in [tool.laterctl]'
+)
+"""The remedy where the user has something of the same name."""
+
+
+class OwnedFile(Target, frozen=True):
+    """A whole file of ours, with the content it was created with.
+
+    `template` names its source; `open` is true for a file that other targets go into. `default_path` is its usual
+    place below the application package or `tests/`, when a file of the user's stands there.
+    """
+
+    kind: ClassVar[str] = "file"
+    restorable: ClassVar[bool] = False
+    live_when_edited: ClassVar[bool] = True
+    whole_file: ClassVar[bool] = True
+    text: str = ""
+    template: str = ""
+    open: bool = False
+    default_path: str = ""
+
+    @property
+    def key(self) -> tuple[str, ...]:
+        return self.kind, self.path
+
+    def describe(self) -> str:
+        return f"new file {self.path}"
+
+    def inspect(self, document: Document) -> Inspection:
+        text = document.data.decode("utf-8", errors="replace").removeprefix("\ufeff").replace("\r\n", "\n")
+        base = self.text.replace("\r\n", "\n")
+        if text == base:
+            return Inspection(State.PRESENT, 1)
+        if self.path.endswith(".py"):
+            try:
+                same = _is_base(document, text, base) if self.open else same_code(text, base)
+            except SyntaxError as error:
+                return Inspection(State.ALTERED, error.lineno or 1, "syntax error")
+            if same:
+                return Inspection(State.PRESENT, 1, "reformatted")
+        return Inspection(State.ALTERED, _first_difference(text, base), "edited")
+
+    def uses(self, document: Document) -> frozenset[str]:
+        if not self.path.endswith(".py"):
+            return frozenset()
+        found = (node for node in nodes(document.text.tree) if isinstance(node, ast.Name))
+        return frozenset(node.id for node in found if isinstance(node.ctx, ast.Load))
+
+    def imports(self, document: Document) -> Iterator[Imported]:
+        if self.path.endswith(".py"):
+            yield from _imports(document.text.tree.body)
+
+    def bindings(self) -> tuple[Binding, ...]:
+        return (Binding("module", self.path),) if self.path.endswith(".py") else ()
+
+    def adopted(self, document: Document, inspection: Inspection) -> Record | Refusal:
+        # An empty file may as well be the user's; one with a template says that it came from us.
+        return Record(self, ours=bool(self.template), ledger_lost=bool(self.template))
+
+    def clash(self, inspection: Inspection) -> Refusal:
+        return Refusal(
+            "file-exists",
+            f"{self.path} exists already and is not what this feature would write",
+            Place(self.path, 1),
+            expected=f"no file there, or none at {alternative(self.path)} either",
+            snippet=self.text,
+            remedy=f"move it away, or {CHOOSE_FOLDERS}",
+        )
+
+    @property
+    def is_open(self) -> bool:
+        return self.open
+
+    @property
+    def default_place(self) -> str:
+        return self.default_path
+
+    def created(self) -> bytes | None:
+        return self.text.encode()
+
 
 def unsigned(target: OwnedFile) -> OwnedFile:
     """Return an owned file without the line that says where it came from: as `laterctl new` writes it."""
-    lines = target.lines[1:] if target.lines and target.lines[0].startswith(f"# {ORIGIN}") else target.lines
-    return replace(target, lines=lines)
+    first, _, rest = target.text.partition("\n")
+    return replace(target, text=rest) if first.startswith(f"# {ORIGIN}") else target
 
 
-def inspect(target: OwnedFile, data: bytes | None, records: list[Record]) -> Inspection:
-    """Compare an owned file with what it was created with.
-
-    Args:
-        target: with its content.
-        data: the file as it is.
-        records: of our targets that were put into the file; their statements do not count.
-    """
-    if data is None:
-        return Inspection(State.ABSENT)
-    text = data.decode("utf-8", errors="replace").removeprefix("\ufeff")
-    plain = text.replace("\r\n", "\n")
-    if plain == target.text.replace("\r\n", "\n"):
-        return Inspection(State.PRESENT, 1)
-    if target.path.endswith(".py"):
-        try:
-            current = _without(plain, records) if records else plain
-        except SyntaxError as error:
-            return Inspection(State.ALTERED, error.lineno or 1, "syntax error")
-        if same_code(current, target.text.replace("\r\n", "\n")):
-            return Inspection(State.PRESENT, 1, "reformatted")
-    return Inspection(State.ALTERED, _first_difference(plain, target.text), "edited")
+def alternative(place: str) -> str:
+    """Return the other place of an owned file: `core/cors.py` is `core/app_cors.py` where the user has the former."""
+    folder, slash, name = place.rpartition("/")
+    if name.startswith("test_"):
+        return f"{folder}{slash}test_{ALTERNATIVE}{name.removeprefix('test_')}"
+    return f"{folder}{slash}{ALTERNATIVE}{name}"
 
 
-def _without(text: str, records: list[Record]) -> str:
-    """Cut our own whole statements out of a Python text."""
-    document = Text(text)
-    spots = own_spots(document, records)
-    gone: set[int] = set()
-    for item in document.statements:
-        if item.spot in spots:
-            gone.update(range(item.node.lineno, (item.node.end_lineno or item.node.lineno) + 1))
-    return "".join(line for number, line in enumerate(document.lines, 1) if number not in gone)
+def _is_base(document: Document, text: str, base: str) -> bool:
+    """Whether an open file is what it was created with, but for the targets that went into it."""
+    others = [item.target for item in document.records if item.ours and not item.target.whole_file]
+    current = Document(document.path, text.encode())
+    return is_without(current.text, substitutes(item.inspect(current) for item in others), base)
+
+
+def _imports(body: list[ast.stmt]) -> Iterator[Imported]:
+    """Yield the absolute imports of a module that have to succeed: those that nothing catches, at any depth."""
+    for statement in body:
+        caught = isinstance(statement, ast.Try) and any(map(_catches_import_errors, statement.handlers))
+        if caught or _is_type_checking(statement):
+            continue
+        for node in ast.walk(statement):
+            if isinstance(node, ast.Import):
+                yield from (Imported(alias.name, "", node.lineno) for alias in node.names)
+            elif isinstance(node, ast.ImportFrom) and not node.level:
+                yield from (Imported(node.module or "", alias.name, node.lineno) for alias in node.names)
+
+
+def _catches_import_errors(handler: ast.ExceptHandler) -> bool:
+    names = {node.id for node in ast.walk(handler.type) if isinstance(node, ast.Name)} if handler.type else set()
+    return bool(names & {"ImportError", "ModuleNotFoundError"})
+
+
+def _is_type_checking(statement: ast.stmt) -> bool:
+    return isinstance(statement, ast.If) and ast.unparse(statement.test).endswith("TYPE_CHECKING")
 
 
 def _first_difference(left: str, right: str) -> int:

@@ -13,13 +13,15 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from laterctl.codemods.statements import wrapped
 from laterctl.project.facts import BodyPath, Layout
-from laterctl.targets.base import Anchor, Block, Record, State, Statement, Target
+from laterctl.targets.base import Anchor, Record, State, Target
+from laterctl.targets.block import Block, block_of, yield_of
 from laterctl.targets.python_imports import converge_imports
 from laterctl.targets.python_parts import converge_parts
-from laterctl.targets.python_text import Located, Text, block_of, locate, own_spots, yield_of
-from laterctl.targets.python_work import Fresh, Work, is_docstring
+from laterctl.targets.python_target import own_spots
+from laterctl.targets.python_text import Located, read_text
+from laterctl.targets.python_work import Fresh, Line, Work, fitted, is_docstring
+from laterctl.targets.statement import Statement, locate
 
 if TYPE_CHECKING:
     from laterctl.codemods.python import Operation
@@ -58,16 +60,18 @@ def converge(
     from laterctl.codemods import python
 
     bom, rest = python.split_bom(data)
-    text = Text(rest.decode(encoding))
+    text = read_text(rest.decode(encoding))
     work = Work(text, layout, own_spots(text, before))
     _statements(work, before, after, anchors)
     converge_parts(work, before, after)
     _blocks(work, before, after)
     converge_imports(work, before, after)
+    # A statement with a new text stays where it is, so the places of all others still hold in what comes out.
+    result = work.retexted().encode(encoding) if work.retext else rest
     operations = [*_regions(work), *work.blocks]
-    if not operations:
-        return Converged(data, work.replaced, work.left)
-    return Converged(bom + python.edit(rest, operations, encoding=encoding), work.replaced, work.left)
+    if operations:
+        result = python.edit(result, operations, encoding=encoding)
+    return Converged(bom + result, work.replaced, work.left)
 
 
 def _statements(
@@ -94,7 +98,7 @@ def _statements(
         assert isinstance(target, Statement)
         anchor = anchors[target]
         column = len(work.layout.style.indent) * len(anchor.body)
-        code = wrapped(target.code, work.layout.style, column=column)
+        code = fitted(target.code, work.layout.style, Line(column))
         placeholder = _placeholder(work, anchor.body)
         if placeholder is not None:
             work.drop.add(placeholder.spot)
@@ -157,9 +161,7 @@ def _blocks(work: Work, before: Sequence[Record], after: Sequence[Record]) -> No
 
 
 def _regions(work: Work) -> Iterator[Operation]:
-    from laterctl.codemods.python import Keep, Region
-
-    bodies = {spot[0] for spot in [*work.drop, *work.fresh, *work.retext]}
+    bodies = {spot[0] for spot in [*work.drop, *work.fresh]}
     for body in bodies:
         nodes = [item.node for item in work.text.in_body(body)]
         own = sorted(ordinal for place, ordinal in work.own if place == body)
@@ -167,10 +169,6 @@ def _regions(work: Work) -> Iterator[Operation]:
             region = _region(work, body, nodes, start, stop)
             if region is not None:
                 yield region
-        for (place, ordinal), text in work.retext.items():
-            if place == body and ordinal not in own:
-                margin = work.text.margin(nodes[ordinal])
-                yield Region(body, ordinal, ordinal + 1, (Keep(ordinal, text, margin=margin),))
 
 
 def _runs(own: Sequence[int], anchors: Iterable[int]) -> list[tuple[int, int]]:
@@ -189,7 +187,7 @@ def _region(work: Work, body: BodyPath, nodes: Sequence[ast.stmt], start: int, s
     from laterctl.codemods.python import Drop, Keep, New, Region
 
     fresh = sorted(work.fresh.get((body, start - 1), ()), key=lambda item: item.order)
-    touched = any((body, ordinal) in work.drop or (body, ordinal) in work.retext for ordinal in range(start, stop))
+    touched = any((body, ordinal) in work.drop for ordinal in range(start, stop))
     if not fresh and not touched:
         return None
     above = nodes[start - 1] if start else None
@@ -228,7 +226,7 @@ def _region(work: Work, body: BodyPath, nodes: Sequence[ast.stmt], start: int, s
             continue
         while queue and queue[0].order < work.order.get(spot, (9, 9, "")):
             put(queue.pop(0))
-        items.append(Keep(ordinal, work.retext.get(spot), gap(new_above, node) - old_gap))
+        items.append(Keep(ordinal, gap(new_above, node) - old_gap))
         new_above = node
     for item in queue:
         put(item)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
+from functools import partial
+from typing import Any
 
-from laterctl.codemods.statements import extended_import, reduced_import, same_code
-from laterctl.render import import_line, section_of
-from laterctl.targets.base import ImportName, Record, Target
+from laterctl.codemods import rows
+from laterctl.render import Style, import_line, name_sort_key, section_of
+from laterctl.targets.base import Record, Target
+from laterctl.targets.import_name import ImportName
 from laterctl.targets.python_text import Located, import_of, imported_names
-from laterctl.targets.python_work import Fresh, Work, is_docstring
+from laterctl.targets.python_work import Fresh, Line, Work, fitted, is_docstring, is_ours, refusing_at
 
 
 def converge_imports(work: Work, before: Sequence[Record], after: Sequence[Record]) -> None:
@@ -38,7 +41,8 @@ def converge_imports(work: Work, before: Sequence[Record], after: Sequence[Recor
         if found is not None:
             if found.spot in work.own:
                 work.order[found.spot] = _import_order(work, module)
-            _change_import(work, found, original, old, new)
+            with refusing_at(found.node):
+                _change_import(work, found, original, old, new)
             for target in pieces_after:
                 if original is not None and target not in pieces_before:
                     work.replaced[target] = original
@@ -75,18 +79,19 @@ def _change_import(
 ) -> None:
     if old == new:
         return
-    style = work.layout.style
-    code = work.text.code(found)
-    module = "." * found.node.level + (found.node.module or "")  # type: ignore[attr-defined]
+    line = work.line(found.node)
+    code = work.code(found.node)
+    extended = partial(_extended, ours=old | new, style=work.layout.style, line=line)
     result: str | None
-    if original is not None and same_code(code, extended_import(original, old, style) or ""):
-        result = extended_import(original, new, style) if new else original
+    if original is not None and is_ours(code, extended(original, old), adding=not new <= old):
+        result = extended(original, new)
     elif original is None and set(imported_names(found.node)) == old and not work.text.comment_after(found.node):
-        result = import_line(module, new, style).rstrip("\n") if new else ""
+        text = import_line(_module_text(found.node), new, work.layout.style).rstrip("\n") if new else ""
+        result = text.replace("\n", line.newline)
     else:
-        result = reduced_import(code, old - new, style)
+        result = _reduced(code, old - new)
         if result and new - old:
-            result = extended_import(result, new - old, style)
+            result = extended(result, new - old)
     if result:
         work.retext[found.spot] = result
     else:
@@ -99,12 +104,12 @@ def _new_import(work: Work, module: str, names: set[tuple[str, str]], targets: S
     user = import_of(work.text, module)
     if user is not None and names <= set(imported_names(user.node)):
         # There already: its ledger was lost. What the user would have without it is what is left of the line.
-        if rest := reduced_import(work.text.code(user), names, style):
+        if rest := _reduced(work.code(user.node), names):
             work.replaced.update(dict.fromkeys(targets, rest))
         return
     if user is not None and user.ordinal < _import_limit(work):
-        code = work.text.code(user)
-        result = extended_import(code, names, style)
+        code = work.code(user.node)
+        result = _extended(code, names, names, style, work.line(user.node))
         if result is not None:
             work.retext[user.spot] = result
             work.replaced.update(dict.fromkeys(targets, code))
@@ -112,6 +117,43 @@ def _new_import(work: Work, module: str, names: set[tuple[str, str]], targets: S
     order = _import_order(work, module)
     text = import_line(module, names, style).rstrip("\n")
     work.put((), _import_place(work, order), Fresh(order, text, order[1]))
+
+
+def _extended(
+    text: str, names: Iterable[rows.Name], ours: Collection[rows.Name], style: Style, line: Line
+) -> str | None:
+    """Return a `from` import with more names, or `None` when it has a star; `ours` may be in it already."""
+    present = _names(text)
+    if any(name == "*" for name, _ in present):
+        return None
+    users = [name for name in present if name not in ours]
+    places: list[tuple[int, rows.Name]] = []
+    for name in sorted(set(names) - set(present)):
+        place = _place_of(name, present, users)
+        places.append((place, name))
+        present.insert(place, name)
+    return fitted(rows.with_names(text, places, style.indent), style, line) if places else text
+
+
+def _place_of(name: rows.Name, present: Sequence[rows.Name], users: Sequence[rows.Name]) -> int:
+    """Return the place for a name: in the order that the user's are in, else behind them, ours by name."""
+    plain = [item for item, _ in users]
+    orders: tuple[Callable[[str], Any], ...] = (name_sort_key, lambda name: (name.lower(), name), lambda name: name)
+    for order in orders:
+        if plain == sorted(plain, key=order):
+            return next((n for n, item in enumerate(present) if order(item[0]) > order(name[0])), len(present))
+    return next((n for n, item in enumerate(present) if item not in users and item > name), len(present))
+
+
+def _reduced(text: str, names: set[rows.Name]) -> str:
+    """Return a `from` import without some names; `""` when none is left."""
+    users = _names(text)
+    places = [place for place, name in enumerate(users) if name in names]
+    return rows.without_names(text, places) if len(places) < len(users) else ""
+
+
+def _names(text: str) -> list[rows.Name]:
+    return imported_names(ast.parse(text).body[0])
 
 
 def _import_limit(work: Work) -> int:

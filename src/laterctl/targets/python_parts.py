@@ -6,21 +6,15 @@ import ast
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 
-from laterctl.codemods import newer
-from laterctl.codemods.statements import (
-    same_code,
-    segment,
-    with_argument,
-    with_entry,
-    without_argument,
-    without_entry,
-    wrapped,
-    wrapped_list,
-)
+from laterctl.codemods import newer, rows
+from laterctl.codemods.statements import split_lines
 from laterctl.render import Style
-from laterctl.targets.base import Argument, ListEntry, Record, State
-from laterctl.targets.python_text import Located, Text, call_of, entry_text, inspect, list_in, list_of
-from laterctl.targets.python_work import Work
+from laterctl.targets.argument import Argument, call_of
+from laterctl.targets.base import Record, State
+from laterctl.targets.document import Document
+from laterctl.targets.list_entry import ListEntry, entry_text, list_of
+from laterctl.targets.python_text import Located, Text, list_in
+from laterctl.targets.python_work import Line, Work, fitted, is_ours, refusing_at
 
 _Part = Argument | ListEntry
 
@@ -40,7 +34,10 @@ def converge_parts(work: Work, before: Sequence[Record], after: Sequence[Record]
                 work.left[target] = "gone"
     for had, wanted in grouped.values():
         if had.keys() != wanted.keys():
-            _rewrite(work, had, wanted)
+            located = _statement_of(work.text, next(iter([*had, *wanted])))
+            assert located is not None
+            with refusing_at(located.node):
+                _rewrite(work, located, had, wanted)
 
 
 def _statement_of(text: Text, target: _Part) -> Located | None:
@@ -48,27 +45,24 @@ def _statement_of(text: Text, target: _Part) -> Located | None:
     return found[0] if found else None
 
 
-def _rewrite(work: Work, had: Mapping[_Part, Record], wanted: Mapping[_Part, Record]) -> None:
-    located = _statement_of(work.text, next(iter([*had, *wanted])))
-    assert located is not None
-    code = segment(work.text.source, located.node, dedent=False)
+def _rewrite(work: Work, located: Located, had: Mapping[_Part, Record], wanted: Mapping[_Part, Record]) -> None:
+    code = work.code(located.node)
     original = next((item.replaced for item in [*had.values(), *wanted.values()] if item.replaced is not None), None)
-    margin, behind = work.text.margin(located.node), len(work.text.behind(located.node))
-    given = partial(_with_parts, ours=[*had, *wanted], style=work.layout.style, margin=margin, behind=behind)
+    given = partial(_with_parts, ours=[*had, *wanted], style=work.layout.style, line=work.line(located.node))
     fresh = wanted.keys() - had.keys()
-    for target in [item for item in fresh if inspect(work.text, item).state is State.PRESENT]:
+    for target in [item for item in fresh if _state(work.text, item) is State.PRESENT]:
         # There already: its ledger was lost. What the user would have without it is the statement without it.
         fresh = fresh - {target}
         original = _without_part(original or code, target)
     going = had.keys() - wanted.keys()
-    if original is not None and same_code(code, given(original, had)):
+    if original is not None and is_ours(code, given(original, had), adding=bool(fresh)):
         result = given(original, wanted)
         work.gone.update(id(node) for target in going if (node := _node_of(located.node, target)) is not None)
     else:
         result = code
         for target in going:
             node = _node_of(located.node, target)
-            if node is not None and inspect(work.text, target).state is State.PRESENT:
+            if node is not None and _state(work.text, target) is State.PRESENT:
                 work.gone.add(id(node))
                 result = _without_part(result, target)
             else:
@@ -90,47 +84,43 @@ def _node_of(statement: ast.stmt, target: _Part) -> ast.AST | None:
 
 def _without_part(text: str, target: _Part) -> str:
     if isinstance(target, Argument):
-        return without_argument(text, _only_call(text), target.keyword)
-    literal = list_in(_only_statement(text), target.keyword)
-    places = [
-        number for number, item in enumerate(literal.elts if literal else ()) if ast.unparse(item) == entry_text(target)
-    ]
-    return without_entry(text, literal, places[0]) if literal and places else text
+        return rows.without_argument(text, target.keyword)
+    places = [place for place, item in enumerate(_list(text, target).elts) if ast.unparse(item) == entry_text(target)]
+    return rows.without_entry(text, target.keyword, places[0]) if places else text
 
 
-def _only_statement(text: str) -> ast.stmt:
-    return newer.parse(text).body[0]
+def _list(text: str, target: ListEntry) -> ast.List:
+    literal = list_in(newer.parse(text).body[0], target.keyword)
+    assert literal is not None
+    return literal
 
 
-def _only_call(text: str) -> ast.Call:
-    value = getattr(_only_statement(text), "value", None)
-    assert isinstance(value, ast.Call)
-    return value
-
-
-def _with_parts(
-    text: str, targets: Iterable[_Part], ours: Iterable[_Part], style: Style, margin: str, behind: int
-) -> str:
-    """Return a statement, indented by `margin` except for its first line, with more arguments and entries.
-
-    `ours` are those that may be in it already.
-    """
+def _with_parts(text: str, targets: Iterable[_Part], ours: Iterable[_Part], style: Style, line: Line) -> str:
+    """Return a statement, which starts on `line`, with more arguments and entries; `ours` may be in it already."""
     parts = list(targets)
     known = {entry_text(item): item for item in ours if isinstance(item, ListEntry)}
     for target in sorted((item for item in parts if isinstance(item, Argument)), key=lambda item: item.keyword):
-        text = with_argument(text, _only_call(text), f"{target.keyword}={target.value}")
+        text = rows.with_argument(text, f"{target.keyword}={target.value}", style.indent)
     entries = [item for item in parts if isinstance(item, ListEntry)]
     for entry in sorted(entries, key=lambda item: (item.behind, item.order), reverse=True):
-        literal = list_in(_only_statement(text), entry.keyword)
-        assert literal is not None
-        text = with_entry(text, literal, entry.code, _place_of(entry, literal, known))
-    if parts and "\n" not in text:
-        text = wrapped(text, style, column=len(margin), behind=behind).replace("\n", f"\n{margin}")
-    for keyword in {entry.keyword for entry in entries}:
-        literal = list_in(_only_statement(text), keyword)
-        assert literal is not None
-        text = wrapped_list(text, literal, style, margin)
+        place = _place_of(entry, _list(text, entry), known)
+        text = rows.with_entry(text, entry.keyword, entry.code, place, style.indent)
+    if parts:
+        text = fitted(text, style, line)
+    for entry in {item.keyword: item for item in entries}.values():
+        text = _with_fitted_list(text, _list(text, entry), entry.keyword, style, line)
     return text
+
+
+def _with_fitted_list(text: str, literal: ast.List, keyword: str, style: Style, line: Line) -> str:
+    """Return a statement whose list literal, when its one line is too long, has a line for each entry."""
+    code = split_lines(text)[literal.lineno - 1].rstrip("\r\n")
+    first = literal.lineno == 1
+    length = len(code) + (line.column if first else 0)
+    if literal.lineno != literal.end_lineno or length <= style.line_length:
+        return text
+    margin = line.margin if first else code[: len(code) - len(code.lstrip())]
+    return rows.wrapped(text, rows.Wrapping(margin, style.indent, line.newline), keyword)
 
 
 def _place_of(entry: ListEntry, literal: ast.List, known: Mapping[str, ListEntry]) -> int:
@@ -145,3 +135,7 @@ def _place_of(entry: ListEntry, literal: ast.List, known: Mapping[str, ListEntry
         elif (other.behind, other.order) > (entry.behind, entry.order):
             return number
     return len(literal.elts)
+
+
+def _state(text: Text, target: _Part) -> State:
+    return target.inspect(Document.of_text(target.path, text)).state

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property, lru_cache
 
 from msgspec import Struct
 
 from laterctl.codemods import newer
-from laterctl.codemods.statements import same_code, segment, split_lines
+from laterctl.codemods.statements import segment, split_lines
 from laterctl.project.facts import BodyPath
-from laterctl.targets.base import Argument, Block, ImportName, Inspection, ListEntry, Record, State, Statement, Target
 
 NESTED = ("body", "orelse", "finalbody")
 Spot = tuple[BodyPath, int]
@@ -37,14 +37,24 @@ class Text:
         self.source = source
         self.tree = newer.parse(source)
         self.lines = split_lines(source)
-        self._all: list[Located] | None = None
+        self._codes: dict[int, str] = {}
 
-    @property
+    @cached_property
     def statements(self) -> list[Located]:
         """Every statement, outer ones first."""
-        if self._all is None:
-            self._all = list(_walk(self.tree.body, (), ""))
-        return self._all
+        return list(_walk(self.tree.body, (), ""))
+
+    @cached_property
+    def _by_identity(self) -> dict[tuple[type[ast.stmt], str], list[Located]]:
+        found: dict[tuple[type[ast.stmt], str], list[Located]] = {}
+        for item in self.statements:
+            found.setdefault((type(item.node), identity(item.node)), []).append(item)
+        return found
+
+    def like(self, code: str) -> list[Located]:
+        """The statements that are one of ours or may be what a person made of it."""
+        wanted = ast.parse(code).body[0]
+        return self._by_identity.get((type(wanted), identity(wanted)), [])
 
     def in_body(self, body: BodyPath) -> list[Located]:
         """The statements that stand directly in one statement list."""
@@ -52,11 +62,10 @@ class Text:
 
     def code(self, located: Located) -> str:
         """The statement's text as it stands, without its indentation."""
-        return segment(self.source, located.node)
-
-    def margin(self, node: ast.stmt) -> str:
-        """Return the indentation in front of a statement."""
-        return self.lines[node.lineno - 1].encode()[: node.col_offset].decode()
+        code = self._codes.get(id(located.node))
+        if code is None:
+            code = self._codes[id(located.node)] = segment(self.source, located.node)
+        return code
 
     def behind(self, node: ast.stmt) -> str:
         """Return what follows a statement on its last line: a comment."""
@@ -66,6 +75,22 @@ class Text:
     def comment_after(self, node: ast.stmt) -> bool:
         """Tell whether something (a comment) follows a statement on its last line."""
         return bool(self.behind(node).strip())
+
+
+@lru_cache(maxsize=256)
+def read_text(source: str) -> Text:
+    """Return the document of a source text, read once however many targets are looked for in it.
+
+    Raises:
+        SyntaxError: it is no Python.
+    """
+    return Text(source)
+
+
+def module_text(node: ast.stmt) -> str:
+    """Return the module of a `from` import as it stands, leading dots included."""
+    assert isinstance(node, ast.ImportFrom)
+    return "." * node.level + (node.module or "")
 
 
 def _walk(statements: Sequence[ast.stmt], body: BodyPath, scope: str) -> Iterator[Located]:
@@ -83,31 +108,10 @@ def _walk(statements: Sequence[ast.stmt], body: BodyPath, scope: str) -> Iterato
                 yield from _walk(part.body, (*body, (ordinal, f"{name}.{number}")), inner)
 
 
-def locate(text: Text, target: Statement) -> tuple[Inspection, Located | None]:
-    """Find a statement of ours: in its own scope first, elsewhere in the file otherwise."""
-    found: Located | None = None
-    altered: Located | None = None
-    wanted = ast.parse(target.code).body[0]
-    for item in text.statements:
-        if type(item.node) is not type(wanted):
-            continue
-        if _identity(item.node) != _identity(wanted):
-            continue
-        if same_code(text.code(item), target.code) and not text.comment_after(item.node):
-            if item.scope == target.scope:
-                return Inspection(State.PRESENT, item.node.lineno), item
-            found = found or item
-        elif item.scope == target.scope:
-            altered = altered or item
-    if found is not None:
-        return Inspection(State.PRESENT, found.node.lineno, "moved"), found
-    if altered is not None:
-        return Inspection(State.ALTERED, altered.node.lineno, text.code(altered)), None
-    return Inspection(State.ABSENT), None
-
-
-def _identity(node: ast.stmt) -> str:
+def identity(node: ast.stmt) -> str:
     """What stays the same when a person edits a statement of ours: the name it binds, or the call and its subject."""
+    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+        return f"def {node.name}"
     if isinstance(node, ast.Assign):
         return "=" + ",".join(ast.unparse(target) for target in node.targets)
     if isinstance(node, ast.AnnAssign):
@@ -116,72 +120,6 @@ def _identity(node: ast.stmt) -> str:
         call = node.value
         return ast.unparse(call.func) + "(" + (ast.unparse(call.args[0]) if call.args else "")
     return ast.unparse(node)
-
-
-def inspect(text: Text, target: Target) -> Inspection:
-    """Inspect one target in a Python document."""
-    if isinstance(target, ImportName):
-        return _inspect_import(text, target)
-    if isinstance(target, Statement):
-        return locate(text, target)[0]
-    if isinstance(target, Argument):
-        found = call_of(text, target)
-        if found is None:
-            return Inspection(State.ABSENT)
-        _, call = found
-        for keyword in call.keywords:
-            if keyword.arg == target.keyword:
-                same = ast.unparse(keyword.value) == ast.unparse(ast.parse(target.value, mode="eval"))
-                return Inspection(State.PRESENT if same else State.ALTERED, keyword.value.lineno)
-        return Inspection(State.ABSENT)
-    if isinstance(target, ListEntry):
-        return _inspect_entry(text, target)
-    if isinstance(target, Block):
-        block = block_of(text, target)
-        return Inspection(State.PRESENT, block.node.lineno) if block else Inspection(State.ABSENT)
-    raise TypeError(f"no Python target: {target!r}")
-
-
-def _inspect_import(text: Text, target: ImportName) -> Inspection:
-    for node in text.tree.body:
-        if not isinstance(node, ast.ImportFrom) or "." * node.level + (node.module or "") != target.module:
-            continue
-        for alias in node.names:
-            if (alias.name, alias.asname or "") == (target.name, target.asname):
-                return Inspection(State.PRESENT, alias.lineno)
-    return Inspection(State.ABSENT)
-
-
-def _inspect_entry(text: Text, target: ListEntry) -> Inspection:
-    found = list_of(text, target)
-    wanted = entry_text(target)
-    for element in found[1].elts if found else ():
-        if ast.unparse(element) == wanted:
-            return Inspection(State.PRESENT, element.lineno)
-    for node in ast.walk(text.tree):
-        for element in node.elts if isinstance(node, ast.List) else ():
-            if ast.unparse(element) == wanted:
-                return Inspection(State.PRESENT, element.lineno, "moved")
-    start = wanted.removesuffix(")")
-    for element in found[1].elts if found else ():
-        if ast.unparse(element).startswith(f"{start},"):
-            return Inspection(State.ALTERED, element.lineno, ast.unparse(element))
-    return Inspection(State.ABSENT)
-
-
-def entry_text(target: ListEntry) -> str:
-    """Return an entry of ours as `ast.unparse` spells it."""
-    return ast.unparse(ast.parse(target.code, mode="eval"))
-
-
-def list_of(text: Text, target: ListEntry) -> tuple[Located, ast.List] | None:
-    """Find the list literal that an entry belongs to, and its statement."""
-    for item in text.statements:
-        if item.scope == target.scope and holder_of(item.node) == target.holder:
-            literal = list_in(item.node, target.keyword)
-            if literal is not None:
-                return item, literal
-    return None
 
 
 def list_in(node: ast.stmt, keyword: str) -> ast.List | None:
@@ -194,16 +132,6 @@ def list_in(node: ast.stmt, keyword: str) -> ast.List | None:
     return value if isinstance(value, ast.List) else None
 
 
-def call_of(text: Text, target: Argument) -> tuple[Located, ast.Call] | None:
-    """Find the call that an argument belongs to, and its statement."""
-    for item in text.statements:
-        if item.scope == target.scope and holder_of(item.node) == target.holder:
-            value = getattr(item.node, "value", None)
-            if isinstance(value, ast.Call):
-                return item, value
-    return None
-
-
 def holder_of(node: ast.stmt) -> str:
     """Return what a statement assigns its value to, `return` when it returns it, `""` for others."""
     if isinstance(node, ast.Return):
@@ -211,55 +139,6 @@ def holder_of(node: ast.stmt) -> str:
     if isinstance(node, ast.Assign):
         return ast.unparse(node.targets[0])
     return ast.unparse(node.target) if isinstance(node, ast.AnnAssign) else ""
-
-
-def block_of(text: Text, target: Block) -> Located | None:
-    """Find the `with` statement of a block of ours."""
-    header = _header(target.header)
-    for item in text.statements:
-        if item.scope == target.scope and isinstance(item.node, ast.With | ast.AsyncWith):
-            probe = ast.unparse(item.node).split("\n", 1)[0]
-            if probe == header:
-                return item
-    return None
-
-
-def _header(header: str) -> str:
-    return ast.unparse(ast.parse(f"async def f():\n    {header}\n        pass").body[0].body[0]).split("\n", 1)[0]  # type: ignore[attr-defined]
-
-
-def yield_of(text: Text, scope: str) -> Located | None:
-    """Find the statement of the one `yield` in a function."""
-    found = [
-        item
-        for item in text.statements
-        if item.scope == scope and isinstance(item.node, ast.Expr) and isinstance(item.node.value, ast.Yield)
-    ]
-    return found[0] if len(found) == 1 else None
-
-
-def own_spots(text: Text, records: Iterable[Record]) -> set[Spot]:
-    """Places of whole statements that are ours: those that anchors and orders must not lean on."""
-    spots: set[Spot] = set()
-    names: dict[str, set[tuple[str, str]]] = {}
-    extended: set[str] = set()
-    for record in records:
-        target = record.target
-        if not record.ours:
-            continue
-        if isinstance(target, Statement):
-            located = locate(text, target)[1]
-            if located is not None:
-                spots.add(located.spot)
-        elif isinstance(target, ImportName):
-            names.setdefault(target.module, set()).add((target.name, target.asname))
-            if record.replaced is not None:
-                extended.add(target.module)
-    for module in names.keys() - extended:
-        found = import_of(text, module, names[module])
-        if found is not None and set(imported_names(found.node)) <= names[module]:
-            spots.add(found.spot)
-    return spots
 
 
 def imported_names(node: ast.stmt) -> list[tuple[str, str]]:

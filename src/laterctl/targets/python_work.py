@@ -5,12 +5,17 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
+from operator import itemgetter
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
+from laterctl.codemods import newer, rows
+from laterctl.codemods.placement import TextEditError
+from laterctl.codemods.statements import same_tokens, span, split_lines
 from laterctl.project.facts import BodyPath, Layout
-from laterctl.render import section_of
+from laterctl.render import Style, section_of
 from laterctl.targets.base import Target
 from laterctl.targets.python_text import Spot, Text
 
@@ -24,6 +29,15 @@ class Fresh(Struct, frozen=True):
     order: tuple[int, int, str]
     text: str
     section: int | None = None
+
+
+class Line(Struct, frozen=True):
+    """The line that a statement starts on: how far in it starts, how much follows it, its indentation and its end."""
+
+    column: int = 0
+    behind: int = 0
+    margin: str = ""
+    newline: str = "\n"
 
 
 class Work:
@@ -43,7 +57,8 @@ class Work:
         self.left: dict[Target, str] = {}
 
     def put(self, body: BodyPath, after: int, fresh: Fresh) -> None:
-        """Add a statement behind the user's statement that stands at or above `after`."""
+        """Add a statement behind the user's statement that stands at or above `after`, or at the end of the list."""
+        after = min(after, len(self.text.in_body(body)) - 1)
         while (body, after) in self.own:
             after -= 1
         after = self._end_of_line(body, after)
@@ -51,14 +66,35 @@ class Work:
 
     def _end_of_line(self, body: BodyPath, after: int) -> int:
         """Return the last of the statements that share a line with `after` by `;`."""
-        from laterctl.codemods.placement import TextEditError
-
         nodes = [item.node for item in self.text.in_body(body)]
         while 0 <= after < len(nodes) - 1 and nodes[after].end_lineno == nodes[after + 1].lineno:
             after += 1
             if isinstance(nodes[after], ast.Return | ast.Raise | ast.Continue | ast.Break):
                 raise TextEditError("the statement shares its line with another one", nodes[after].lineno)
         return after
+
+    def code(self, node: ast.stmt) -> str:
+        """Return a statement as it stands in the document, line ends and indentation of its further lines included."""
+        start, end = span(self.text.lines, node)
+        return self.text.source[start:end]
+
+    def line(self, node: ast.stmt) -> Line:
+        """Return the line that a statement starts on."""
+        line = self.text.lines[node.lineno - 1]
+        column = len(line.encode()[: node.col_offset].decode())
+        code = line.rstrip("\r\n")
+        ends = (item[len(item.rstrip("\r\n")) :] for item in (line, self.text.lines[0]))
+        newline = next(filter(None, ends), "\n")
+        return Line(column, len(self.text.behind(node)), code[: len(code) - len(code.lstrip())], newline)
+
+    def retexted(self) -> str:
+        """Return the document with the new texts of statements in their places; every other character is kept."""
+        nodes = {item.spot: item.node for item in self.text.statements if item.spot in self.retext}
+        result = self.text.source
+        spans = [(*span(self.text.lines, nodes[spot]), text) for spot, text in self.retext.items()]
+        for start, end, text in sorted(spans, key=itemgetter(0), reverse=True):
+            result = result[:start] + text + result[end:]
+        return result
 
     def section(self, node: ast.stmt) -> int | None:
         """Return the section of an import as isort has it, `None` for other statements."""
@@ -90,6 +126,44 @@ class Work:
                 names.update(_strings(item) if isinstance(item, ast.AST) else ())
             todo.extend(ast.iter_child_nodes(node))
         return names
+
+
+@contextmanager
+def refusing_at(node: ast.stmt) -> Iterator[None]:
+    """Say of a `TextEditError` which line of the document it is about."""
+    try:
+        yield
+    except TextEditError as error:
+        raise TextEditError(error.reason, node.lineno) from error
+
+
+def is_ours(code: str, expected: str | None, *, adding: bool) -> bool:
+    """Tell whether a statement is still what adding to the user's text has made of it, which then can come back.
+
+    When nothing is added a formatter may have laid it out anew, but not with other line ends: these are the user's.
+    """
+    if adding or expected is None or code == expected:
+        return code == expected
+    return _line_ends(expected) <= _line_ends(code) and same_tokens(code, expected)
+
+
+def _line_ends(text: str) -> set[str]:
+    return {line[len(line.rstrip("\r\n")) :] for line in split_lines(text)}
+
+
+def fitted(text: str, style: Style, line: Line) -> str:
+    """Return a one-line statement whose import or outermost last call is put on several lines when it is too long."""
+    if len(split_lines(text)) > 1 or line.column + len(text) + line.behind <= style.line_length:
+        return text
+    statement = newer.parse(text).body[0]
+    value = getattr(statement, "value", None)
+    if isinstance(value, ast.Await):
+        value = value.value
+    if not isinstance(statement, ast.ImportFrom) and not (
+        isinstance(value, ast.Call) and (value.args or value.keywords)
+    ):
+        return text
+    return rows.wrapped(text, rows.Wrapping(line.margin, style.indent, line.newline))
 
 
 def _strings(node: ast.AST) -> Iterator[str]:

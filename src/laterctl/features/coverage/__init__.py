@@ -110,7 +110,7 @@ feature = Feature(
         DependencyFloor("pytest-cov>=7", dev=True),
         *(IgnoreLine(line) for line in (".coverage", ".coverage.*", "htmlcov/", "coverage.xml")),
     ),
-    more=tables,
-    needs=second_home,
+    edits_for=tables,
+    check=second_home,
     notes=("measure: pytest --cov --cov-report=term-missing; pytest alone measures nothing",),
 )

@@ -66,8 +66,8 @@ feature = Feature(
     requires=("settings", "lifespan", "errors", "redis"),
     floors={"python": "3.10", "fastapi": "0.112.2", "pydantic": "2"},
     edits=(
-        DependencyFloor("pyjwt>=2.11"),
-        DependencyFloor("python-multipart>=0.0.18"),
+        DependencyFloor("pyjwt>=2.11", provides=("jwt",)),
+        DependencyFloor("python-multipart>=0.0.18", provides=("python_multipart", "multipart")),
         Setting(
             "jwt_keys",
             "SecretStr | None",
@@ -102,7 +102,7 @@ feature = Feature(
         ),
         DroppedTest("test_jwt.py", "jwt/tests/test_jwt.py.jinja"),
     ),
-    more=fitted,
+    edits_for=fitted,
     by_hand=ExistingSigns(
         imports=("jose", "jwt", "authlib", "joserfc", "fastapi_users", "authx"),
         names=("CurrentUser", "create_access_token", "get_current_user"),

@@ -15,6 +15,7 @@ from msgspec import Struct
 
 from laterctl.doctor.code import Code, Codebase, Visit, also_in, constant, method_of, once
 from laterctl.doctor.rule import MAIN, Found, Rule, Severity
+from laterctl.project.installed import file_of
 from laterctl.project.names import resolve
 from laterctl.project.places import Place
 from laterctl.project.statements import Function, assigned_value, bound_targets, nodes
@@ -271,7 +272,7 @@ def mixed_algorithms(call: Visit[ast.Call]) -> Iterator[Found]:
 def kept_apart(codebase: Codebase) -> Iterator[Found]:
     """Look for places that start several processes, where they share no store of refresh tokens."""
     project = codebase.project
-    if project.app is None or not project.tree.exists(".laterctl/jwt.json"):
+    if project.app is None or not project.tree.exists(file_of("jwt")):
         return
     started = several_workers(project.tree, project.app.path)
     if started and not has_dotenv(project.tree) and not is_set(project.tree, "REDIS_URL", ORIGIN_COMMENT):
@@ -369,7 +370,7 @@ _MAKE = "from datetime import datetime, timedelta, timezone\n\nimport jwt\n\n\nd
 _PLACEHOLDER = f"class {PLACEHOLDER_CLASS}: ...\n\n\nclass Users: ...\n\n\ndef {GETTER}():\n"
 _INSTALLED = {
     MAIN: "from fastapi import FastAPI\n\napp = FastAPI()\n",
-    ".laterctl/jwt.json": '{"feature": "jwt", "format": 1, "laterctl": "0.1.0", "options": {}, "records": [], '
+    file_of("jwt"): '{"feature": "jwt", "format": 1, "laterctl": "0.1.0", "options": {}, "records": [], '
     '"requested": true}',
 }
 

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from laterctl.doctor.code import Code, Codebase, Visit, constant
 from laterctl.doctor.http import is_http_decorator
 from laterctl.doctor.rule import MAIN, Found, Rule, Severity
+from laterctl.project.installed import file_of
 from laterctl.project.places import is_test_or_docs
 from laterctl.project.statements import Function, Spot, expressions, is_main_guard, nodes, own_nodes, spots_in
 from laterctl.project.variables import is_set
@@ -91,7 +92,7 @@ def workers_that_count_apart(codebase: Codebase) -> Iterator[Found]:
 def _serves(codebase: Codebase) -> bool:
     """Whether metrics are served, by our feature or by hand, and not collected from several processes already."""
     tree = codebase.project.tree
-    served = tree.exists(".laterctl/metrics.json")
+    served = tree.exists(file_of("metrics"))
     for path in tree.files_containing_any((b"prometheus_client", *_EXPORTERS)):
         data = tree.read(path) or b""
         if is_test_or_docs(path) or data.startswith(ORIGIN_COMMENT):

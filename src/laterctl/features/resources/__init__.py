@@ -43,7 +43,7 @@ feature = Feature(
         ),
         DroppedTest("test_resources.py", "resources/tests/test_resources.py.jinja"),
     ),
-    more=client,
+    edits_for=client,
     by_hand=ExistingSigns(imports=("aioredis",), names=("redis_client", "http_client")),
     notes=(
         "use them: async def route(http: HttpClientDep, redis: RedisDep), from api/clients.py",

@@ -24,5 +24,5 @@ feature = Feature(
     summary="checked settings, and a settings module where there is none",
     floors={"python": "3.10", "pydantic": "2"},
     edits=(File("core/startup.py", "settings/core/startup.py.jinja"),),
-    more=module,
+    edits_for=module,
 )

@@ -6,7 +6,13 @@ import json
 from pathlib import Path
 
 FOLDER = ".laterctl"
-FORMAT = 1
+FORMAT = 2
+_PREFIX = "feature-"
+
+
+def file_of(feature: str) -> str:
+    """Return where the ledger keeps a feature: under a name that patterns such as `coverage*.json` do not ignore."""
+    return f"{FOLDER}/{_PREFIX}{feature}.json"
 
 
 def requested(root: Path) -> frozenset[str]:
@@ -15,7 +21,7 @@ def requested(root: Path) -> frozenset[str]:
     for path in (root / FOLDER).glob("*.json"):
         try:
             values = json.loads(path.read_bytes())
-            if values["format"] != FORMAT or f"{values['feature']}.json" != path.name:
+            if values["format"] != FORMAT or file_of(values["feature"]) != f"{FOLDER}/{path.name}":
                 return frozenset()
             if values["requested"]:
                 found.add(values["feature"])

@@ -1,0 +1,267 @@
+"""Resolves declared features into records against the facts of one project."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from msgspec import Struct, field
+from msgspec.structs import replace
+
+from laterctl import __version__
+from laterctl.edits import file as owned_file
+from laterctl.edits.beside import Beside
+from laterctl.edits.context import MOVABLE, Edit, FeatureContext, Resolved
+from laterctl.edits.provider import Provider
+from laterctl.edits.setting import Setting
+from laterctl.engine import catalogue, ledger
+from laterctl.engine.ledger import Entry
+from laterctl.project.places import Place
+from laterctl.refusal import Note, Refusal, Refused
+from laterctl.targets.base import Anchor, Conflict, Imported, Record, State, Target
+from laterctl.targets.document import Document, inspect
+from laterctl.targets.owned_file import alternative
+
+if TYPE_CHECKING:
+    from laterctl.feature import Feature
+    from laterctl.project.discover import Project
+
+Key = tuple[str, ...]
+
+
+class Resolution(Struct):
+    """Features on their way into records, one after the other.
+
+    Attributes:
+        project: the facts, with the open files of features resolved so far.
+        wanted: the features that there will be, each after those that it requires.
+        before: the records that the project has.
+        entries: the features that are settled, by name.
+        anchors: where new statements go.
+        refusals, notes: what stands in the way, and what is worth saying.
+    """
+
+    project: Project
+    wanted: Sequence[str]
+    before: Sequence[Record]
+    entries: dict[str, Entry]
+    anchors: dict[Target, Anchor] = field(default_factory=dict)
+    refusals: list[Refusal] = field(default_factory=list)
+    notes: list[Note] = field(default_factory=list)
+    _declared: dict[str, tuple[Edit, ...]] = field(default_factory=dict)
+    _contexts: dict[str, FeatureContext] = field(default_factory=dict)
+
+    def records(self) -> list[Record]:
+        """Return the records of all settled features."""
+        return ledger.records_of(self.entries.values())
+
+    def add(self, entry: Entry, previous: Sequence[Record] = (), *, check: bool = True) -> None:
+        """Resolve a feature as today's declaration has it.
+
+        Args:
+            entry: its name, options and how it came in; without records.
+            previous: the records that it has in the project, when it is there already.
+            check: whether to look for what speaks against it.
+        """
+        from laterctl.engine.preflight import blockers
+
+        feature = catalogue.feature(entry.feature)
+        context = self._context(feature, entry)
+        edits = self._declare(feature, context)
+        context = self._context(feature, entry)  # once more: the edits bring settings and providers
+        found = blockers(feature, edits, context, self.entries) if check else []
+        if found:
+            self.refusals.extend(found)
+            return
+        context = _around(edits, context)
+        self._contexts[feature.name] = context
+        self.entries[entry.feature] = replace(entry, version=__version__, records=())
+        self._resolve(entry.feature, [item for item in edits if not isinstance(item, Beside)], previous)
+
+    def add_beside(self, name: str, others: Iterable[str], previous: Sequence[Record] = ()) -> None:
+        """Resolve the edits of a settled feature that hold only beside one of `others`."""
+        entry = self.entries.get(name)
+        if entry is None or name not in catalogue.module_names():
+            return  # it was refused, or is none of this version's
+        feature = catalogue.feature(name)
+        if name not in self._contexts:
+            self._declare(feature, self._context(feature, entry))
+            self._contexts[name] = self._context(feature, entry)
+        for other in sorted(others):
+            edits = [item for item in self._declared[name] if isinstance(item, Beside) and item.feature == other]
+            if edits and other in self.entries:
+                self._resolve(name, edits, previous, beside=other)
+
+    def _resolve(self, name: str, edits: Iterable[Edit], previous: Sequence[Record], beside: str = "") -> None:
+        context = replace(self._contexts[name], project=self.project, records=[*self.before, *self.records()])
+        had = {record.target.key: record for record in previous}
+        own = self._own_nodes(previous)
+        records: dict[Key, Record] = {record.target.key: record for record in self.entries[name].records}
+        for edit in edits:
+            try:
+                for item in edit.resolve(context):
+                    record = self._record(context, item, records, had, own)
+                    records.setdefault(record.target.key, replace(record, beside=beside) if beside else record)
+            except Refused as refused:
+                self.refusals.extend(refused.refusals)
+        self.notes.extend(context.notes)
+        context.notes.clear()
+        self.entries[name] = replace(self.entries[name], records=tuple(records.values()))
+        self._show_created(records.values())
+
+    def _show_created(self, records: Iterable[Record]) -> None:
+        """Let later features see the open files of this one, which they extend."""
+        made = {record.target.path: record.target.created() for record in records if record.ours}
+        fresh = {path: data for path, data in made.items() if data and self.project.tree.read(path) is None}
+        if any(record.target.path in fresh and record.target.is_open for record in records):
+            self.project = self.project.with_overlay(fresh)
+
+    def _own_nodes(self, previous: Sequence[Record]) -> set[int]:
+        """The syntax nodes that a feature has in the project: what it wants now may take their place."""
+        own: set[int] = set()
+        for record in previous:
+            data = self.project.tree.read(record.target.path) if record.ours else None
+            own.update(id(node) for node, _ in inspect(record.target, data).nodes)
+        return own
+
+    def _declare(self, feature: Feature, context: FeatureContext) -> tuple[Edit, ...]:
+        """Return all edits of a feature, found once: those that it always has and those for this project."""
+        if feature.name not in self._declared:
+            more = feature.edits_for(context) if feature.edits_for is not None else ()
+            self._declared[feature.name] = (*feature.edits, *more)
+        return self._declared[feature.name]
+
+    def _context(self, feature: Feature, entry: Entry) -> FeatureContext:
+        for name in catalogue.closure([feature.name])[:-1]:
+            if name not in self._declared and name in self.entries:
+                needed = catalogue.feature(name)
+                self._declare(needed, self._context(needed, self.entries[name]))
+        declared = [edit for edits in self._declared.values() for edit in _flat(edits)]
+        static = [
+            edit for name in self.wanted if name not in self._declared for edit in _flat(catalogue.edits_of(name))
+        ]
+        every = [*static, *declared]
+        records = [*self.before, *self.records()]
+        values = {item.name: item.default for item in feature.options if item.default is not None} | dict(entry.options)
+        return FeatureContext(
+            self.project,
+            feature.name,
+            values,
+            self.before,
+            records,
+            {item.name: item for item in every if isinstance(item, Setting)},
+            {item.name: item.source for item in every if isinstance(item, Provider)},
+            {place: alternative(place) for record in records if (place := record.target.default_place)},
+        )
+
+    def _record(
+        self,
+        context: FeatureContext,
+        resolved: Resolved,
+        mine: Mapping[Key, Record],
+        had: Mapping[Key, Record],
+        own: set[int],
+    ) -> Record:
+        """Decide whether a wanted target is shared, there already (ours or by hand), or new."""
+        target = resolved.target
+        others = (
+            record for entry in self.entries.values() if entry.feature != context.feature for record in entry.records
+        )
+        shared = next((item for item in others if item.target.key == target.key), None)
+        if shared is not None:
+            try:
+                return target.shared(shared)
+            except Conflict as conflict:
+                raise Refused(_conflict(context, target, str(conflict))) from conflict
+        if resolved.complete is not None:
+            target = resolved.complete()
+        known = had.get(target.key)
+        if known is not None and known.ours:
+            if known.target.equals(target):
+                return known
+            if resolved.anchor is not None:
+                self.anchors[target] = resolved.anchor
+            return Record(target, replaced=known.replaced, imported=known.imported)
+        return self._new(context, replace(resolved, target=target), mine, own)
+
+    def _new(self, context: FeatureContext, resolved: Resolved, mine: Mapping[Key, Record], own: set[int]) -> Record:
+        target = resolved.target
+        data = self.project.tree.read(target.path)
+        inspection = inspect(target, data)
+        if inspection.nodes and all(id(node) in own for node, _ in inspection.nodes):
+            inspection = replace(inspection, state=State.ABSENT)
+        if inspection.state is State.PRESENT:
+            return self._adopted(context, target, mine)
+        for other in resolved.alternatives() if data is not None else ():
+            if inspect(other, data).state is State.PRESENT:
+                return Record(other, ours=False)
+        if inspection.state is State.ALTERED:
+            raise Refused(replace(target.clash(inspection), feature=context.feature))
+        if resolved.anchor is not None:
+            self.anchors[target] = resolved.anchor
+        return target.introduced(self.project, context.records)
+
+    def _adopted(self, context: FeatureContext, target: Target, mine: Mapping[Key, Record]) -> Record:
+        if _ledger_lost(target, mine):
+            return Record(target)
+        data = self.project.tree.read(target.path) or b""
+        document = Document(target.path, data, project=self.project)
+        found = target.adopted(document, target.inspect(document))
+        if isinstance(found, Refusal):
+            raise Refused(replace(found, feature=context.feature))
+        return found
+
+
+def _flat(edits: Iterable[Edit]) -> list[Edit]:
+    found: list[Edit] = []
+    for edit in edits:
+        found += edit.edits if isinstance(edit, Beside) else [edit]
+    return found
+
+
+def _around(edits: Iterable[Edit], context: FeatureContext) -> FeatureContext:
+    """Decide which owned files go to their other place, before anything refers to them."""
+    files = owned_file.files(_flat(edits))
+    blocked = {file.path: alternative(file.path) for file in files if file.is_blocked(context)}
+    for usual, other in blocked.items():
+        context.notice(
+            f"{context.path(usual)} is yours, so ours is {context.path(other)}", Place(context.path(usual), 1)
+        )
+    for head in sorted({file.path.partition("/")[0] for file in files} & MOVABLE):
+        module = context.project.in_the_way(head)
+        if module and not context.project.tree.is_dir(context.path(head)):
+            context.notice(f"{module} is yours, so ours go to {context.path(head)}/", Place(module, 1))
+    return replace(context, relocated={**context.relocated, **blocked}) if blocked else context
+
+
+def _conflict(context: FeatureContext, target: Target, other: str) -> Refusal:
+    return Refusal(
+        "conflict",
+        f"another feature wants {other}",
+        Place(target.path, 1),
+        expected=target.describe(),
+        feature=context.feature,
+    )
+
+
+def _ledger_lost(target: Target, mine: Mapping[Key, Record]) -> bool:
+    """Whether a target that is there binds to a file that says it came from laterctl: its ledger was lost."""
+    files = {record.target.path for record in mine.values() if record.ledger_lost}
+    if not files:
+        return False
+    document = Document(target.path, b"")
+    imported = [] if target.whole_file else list(target.imports(document))
+    if imported:
+        return any(path.endswith(f"{_path(item)}.py") for item in imported for path in files)
+    names = {
+        binding.name
+        for record in mine.values()
+        if record.ours
+        for binding in record.target.bindings()
+        if binding.what == "import"
+    }
+    return not target.whole_file and bool(names & target.uses(document))
+
+
+def _path(item: Imported) -> str:
+    return item.module.replace(".", "/")

@@ -1,0 +1,155 @@
+"""Law 3 for Python files: what is the user's is the same before and after, by structure and by bytes."""
+
+from __future__ import annotations
+
+import ast
+import io
+import tokenize
+from collections.abc import Iterator, Sequence
+from typing import TypeVar
+
+from laterctl.codemods.statements import split_lines
+from laterctl.targets.base import Record, State
+from laterctl.targets.document import Document
+from laterctl.targets.pruning import Substitutes, is_filler, pruned, substitutes
+from laterctl.targets.python_text import Text
+
+T = TypeVar("T")
+
+
+class Side:
+    """One state of a file: what of it comes or goes, and what is the user's."""
+
+    def __init__(self, document: Document, records: Sequence[Record]) -> None:
+        self.text: Text = document.text
+        found = [record.target.inspect(document) for record in records]
+        self.ours: Substitutes = substitutes(item for item in found if item.state is State.PRESENT)
+        self.lines = split_lines(self.text.source)
+
+    def dump(self) -> str:
+        """Return the user's part of the syntax tree, as text."""
+        return ast.dump(pruned(self.text.tree, self.ours))
+
+    def statements(self) -> Iterator[tuple[ast.stmt, bool]]:
+        """Yield the user's statements, outer ones first, and whether something of ours is in or around each itself."""
+        todo: list[tuple[ast.AST, bool]] = [(node, False) for node in reversed(self.text.tree.body)]
+        while todo:
+            node, around = todo.pop()
+            if id(node) in self.ours:
+                todo.extend((item, True) for item in reversed(self.ours[id(node)]))
+                continue
+            if isinstance(node, ast.stmt) and not is_filler(node) and not self._is_all_ours(node):
+                yield node, around or any(id(item) in self.ours for item in _own(node))
+            todo.extend((item, around) for item in reversed(list(ast.iter_child_nodes(node))))
+
+    def _is_all_ours(self, node: ast.stmt) -> bool:
+        return isinstance(node, ast.Import | ast.ImportFrom) and all(id(alias) in self.ours for alias in node.names)
+
+    def rest(self, named: Sequence[ast.stmt]) -> list[str]:
+        """Return the lines that belong to none of the `named` statements, to none of ours, and to no filler."""
+        gone: set[int] = set()
+        for node in [*named, *self._whole_statements()]:
+            gone.update(lines_of(node))
+        return [line for number, line in enumerate(self.lines, 1) if number not in gone]
+
+    def _whole_statements(self) -> Iterator[ast.stmt]:
+        for item in self.text.statements:
+            if id(item.node) in self.ours or is_filler(item.node) or self._is_all_ours(item.node):
+                yield item.node
+
+    def code(self, node: ast.stmt) -> list[str]:
+        """Return the lines of a statement, line ends kept."""
+        return [self.lines[number - 1] for number in lines_of(node)]
+
+
+def lines_of(node: ast.stmt) -> range:
+    """Return the numbers of a statement's own lines: of a compound one those above its body."""
+    first = min([node.lineno, *(item.lineno for item in getattr(node, "decorator_list", []))])
+    body = getattr(node, "body", None)
+    if isinstance(body, list) and body and isinstance(body[0], ast.stmt):
+        inner = min([body[0].lineno, *(item.lineno for item in getattr(body[0], "decorator_list", []))])
+        return range(first, max(first + 1, inner))
+    return range(first, (node.end_lineno or node.lineno) + 1)
+
+
+def differences(
+    before: Document, after: Document, going: Sequence[Record], coming: Sequence[Record]
+) -> Iterator[tuple[str, int]]:
+    """Yield what a change does to the user's part of a Python file, in words, with the line in the old file.
+
+    Args:
+        before, after: the file.
+        going, coming: the records of ours that are in one of the two alone.
+    """
+    old, new = Side(before, going), Side(after, coming)
+    if old.dump() != new.dump():
+        yield "would change code that is not its own", _first_difference(old, new)
+        return
+    pairs = list(zip(old.statements(), new.statements(), strict=True))
+    named = [(one, two) for (one, touched), (two, also) in pairs if touched or also]
+    kept, now = old.rest([one for one, _ in named]), new.rest([two for _, two in named])
+    if _filled(kept) != _filled(now):
+        lost = next((item for item in _filled(kept) if item not in _filled(now)), "")
+        yield f"would lose the line: {lost.strip()}", next((n for n, t in enumerate(old.lines, 1) if t == lost), 1)
+    elif not _in_order(*((now, kept) if going else (kept, now))) and not (going and coming):
+        yield "would lose blank lines", 1
+    for one, two in named:
+        yield from _within(old.code(one), new.code(two), one.lineno, taken=bool(going))
+
+
+def _within(old: list[str], new: list[str], line: int, *, taken: bool) -> Iterator[tuple[str, int]]:
+    """Compare the bytes of a statement that something was put into, or `taken` out of."""
+    shorter, longer = (new, old) if taken else (old, new)
+    if not _in_order(_comments(shorter), _comments(longer)):
+        yield "would lose a comment", line
+    if not _in_order(_ends(shorter), _ends(longer)) and len(shorter) > 1:
+        yield "would change line ends", line
+
+
+def _own(node: ast.stmt) -> Iterator[ast.AST]:
+    """Yield the nodes of a statement itself, without the statements in it."""
+    todo = [item for item in ast.iter_child_nodes(node) if not isinstance(item, ast.stmt)]
+    while todo:
+        item = todo.pop()
+        yield item
+        todo.extend(child for child in ast.iter_child_nodes(item) if not isinstance(child, ast.stmt))
+
+
+def _filled(lines: Sequence[str]) -> list[str]:
+    return [line for line in lines if line.strip()]
+
+
+def _ends(lines: Sequence[str]) -> list[str]:
+    return [line[len(line.rstrip("\r\n")) :] for line in lines]
+
+
+def _comments(lines: Sequence[str]) -> list[str]:
+    if not any("#" in line for line in lines):
+        return []
+    found: list[str] = []
+    try:
+        tokens = tokenize.generate_tokens(io.StringIO("".join(lines).lstrip()).readline)
+        found.extend(token.string for token in tokens if token.type == tokenize.COMMENT)
+    except (tokenize.TokenError, IndentationError):
+        pass  # a part of a compound statement: what could be read of it counts
+    return found
+
+
+def _in_order(part: Sequence[T], whole: Sequence[T]) -> bool:
+    rest = iter(whole)
+    return all(item in rest for item in part)
+
+
+def _first_difference(old: Side, new: Side) -> int:
+    pairs = zip(old.statements(), new.statements(), strict=False)
+    for (one, _), (two, _) in pairs:
+        if ast.dump(_header(one, old)) != ast.dump(_header(two, new)):
+            return one.lineno
+    return 1
+
+
+def _header(node: ast.stmt, side: Side) -> ast.AST:
+    copy = pruned(ast.Module([node], []), side.ours).body
+    if copy and isinstance(getattr(copy[0], "body", None), list):
+        copy[0].body = []  # type: ignore[attr-defined]
+    return copy[0] if copy else ast.Pass()

@@ -1,0 +1,134 @@
+"""Converges one document of any kind from the targets wanted before to those wanted now."""
+
+from __future__ import annotations
+
+import codecs
+from collections.abc import Mapping, Sequence
+
+from msgspec import Struct, field
+
+from laterctl.project.facts import Layout
+from laterctl.project.source import Source
+from laterctl.targets import python_file
+from laterctl.targets.base import Anchor, Record, State, Target, kinds, ours
+from laterctl.targets.document import decoded_text, inspect
+from laterctl.targets.merge import MergeConflict, merged
+from laterctl.targets.text_target import TextTarget
+
+
+class Result(Struct, frozen=True):
+    """A document after converging: `None` when it is to be absent; what was replaced, and what was left and why."""
+
+    data: bytes | None
+    replaced: Mapping[Target, str] = field(default_factory=dict)
+    left: Mapping[Target, str] = field(default_factory=dict)
+
+
+def converge(
+    path: str,
+    data: bytes | None,
+    before: Sequence[Record],
+    after: Sequence[Record],
+    anchors: Mapping[Target, Anchor],
+    layout: Layout,
+    *,
+    conflicts: bool = False,
+) -> Result:
+    """Bring the document at `path` from `before` to `after`; only our own records count.
+
+    Args:
+        path, data: the document.
+        before, after: the records of all features that are in it, and that are to be.
+        anchors: where new statements go.
+        layout: gives the project's style.
+        conflicts: whether a file that both the user and the update changed may get conflict markers.
+
+    Raises:
+        laterctl.codemods.placement.TextEditError: no clean edit is possible.
+        MergeConflict: a file of ours cannot be merged, and is to get no markers.
+    """
+    had, wanted = ours(before), ours(after)
+    old, new = (next((item.target for item in side if item.target.whole_file), None) for side in (had, wanted))
+    rest_before, rest_after = ([item for item in side if not item.target.whole_file] for side in (had, wanted))
+    left: dict[Target, str] = {}
+    replaced: dict[Target, str] = {}
+    if new is not None and old is None:
+        data = (new.created() or b"").replace(b"\n", layout.style.newline.encode())
+    elif new is not None and old is not None and new.created() != old.created() and data is not None:
+        taken = _converge_rest(path, data, rest_before, [], anchors, layout, {}).data
+        data = _renewed(old, new, taken or b"", markers=conflicts)
+        rest_before = []
+    if rest_before or rest_after:
+        done = _converge_rest(path, data, rest_before, rest_after, anchors, layout, left)
+        data, replaced = done.data, dict(done.replaced)
+    if old is not None and new is None:
+        # What is left of an open file after our targets went is compared with what was created.
+        state = inspect(old, data).state
+        if state is State.PRESENT:
+            data = None
+        elif state is State.ALTERED:
+            left[old] = "edited"
+    return Result(data, replaced, left)
+
+
+def _renewed(old: Target, new: Target, data: bytes, *, markers: bool) -> bytes:
+    """Return a file of ours as it is to be, with what the user changed in it."""
+    source = Source(old.path, data)
+    newline = source.newline.encode()
+    base, fresh = ((item.created() or b"").replace(b"\n", newline) for item in (old, new))
+    if inspect(old, data).state is State.PRESENT:
+        result = fresh.decode()
+    else:
+        result = merged(base.decode(), source.text, fresh.decode(), markers=markers)
+    return (codecs.BOM_UTF8 if source.bom else b"") + result.encode(source.encoding)
+
+
+def _converge_rest(
+    path: str,
+    data: bytes | None,
+    before: Sequence[Record],
+    after: Sequence[Record],
+    anchors: Mapping[Target, Anchor],
+    layout: Layout,
+    left: dict[Target, str],
+) -> Result:
+    """Converge what is in a document, apart from the document itself."""
+    if data is not None and path.endswith(".py"):
+        encoding = Source(path, data).encoding
+        done = python_file.converge(data, before, after, anchors, layout, encoding=encoding)
+        left.update(done.left)
+        return Result(done.data, done.replaced)
+    if data is not None or after:
+        return Result(_converge_text(path, data, before, after, left))
+    left.update({record.target: "gone" for record in before if record not in after})
+    return Result(data)
+
+
+def _converge_text(
+    path: str, data: bytes | None, before: Sequence[Record], after: Sequence[Record], left: dict[Target, str]
+) -> bytes | None:
+    from laterctl.codemods import toml
+
+    text, encoding = decoded_text(path, data or b"")
+    families = [kind for kind in kinds().values() if issubclass(kind, TextTarget)]
+    for kind in families:
+        text = kind.converge_first(text, before, after)
+    if path.endswith(".toml"):
+        for kind in families:
+            kind.check_homes(text, [*before, *after])
+        pieces = [[piece for kind in families for piece in kind.toml_pieces(side)] for side in (before, after)]
+        text = toml.converge(text, *pieces)
+    else:
+        for kind in families:
+            text = kind.converge_text(text, before, after)
+    for record in before:
+        if (
+            record not in after
+            and inspect(record.target, text.encode(encoding)).state is not State.ABSENT
+            and not record.replaced
+        ):
+            left.setdefault(record.target, "edited")
+    return text.encode(encoding) if text or after or (data is not None and not before) else None
+
+
+__all__ = ["MergeConflict", "Result", "converge"]

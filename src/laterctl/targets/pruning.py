@@ -1,0 +1,73 @@
+"""The syntax tree of a document without what is ours: what the user has there."""
+
+from __future__ import annotations
+
+import ast
+import io
+import tokenize
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from laterctl.codemods.statements import same_code
+from laterctl.targets.base import Inspection
+from laterctl.targets.python_text import Text
+
+Substitutes = Mapping[int, Sequence[ast.AST]]
+"""By the identity of a node: what stands there without it."""
+
+
+def substitutes(found: Iterable[Inspection]) -> Substitutes:
+    """Return what inspections found of targets of ours, as what to put in its place."""
+    return {id(node): others for inspection in found for node, others in inspection.nodes}
+
+
+def pruned(tree: ast.Module, without: Substitutes) -> ast.Module:
+    """Return a copy of a tree without some of its nodes.
+
+    A statement that only fills a block (`pass`, `...`) counts for nothing beside another one, so that a block that
+    held nothing but ours is equal to the empty one that was there before.
+    """
+    copy = _copied(tree, without)
+    assert isinstance(copy, ast.Module)
+    return copy
+
+
+def _copied(value: Any, without: Substitutes) -> Any:
+    if isinstance(value, list):
+        items: list[Any] = []
+        for item in value:
+            items += without.get(id(item), [item])
+        copies = [_copied(item, without) for item in items]
+        return [item for item in copies if not (isinstance(item, ast.Import | ast.ImportFrom) and not item.names)]
+    if not isinstance(value, ast.AST):
+        return value
+    if id(value) in without and without[id(value)]:
+        return _copied(without[id(value)][0], without)
+    fields = {name: _copied(field, without) for name, field in ast.iter_fields(value)}
+    for name in ("body", "orelse", "finalbody"):
+        if isinstance(fields.get(name), list):
+            fields[name] = _filled(fields[name], required=name == "body" and not isinstance(value, ast.Module))
+    return type(value)(**fields)
+
+
+def _filled(block: list[ast.stmt], *, required: bool) -> list[ast.stmt]:
+    kept = [item for item in block if not is_filler(item)]
+    return kept or ([ast.Pass()] if required else [])
+
+
+def is_filler(node: ast.stmt) -> bool:
+    """Tell whether a statement only fills a block: `pass` or `...`."""
+    ellipsis = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and node.value.value is ...
+    return isinstance(node, ast.Pass) or ellipsis
+
+
+def is_without(text: Text, without: Substitutes, base: str) -> bool:
+    """Tell whether a document is `base` but for some nodes: the same code with the same comments."""
+    left = ast.unparse(ast.fix_missing_locations(pruned(text.tree, without)))
+    right = ast.unparse(ast.fix_missing_locations(pruned(ast.parse(base), {})))
+    return same_code(left, right) and _comments(text.source) == _comments(base)
+
+
+def _comments(source: str) -> list[str]:
+    tokens = tokenize.generate_tokens(io.StringIO(source).readline)
+    return [token.string.lstrip("#").strip() for token in tokens if token.type == tokenize.COMMENT]

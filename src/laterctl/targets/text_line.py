@@ -1,0 +1,56 @@
+"""A line of an ignore file or of an example environment file."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, ClassVar
+
+from laterctl.targets.base import Inspection, Record, State, of_kind
+from laterctl.targets.document import Document
+from laterctl.targets.text_target import TextTarget
+
+if TYPE_CHECKING:
+    from laterctl.codemods import toml
+
+
+class TextLine(TextTarget, frozen=True):
+    """A line of an ignore file, or `KEY=value` of an example environment file (`form` `ignore` or `env`)."""
+
+    kind: ClassVar[str] = "line"
+    restorable: ClassVar[bool] = False
+    form: str
+    text: str
+
+    @property
+    def key(self) -> tuple[str, ...]:
+        return self.kind, self.path, self._about
+
+    @property
+    def _about(self) -> str:
+        return self.text.partition("=")[0] if self.form == "env" else self.text.strip()
+
+    def describe(self) -> str:
+        return self.text
+
+    def inspect(self, document: Document) -> Inspection:
+        from laterctl.codemods import lines
+
+        for number, line in enumerate(document.plain.splitlines(), 1):
+            if (lines.env_key(line) if self.form == "env" else line.strip()) == self._about:
+                return Inspection(State.PRESENT, number)
+        return Inspection(State.ABSENT)
+
+    @classmethod
+    def toml_pieces(cls, records: Sequence[Record]) -> list[toml.Piece]:
+        return []
+
+    @classmethod
+    def converge_text(cls, text: str, before: Sequence[Record], after: Sequence[Record]) -> str:
+        from laterctl.codemods import lines
+
+        text = lines.converge_env(text, _texts(before, "env"), _texts(after, "env"))
+        return lines.converge_ignores(text, _texts(before, "ignore"), _texts(after, "ignore"))
+
+
+def _texts(records: Sequence[Record], form: str) -> list[str]:
+    return sorted({target.text for target in of_kind(records, TextLine) if target.form == form})

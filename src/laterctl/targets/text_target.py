@@ -1,0 +1,53 @@
+"""What the kinds of target share that live in files that are not Python."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from laterctl.targets.base import Binding, Imported, Record, Target
+from laterctl.targets.document import Document
+
+if TYPE_CHECKING:
+    from laterctl.codemods import toml
+
+
+class TextTarget(Target, frozen=True):
+    """A target in a TOML document or a list of lines. The verbs of a kind take the records of all kinds in a file."""
+
+    @property
+    def serves_code(self) -> bool:
+        return True
+
+    def uses(self, document: Document) -> frozenset[str]:
+        return frozenset()
+
+    def imports(self, document: Document) -> Iterator[Imported]:
+        return iter(())
+
+    def bindings(self) -> tuple[Binding, ...]:
+        return ()
+
+    @classmethod
+    @abstractmethod
+    def toml_pieces(cls, records: Sequence[Record]) -> list[toml.Piece]:
+        """Return what records of this kind are in a TOML document."""
+
+    @classmethod
+    @abstractmethod
+    def converge_text(cls, text: str, before: Sequence[Record], after: Sequence[Record]) -> str:
+        """Bring a document that is no TOML from the records of this kind in `before` to those in `after`.
+
+        Raises:
+            laterctl.codemods.placement.TextEditError: no clean edit is possible.
+        """
+
+    @classmethod
+    def converge_first(cls, text: str, before: Sequence[Record], after: Sequence[Record]) -> str:
+        """Change what is the user's own, in any format, before the rest is converged."""
+        return text
+
+    @classmethod
+    def check_homes(cls, text: str, records: Sequence[Record]) -> None:
+        """Refuse a TOML document that does not take these records, by a `TextEditError`."""
