@@ -91,6 +91,11 @@ class Code:
         self._imports: dict[tuple[Scope, ...], Mapping[str, str]] = {}
         self._visits: dict[type, list[Visit[Any]]] = {}
 
+    def mentions(self, *words: bytes) -> bool:
+        """Whether the file holds one of some words: much quicker to find out than what they are used for."""
+        data = self.codebase.project.tree.read(self.path) or b""
+        return any(word in data for word in words)
+
     @cached_property
     def _found(self) -> Mapping[type, list[tuple[ast.AST, Spot]]]:
         """The one walk: every statement, and every expression with the statement that it belongs to, by their types."""

@@ -62,11 +62,12 @@ def second_source(code: Code) -> Iterator[Found]:
     """Look for another middleware or library, where the feature's middleware should be the only one."""
     if not is_installed(code.codebase):
         return
-    middleware = http_middleware(code)
-    for write in header_writes(code):
-        if write.name in SENT and any(node in middleware for node in code.enclosing(write.spot)):
+    writes = [write for write in header_writes(code) if write.name in SENT]
+    middleware = http_middleware(code) if writes else []
+    for write in writes:
+        if any(node in middleware for node in code.enclosing(write.spot)):
             yield Found(write.line, f"{write.name} is set by another middleware too")
-    for call in code.calls:
+    for call in code.calls if code.mentions(b"SecureASGIMiddleware", b"SecWeb") else ():
         library = LIBRARIES.get(middleware_of(call))
         if library:
             yield Found(call.line, f"{library} sends the same headers")
