@@ -9,13 +9,14 @@ from collections.abc import Iterator
 import pytest
 from msgspec.structs import replace
 
+from laterctl.cli import show
 from laterctl.doctor import rules
 from laterctl.doctor.code import Visit
 from laterctl.doctor.rule import Example, Found, Rule
 from laterctl.doctor.run import look
 from laterctl.finding import Verdict
 from tests import memory
-from tests.ruling import OF_FEATURES, found, unmarked
+from tests.ruling import OF_FEATURES, files_of, found, unmarked
 
 OUTSIDE_OF_THE_FILES = {"LTR001", "LTR011"}
 """Rules about a pending run and about starting the application: no files can show them."""
@@ -144,3 +145,23 @@ def test_an_unknown_rule_is_refused(names: list[str], name: str, close: str | No
         rules.select(names, "--only")
     assert (raised.value.name, raised.value.source) == (name, "--only")
     assert close is None or close in raised.value.suggestions
+
+
+@pytest.mark.parametrize("rule", ["JWT001", "HDR001", "LTR001"])
+def test_explain_shows_all_that_there_is_to_know(rule: str, capsys: pytest.CaptureFixture[str]) -> None:
+    known = rules.find(rule.lower())
+    show.rules([known], as_json=False, whole=True)
+    shown = capsys.readouterr().out
+    assert shown.startswith(f"{rule} {known.title}\n{known.severity.value}, ")
+    assert all(
+        text in shown for text in (known.why, f"fix: {known.fix}", f"--skip {rule}", f'doctor.skip = ["{rule}"]')
+    )
+    for example in (*known.bad, *known.good):
+        for path, text in files_of(example).items():
+            assert isinstance(example, str) or f"    {path}\n" in shown
+            assert all(f"    {line}" in shown for line in text.splitlines() if line)
+
+
+def test_explain_lists_ids_with_titles(capsys: pytest.CaptureFixture[str]) -> None:
+    show.rules(rules.every(), as_json=False)
+    assert capsys.readouterr().out.splitlines() == [f"{rule.id} {rule.title}" for rule in rules.every()]

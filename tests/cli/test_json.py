@@ -181,6 +181,13 @@ def test_what_stays_after_remove(copied: Path) -> None:
         (("doctor",), "doctor", lambda it: {item["rule"] for item in it["findings"]} == {"LTR003"} and it["fixed"] is None),
         (("explain",), "rules", lambda it: {"LTR001", "LTR012", "CORS001"} <= {item["id"] for item in it["rules"]}),
         (("explain", "jwt001"), "rules", lambda it: [item["id"] for item in it["rules"]] == ["JWT001"]),
+        (
+            ("explain", "CORS001"),
+            "rules",
+            lambda it: it["rules"][0]["severity"] == "error"
+            and "# CORS001" in it["rules"][0]["bad"][0]["app/main.py"]
+            and it["rules"][0]["good"],
+        ),
         (("secret", "jwt"), "secret", lambda it: len(it["values"]["JWT_KEYS"]) > 80),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",

@@ -89,11 +89,14 @@ def unknown_feature(error: UnknownFeature, *, as_json: bool) -> None:
 
 
 def unknown_rule(error: UnknownRule, *, as_json: bool) -> None:
-    """Say that there is no such rule, and which are close."""
+    """Say that there is no such rule, and what may have been meant."""
     where = f"{error.source}: " if error.source else ""
-    close = f"close are {', '.join(error.suggestions)}" if error.suggestions else "none is close"
-    message = f"{where}there is no rule {error.name or 'without a name'}; {close}; `laterctl explain` lists them"
-    failure("unknown-rule", message, as_json=as_json)
+    close = f"did you mean {' or '.join(error.suggestions)}?" if error.suggestions else "`laterctl explain` lists all"
+    message = f"{where}there is no rule {error.name or 'without a name'}; {close}"
+    if as_json:
+        document("error", code="unknown-rule", message=message, suggestions=error.suggestions)
+    else:
+        failure("unknown-rule", message, as_json=False)
 
 
 def refused(refusals: Sequence[Refusal], *, as_json: bool, looks: bool = False) -> None:

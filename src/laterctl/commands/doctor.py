@@ -62,4 +62,4 @@ def examine(
 def _configured(project: Project) -> list[str]:
     listed = project.config.get("doctor", {})
     skip = listed.get("skip", ()) if isinstance(listed, Mapping) else ()
-    return [str(item) for item in ([skip] if isinstance(skip, str) else skip)]
+    return [str(item) for item in (skip if isinstance(skip, list | tuple) else [skip])]
