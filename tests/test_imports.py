@@ -34,6 +34,7 @@ def loaded(folder: Path, *arguments: str) -> str:
     scope="module",
     params=[
         ("factory", "metrics", "cors"),
+        ("poetry", "coverage", "cors"),
         ("foundation", "coverage", "cors", "jwt", "metrics", "resources", "security-headers"),
     ],
     ids=lambda param: param[0],
