@@ -85,8 +85,8 @@ def test_any_code_is_survived(rule: Rule, source: str, monkeypatch: pytest.Monke
 
 
 def test_files_that_this_python_is_too_old_for_are_reported_once() -> None:
-    newer = 'import httpx\nlazy import json; tr"{json}"\n'  # LibCST does not read `tr` either
-    files = {"app/a.py": newer, "app/b.py": newer, "app/c.py": newer, "app/d.py": "import httpx\ndef (:\n"}
+    newer = 'from httpx import AsyncClient\nlazy import json; tr"{json}"\n'  # LibCST does not read `tr` either
+    files = {"app/a.py": newer, "app/b.py": newer, "app/c.py": newer, "app/d.py": "from httpx import AsyncClient\ndef (:\n"}
 
     findings = found(files, ["LTR010"])
 

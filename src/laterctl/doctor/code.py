@@ -92,8 +92,8 @@ class Code:
         self._visits: dict[type, list[Visit[Any]]] = {}
 
     def mentions(self, *words: bytes) -> bool:
-        """Whether the file holds one of some words: much quicker to find out than what they are used for."""
-        data = self.codebase.project.tree.read(self.path) or b""
+        """Whether the file holds one of some words, in any case: quicker to find out than what they are used for."""
+        data = (self.codebase.project.tree.read(self.path) or b"").lower()
         return any(word in data for word in words)
 
     @cached_property

@@ -128,8 +128,8 @@ LTR010 = Rule(
     title="A file cannot be read",
     why="A rule would look at it, so that what doctor says is not the whole truth.",
     fix="correct the file, or run laterctl under a Python that can read it",
-    bad=({MAIN: _APP, "app/clients.py": "import httpx\ndef (:  # LTR010\n"},),
-    good=({MAIN: _APP, "app/clients.py": "import httpx\n"},),
+    bad=({MAIN: _APP, "app/clients.py": "from httpx import AsyncClient\ndef (:  # LTR010\n"},),
+    good=({MAIN: _APP, "app/clients.py": "from httpx import AsyncClient\n"},),
 )
 LTR011 = Rule(
     id="LTR011",

@@ -184,7 +184,7 @@ def only_the_signature(code: Code) -> Iterator[Found]:
 def key_in_source(code: Code) -> Iterator[Found]:
     """Look for literal keys, and for literals that stand in when a variable is not set; each once."""
     seen: set[int] = set()
-    for call in code.calls:
+    for call in code.calls if code.mentions(b"encode", b"decode") else ():
         key = call.argument(1, "key") if call.target in {*_DECODERS, *_ENCODERS} else None
         value = code.value(key) if key is not None else None
         # In a function, a parameter or a local of the same name hides the constant of the module.

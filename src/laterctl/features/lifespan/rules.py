@@ -107,7 +107,6 @@ def _is_bounded(function: ast.AsyncFunctionDef, spot: Spot) -> bool:
     return False
 
 
-_NEEDLES = (b"lifespan",)
 _LIFESPAN = """\
 import asyncio
 from contextlib import asynccontextmanager
@@ -133,7 +132,7 @@ APP001 = Rule(
     why="Starlette takes one or the other. https://fastapi.tiangolo.com/advanced/events/#alternative-events-deprecated",
     fix="move the handlers into the lifespan, or include an APIRouter(lifespan=...) and drop lifespan=",
     severity=Severity.ERROR,
-    needles=_NEEDLES,
+    needles=(b"on_event", b"on_startup", b"on_shutdown", b"add_event_handler"),
     checks={Code: idle_handlers},
     bad=(f'{_LIFESPAN}\n\n@app.on_event("startup")  # APP001\n{_HANDLER}',),
     good=(f'from fastapi import FastAPI\n\napp = FastAPI()\n\n\n@app.on_event("startup")\n{_HANDLER}', _LIFESPAN),
@@ -145,7 +144,7 @@ APP002 = Rule(
     "uvicorn installs its own handlers over the application's.",
     fix="drop the wait: the code after `yield` runs at the stop",
     severity=Severity.ERROR,
-    needles=_NEEDLES,
+    needles=(b"asynccontextmanager",),
     checks={ast.AsyncFunctionDef: endless_wait},
     bad=(_LIFESPAN.replace("    yield\n", "    yield\n    await stop.wait()  # APP002\n"),),
     good=(_LIFESPAN.replace("    yield\n", "    yield\n    await asyncio.wait_for(stop.wait(), 5)\n"),),
@@ -156,7 +155,7 @@ APP003 = Rule(
     why="`add_middleware` raises a RuntimeError there: the stack is built before the lifespan is entered.",
     fix="call add_middleware where the application is made",
     severity=Severity.ERROR,
-    needles=_NEEDLES,
+    needles=(b"asynccontextmanager",),
     checks={ast.AsyncFunctionDef: late_middleware},
     bad=(_LIFESPAN.replace("    yield\n", "    app.add_middleware(GZipMiddleware)  # APP003\n    yield\n"),),
     good=(f"{_LIFESPAN}app.add_middleware(GZipMiddleware)\n",),

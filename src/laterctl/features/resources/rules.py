@@ -415,7 +415,7 @@ DI010 = Rule(
     why="It belongs to the first event loop that uses it, and is never closed. On a second one (tests, a reload in "
     'process) it fails: "Event loop is closed", "attached to a different loop".',
     fix="build it when it is first used: `laterctl add resources`",
-    needles=(b"redis", b"httpx", b"aiohttp"),
+    needles=(b"Redis", b"from_url", b"AsyncClient", b"ClientSession"),
     checks={ast.Call: client_at_import},
     bad=("import httpx\n\nclient = httpx.AsyncClient(timeout=5)  # DI010\n",),
     good=("import httpx\n\n\ndef client() -> httpx.AsyncClient:\n    return httpx.AsyncClient(timeout=5)\n",),

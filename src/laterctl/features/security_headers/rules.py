@@ -62,12 +62,12 @@ def second_source(code: Code) -> Iterator[Found]:
     """Look for another middleware or library, where the feature's middleware should be the only one."""
     if not is_installed(code.codebase):
         return
-    writes = [write for write in header_writes(code) if write.name in SENT]
+    writes = [write for write in _writes(code) if write.name in SENT]
     middleware = http_middleware(code) if writes else []
     for write in writes:
         if any(node in middleware for node in code.enclosing(write.spot)):
             yield Found(write.line, f"{write.name} is set by another middleware too")
-    for call in code.calls if code.mentions(b"SecureASGIMiddleware", b"SecWeb") else ():
+    for call in code.calls if code.mentions(b"secureasgimiddleware", b"secweb") else ():
         library = LIBRARIES.get(middleware_of(call))
         if library:
             yield Found(call.line, f"{library} sends the same headers")
@@ -126,15 +126,22 @@ def inside_of_answers(codebase: Codebase) -> Iterator[Found]:
 
 def headers_by_hand(code: Code) -> Iterator[Found]:
     """Look for middleware that sets at least two of the headers, until the feature is installed."""
-    middleware = [node for node in http_middleware(code) if isinstance(node, Function) or not is_asgi(node)]
-    if not middleware or is_installed(code.codebase):
-        return
-    writes = [(write.name, code.enclosing(write.spot)) for write in header_writes(code)]
+    writes = [(write.name, code.enclosing(write.spot)) for write in _writes(code)]
+    middleware = http_middleware(code) if writes and not is_installed(code.codebase) else []
     for node in middleware:
-        names = {name for name, around in writes if node in around and name in SENT | {OBSOLETE}}
+        if isinstance(node, ast.ClassDef) and is_asgi(node):
+            continue
+        names = {name for name, around in writes if node in around}
         if len(names) > 1:
             reason = f"{node.name} sets {len(names)} security headers; unhandled errors go without"
             yield Found(node.lineno, reason, f"remove {node.name} and run: laterctl add security-headers")
+
+
+def _writes(code: Code) -> list[HeaderWrite]:
+    """Return where a file sets one of the headers."""
+    names = SENT | {OBSOLETE}
+    spelled = code.mentions(*(name.encode() for name in names))
+    return [write for write in header_writes(code) if write.name in names] if spelled else []
 
 
 def _text(code: Code, write: HeaderWrite) -> str:
