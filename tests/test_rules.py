@@ -15,6 +15,8 @@ from laterctl.doctor.code import Visit
 from laterctl.doctor.rule import Example, Found, Rule
 from laterctl.doctor.run import look
 from laterctl.finding import Verdict
+from laterctl.project.source import Unreadable
+from laterctl.project.tree import Outside, Tree
 from tests import memory
 from tests.ruling import OF_FEATURES, files_of, found, unmarked
 
@@ -86,7 +88,12 @@ def test_any_code_is_survived(rule: Rule, source: str, monkeypatch: pytest.Monke
 
 def test_files_that_this_python_is_too_old_for_are_reported_once() -> None:
     newer = 'from httpx import AsyncClient\nlazy import json; tr"{json}"\n'  # LibCST does not read `tr` either
-    files = {"app/a.py": newer, "app/b.py": newer, "app/c.py": newer, "app/d.py": "from httpx import AsyncClient\ndef (:\n"}
+    files = {
+        "app/a.py": newer,
+        "app/b.py": newer,
+        "app/c.py": newer,
+        "app/d.py": "from httpx import AsyncClient\ndef (:\n",
+    }
 
     findings = found(files, ["LTR010"])
 
@@ -120,6 +127,21 @@ def test_a_rule_that_raises_does_not_stop_the_others(monkeypatch: pytest.MonkeyP
     assert findings[0].message == "XX001 failed on app/a.py: ZeroDivisionError: oops"
     with pytest.raises(ZeroDivisionError):
         list(look(memory.project(FILES), {"XX001"}, strict=True))
+
+
+@pytest.mark.parametrize("error", [Unreadable("app/boundary.py", 1, "Permission denied"), Outside("app/boundary.py")])
+def test_a_file_of_ours_that_cannot_be_read_is_reported(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+    files = {path: text for path, text in files_of(rules.find("LTR006").good[0]).items() if path != "app/boundary.py"}
+    read = Tree.read
+
+    def failing_read(tree: Tree, path: str) -> bytes | None:
+        if path == "app/boundary.py":
+            raise error
+        return read(tree, path)
+
+    monkeypatch.setattr(Tree, "read", failing_read)
+    findings = [item for item in found(files, ["LTR003", "LTR005", "LTR010"]) if item.verdict != Verdict.OK]
+    assert [(item.rule, str(item.place)) for item in findings] == [("LTR010", "app/boundary.py:1")]
 
 
 @pytest.mark.parametrize(

@@ -230,17 +230,18 @@ def _moved(project: Project, record: Record) -> str:
 def _records(project: Project, entry: Entry, records: list[Record]) -> Iterator[Finding]:
     for record in entry.records:
         target, feature = record.target, entry.feature
-        data = project.tree.read(target.path)
         others = [item for item in records if item.target.path == target.path]
         try:
+            data = project.tree.read(target.path)
             inspection = converge.inspect(target, data, others, project)
-        except Unreadable as error:
+            moved = _moved(project, record)
+        except (Unreadable, Outside) as error:
             found = as_undecided(error)
             yield LTR010.finding(Verdict.UNKNOWN, found.message, found.places[0], found.hint, feature=feature)
             continue
         place = Place(target.path, inspection.line or 1)
         what = "the file" if target.whole_file else target.describe()
-        if moved := _moved(project, record):
+        if moved:
             message = f"{target.path} was moved to {moved} (yours)"
             yield LTR007.finding(Verdict.OK, message, Place(moved, 1), feature=feature)
         elif inspection.state is State.ABSENT:

@@ -10,12 +10,16 @@ from msgspec import Struct, field
 from laterctl.finding import Finding, Severity, Verdict
 from laterctl.project.places import Place
 
-__all__ = ["MAIN", "Example", "Found", "Rule", "Severity"]
+__all__ = ["MAIN", "Check", "Example", "Found", "Rule", "Severity"]
 
 Example = str | Mapping[str, str]
 """The text of `app/main.py`, or texts by path. `# RULE` at the end of a line marks where that rule reports."""
 
 MAIN = "app/main.py"
+
+
+Check = Callable[[Any], Iterable["Found"]]
+"""Looks at a `Visit`, a `Code` or a `Codebase`."""
 
 
 class Found(Struct, frozen=True):
@@ -53,7 +57,7 @@ class Rule(Struct, frozen=True, kw_only=True):
     bad: tuple[Example, ...] = ()
     good: tuple[Example, ...] = ()
     needles: tuple[bytes, ...] = ()
-    checks: Mapping[type, Callable[[Any], Iterable[Found]]] = field(default_factory=dict)
+    checks: Mapping[type, Check] = field(default_factory=dict)
     feature: str = ""
 
     def finding(

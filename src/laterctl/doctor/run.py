@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from typing import Any
+from functools import partial
 
 from laterctl.doctor import installed, rules
 from laterctl.doctor.code import Code, Codebase
 from laterctl.doctor.installed import LTR010
-from laterctl.doctor.rule import Found, Rule
+from laterctl.doctor.rule import Check, Found, Rule
 from laterctl.finding import Finding, Verdict
 from laterctl.project.discover import Project
 from laterctl.project.facts import Undecided
@@ -68,31 +68,28 @@ def _asked(codebase: Codebase, rule: Rule, paths: Sequence[str], *, strict: bool
     """Hand a rule what it wants to look at: nodes by their kinds, files, the project."""
     for kind, check in rule.checks.items():
         if kind is Codebase:
-            yield from _reported(rule, check, [codebase], "", strict=strict)
+            yield from _checked(rule, "", partial(check, codebase), strict=strict)
             continue
         for code in filter(None, map(codebase.readable, paths)):
-            subjects = [code] if kind is Code else code.visits(kind)
-            yield from _reported(rule, check, subjects, code.path, strict=strict)
+            yield from _checked(rule, code.path, partial(_in_file, code, kind, check), strict=strict)
 
 
-def _reported(
-    rule: Rule, check: Callable[[Any], Iterable[Found]], subjects: Sequence[object], path: str, *, strict: bool
-) -> Iterator[Finding]:
+def _in_file(code: Code, kind: type, check: Check) -> Iterator[Found]:
+    for subject in [code] if kind is Code else code.visits(kind):
+        yield from check(subject)
+
+
+def _checked(rule: Rule, path: str, check: Callable[[], Iterable[Found]], *, strict: bool) -> Iterator[Finding]:
     try:
-        for subject in subjects:
-            for found in check(subject):
-                place = found.where if isinstance(found.where, Place) else Place(path, found.where)
-                yield rule.finding(Verdict.PROBLEM, found.reason, place, found.fix or rule.fix)
-    except Exception as error:
+        for found in check():
+            place = found.where if isinstance(found.where, Place) else Place(path, found.where)
+            yield rule.finding(Verdict.PROBLEM, found.reason, place, found.fix or rule.fix)
+    except Exception as error:  # a fault of one rule must not hide what the others find
         if strict:
             raise
         message = f"{rule.id} failed on {path or 'this project'}: {type(error).__name__}: {error}"
-        yield rule.finding(
-            Verdict.UNKNOWN,
-            message,
-            Place(path, 1) if path else None,
-            f"please report it; until then: --skip {rule.id}",
-        )
+        fix = f"please report it; until then: --skip {rule.id}"
+        yield rule.finding(Verdict.UNKNOWN, message, Place(path, 1) if path else None, fix)
 
 
 def _unread(codebase: Codebase, paths: Iterable[str]) -> Iterator[Finding]:
