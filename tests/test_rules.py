@@ -129,7 +129,9 @@ def test_a_rule_that_raises_does_not_stop_the_others(monkeypatch: pytest.MonkeyP
         list(look(memory.project(FILES), {"XX001"}, strict=True))
 
 
-@pytest.mark.parametrize("error", [Unreadable("app/boundary.py", 1, "Permission denied"), Outside("app/boundary.py")])
+@pytest.mark.parametrize(
+    "error", [Unreadable("app/boundary.py", 1, "Permission denied", "make it readable"), Outside("app/boundary.py")]
+)
 def test_a_file_of_ours_that_cannot_be_read_is_reported(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
     files = {path: text for path, text in files_of(rules.find("LTR006").good[0]).items() if path != "app/boundary.py"}
     read = Tree.read
