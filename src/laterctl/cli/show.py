@@ -20,13 +20,14 @@ if TYPE_CHECKING:
     from laterctl.commands.doctor import Report
     from laterctl.commands.read import Listed, Listing, Secret
     from laterctl.dialects.settings import Settings
+    from laterctl.doctor.rule import Example, Rule
+    from laterctl.doctor.rules import UnknownRule
     from laterctl.engine.catalogue import UnknownFeature
     from laterctl.feature import Feature
     from laterctl.journal import JournalError, LastRun
     from laterctl.project.places import Place
     from laterctl.proof.static import Failure
     from laterctl.refusal import Note, Refusal
-    from laterctl.rules import Rule
     from laterctl.targets.base import Target
 
 SCHEMA = 1
@@ -86,6 +87,17 @@ def unknown_feature(error: UnknownFeature, *, as_json: bool) -> None:
         document("error", code="unknown-feature", message=message, suggestions=error.users or error.suggestions)
     else:
         failure("unknown-feature", message, as_json=False)
+
+
+def unknown_rule(error: UnknownRule, *, as_json: bool) -> None:
+    """Say that there is no such rule, and what may have been meant."""
+    where = f"{error.source}: " if error.source else ""
+    close = f"did you mean {' or '.join(error.suggestions)}?" if error.suggestions else "`laterctl explain` lists all"
+    message = f"{where}there is no rule {error.name or 'without a name'}; {close}"
+    if as_json:
+        document("error", code="unknown-rule", message=message, suggestions=error.suggestions)
+    else:
+        failure("unknown-rule", message, as_json=False)
 
 
 def refused(refusals: Sequence[Refusal], *, as_json: bool, looks: bool = False) -> None:
@@ -600,13 +612,42 @@ def _short(value: Any) -> str:
 
 
 def rules(known: Sequence[Rule], *, as_json: bool, whole: bool = False) -> None:
-    """Explain doctor rules."""
+    """Explain doctor rules: their ids and titles, or, with `whole`, all that there is to know."""
     if as_json:
-        document("rules", rules=[{"id": item.id, "feature": item.feature, "text": item.text} for item in known])
+        document("rules", rules=[_rule(item) for item in known])
         return
     for item in known:
-        text = item.text if whole else item.text.splitlines()[0]
-        say(f"{strong(item.id)} {text}")
+        say(f"{strong(item.id)} {item.title}")
+        if whole:
+            _explain(item)
+
+
+def _rule(rule: Rule) -> dict[str, Any]:
+    names = ("id", "feature", "severity", "title", "why", "fix")
+    shown = {name: [_example(each) for each in getattr(rule, name)] for name in ("bad", "good")}
+    return {name: str(getattr(rule, name)) for name in names} | shown
+
+
+def _example(example: Example) -> dict[str, str]:
+    from laterctl.doctor.rule import MAIN
+
+    return {MAIN: example} if isinstance(example, str) else dict(example)
+
+
+def _explain(rule: Rule) -> None:
+    say(f"{rule.severity.value}, {f'of {rule.feature}' if rule.feature else 'about what is installed'}\n\n{rule.why}")
+    for title, examples in (("reported, in the marked lines", rule.bad), ("left alone", rule.good)):
+        for number, example in enumerate(examples):
+            say(f"\n{strong(title) if not number else 'or'}:")
+            for path, text in _example(example).items():
+                if not isinstance(example, str):
+                    say(faint(f"    {path}"))
+                say(
+                    "".join(f"    {line}" if line.strip() else line for line in text.splitlines(keepends=True)).rstrip()
+                )
+    say(f"\n{strong('fix')}: {rule.fix}")
+    say(f"{strong('silence')}: laterctl doctor --skip {rule.id}; or in pyproject.toml:")
+    say(f'    [tool.laterctl]\n    doctor.skip = ["{rule.id}"]')
 
 
 def secrets(made: Secret, *, as_json: bool) -> None:

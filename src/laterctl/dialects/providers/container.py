@@ -143,7 +143,7 @@ def find_container(names: Names, app: App | None, asked: str = "") -> tuple[Cont
     paths = [path for path in names.tree.files_containing(b"dependency_injector") if not is_test_or_docs(path)]
     if not paths:
         return None, unread(names.tree, [], called=_CALLED)
-    classes = _classes(names, paths)
+    classes = container_classes(names, paths)
     if not classes:
         dynamic = _dynamic(names, paths)
         return dynamic, unread(names.tree, ["dependency_injector"], called=_CALLED) if dynamic is None else ()
@@ -176,7 +176,7 @@ def find_container(names: Names, app: App | None, asked: str = "") -> tuple[Cont
     return _describe(names, outer[0], instances[outer[0].own], app, overridden), ()
 
 
-def _classes(names: Names, paths: list[str]) -> list[_Class]:
+def container_classes(names: Names, paths: list[str]) -> list[_Class]:
     """Return the classes that derive from DeclarativeContainer, also through other classes of the project."""
     found: dict[Own, _Class] = {}
     grown = True

@@ -1,23 +1,22 @@
-"""What doctor rules know about a project's dependency-injector containers and about what is wired, over all files."""
+"""What rules know about a project's dependency-injector containers and about what is wired, over all files."""
 
 from __future__ import annotations
 
 import ast
 from collections.abc import Iterator, Mapping
 
-from msgspec import Struct, field
+from msgspec import Struct
 
-from laterctl.features.rule_code import Code
-from laterctl.project.names import Names, Own, resolve
-from laterctl.project.source import Unreadable
+from laterctl.dialects.providers.container import container_classes
+from laterctl.doctor.code import Code, Codebase, Visit, once
+from laterctl.project.names import Names, Own
 from laterctl.project.statements import Function, Scope, bound_targets, expressions, spots_in
-from laterctl.project.tree import Outside
 
 PROVIDERS = "dependency_injector.providers"
 CONTAINERS = "dependency_injector.containers"
 WIRING = "dependency_injector.wiring"
-MARKERS = frozenset(f"{WIRING}.{name}" for name in ("Provide", "Provider", "Closing"))
 
+_WIRES = (b"wire(", b"WiringConfiguration", b"register_loader_containers")
 _RESOURCES = {"dependency_injector.resources.Resource": False, "dependency_injector.resources.AsyncResource": True}
 _PLAIN = (ast.Assign, ast.AnnAssign, ast.Expr, ast.Pass, ast.FunctionDef, ast.AsyncFunctionDef)
 
@@ -28,17 +27,17 @@ class Resource(Struct, frozen=True):
     `closes` says whether it has something to do at shutdown, as far as is known.
     """
 
-    line: int
     asynchronous: bool | None
     closes: bool
 
 
 class Container(Struct, frozen=True):
-    """A declarative container: what its class body binds, its resources, and its bases among the project's own.
+    """A declarative container: its class, what its body binds, its resources, and its bases among the project's own.
 
     `whole` is false when it may have providers that are not seen here.
     """
 
+    node: ast.ClassDef
     names: frozenset[str]
     resources: Mapping[str, Resource]
     bases: tuple[Own, ...]
@@ -61,9 +60,9 @@ class Injection(Struct, frozen=True):
     """The containers of a project, by where they are defined, and what is wired."""
 
     names: Names
-    containers: Mapping[Own, Container] = field(default_factory=dict)
-    wired: Wired = Wired()
-    shuts_down: bool = False
+    containers: Mapping[Own, Container]
+    wired: Wired
+    shuts_down: bool
 
     @property
     def whole(self) -> bool:
@@ -75,10 +74,17 @@ class Injection(Struct, frozen=True):
         """The resources of all containers."""
         return [found for container in self.containers.values() for found in container.resources.values()]
 
-    def provided(self, own: Own) -> frozenset[str]:
-        """Return what a container class binds, its bases included."""
+    @property
+    def bound(self) -> frozenset[str]:
+        """What the containers bind, all together."""
+        return frozenset().union(*(container.names for container in self.containers.values()))
+
+    def provided(self, own: Own) -> frozenset[str] | None:
+        """Return what a container class and its bases bind, `None` when not all of it is known."""
         container = self.containers[own]
-        return container.names.union(*(self.provided(base) for base in container.bases))
+        parts = [self.provided(base) for base in container.bases]
+        known = [part for part in parts if part is not None]
+        return container.names.union(*known) if container.whole and len(known) == len(parts) else None
 
     def member(self, node: ast.expr, path: str, scope: tuple[Scope, ...] = ()) -> tuple[Own, str] | None:
         """Return the container and the first attribute that `Container.redis.provided.x` names, if it is one."""
@@ -90,118 +96,83 @@ class Injection(Struct, frozen=True):
         return (own, rest.partition(".")[0]) if own in self.containers and rest else None
 
 
-def injection(names: Names) -> Injection:
+@once
+def injection(codebase: Codebase) -> Injection:
     """Read the containers and the wiring of a project. Parses only files that mention them."""
-    containers: dict[Own, Container] = {}
-    classes = [(path, node) for path, tree in _holding(names, b"dependency_injector") for node in tree.body]
-    waiting = [(path, node) for path, node in classes if isinstance(node, ast.ClassDef)]
-    while True:
-        # Once more after each round: a class is a container when one of its bases turned out to be one.
-        found = {Own(path, node.name): _container(names, path, node, containers) for path, node in waiting}
-        new = {own: container for own, container in found.items() if container is not None}
-        if not new:
-            break
-        containers |= new
-        waiting = [(path, node) for path, node in waiting if Own(path, node.name) not in new]
+    names = codebase.project.names
+    classes = container_classes(names, names.tree.files_containing(b"dependency_injector"))
+    owns = {item.own for item in classes}
+    containers = {item.own: _container(names, item.own.path, item.node, owns) for item in classes}
     shuts_down = bool(names.tree.files_containing(b"shutdown_resources"))
-    return Injection(names, containers, wiring(names), shuts_down)
+    return Injection(names, containers, _wired(codebase) if containers else Wired(), shuts_down)
 
 
-def wiring(names: Names) -> Wired:
-    """Return what the `wire(...)` calls and wiring configurations of a project name."""
+def _wired(codebase: Codebase) -> Wired:
+    """Return what the `wire(...)` calls and wiring configurations of a project name; those in tests count."""
     files: set[str] = set()
     folders: set[str] = set()
-    needles = (b"wire(", b"WiringConfiguration", b"register_loader_containers")
-    paths = {path: tree for needle in needles for path, tree in _holding(names, needle)}
-    certain = all(path in paths for path in names.tree.files_containing_any(needles))
-    for path, tree in paths.items():
-        code = Code(path, tree)
-        for call, spot, imports in code.calls():
-            kind = _wires(call, imports)
-            if kind is None:
-                continue
-            certain = certain and kind != "loader" and all(keyword.arg for keyword in call.keywords)
-            arguments = {keyword.arg: keyword.value for keyword in call.keywords}
-            positional = call.args[1:] if kind == "function" else call.args
-            arguments |= dict(zip(("modules", "packages"), positional, strict=False))
-            package = _package(arguments.get("from_package"), path)
-            for name in ("modules", "packages"):
-                for item in _items(code, arguments.get(name)):
-                    place = _module(names, item, path, spot.scope, package)
-                    if place is None:
-                        certain = False
-                    elif place:
-                        files.add(place)
-                    if place and name == "packages" and place.endswith("__init__.py"):
-                        folders.add(place.rpartition("/")[0])
+    codes = [codebase.readable(path) for path in codebase.project.tree.files_containing_any(_WIRES)]
+    certain = all(code is not None for code in codes)
+    for visit in (visit for code in codes if code is not None for visit in code.calls):
+        kind = _wires(visit)
+        if kind is None:
+            continue
+        certain = certain and kind != "loader" and all(keyword.arg for keyword in visit.node.keywords)
+        first = int(kind == "function")
+        package = _package(visit.keyword("from_package"), visit.code.path)
+        for position, name in enumerate(("modules", "packages"), first):
+            for item in _items(visit.code, visit.argument(position, name)):
+                place = _module(codebase.project.names, item, visit, package)
+                certain = certain and place is not None
+                files.update([place] if place else [])
+                if place and name == "packages" and place.endswith("__init__.py"):
+                    folders.add(place.rpartition("/")[0])
     return Wired(frozenset(files), frozenset(folders), certain)
 
 
-def _holding(names: Names, needle: bytes) -> Iterator[tuple[str, ast.Module]]:
-    for path in names.tree.files_containing(needle):
-        try:
-            yield path, names.tree.python(path).tree
-        except (Unreadable, Outside):
-            continue
-
-
-def _container(names: Names, path: str, node: ast.ClassDef, known: Mapping[Own, Container]) -> Container | None:
+def _container(names: Names, path: str, node: ast.ClassDef, owns: set[Own]) -> Container:
     bases = [names.lookup(base, path) for base in node.bases]
-    own = tuple(base for base in bases if isinstance(base, Own) and base in known)
-    if not own and f"{CONTAINERS}.DeclarativeContainer" not in bases:
-        return None
+    own = tuple(base for base in bases if isinstance(base, Own) and base in owns)
     unknown = [base for base in bases if base not in own and base != f"{CONTAINERS}.DeclarativeContainer"]
     plain = all(isinstance(statement, _PLAIN) for statement in node.body)
-    bound = {
-        target.id for statement in node.body for target in bound_targets(statement) if isinstance(target, ast.Name)
-    }
+    targets = [target for statement in node.body for target in bound_targets(statement)]
+    bound = {target.id for target in targets if isinstance(target, ast.Name)}
     bound.update(statement.name for statement in node.body if isinstance(statement, Function))
     whole = not unknown and plain and not node.decorator_list
-    return Container(frozenset(bound), dict(_resources(names, path, node)), own, whole)
+    return Container(node, frozenset(bound), dict(_resources(names, path, node)), own, whole)
 
 
 def _resources(names: Names, path: str, node: ast.ClassDef) -> Iterator[tuple[str, Resource]]:
-    imports = names.imports(path)
     for statement in node.body:
         value = statement.value if isinstance(statement, ast.Assign | ast.AnnAssign) else None
-        if not isinstance(value, ast.Call) or resolve(value.func, imports) != f"{PROVIDERS}.Resource":
-            continue
-        for target in bound_targets(statement):
-            if isinstance(target, ast.Name):
-                asynchronous, closes = _initialiser(names, path, value.args[0] if value.args else None)
-                yield target.id, Resource(value.lineno, asynchronous, closes)
+        if isinstance(value, ast.Call) and names.resolve(value.func, path) == f"{PROVIDERS}.Resource":
+            resource = _initialised(names, path, value.args[0] if value.args else None)
+            targets = [target for target in bound_targets(statement) if isinstance(target, ast.Name)]
+            yield from ((target.id, resource) for target in targets)
 
 
-def _initialiser(names: Names, path: str, node: ast.expr | None) -> tuple[bool | None, bool]:
+def _initialised(names: Names, path: str, node: ast.expr | None) -> Resource:
     found = names.lookup(node, path) if node is not None else ""
     made = names.statement(found) if isinstance(found, Own) and found.name and "." not in found.name else None
     if isinstance(made, Function) and not made.decorator_list:
-        nodes = [node for statement in own_statements(made.body) for node in expressions(statement)]
-        yields = any(isinstance(node, ast.Yield | ast.YieldFrom) for node in nodes)
-        return isinstance(made, ast.AsyncFunctionDef), yields
+        inside = [spot.node for spot in spots_in(made.body, ()) if not spot.scope]
+        yields = any(isinstance(each, ast.Yield | ast.YieldFrom) for item in inside for each in expressions(item))
+        return Resource(isinstance(made, ast.AsyncFunctionDef), yields)
     if isinstance(made, ast.ClassDef) and isinstance(found, Own):
         kinds = [_RESOURCES.get(names.resolve(base, found.path)) for base in made.bases]
         if len(kinds) == 1 and kinds[0] is not None:
-            return kinds[0], any(isinstance(item, Function) and item.name == "shutdown" for item in made.body)
-    return None, False
+            closes = any(isinstance(item, Function) and item.name == "shutdown" for item in made.body)
+            return Resource(kinds[0], closes)
+    return Resource(None, closes=False)
 
 
-def own_statements(body: list[ast.stmt]) -> Iterator[ast.stmt]:
-    """Yield the statements of a body and those in its branches and loops, not those of functions and classes in it."""
-    for spot in spots_in(body, ()):
-        if not spot.scope:
-            yield spot.node
-
-
-def _wires(call: ast.Call, imports: Mapping[str, str]) -> str | None:
-    target = resolve(call.func, imports)
-    if target == f"{WIRING}.register_loader_containers":
-        return "loader"
-    if target == f"{WIRING}.wire":
-        return "function"
-    if target == f"{CONTAINERS}.WiringConfiguration":
-        return "configuration"
-    return "method" if isinstance(call.func, ast.Attribute) and call.func.attr == "wire" else None
+def _wires(visit: Visit[ast.Call]) -> str | None:
+    known = {
+        f"{WIRING}.register_loader_containers": "loader",
+        f"{WIRING}.wire": "function",
+        f"{CONTAINERS}.WiringConfiguration": "configuration",
+    }
+    return known.get(visit.target) or ("method" if visit.method == "wire" else None)
 
 
 def _package(node: ast.expr | None, path: str) -> str | None:
@@ -220,15 +191,16 @@ def _items(code: Code, node: ast.expr | None) -> list[ast.expr]:
     return list(value.elts) if isinstance(value, ast.List | ast.Tuple | ast.Set) else [value]
 
 
-def _module(names: Names, node: ast.expr, path: str, scope: tuple[Scope, ...], package: str | None) -> str | None:
+def _module(names: Names, node: ast.expr, visit: Visit[ast.Call], package: str | None) -> str | None:
     """Return the file of a module as `wire(...)` names it, `""` for one of another distribution, `None` if unknown."""
+    path = visit.code.path
     if ast.unparse(node) in {"__name__", "sys.modules[__name__]"}:
         return path
     if isinstance(node, ast.Constant) and isinstance(node.value, str):
         dotted = _absolute(node.value, package)
         file = names.module_file(dotted, path) if dotted else None
         return "" if file is None and dotted and not names.is_own(dotted, path) else file
-    found = names.lookup(node, path, scope)
+    found = names.lookup(node, path, visit.spot.scope)
     if isinstance(found, Own):
         return None if found.name else found.path
     return "" if found else None
