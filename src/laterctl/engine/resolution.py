@@ -113,7 +113,7 @@ class Resolution(Struct):
     def _show_created(self, records: Iterable[Record]) -> None:
         """Let later features see the open files of this one, which they extend."""
         made = {record.target.path: record.target.created() for record in records if record.ours}
-        fresh = {path: data for path, data in made.items() if data and self.project.tree.read(path) is None}
+        fresh = {path: data for path, data in made.items() if data is not None and self.project.tree.read(path) is None}
         if any(record.target.path in fresh and record.target.is_open for record in records):
             self.project = self.project.with_overlay(fresh)
 
