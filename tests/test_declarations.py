@@ -170,7 +170,7 @@ def test_what_it_declares_is_read(feature: Feature) -> None:
 @each_feature
 def test_its_secrets_are_secret_settings(feature: Feature) -> None:
     if feature.secret is not None:
-        secret = {edit.name.upper() for edit in feature.edits if isinstance(edit, Setting) and edit.secret}
+        secret = {edit.name for edit in feature.edits if isinstance(edit, Setting) and edit.secret}
         assert {*feature.secret()} <= secret
 
 

@@ -62,20 +62,22 @@ def prove(project: Project, plan: Plan) -> list[Failure]:
     result = _Result(project, after, read, records)
     failures = list(_law_three(project, plan))
     version = _oldest(project)
+    documents: dict[str, Document] = {}
     for path, change in plan.changeset.items():
         if not path.endswith(".py") or change.after is None:
             continue
+        documents[path] = Document(path, change.after)
         try:
-            read[path] = _Read(_parsed(path, change, version))
+            read[path] = _Read(_parsed(documents[path], change, version))
         except SyntaxError as error:
             failures.append(Failure("parses", f"{path} would not parse: {error.msg}", Place(path, error.lineno or 1)))
     by_path: dict[str, list[Record]] = {}
     for record in records:
         by_path.setdefault(record.target.path, []).append(record)
     for record in plan.fresh(load(project.tree)):
-        path, written = record.target.path, plan.changeset.get(record.target.path)
-        if path in read and record.ours and written is not None and written.after is not None:
-            document = Document(path, written.after)
+        path = record.target.path
+        if path in read and record.ours:
+            document = documents[path]
             failures.extend(_bound(record.target, document, read[path]))
             for item in record.target.imports(document):
                 failures.extend(_import(path, item.line, item.module, item.name, result))
@@ -86,18 +88,19 @@ def prove(project: Project, plan: Plan) -> list[Failure]:
     return list(dict.fromkeys(failures))
 
 
-def _parsed(path: str, change: Change, version: tuple[int, int]) -> ast.Module:
+def _parsed(document: Document, change: Change, version: tuple[int, int]) -> ast.Module:
     """Return the tree of a changed file.
 
     Where the user's own code was too new for this interpreter already, LibCST is asked too, and the rest is judged.
     """
-    assert change.after is not None
+    if change.before is None and version == sys.version_info[:2]:
+        return document.text.tree
     try:
-        return ast.parse(change.after, feature_version=version)
+        return ast.parse(document.data, feature_version=version)
     except SyntaxError:
         if change.before is None or _is_legible(change.before):
             raise
-        legible = newer.repaired(Source(path, change.after).text)
+        legible = newer.repaired(Source(document.path, document.data).text)
         if legible is None:
             raise
         return ast.parse(legible, feature_version=version)
