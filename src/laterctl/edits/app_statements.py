@@ -205,7 +205,7 @@ def _listing(context: FeatureContext, app: App, rank: str) -> _Listing | None:
     if where is None or (inside and rank != "error-boundary"):
         return None
     text = read_text(context.project.tree.python(where.path).text)
-    located = next((item for item in text.statements if item.spot == (where.body, where.index)), None)
+    located = next((item for item in text.statements if item.position == (where.body, where.index)), None)
     literal = list_in(located.node, where.keyword) if located is not None else None
     holder = holder_of(located.node) if located is not None else ""
     if located is None or literal is None or not holder:
@@ -217,7 +217,7 @@ def _listing(context: FeatureContext, app: App, rank: str) -> _Listing | None:
     pairs = [pair for pair in zip(entries, literal.elts, strict=True) if id(pair[1]) not in ours]
     spelled = _wrapper(context, where.path, [node for _, node in pairs])
     kept = tuple(item for item, _ in pairs)
-    return _Listing(where.path, located.scope, holder, where.keyword, spelled, kept)
+    return _Listing(where.path, located.qualname, holder, where.keyword, spelled, kept)
 
 
 def _wrapper(context: FeatureContext, path: str, entries: Sequence[ast.expr]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Protocol
 
@@ -18,7 +18,7 @@ from laterctl.targets.import_name import ImportName
 if TYPE_CHECKING:
     from laterctl.edits.setting import Setting
     from laterctl.project.discover import Project
-    from laterctl.targets.python_text import Spot
+    from laterctl.project.statements import Position
 
 
 MOVABLE = frozenset({"core", "api"})
@@ -28,18 +28,12 @@ MOVABLE = frozenset({"core", "api"})
 class Resolved(Struct, frozen=True):
     """A target that a feature wants, and for a new statement where it goes.
 
-    `complete` gives the target with what takes time to make, such as a rendered file; `alternatives` gives other forms
-    of it that are adopted when they are there.
+    `complete` gives the target with what takes time to make, such as a rendered file.
     """
 
     target: Target
     anchor: Anchor | None = None
     complete: Callable[[], Target] | None = None
-    others: Callable[[Target], Iterable[Target]] | None = None
-
-    def alternatives(self) -> Iterable[Target]:
-        """Return other forms of the target that do as well when they stand there already."""
-        return self.others(self.target) if self.others is not None else ()
 
 
 class Edit(Protocol):
@@ -180,20 +174,20 @@ class FeatureContext(Struct, frozen=True, dict=True):
             feature=self.feature,
         )
 
-    def spots(self, path: str) -> set[Spot]:
+    def spots(self, path: str) -> set[Position]:
         """Places of statements in a Python file that are ours."""
         return self._spots.setdefault(path, self._find_spots(path))
 
     @cached_property
-    def _spots(self) -> dict[str, set[Spot]]:
+    def _spots(self) -> dict[str, set[Position]]:
         return {}
 
-    def _find_spots(self, path: str) -> set[Spot]:
-        from laterctl.targets.python_target import own_spots
+    def _find_spots(self, path: str) -> set[Position]:
+        from laterctl.targets.python_target import own_statements
         from laterctl.targets.python_text import read_text
 
         records = [record for record in self.records if record.target.path == path]
-        return own_spots(read_text(self.project.tree.python(path).text), records) if records else set()
+        return own_statements(read_text(self.project.tree.python(path).text), records) if records else set()
 
     def is_present(self, target: Target) -> bool:
         """Whether a target of a Python file is there already, in its own form: by hand, or because a ledger was lost."""

@@ -12,7 +12,7 @@ from laterctl.edits.context import Edit, FeatureContext, Resolved, layout_of
 from laterctl.project.places import Place
 from laterctl.refusal import Refusal, Refused
 from laterctl.render import Context, Expr, Import
-from laterctl.targets.base import State, Target
+from laterctl.targets.base import State
 from laterctl.targets.document import inspect
 from laterctl.targets.owned_file import (
     CHOOSE_FOLDERS,
@@ -20,7 +20,6 @@ from laterctl.targets.owned_file import (
     ORIGIN_COMMENT,
     OwnedFile,
     alternative,
-    unsigned,
 )
 
 
@@ -44,7 +43,7 @@ class File(Struct, frozen=True):
         yield from _packages(context, path)
         default_path = self.path if self.path in context.relocated else ""
         target = OwnedFile(path, "", self._template(context), self.open, default_path)
-        yield Resolved(target, complete=lambda: rendered(target, context), others=unsigned_forms)
+        yield Resolved(target, complete=lambda: rendered(target, context))
 
     def _template(self, context: FeatureContext) -> str:
         return self.template if isinstance(self.template, str) else self.template(context)
@@ -62,7 +61,7 @@ class File(Struct, frozen=True):
         if data is None or data.startswith(ORIGIN_COMMENT):
             return data is None
         made = rendered(OwnedFile(usual, "", self._template(context), self.open), context)
-        return all(inspect(item, data).state is not State.PRESENT for item in (made, unsigned(made)))
+        return all(inspect(item, data).state is not State.PRESENT for item in (made, *made.alternatives()))
 
 
 def files(edits: Iterable[Edit]) -> list[File]:
@@ -114,12 +113,6 @@ def _packages(context: FeatureContext, path: str) -> Iterator[Resolved]:
         if context.own_file(init) or not context.project.tree.is_dir(folder):
             yield Resolved(OwnedFile(init))
         folder = folder.rpartition("/")[0]
-
-
-def unsigned_forms(target: Target) -> Iterator[Target]:
-    """Yield the other form of an owned file that is adopted where it stands already."""
-    if isinstance(target, OwnedFile):
-        yield unsigned(target)
 
 
 def rendered(target: OwnedFile, context: FeatureContext) -> OwnedFile:

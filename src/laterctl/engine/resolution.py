@@ -192,7 +192,7 @@ class Resolution(Struct):
             inspection = replace(inspection, state=State.ABSENT)
         if inspection.state is State.PRESENT:
             return self._adopted(context, target, mine)
-        for other in resolved.alternatives() if data is not None else ():
+        for other in target.alternatives() if data is not None else ():
             if inspect(other, data).state is State.PRESENT:
                 return Record(other, ours=False)
         if inspection.state is State.ALTERED:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import ast
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from enum import StrEnum
 from functools import cache
 from importlib import import_module
@@ -185,6 +185,10 @@ class Target(Struct, frozen=True):
     def equals(self, other: Target) -> bool:
         """Tell whether a recorded target of the same key is what is wanted, whatever else is noted about it."""
         return self == other
+
+    def alternatives(self) -> Iterable[Target]:
+        """Return other forms of it that do as well where they stand already."""
+        return ()
 
     @property
     def is_open(self) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import ClassVar
 
 from msgspec.structs import replace
@@ -90,6 +90,9 @@ class OwnedFile(Target, frozen=True):
             snippet=self.text,
             remedy=f"move it away, or {CHOOSE_FOLDERS}",
         )
+
+    def alternatives(self) -> Iterable[Target]:
+        return (unsigned(self),)
 
     @property
     def is_open(self) -> bool:

@@ -12,7 +12,15 @@ from msgspec.structs import replace
 from laterctl.project.facts import BodyPath, Registration
 from laterctl.project.names import Names, Own, dotted_path
 from laterctl.project.places import Place
-from laterctl.project.statements import Function, Scope, Spot, assigned_value, blocks, bound_targets, expressions
+from laterctl.project.statements import (
+    Function,
+    Scope,
+    StatementRef,
+    assigned_value,
+    blocks,
+    bound_targets,
+    expressions,
+)
 
 _DEPTH = 4  # helpers that hand the app to helpers
 _INERT = frozenset(
@@ -358,9 +366,9 @@ def _call_name(names: Names, func: ast.expr, view: _View) -> str:
     return _resolved(names, func, view)
 
 
-def rebinding(body: list[ast.stmt], start: int, name: str) -> Iterator[Spot]:
+def rebinding(body: list[ast.stmt], start: int, name: str) -> Iterator[StatementRef]:
     """Yield the statements of `body` after number `start` that bind `name` again."""
     path: BodyPath = ()
     for number in range(start + 1, len(body)):
         if any(dotted_path(target) == name for target in bound_targets(body[number])):
-            yield Spot(path, number, body[number])
+            yield StatementRef(path, number, body[number])
