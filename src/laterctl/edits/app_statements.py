@@ -194,8 +194,6 @@ def _listing(context: FeatureContext, app: App, rank: str) -> _Listing | None:
 
     What is added by a call is outside of the whole list.
     """
-    from laterctl.targets.document import Document
-    from laterctl.targets.pruning import substitutes
     from laterctl.targets.python_text import holder_of, list_in, read_text
 
     where = app.middleware_list
@@ -210,9 +208,7 @@ def _listing(context: FeatureContext, app: App, rank: str) -> _Listing | None:
     holder = holder_of(located.node) if located is not None else ""
     if located is None or literal is None or not holder:
         return None
-    document = Document.of_text(where.path, text)
-    records = [record for record in context.records if record.ours and record.target.path == where.path]
-    ours = substitutes(record.target.inspect(document) for record in records)
+    ours = context.own_nodes(where.path)
     entries = [item for item in app.middleware if item.style == "list"]
     pairs = [pair for pair in zip(entries, literal.elts, strict=True) if id(pair[1]) not in ours]
     spelled = _wrapper(context, where.path, [node for _, node in pairs])
@@ -317,3 +313,21 @@ class ExceptionHandler(Struct, frozen=True):
         yield error
         yield handler
         yield Resolved(Statement(app.path, app.scope, code, (50, error_name)), Anchor(app.body, after))
+
+
+class StartupCall(Struct, frozen=True):
+    """A call of `source` (`core.logging:configure_logging`) before the application is constructed.
+
+    `arguments` stand between its parentheses. Calls at one place are sorted by `rank`, then by name.
+    """
+
+    source: str
+    arguments: str = ""
+    rank: int = 50
+
+    def resolve(self, context: FeatureContext) -> Iterator[Resolved]:
+        app = context.app(f"{self.source.partition(':')[2]}({self.arguments})")
+        wanted, local = context.imported(app.path, self.source)
+        target = Statement(app.path, app.scope, f"{local}({self.arguments})", (self.rank, local))
+        yield wanted
+        yield Resolved(target, Anchor(app.body, app.index - 1))

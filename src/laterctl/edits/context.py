@@ -189,6 +189,16 @@ class FeatureContext(Struct, frozen=True, dict=True):
         records = [record for record in self.records if record.target.path == path]
         return own_statements(read_text(self.project.tree.python(path).text), records) if records else set()
 
+    def own_nodes(self, path: str) -> set[int]:
+        """Identities of the syntax nodes in a Python file (of `read_text`) that are ours."""
+        from laterctl.targets.document import Document
+        from laterctl.targets.pruning import substitutes
+        from laterctl.targets.python_text import read_text
+
+        document = Document.of_text(path, read_text(self.project.tree.python(path).text))
+        own = [record.target for record in self.records if record.ours and record.target.path == path]
+        return set(substitutes(target.inspect(document) for target in own if not target.whole_file))
+
     def is_present(self, target: Target) -> bool:
         """Whether a target of a Python file is there already, in its own form: by hand, or because a ledger was lost."""
         from laterctl.targets.document import inspect

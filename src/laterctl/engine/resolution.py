@@ -227,6 +227,9 @@ def _around(edits: Iterable[Edit], context: FeatureContext) -> FeatureContext:
         context.notice(
             f"{context.path(usual)} is yours, so ours is {context.path(other)}", Place(context.path(usual), 1)
         )
+    if any(file.path.startswith("api/") for file in files) and context.project.routers_package:
+        folder = context.path("api")
+        context.notice(f"new routers go to {folder}/, where all of yours are; api in [tool.laterctl] says otherwise")
     for head in sorted({file.path.partition("/")[0] for file in files} & MOVABLE):
         module = context.project.in_the_way(head)
         if module and not context.project.tree.is_dir(context.path(head)):

@@ -24,6 +24,8 @@ from laterctl.project.tomlfile import load_toml, table
 from laterctl.project.tree import Outside, Tree
 from laterctl.project.unreadable import as_undecided
 
+_ROUTERS = frozenset({"router", "routers", "routes", "endpoints", "controllers", "views", "web", "http", "rest"})
+
 
 @dataclass(frozen=True)
 class Project:
@@ -137,14 +139,35 @@ class Project:
     def package_of(self, head: str) -> str:
         """Return the dotted package of the modules that are meant for `core` or `api`.
 
-        That is the user's choice, or `core` below the application's package. Where a module of the user's has that
-        name, which a folder would hide, it is `app_core`, and stays it for as long as there is no `core`.
+        That is the user's choice; for `api` the one package of all the user's routers; or `core` below the
+        application's package. Where a module of the user's has that name, which a folder would hide, it is `app_core`,
+        and stays it for as long as there is no `core`.
         """
-        if chosen := self._configured(head):
+        if chosen := self._configured(head) or (self.routers_package if head == "api" else ""):
             return chosen
         stays = self._below(f"{ALTERNATIVE}{head}")
         moved = bool(self.in_the_way(head)) or (not self.tree.is_dir(self._below(head)) and self.tree.is_dir(stays))
         return ".".join(filter(None, (self.layout.package, f"{ALTERNATIVE}{head}" if moved else head)))
+
+    @cached_property
+    def routers_package(self) -> str:
+        """The package of routers that all of the application's are in; `""` without one, or with one called `api`.
+
+        Several of them in one package say that it is one, or its name does.
+        """
+        if self.app is None or any(self.tree.is_dir(self._below(name)) for name in ("api", f"{ALTERNATIVE}api")):
+            return ""
+        found: dict[str, set[str]] = {}
+        for item in self.app.routers:
+            path = self.file_of(item.target.rpartition(".")[0])
+            if path is None:
+                return ""
+            found.setdefault(path.rpartition("/")[0], set()).add(path)
+        folder, modules = next(iter(found.items())) if len(found) == 1 else ("", set())
+        if len(modules) < 2 and folder.rpartition("/")[2] not in _ROUTERS:
+            return ""
+        inside = folder.startswith(f"{self.layout.folder}/" if self.layout.folder else "")
+        return self.module_of(f"{folder}/__init__.py") if folder and inside and folder != self.layout.folder else ""
 
     def in_the_way(self, head: str) -> str:
         """Return the module of the user's that a folder `core` or `api` would hide; `""` without one."""

@@ -55,6 +55,11 @@ def blocks(node: ast.stmt) -> Iterator[tuple[str, list[ast.stmt]]]:
             yield f"{name}.{number}", part.body
 
 
+def is_compound(node: ast.stmt) -> bool:
+    """Whether a statement can hold others."""
+    return any(hasattr(node, name) for name in ("body", "handlers", "cases"))
+
+
 def body_at(tree: ast.Module, path: BodyPath) -> list[ast.stmt]:
     """Return the statement list that `path` names. Raises `LookupError` when there is none."""
     body = tree.body

@@ -200,8 +200,8 @@ class Target(Struct, frozen=True):
         """Its usual place below the application package or `tests/`, when it could not go there; else `""`."""
         return ""
 
-    def created(self) -> bytes | None:
-        """Return the document that it creates, `None` when it goes into one that is there."""
+    def created(self, newline: str = "\n") -> bytes | None:
+        """Return the document that it creates, with the project's line ends; `None` when it goes into one that is there."""
         return None
 
 

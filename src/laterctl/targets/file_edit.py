@@ -190,3 +190,10 @@ def _strings(node: ast.AST) -> Iterator[str]:
 def is_docstring(node: ast.stmt) -> bool:
     """Whether a statement is a text that stands for itself."""
     return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
+
+
+def is_definition(item: ast.stmt | Insertion) -> bool:
+    """Whether a statement of the user's or a new one is a function or a class."""
+    if isinstance(item, Insertion):
+        return item.text.startswith(("@", "def ", "async def ", "class "))
+    return isinstance(item, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)

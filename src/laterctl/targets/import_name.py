@@ -125,7 +125,7 @@ def _converge_module(
             _new_import(edit, module, missing, [target for target in wanted if target.pair in missing])
         return
     if found.position in edit.own:
-        edit.order[found.position] = _import_order(edit, module)
+        edit.order[found.position] = import_order(edit, module)
     with refusing_at(found.node):
         _change_import(edit, found, original, old, new)
     for target in wanted:
@@ -133,8 +133,9 @@ def _converge_module(
             edit.replaced[target] = original
 
 
-def _import_order(edit: FileEdit, module: str) -> tuple[int, int, str]:
-    return 0, section_of(module, edit.layout.first_party), module.lower()
+def import_order(edit: FileEdit, module: str, *, plain: bool = False) -> tuple[int, int, str]:
+    """Return what sorts an import: its section, `import x` before `from x import y`, the module's name."""
+    return 0, section_of(module, edit.layout.first_party), f"{0 if plain else 1}{module.lower()}"
 
 
 def _change_import(
@@ -177,9 +178,9 @@ def _new_import(edit: FileEdit, module: str, names: set[tuple[str, str]], target
             edit.retext[user.position] = result
             edit.replaced.update(dict.fromkeys(targets, code))
             return
-    order = _import_order(edit, module)
+    order = import_order(edit, module)
     text = import_line(module, names, style).rstrip("\n")
-    edit.put((), _import_place(edit, order), Insertion(order, text, order[1]))
+    edit.put((), import_place(edit, order), Insertion(order, text, order[1]))
 
 
 def _extended(
@@ -237,19 +238,18 @@ def _import_limit(edit: FileEdit) -> int:
     return len(edit.text.tree.body)
 
 
-def _import_place(edit: FileEdit, order: tuple[int, int, str]) -> int:
+def import_place(edit: FileEdit, order: tuple[int, int, str]) -> int:
     """Return the user's statement behind which an import goes: by section, then by name, as isort sorts."""
     body = edit.text.tree.body
     limit = _import_limit(edit)
-    imports: list[tuple[int, int, bool, str]] = []
+    imports: list[tuple[int, int, str]] = []
     for ordinal, node in enumerate(body[:limit]):
         section = edit.section(node)
         if section is not None and ((), ordinal) not in edit.own:
-            plain = isinstance(node, ast.Import)
-            name = node.names[0].name if isinstance(node, ast.Import) else module_text(node)
-            imports.append((ordinal, section, plain, name.lower()))
+            name = f"0{node.names[0].name}" if isinstance(node, ast.Import) else f"1{module_text(node)}"
+            imports.append((ordinal, section, name.lower()))
     same = [item for item in imports if item[1] == order[1]]
-    smaller = [item for item in same if item[2] or item[3] <= order[2]]
+    smaller = [item for item in same if item[2] <= order[2]]
     if smaller:
         return smaller[-1][0]
     if same:

@@ -16,7 +16,7 @@ from msgspec import Struct
 
 from laterctl.project.facts import BodyPath, Layout
 from laterctl.targets.base import Anchor, Record, Target, kinds
-from laterctl.targets.file_edit import FileEdit, Insertion, is_docstring
+from laterctl.targets.file_edit import FileEdit, Insertion, is_definition, is_docstring
 from laterctl.targets.python_target import PythonTarget, own_statements
 from laterctl.targets.python_text import read_text
 
@@ -160,7 +160,7 @@ def _gap(edit: FileEdit, above: ast.stmt | Insertion | None, item: ast.stmt | In
     if section is not None:
         docstring = isinstance(above, ast.stmt) and is_docstring(above)
         return int(docstring or (over is not None and over != section))
-    if isinstance(above, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+    if above is not None and (is_definition(above) or is_definition(item)):
         return 1 if nested else 2
     return int(over is not None and not nested)
 

@@ -1,0 +1,99 @@
+"""What a feature puts into an open file of another one: entries of its lists, statements of its functions."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+
+from msgspec import Struct
+
+from laterctl.edits.context import FeatureContext, Resolved
+from laterctl.project.places import Place
+from laterctl.project.statements import StatementRef
+from laterctl.refusal import Refusal, Refused
+from laterctl.targets.base import Anchor
+from laterctl.targets.list_entry import ListEntry, list_of
+from laterctl.targets.python_text import Text, read_text
+from laterctl.targets.statement import Statement
+
+
+class Listed(Struct, frozen=True):
+    """`source` (`core.health_redis:check_redis`) as an entry of the list `into` (`core.health:CHECKS`).
+
+    With `arguments` it is a call. Entries of ours stand behind the others, sorted by `rank`, then by name.
+    """
+
+    source: str
+    into: str
+    arguments: str | None = None
+    rank: int = 50
+
+    def resolve(self, context: FeatureContext) -> Iterator[Resolved]:
+        path, name = _place(context, self.into)
+        wanted, local = context.imported(path, self.source)
+        code = local if self.arguments is None else f"{local}({self.arguments})"
+        target = ListEntry(path, "", name, code, "", 0, (self.rank, local))
+        text = _text(context, path, code)
+        found = list_of(text, target)
+        if found is None:
+            raise Refused(_missing(context, path, name, code))
+        ours = context.own_nodes(path)
+        users = sum(id(item) not in ours for item in found[1].elts)
+        yield wanted
+        yield Resolved(ListEntry(path, "", name, code, "", users, (self.rank, local)))
+
+
+class Step(Struct, frozen=True):
+    """The statement `code` in the function `into` (`core.lifespan:managed_resources`), with the `imports` it needs.
+
+    It stands in front of the function's `yield`, else of its last `return`, else at its end; ours are sorted by `rank`.
+    """
+
+    code: str
+    into: str
+    imports: tuple[str, ...] = ()
+    rank: int = 50
+
+    def resolve(self, context: FeatureContext) -> Iterator[Resolved]:
+        path, name = _place(context, self.into)
+        text = _text(context, path, self.code)
+        own = context.spots(path)
+        body = [item for item in text.in_scope(name) if item.position not in own]
+        if not body:
+            raise Refused(_missing(context, path, name, self.code))
+        for source in self.imports:
+            yield context.imported(path, source)[0]
+        yield Resolved(Statement(path, name, self.code, (self.rank, self.code)), _anchor(body))
+
+
+def _anchor(body: list[StatementRef]) -> Anchor:
+    for item in body:
+        value = getattr(item.node, "value", None)
+        if isinstance(value, ast.Yield | ast.YieldFrom):
+            return Anchor(item.body, item.index - 1)
+    outer = [item for item in body if item.body == body[0].body]
+    last = outer[-1]
+    return Anchor(last.body, last.index - 1 if isinstance(last.node, ast.Return) else last.index)
+
+
+def _place(context: FeatureContext, into: str) -> tuple[str, str]:
+    place, _, name = into.partition(":")
+    return context.path(f"{place.replace('.', '/')}.py"), name
+
+
+def _text(context: FeatureContext, path: str, code: str) -> Text:
+    if context.project.tree.read(path) is None:
+        raise Refused(_missing(context, path, "", code))
+    return read_text(context.project.tree.python(path).text)
+
+
+def _missing(context: FeatureContext, path: str, name: str, code: str) -> Refusal:
+    return Refusal(
+        "no-place",
+        f"{path} has no {name}" if name else f"{path} is not there",
+        Place(path, 1),
+        expected=f"the place for `{code}`, as laterctl wrote it",
+        snippet=code,
+        remedy="restore the file from version control",
+        feature=context.feature,
+    )
