@@ -328,6 +328,7 @@ class StartupCall(Struct, frozen=True):
     def resolve(self, context: FeatureContext) -> Iterator[Resolved]:
         app = context.app(f"{self.source.partition(':')[2]}({self.arguments})")
         wanted, local = context.imported(app.path, self.source)
-        target = Statement(app.path, app.scope, f"{local}({self.arguments})", (self.rank, local))
+        code = context.quoted(f"{local}({self.arguments})")
+        target = Statement(app.path, app.scope, code, (self.rank, local))
         yield wanted
         yield Resolved(target, Anchor(app.body, app.index - 1))

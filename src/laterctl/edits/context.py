@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from laterctl.project.facts import App, BodyPath, Layout
 from laterctl.project.places import ALTERNATIVE, Place
 from laterctl.refusal import Note, Refusal, Refused
+from laterctl.render import requote
 from laterctl.targets.base import Anchor, Record, State, Target
 from laterctl.targets.import_name import ImportName
 
@@ -86,8 +87,7 @@ class FeatureContext(Struct, frozen=True, dict=True):
         if head == "tests":
             return f"{layout.tests}{slash}{rest}"
         if head in MOVABLE:
-            root = f"{layout.import_root}/" if layout.import_root not in {"", "."} else ""
-            return f"{root}{self.project.package_of(head).replace('.', '/')}{slash}{rest}"
+            return f"{self.project.folder_of(head)}{slash}{rest}"
         return f"{layout.folder}/{place}" if layout.folder not in {"", "."} else place
 
     def dotted(self, source: str) -> str:
@@ -204,6 +204,10 @@ class FeatureContext(Struct, frozen=True, dict=True):
         from laterctl.targets.document import inspect
 
         return inspect(target, self.project.tree.read(target.path)).state is State.PRESENT
+
+    def quoted(self, code: str) -> str:
+        """Return code with its strings in the project's quotes."""
+        return requote(code, self.project.layout.style.quote)
 
     def own_file(self, path: str) -> bool:
         """Whether a file is one of ours."""

@@ -31,7 +31,7 @@ class Listed(Struct, frozen=True):
     def resolve(self, context: FeatureContext) -> Iterator[Resolved]:
         path, name = _place(context, self.into)
         wanted, local = context.imported(path, self.source)
-        code = local if self.arguments is None else f"{local}({self.arguments})"
+        code = local if self.arguments is None else context.quoted(f"{local}({self.arguments})")
         target = ListEntry(path, "", name, code, "", 0, (self.rank, local))
         text = _text(context, path, code)
         found = list_of(text, target)
@@ -56,14 +56,15 @@ class Step(Struct, frozen=True):
 
     def resolve(self, context: FeatureContext) -> Iterator[Resolved]:
         path, name = _place(context, self.into)
-        text = _text(context, path, self.code)
+        code = context.quoted(self.code)
+        text = _text(context, path, code)
         own = context.spots(path)
         body = [item for item in text.in_scope(name) if item.position not in own]
         if not body:
-            raise Refused(_missing(context, path, name, self.code))
+            raise Refused(_missing(context, path, name, code))
         for source in self.imports:
             yield context.imported(path, source)[0]
-        yield Resolved(Statement(path, name, self.code, (self.rank, self.code)), _anchor(body))
+        yield Resolved(Statement(path, name, code, (self.rank, code)), _anchor(body))
 
 
 def _anchor(body: list[StatementRef]) -> Anchor:

@@ -44,9 +44,12 @@ class RewrittenCall(Struct, frozen=True):
             return
         new = self.source.partition(":")[2]
         known = {target: None for target in CallName.among(context.records, new) if target.path == path}
-        targets = [*known, *self._targets(context, path, text, new, known)]
+        fresh = list(self._targets(context, path, text, new, known))
+        targets = [*known, *fresh]
         if targets:
             yield context.imported(path, self.source)[0]
+        for old in {target.old: None for target in fresh}:
+            context.notice(f"{path} calls {new}; your import of {old.partition('.')[0]} stays, used or not")
         for target in targets:
             yield Resolved(target)
 

@@ -227,10 +227,11 @@ def _around(edits: Iterable[Edit], context: FeatureContext) -> FeatureContext:
         context.notice(
             f"{context.path(usual)} is yours, so ours is {context.path(other)}", Place(context.path(usual), 1)
         )
-    if any(file.path.startswith("api/") for file in files) and context.project.routers_package:
-        folder = context.path("api")
-        context.notice(f"new routers go to {folder}/, where all of yours are; api in [tool.laterctl] says otherwise")
-    for head in sorted({file.path.partition("/")[0] for file in files} & MOVABLE):
+    heads = {file.path.partition("/")[0] for file in files if not file.root}
+    for head in sorted(heads & context.project.homes.keys()):
+        what = "new routers go" if head == "api" else "shared code goes"
+        context.notice(f"{what} to {context.path(head)}/, where yours is; [tool.laterctl] {head} chooses another place")
+    for head in sorted(heads & MOVABLE):
         module = context.project.in_the_way(head)
         if module and not context.project.tree.is_dir(context.path(head)):
             context.notice(f"{module} is yours, so ours go to {context.path(head)}/", Place(module, 1))
