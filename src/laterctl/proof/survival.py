@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from typing import TypeVar
 
 from laterctl.codemods.statements import split_lines
+from laterctl.project.source import newline_of
 from laterctl.targets.base import Record, State
 from laterctl.targets.document import Document
 from laterctl.targets.pruning import Substitutes, is_filler, pruned, substitutes
@@ -25,6 +26,9 @@ class Side:
         found = [record.target.inspect(document) for record in records]
         self.ours: Substitutes = substitutes(item for item in found if item.state is State.PRESENT)
         self.lines = split_lines(self.text.source)
+        if self.lines and not self.lines[-1].endswith(("\r", "\n")):
+            # A last line without an end gets one when something is put behind it.
+            self.lines[-1] += newline_of(self.text.source) or "\n"
 
     def dump(self) -> str:
         """Return the user's part of the syntax tree, as text."""
