@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from msgspec import Struct
 
 from laterctl.edits.context import FeatureContext, Resolved
 from laterctl.project.places import Place
-from laterctl.project.statements import StatementRef
+from laterctl.project.statements import Function, Position
 from laterctl.refusal import Refusal, Refused
 from laterctl.targets.base import Anchor
-from laterctl.targets.list_entry import ListEntry, list_of
+from laterctl.targets.list_entry import AT_END, ListEntry, list_of
 from laterctl.targets.python_text import Text, read_text
 from laterctl.targets.statement import Statement
 
@@ -32,15 +32,11 @@ class Listed(Struct, frozen=True):
         path, name = _place(context, self.into)
         wanted, local = context.imported(path, self.source)
         code = local if self.arguments is None else context.quoted(f"{local}({self.arguments})")
-        target = ListEntry(path, "", name, code, "", 0, (self.rank, local))
-        text = _text(context, path, code)
-        found = list_of(text, target)
-        if found is None:
+        target = ListEntry(path, "", name, code, "", AT_END, (self.rank, local))
+        if list_of(_text(context, path, code), target) is None:
             raise Refused(_missing(context, path, name, code))
-        ours = context.own_nodes(path)
-        users = sum(id(item) not in ours for item in found[1].elts)
         yield wanted
-        yield Resolved(ListEntry(path, "", name, code, "", users, (self.rank, local)))
+        yield Resolved(target)
 
 
 class Step(Struct, frozen=True):
@@ -58,23 +54,28 @@ class Step(Struct, frozen=True):
         path, name = _place(context, self.into)
         code = context.quoted(self.code)
         text = _text(context, path, code)
-        own = context.spots(path)
-        body = [item for item in text.in_scope(name) if item.position not in own]
-        if not body:
+        anchor = _end_of(text, name, context.spots(path))
+        if anchor is None:
             raise Refused(_missing(context, path, name, code))
         for source in self.imports:
             yield context.imported(path, source)[0]
-        yield Resolved(Statement(path, name, code, (self.rank, code)), _anchor(body))
+        yield Resolved(Statement(path, name, code, (self.rank, code)), anchor)
 
 
-def _anchor(body: list[StatementRef]) -> Anchor:
-    for item in body:
-        value = getattr(item.node, "value", None)
-        if isinstance(value, ast.Yield | ast.YieldFrom):
-            return Anchor(item.body, item.index - 1)
-    outer = [item for item in body if item.body == body[0].body]
-    last = outer[-1]
-    return Anchor(last.body, last.index - 1 if isinstance(last.node, ast.Return) else last.index)
+def _end_of(text: Text, function: str, own: Collection[Position]) -> Anchor | None:
+    """Return the place behind what a function does, `None` when there is no such function."""
+    outside, _, name = function.rpartition(".")
+    defined = (item for item in text.in_scope(outside) if getattr(item.node, "name", "") == name)
+    item = next((item for item in defined if isinstance(item.node, Function)), None)
+    if item is None:
+        return None
+    body = [inner for inner in text.in_scope(function) if inner.position not in own]
+    for inner in body:
+        if isinstance(getattr(inner.node, "value", None), ast.Yield | ast.YieldFrom):
+            return Anchor(inner.body, inner.index - 1)
+    outer = [inner for inner in body if inner.body == item.inner]
+    after = outer[-1].index if outer else -1
+    return Anchor(item.inner, after - 1 if outer and isinstance(outer[-1].node, ast.Return) else after)
 
 
 def _place(context: FeatureContext, into: str) -> tuple[str, str]:

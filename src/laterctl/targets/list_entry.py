@@ -16,6 +16,9 @@ from laterctl.targets.file_edit import Line
 from laterctl.targets.python_text import Text, holder_of, list_in
 from laterctl.targets.statement_part import StatementPart
 
+AT_END = 9999
+"""Behind all entries of the user's, however many there will be."""
+
 
 class ListEntry(StatementPart, frozen=True):
     """An entry of a list literal: what `holder` is assigned (`return`: what is returned), or `keyword` of its call.
