@@ -41,7 +41,11 @@ def planned(files: Files, request: Request, app: str = "") -> Plan:
 
 def run(files: Files, request: Request, app: str = "") -> dict[str, bytes]:
     """Return the files after a run. Raises `Refusing` when the engine does."""
-    made = planned(files, request, app)
+    return applied(files, planned(files, request, app))
+
+
+def applied(files: Files, made: Plan) -> dict[str, bytes]:
+    """Return the files after a plan was carried out. Raises `Refusing` when it holds refusals."""
     if made.refusals:
         raise Refusing(made.refusals)
     after = dict(files)

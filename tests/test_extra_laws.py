@@ -7,9 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import combinations
+from pathlib import Path
 
 import pytest
 
+from laterctl.commands import doctor
+from laterctl.engine import ledger, plan
 from laterctl.engine.plan import Request
 from laterctl.project.places import Place
 from laterctl.proof.static import prove
@@ -84,14 +87,14 @@ def test_laws(shape: Shape) -> None:
     before = files_of(shape)
     names = names_for(shape, before)
     for name in names:
-        plan = memory.planned(before, Request(add=(name,)), shape.app_flag)
-        assert plan.refusals == ()
-        assert prove(memory.project(before, shape.app_flag), plan) == [], name
+        made = memory.planned(before, Request(add=(name,)), shape.app_flag)
+        assert made.refusals == ()
+        assert prove(memory.project(before, shape.app_flag), made) == [], name
         once = alone(before, shape, name)
         assert_same(alone(once, shape, name), once, f"{name};{name} = {name}")
         assert_same(memory.remove(once, name, app=shape.app_flag), before, f"add {name}; remove {name}")
-    plan = memory.planned(before, Request(add=tuple(names)), shape.app_flag)
-    assert prove(memory.project(before, shape.app_flag), plan) == []
+    made = memory.planned(before, Request(add=tuple(names)), shape.app_flag)
+    assert prove(memory.project(before, shape.app_flag), made) == []
     everything = alone(before, shape, *names)
     for order in (names, names[::-1]):
         grown = before
@@ -119,3 +122,39 @@ def test_pairs(shape: Shape) -> None:
             if NEEDS.get(staying) != going:
                 left = memory.remove(both, going, app=shape.app_flag)
                 assert_same(left, single[staying], f"{one};{other}; remove {going}")
+
+
+@pytest.mark.parametrize("shape", PAIRED, ids=lambda shape: shape.name)
+def test_repair_puts_everything_back(shape: Shape) -> None:
+    """What is ours in the user's files is put back as it was, when they are as they were."""
+    before = files_of(shape)
+    names = names_for(shape, before)
+    everything = alone(before, shape, *names)
+    project = memory.project(everything | before, shape.app_flag)
+    repaired = memory.applied(everything | before, plan.repair(project, ledger.load(project.tree)))
+    ours = {path for path in everything if path.startswith(".laterctl/")}
+    lines = {".env.example", "settings.toml"}  # no code misses them
+    assert_same(
+        {path: data for path, data in repaired.items() if path not in ours | lines},
+        {path: data for path, data in everything.items() if path not in ours | lines},
+        "repair",
+    )
+
+
+@pytest.mark.parametrize("shape", PAIRED[:2], ids=lambda shape: shape.name)
+def test_with_the_ledger_lost_a_call_is_never_made_to_itself(shape: Shape) -> None:
+    once = alone(files_of(shape), shape, "extra-pool")
+    lost = {path: data for path, data in once.items() if not path.startswith(".laterctl/")}
+    again = alone(lost, shape, "extra-pool")
+    assert {path for path in again if again[path] != once.get(path)} == {".laterctl/feature-extra-pool.json"}
+
+
+def test_the_doctor_sees_files_that_are_no_python_without_a_ledger(tmp_path: Path) -> None:
+    shape = next(shape for shape in SHAPES if shape.name == "flat")
+    for path, data in alone(files_of(shape), shape, "extra-docker").items():
+        if not path.startswith(".laterctl/"):
+            (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / path).write_bytes(data)
+    found = {str(item.place) for item in doctor.examine(tmp_path, only=("LTR004",)).findings}
+    files = ("Dockerfile", "load/entry.sh", "load/locustfile.py", "load/report.html", "load/schema.sql")
+    assert found == {f"{path}:1" for path in files}

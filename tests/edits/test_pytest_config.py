@@ -30,7 +30,7 @@ def features(monkeypatch: pytest.MonkeyPatch) -> None:
             "pyproject.toml",
             f"[tool.pytest]\nstrict = true\nmarkers = {SLOW}\n",
         ),
-        ({"pytest.toml": "[pytest]\n"}, "pytest.toml", f"[pytest]\nmarkers = {SLOW}\n"),
+        ({"pytest.toml": "[pytest]\n"}, "pytest.toml", f"markers = {SLOW}\n"),
         (
             {
                 "pyproject.toml": "[tool.pytest.ini_options]\nmarkers = [\n    'unit',  # mine\n]\n",

@@ -33,6 +33,8 @@ class RewrittenCall(Struct, frozen=True):
         name = self.function.rpartition(".")[2]
         paths = set(context.project.tree.files_containing(name.encode()))
         paths |= {target.path for target in CallName.among(context.records, self.source.partition(":")[2])}
+        place = self.source.partition(":")[0].replace(".", "/")
+        paths.discard(context.path(f"{place}.py"))  # it makes the call itself
         for path in sorted(paths):
             if not is_test_or_docs(path) and not context.own_file(path):
                 yield from self._in_file(context, path)
