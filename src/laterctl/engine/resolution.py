@@ -193,7 +193,7 @@ class Resolution(Struct):
             inspection = replace(inspection, state=State.ABSENT)
         if inspection.state is State.PRESENT:
             return self._adopted(context, target, mine)
-        for other in resolved.alternatives() if data is not None else ():
+        for other in target.alternatives() if data is not None else ():
             if inspect(other, data).state is State.PRESENT:
                 return Record(other, ours=False)
         if inspection.state is State.ALTERED and target.is_lost(data or b""):
@@ -230,7 +230,11 @@ def _around(edits: Iterable[Edit], context: FeatureContext) -> FeatureContext:
         context.notice(
             f"{context.path(usual)} is yours, so ours is {context.path(other)}", Place(context.path(usual), 1)
         )
-    for head in sorted({file.path.partition("/")[0] for file in files} & MOVABLE):
+    heads = {file.path.partition("/")[0] for file in files if not file.root}
+    for head in sorted(heads & context.project.homes.keys()):
+        what = "new routers go" if head == "api" else "shared code goes"
+        context.notice(f"{what} to {context.path(head)}/, where yours is; [tool.laterctl] {head} chooses another place")
+    for head in sorted(heads & MOVABLE):
         module = context.project.in_the_way(head)
         if module and not context.project.tree.is_dir(context.path(head)):
             context.notice(f"{module} is yours, so ours go to {context.path(head)}/", Place(module, 1))

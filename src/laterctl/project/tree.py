@@ -80,6 +80,8 @@ class Tree:
         """Return a tree that shows `more` on top of this one and shares what was read from disk."""
         tree = Tree(self.root, {**self.overlay, **more}, repair=self._repair)
         tree._shared = self._shared
+        # What was read once stays what it is: resolvers of names hold nodes of it.
+        tree._own = {path: source for path, source in self._own.items() if path not in more}
         return tree
 
     def read(self, path: str) -> bytes | None:

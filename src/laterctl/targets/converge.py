@@ -53,7 +53,7 @@ def converge(
     left: dict[Target, str] = {}
     replaced: dict[Target, str] = {}
     if new is not None and old is None and data is None:
-        data = (new.created() or b"").replace(b"\n", layout.style.newline.encode())
+        data = new.created(layout.style.newline)
     elif new is not None and old is not None and new.created() != old.created() and data is not None:
         taken = _converge_rest(path, data, rest_before, [], anchors, layout, {}).data
         data = _renewed(old, new, taken or b"", markers=conflicts)
@@ -74,8 +74,7 @@ def converge(
 def _renewed(old: Target, new: Target, data: bytes, *, markers: bool) -> bytes:
     """Return a file of ours as it is to be, with what the user changed in it."""
     source = Source(old.path, data)
-    newline = source.newline.encode()
-    base, fresh = ((item.created() or b"").replace(b"\n", newline) for item in (old, new))
+    base, fresh = (item.created(source.newline) or b"" for item in (old, new))
     if inspect(old, data).state is State.PRESENT:
         result = fresh.decode()
     else:

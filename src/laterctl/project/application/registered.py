@@ -12,7 +12,14 @@ from msgspec.structs import replace
 from laterctl.project.facts import App, Registration
 from laterctl.project.names import Names, Own, dotted_path
 from laterctl.project.places import Place
-from laterctl.project.statements import Function, Scope, assigned_value, blocks, bound_targets, expressions
+from laterctl.project.statements import (
+    Function,
+    Scope,
+    assigned_value,
+    blocks,
+    bound_targets,
+    expressions,
+)
 
 _DEPTH = 4  # helpers that hand the app to helpers
 _INERT = frozenset(
