@@ -29,6 +29,12 @@ from tests.servers import Server, redis_server, uvicorn_server
 from tests.shapes import SHAPES, Shape, copy, git, shape_named
 from tests.test_laws import each_shape, project_files, taken
 from tests.test_patch import laterctl
+from tests.turns import DIALECTS, tenth
+
+OFTEN: Final = (*DIALECTS, *map(shape_named, ("foundation_pydantic", "on_event", "relative")))
+SELDOM: Final = [shape for shape in SHAPES if shape not in OFTEN]
+in_full = pytest.mark.parametrize("shape", [*OFTEN, *tenth(SELDOM, "running")], ids=lambda shape: shape.name)
+"""Tests that take long: on each dialect, and on a tenth of the other shapes."""
 
 FRONT_END: Final = "https://front.example"
 STRANGER: Final = "https://stranger.example"
@@ -207,7 +213,7 @@ def test_with_everything_on_a_real_server(shape: Shape, tmp_path: Path) -> None:
     assert_git_is_clean(project)
 
 
-@each_shape
+@in_full
 def test_signing_in_and_failing(shape: Shape, tmp_path: Path) -> None:
     project = with_everything(shape, tmp_path / "repository")
     authenticator = next(project.rglob("auth/authenticator.py"))
@@ -290,33 +296,15 @@ STRICT: Final = ("-W", "error", "-o", "asyncio_default_fixture_loop_scope=functi
 KNOWN: Final = {"on_event": ("-W", "ignore::DeprecationWarning")}
 """Warnings that a shape's own code causes when it is imported: `on_event` is deprecated."""
 
-CHOSEN: Final = (
-    "foundation",
-    "foundation_pydantic",
-    "flat",
-    "factory_only",
-    "own_lifespan",
-    "on_event",
-    "middleware_list",
-    "wiring_config",
-    "cached_getter",
-    "starlette_config",
-    "environ",
-    "relative",
-    "src_layout",
-)
-OTHERS: Final = tuple(shape.name for shape in SHAPES if shape.name not in CHOSEN)
 
-
-@pytest.mark.parametrize("name", [*CHOSEN, *(pytest.param(name, marks=pytest.mark.long) for name in OTHERS)])
-def test_the_tests_that_are_dropped_in_pass(name: str, tmp_path: Path) -> None:
-    shape = shape_named(name)
+@in_full
+def test_the_tests_that_are_dropped_in_pass(shape: Shape, tmp_path: Path) -> None:
     project = with_everything(shape, tmp_path)
     dropped = git(project, "ls-files", "--others", "--exclude-standard").split()
     dropped = [path for path in dropped if Path(path).name.startswith("test_")]
     assert len(dropped) >= 6
     with redis_server() as redis:
-        passed(project, shape, redis.url, *STRICT, *KNOWN.get(name, ()), *dropped)
+        passed(project, shape, redis.url, *STRICT, *KNOWN.get(shape.name, ()), *dropped)
         if shape.tested:
             passed(project, shape, redis.url)
 
@@ -334,7 +322,5 @@ def passed(project: Path, shape: Shape, redis_url: str, *arguments: str) -> None
     assert "skipped" not in done.stdout
 
 
-def test_every_shape_is_chosen_or_long() -> None:
-    assert {*CHOSEN, *OTHERS} == {shape.name for shape in SHAPES}
-    assert len(CHOSEN) * 3 >= len(SHAPES)
+def test_known_warnings_are_those_of_on_event() -> None:
     assert {shape.name for shape in SHAPES if shape.facts.lifespan == "on_event"} == set(KNOWN)

@@ -1,13 +1,15 @@
 """What each feature does to each shape, as patches that people review: `pytest --update-snapshots` writes them anew.
 
-`snapshots/<shape>/<feature>.patch` lists the files that are created, with their numbers of lines, and then shows the
-patch to the user's own files; a refusal is one line for each reason. `snapshots/<shape>/files/` holds every created
-file, once for each way of reading settings.
+`snapshots/<shape>/all.patch` lists the files that all features create, and then shows the patch to the user's own
+files. On six shapes there is such a patch for each feature, too. A refusal is one line for each reason.
+`snapshots/files/<dialect>/` holds the created files themselves, each once for every dialect that it differs in.
 """
 
 from __future__ import annotations
 
 import difflib
+from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -18,24 +20,23 @@ from laterctl.engine.ledger import FOLDER, records_of
 from laterctl.engine.plan import Plan, Request
 from laterctl.targets.owned_file import OwnedFile
 from tests import memory
-from tests.shapes import SHAPES, Shape, shape_named
-from tests.test_laws import FEATURES, each_shape, project_files, taken
+from tests.dialect_projects import NAMES, dialect
+from tests.shapes import SHAPES, Shape
+from tests.test_laws import FEATURES, project_files, taken
+from tests.turns import DIALECTS
 
 SNAPSHOTS: Final = Path(__file__).parent / "snapshots"
-WHOLE: Final = ("foundation", "foundation_pydantic", "flat")
-"""Shapes whose created files are kept whole: one for each dialect of settings."""
-
-
-def planned(shape: Shape, *features: str) -> Plan:
-    """Plan to add features to a shape."""
-    return memory.planned(project_files(shape), Request(add=features), shape.app_flag)
+CASES: Final = [
+    *((shape, "all") for shape in SHAPES),
+    *((shape, feature) for shape in SHAPES for feature in FEATURES if shape in DIALECTS or feature in shape.refuses),
+]
 
 
 def shown(plan: Plan) -> bytes:
     """Return a plan as its snapshot."""
     if plan.refusals:
         return "".join(f"{item.code}: {item.message} ({item.place})\n" for item in plan.refusals).encode()
-    made = "".join(f"+ {path} ({len(data.splitlines())} lines)\n" for path, data in created(plan).items())
+    made = "".join(f"+ {path}\n" for path in created(plan))
     edits = {path: change for path, change in plan.changeset.items() if change.before is not None}
     return made.encode() + patch(Changeset(edits))
 
@@ -70,28 +71,49 @@ def compare(path: Path, content: bytes, config: pytest.Config) -> None:
     pytest.fail(f"{path.relative_to(SNAPSHOTS)} differs; run pytest --update-snapshots and review\n{difference}")
 
 
-@each_shape
-@pytest.mark.parametrize("feature", FEATURES)
+def patch_of(shape: Shape, feature: str) -> Path:
+    """Return where the patch of a feature, or of `all`, is kept."""
+    return SNAPSHOTS / shape.name / f"{feature}.patch"
+
+
+@cache
+def everything(name: str) -> dict[str, bytes]:
+    """Return what all features create in a dialect."""
+    return created(memory.planned(dialect(name), Request(add=FEATURES)))
+
+
+def whole() -> Iterator[tuple[Path, bytes]]:
+    """Yield the created files, each where it is kept: with the first dialect in which it reads as it does."""
+    known: set[tuple[str, bytes]] = set()
+    for name in NAMES:
+        for item in sorted(everything(name).items()):
+            if item not in known:
+                known.add(item)
+                yield SNAPSHOTS / "files" / name / item[0], item[1]
+
+
+@pytest.mark.parametrize(("shape", "feature"), CASES, ids=lambda item: item if isinstance(item, str) else item.name)
 def test_patch(shape: Shape, feature: str, pytestconfig: pytest.Config) -> None:
-    compare(SNAPSHOTS / shape.name / f"{feature}.patch", shown(planned(shape, feature)), pytestconfig)
+    names = taken(shape) if feature == "all" else [feature]
+    plan = memory.planned(project_files(shape), Request(add=tuple(names)), shape.app_flag)
+    assert bool(plan.refusals) == (feature in shape.refuses)
+    compare(patch_of(shape, feature), shown(plan), pytestconfig)
 
 
-@pytest.mark.parametrize("name", WHOLE)
-def test_created_files(name: str, pytestconfig: pytest.Config) -> None:
-    shape = shape_named(name)
-    everything = created(planned(shape, *taken(shape)))
-    for path, content in everything.items():
-        compare(SNAPSHOTS / name / "files" / path, content, pytestconfig)
-    for feature in taken(shape):
-        for path, content in owned(planned(shape, feature)).items():
-            assert content == everything[path], f"{path} depends on the features beside {feature}"
+def test_created_files(pytestconfig: pytest.Config) -> None:
+    for path, content in whole():
+        compare(path, content, pytestconfig)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("feature", FEATURES)
+def test_created_files_depend_on_no_other_feature(name: str, feature: str) -> None:
+    for path, content in owned(memory.planned(dialect(name), Request(add=(feature,)))).items():
+        assert content == everything(name)[path], path
 
 
 def test_no_snapshot_is_left_over(pytestconfig: pytest.Config) -> None:
-    expected = {SNAPSHOTS / shape.name / f"{feature}.patch" for shape in SHAPES for feature in FEATURES}
-    for name in WHOLE:
-        shape = shape_named(name)
-        expected |= {SNAPSHOTS / name / "files" / path for path in created(planned(shape, *taken(shape)))}
+    expected = {patch_of(shape, feature) for shape, feature in CASES} | {path for path, _ in whole()}
     stale = {path for path in SNAPSHOTS.rglob("*") if path.is_file()} - expected
     if pytestconfig.getoption("--update-snapshots"):
         for path in stale:

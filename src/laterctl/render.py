@@ -59,11 +59,13 @@ class Context(Struct, frozen=True):
     """What a template may ask for. Built from a project by the engine, by hand in tests.
 
     `setting`, `provided` and `module` map a setting name, a provider name, and a dotted place below the
-    application package (`core.cors`) to how this project spells them. `environment` is an expression of type `str`:
+    application package (`core.cors`) to how this project spells them; `variable` gives the name that a person writes
+    to set a setting. `environment` is an expression of type `str`:
     the name of the environment the application runs in. `values` are plain values, such as options and test facts.
     """
 
     setting: Callable[[str], Expr]
+    variable: Callable[[str], str]
     provided: Callable[[str], Expr]
     module: Callable[[str], str]
     environment: Expr
@@ -104,6 +106,7 @@ def render(template: str, context: Context) -> str:
             {
                 **context.values,
                 "setting": lambda name: spelled(context.setting(name)),
+                "variable": context.variable,
                 "provided": lambda name: spelled(context.provided(name)),
                 "environment": lambda: spelled(context.environment),
                 "module": context.module,

@@ -133,20 +133,23 @@ def undo(context: typer.Context, json: Json = False, yes: Yes = False) -> None:
         flow.undo(context.obj[0], yes=yes, as_json=json)
 
 
+RULES = "these rules, or those whose ids start so (several between commas)"
+
+
 @app.command()
 def doctor(
     context: typer.Context,
     json: Json = False,
     fix: Annotated[bool, typer.Option("--fix", help="Put back missing wiring of installed features.")] = False,
     run: Annotated[bool, typer.Option("--run", help="Also start the app, in a scratch copy.")] = False,
-    only: Annotated[list[str] | None, typer.Option("--only", metavar="RULE")] = None,
-    skip: Annotated[list[str] | None, typer.Option("--skip", metavar="RULE")] = None,
+    only: Annotated[list[str] | None, typer.Option("--only", help=f"Ask {RULES} only.", metavar="RULE")] = None,
+    skip: Annotated[list[str] | None, typer.Option("--skip", help=f"Leave {RULES} out.", metavar="RULE")] = None,
     yes: Yes = False,
     prove: Prove = None,
     allow_dirty: AllowDirty = False,
 ) -> None:
     """Inspect installed features and read the code for known mistakes; never runs it."""
-    from laterctl.cli import flow, show
+    from laterctl.cli import show
     from laterctl.commands import doctor as command
     from laterctl.finding import Verdict
 
@@ -154,6 +157,8 @@ def doctor(
     with outcomes(as_json=json, looks=not fix):
         fixed = None
         if fix:
+            from laterctl.cli import flow
+
             flags = flow.Flags(json=json, yes=yes, prove=prove, allow_dirty=allow_dirty, install=False)
             fixed = flow.fix(flow.Command(directory, reference, ("doctor", "--fix")), flags)
         report = command.examine(directory, app=reference, only=only or (), skip=skip or (), run=run)
@@ -187,6 +192,7 @@ def info(
     from laterctl.cli import show
     from laterctl.commands import read
     from laterctl.commands.change import load_project, readable
+    from laterctl.dialects.settings import settings_of
 
     directory, reference = context.obj
     with outcomes(as_json=json, looks=True):
@@ -199,38 +205,37 @@ def info(
             return
         declared = read.about(feature)
         entry = installed.get(declared.name)
-        show.feature(declared, read.by_hand(entry) if entry else [], as_json=json)
+        show.feature(declared, read.by_hand(entry) if entry else [], settings_of(found), as_json=json)
 
 
 @app.command()
-def secret(feature: Annotated[str, typer.Argument(autocompletion=complete_feature)], json: Json = False) -> None:
+def secret(
+    context: typer.Context,
+    feature: Annotated[str, typer.Argument(autocompletion=complete_feature)],
+    json: Json = False,
+) -> None:
     """Print fresh key material for a feature; nothing is written."""
     from laterctl.cli import show
     from laterctl.commands import read
 
+    directory, reference = context.obj
     with outcomes(as_json=json, looks=True):
         try:
-            values = read.secret(feature)
+            made = read.secret(feature, directory, reference)
         except ValueError as error:
             raise typer.BadParameter(str(error)) from error
-        show.secrets(values, as_json=json)
+        show.secrets(made, as_json=json)
 
 
 @app.command()
 def explain(rule: Annotated[str, typer.Argument(help="A rule id, such as JWT001.")] = "", json: Json = False) -> None:
     """Explain a doctor rule; without one, list them."""
-    from laterctl import rules
     from laterctl.cli import show
+    from laterctl.doctor import rules
 
     with outcomes(as_json=json, looks=True):
-        known = rules.every()
-        if not rule:
-            show.rules(known, as_json=json)
-            return
-        found = next((item for item in known if item.id.lower() == rule.lower()), None)
-        if found is None:
-            raise typer.BadParameter(f"there is no rule {rule}; `laterctl explain` lists them")
-        show.rules([found], as_json=json, whole=True)
+        known = [rules.find(rule)] if rule else rules.every()
+        show.rules(known, as_json=json, whole=bool(rule))
 
 
 @app.command()

@@ -7,12 +7,13 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from msgspec import Struct
 
-from laterctl.edits.context import FeatureContext, Resolved, is_ours, user_statements
+from laterctl.edits.context import FeatureContext, is_ours, user_statements
 from laterctl.edits.pasted import pasted
 from laterctl.project.facts import App, Registration
 from laterctl.refusal import Refusal, Refused
 from laterctl.targets.base import Anchor
 from laterctl.targets.list_entry import ListEntry
+from laterctl.targets.resolved import Resolved
 from laterctl.targets.statement import Statement
 
 RANKS: Mapping[str, int] = {

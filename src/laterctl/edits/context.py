@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Protocol
 
@@ -13,8 +13,10 @@ from laterctl.project.facts import App, BodyPath, Layout
 from laterctl.project.places import ALTERNATIVE, Place
 from laterctl.refusal import Note, Refusal, Refused
 from laterctl.render import requote
-from laterctl.targets.base import Anchor, Record, State, Target
+from laterctl.targets import origin
+from laterctl.targets.base import Record, State, Target
 from laterctl.targets.import_name import ImportName
+from laterctl.targets.resolved import Resolved
 
 if TYPE_CHECKING:
     from laterctl.edits.setting import Setting
@@ -24,17 +26,6 @@ if TYPE_CHECKING:
 
 MOVABLE = frozenset({"core", "api"})
 """The folders below the application's package that the user may choose, or have a module of that name for."""
-
-
-class Resolved(Struct, frozen=True):
-    """A target that a feature wants, and for a new statement where it goes.
-
-    `complete` gives the target with what takes time to make, such as a rendered file.
-    """
-
-    target: Target
-    anchor: Anchor | None = None
-    complete: Callable[[], Target] | None = None
 
 
 class Edit(Protocol):
@@ -54,7 +45,7 @@ class FeatureContext(Struct, frozen=True, dict=True):
 
     `installed` are the records that the project has, `records` those and the ones of features resolved before this one
     in the same run. `settings` and `providers` map names to their declarations in all
-    features that matter. `elsewhere` maps the usual place of an owned file to the place it has here, because a file of
+    features that matter. `relocated` maps the usual place of an owned file to the place it has here, because a file of
     the user's stands in its way. `notes` collects warnings and notices.
     """
 
@@ -204,6 +195,12 @@ class FeatureContext(Struct, frozen=True, dict=True):
         from laterctl.targets.document import inspect
 
         return inspect(target, self.project.tree.read(target.path)).state is State.PRESENT
+
+    def is_from_us(self, place: str) -> bool:
+        """Whether the file at a place is there and says that this feature brought it, or the ledger says so."""
+        path = self.path(place)
+        data = self.project.tree.read(path)
+        return data is not None and (self.own_file(path) or origin.feature_of(path, data) == self.feature)
 
     def quoted(self, code: str) -> str:
         """Return code with its strings in the project's quotes."""

@@ -7,10 +7,11 @@ from collections.abc import Callable, Iterable, Iterator
 
 from msgspec import Struct
 
-from laterctl.edits.context import FeatureContext, Resolved
+from laterctl.edits.context import FeatureContext
 from laterctl.edits.file import File, http_client
 from laterctl.edits.manifest import DependencyFloor
 from laterctl.targets.owned_file import ORIGIN_COMMENT
+from laterctl.targets.resolved import Resolved
 
 _PYTEST = re.compile(rb"^[ \t]*(?:import|from) pytest\b", re.MULTILINE)
 FLOORS = {"pytest": "pytest>=8", "httpx": "httpx>=0.27", "httpx2": "httpx2>=2"}

@@ -7,11 +7,12 @@ from collections.abc import Callable, Iterable, Iterator
 from msgspec import Struct
 from msgspec.structs import replace
 
+from laterctl.dialects.settings import settings_of
 from laterctl.edits import provider, setting
-from laterctl.edits.context import Edit, FeatureContext, Resolved, layout_of
+from laterctl.edits.context import Edit, FeatureContext, layout_of
 from laterctl.project.places import Place
 from laterctl.refusal import Refusal, Refused
-from laterctl.render import Context, Expr, Import
+from laterctl.render import Context
 from laterctl.targets import origin
 from laterctl.targets.base import State
 from laterctl.targets.document import inspect
@@ -21,6 +22,7 @@ from laterctl.targets.owned_file import (
     OwnedFile,
     alternative,
 )
+from laterctl.targets.resolved import Resolved
 
 
 class File(Struct, frozen=True):
@@ -142,9 +144,8 @@ def template_context(context: FeatureContext) -> Context:
         setting=lambda name: setting.read(context.settings[name], context),
         provided=lambda name: provider.read(context, name),
         module=context.module,
-        environment=project.settings.environment
-        if project.settings
-        else Expr("os.environ.get('ENVIRONMENT', '')", (Import("os"),)),
+        variable=lambda name: setting.variable(name, context),
+        environment=settings_of(project).environment,
         style=layout.style,
         first_party=layout.first_party,
         values={

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from msgspec import Struct
 
 from laterctl.codemods.statements import segment
-from laterctl.edits.context import FeatureContext, Resolved
+from laterctl.edits.context import FeatureContext
 from laterctl.edits.dropped_test import test_dependencies
 from laterctl.edits.file import packages, template_context
 from laterctl.project.bindings import bound_to
@@ -17,6 +17,7 @@ from laterctl.refusal import Refusal, Refused
 from laterctl.targets.base import Anchor
 from laterctl.targets.import_module import ImportModule
 from laterctl.targets.owned_file import OwnedFile
+from laterctl.targets.resolved import Resolved
 from laterctl.targets.statement import Statement
 
 NEW = '"""Fixtures that the tests share."""\n'

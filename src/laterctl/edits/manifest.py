@@ -7,12 +7,13 @@ from typing import Any
 
 from msgspec import Struct
 
-from laterctl.edits.context import FeatureContext, Resolved
+from laterctl.edits.context import FeatureContext
 from laterctl.project.facts import Manifest
 from laterctl.project.manifest import PYPROJECT, group_home
 from laterctl.refusal import Refused
 from laterctl.targets.base import frozen
 from laterctl.targets.dependency import Dependency
+from laterctl.targets.resolved import Resolved
 from laterctl.targets.text_line import TextLine
 from laterctl.targets.toml_item import TomlItem
 from laterctl.targets.toml_key import TomlKey

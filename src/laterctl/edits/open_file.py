@@ -7,13 +7,14 @@ from collections.abc import Collection, Iterator
 
 from msgspec import Struct
 
-from laterctl.edits.context import FeatureContext, Resolved
+from laterctl.edits.context import FeatureContext
 from laterctl.project.places import Place
 from laterctl.project.statements import Function, Position
 from laterctl.refusal import Refusal, Refused
 from laterctl.targets.base import Anchor
 from laterctl.targets.list_entry import AT_END, ListEntry, list_of
 from laterctl.targets.python_text import Text, read_text
+from laterctl.targets.resolved import Resolved
 from laterctl.targets.statement import Statement
 
 

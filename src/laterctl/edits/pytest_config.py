@@ -7,11 +7,12 @@ from typing import Any
 
 from msgspec import Struct
 
-from laterctl.edits.context import FeatureContext, Resolved
+from laterctl.edits.context import FeatureContext
 from laterctl.edits.manifest import pyproject_of
 from laterctl.project.places import Place
 from laterctl.project.tomlfile import load_toml, table
 from laterctl.refusal import Refusal, Refused
+from laterctl.targets.resolved import Resolved
 from laterctl.targets.toml_item import TomlItem
 
 _OWN = {"pytest.toml": ("pytest",), ".pytest.toml": ("pytest",)}

@@ -8,7 +8,7 @@ from itertools import count
 
 from msgspec import Struct
 
-from laterctl.edits.context import FeatureContext, Resolved
+from laterctl.edits.context import FeatureContext
 from laterctl.project.names import canonical
 from laterctl.project.places import Place, is_test_or_docs
 from laterctl.project.source import Unreadable
@@ -17,6 +17,7 @@ from laterctl.project.tree import Outside
 from laterctl.refusal import Refusal, Refused
 from laterctl.targets.call_name import CallName
 from laterctl.targets.python_text import Text, holder_of, read_text
+from laterctl.targets.resolved import Resolved
 
 
 class RewrittenCall(Struct, frozen=True):

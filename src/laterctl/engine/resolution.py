@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from laterctl import __version__
 from laterctl.edits import file as owned_file
 from laterctl.edits.beside import Beside
-from laterctl.edits.context import MOVABLE, Edit, FeatureContext, Resolved
+from laterctl.edits.context import MOVABLE, Edit, FeatureContext
 from laterctl.edits.provider import Provider
 from laterctl.edits.setting import Setting
 from laterctl.engine import catalogue, ledger
@@ -21,6 +21,7 @@ from laterctl.refusal import Note, Refusal, Refused
 from laterctl.targets.base import Anchor, Conflict, Imported, Record, State, Target
 from laterctl.targets.document import Document, inspect
 from laterctl.targets.owned_file import alternative
+from laterctl.targets.resolved import Resolved
 
 if TYPE_CHECKING:
     from laterctl.feature import Feature
@@ -112,7 +113,7 @@ class Resolution(Struct):
     def _show_created(self, records: Iterable[Record]) -> None:
         """Let later features see the open files of this one, which they extend."""
         made = {record.target.path: record.target.created() for record in records if record.ours}
-        fresh = {path: data for path, data in made.items() if data and self.project.tree.read(path) is None}
+        fresh = {path: data for path, data in made.items() if data is not None and self.project.tree.read(path) is None}
         if any(record.target.path in fresh and record.target.is_open for record in records):
             self.project = self.project.with_overlay(fresh)
 
@@ -195,6 +196,8 @@ class Resolution(Struct):
         for other in target.alternatives() if data is not None else ():
             if inspect(other, data).state is State.PRESENT:
                 return Record(other, ours=False)
+        if inspection.state is State.ALTERED and target.is_lost(data or b""):
+            return Record(target, ledger_lost=True)
         if inspection.state is State.ALTERED:
             raise Refused(replace(target.clash(inspection), feature=context.feature))
         if resolved.anchor is not None:

@@ -6,23 +6,26 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from laterctl.project.application.select import Apps, find_apps
 from laterctl.project.application.served import Served, find_served
-from laterctl.project.container import find_container
-from laterctl.project.facts import App, Container, Evidence, Layout, Manifest, Settings, Undecided
+from laterctl.project.facts import App, Evidence, Layout, Manifest, Undecided
 from laterctl.project.layout import find_layout, import_roots, routers_package, shared_package
 from laterctl.project.manifest import PYPROJECT, find_manifest
 from laterctl.project.names import Names
 from laterctl.project.places import ALTERNATIVE, is_test_or_docs
 from laterctl.project.roots import find_root
-from laterctl.project.settings import find_settings
 from laterctl.project.source import Repair, Unreadable
 from laterctl.project.style import find_style
 from laterctl.project.tomlfile import load_toml, table
 from laterctl.project.tree import Outside, Tree
 from laterctl.project.unreadable import as_undecided
+
+if TYPE_CHECKING:
+    from laterctl.dialects.database.base import Database
+    from laterctl.dialects.providers.container import Container
+    from laterctl.dialects.settings import Settings
 
 
 @dataclass(frozen=True)
@@ -99,6 +102,8 @@ class Project:
     def _settings(self) -> tuple[Settings | None, tuple[Undecided, ...]]:
         if self._elsewhere:
             return None, ()
+        from laterctl.dialects.settings.find import find_settings
+
         return _tried(lambda: find_settings(self.names, self.app, self._configured("settings"), self.apps))
 
     @property
@@ -110,12 +115,27 @@ class Project:
     def _container(self) -> tuple[Container | None, tuple[Undecided, ...]]:
         if self._elsewhere:
             return None, ()
+        from laterctl.dialects.providers.container import find_container
+
         return _tried(lambda: find_container(self.names, self.app, self._configured("container")))
 
     @property
     def container(self) -> Container | None:
         """The dependency-injector container, if any."""
         return self._container[0]
+
+    @cached_property
+    def _database(self) -> tuple[Database | None, tuple[Undecided, ...]]:
+        if self._elsewhere:
+            return None, ()
+        from laterctl.dialects.database.find import find_database
+
+        return _tried(lambda: find_database(self.names, self.app, self._configured("database")))
+
+    @property
+    def database(self) -> Database | None:
+        """The database, if any. What is undecided about it is in `why_not` alone: few features ask for it."""
+        return self._database[0]
 
     @cached_property
     def _manifest(self) -> tuple[Manifest | None, tuple[Undecided, ...]]:
@@ -179,12 +199,12 @@ class Project:
 
     @property
     def undecided(self) -> tuple[Undecided, ...]:
-        """Everything that could not be decided. Computes all facts."""
+        """Everything that could not be decided, but about the database. Computes all other facts."""
         manifest = () if self._elsewhere else self._manifest[1]
         return (*self._apps.undecided, *self._settings[1], *self._container[1], *manifest)
 
     def why_not(self, fact: str) -> Undecided | None:
-        """Return why there is no `app`, `settings`, `container` or `manifest`; `None` when nobody misses it."""
+        """Return why there is no `app`, `settings`, `container`, `database` or `manifest`; `None` when none is missed."""
         if getattr(self, fact) is not None:
             return None
         reasons = self._apps.undecided if fact == "app" else getattr(self, f"_{fact}")[1]

@@ -11,6 +11,7 @@ from laterctl.project.facts import BodyPath
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 Scope = Function | ast.ClassDef
+_APART = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda, ast.expr_context)
 
 
 Position = tuple[BodyPath, int]
@@ -103,13 +104,20 @@ def nodes(tree: ast.AST) -> Iterator[ast.AST]:
 
 
 def own_nodes(node: ast.AST) -> Iterator[ast.AST]:
-    """Yield `node` and what it contains, without the bodies of functions, classes and lambdas below it."""
+    """Yield `node` and what it contains, without functions, classes and lambdas below it; contexts are left out."""
     todo = [node]
     while todo:
         node = todo.pop()
         yield node
-        below = [child for child in ast.iter_child_nodes(node) if not isinstance(child, Scope | ast.Lambda)]
-        todo.extend(reversed(below))
+        below: list[ast.AST] = []
+        for name in node._fields:
+            value = getattr(node, name, None)
+            if isinstance(value, list):
+                below.extend([item for item in value if isinstance(item, ast.AST) and not isinstance(item, _APART)])
+            elif isinstance(value, ast.AST) and not isinstance(value, _APART):
+                below.append(value)
+        below.reverse()
+        todo.extend(below)
 
 
 def expressions(node: ast.stmt) -> Iterator[ast.AST]:

@@ -195,6 +195,10 @@ class Target(Struct, frozen=True):
         """Whether other targets go into the document that it creates."""
         return False
 
+    def is_lost(self, data: bytes) -> bool:
+        """Whether a document that is there is the one that it creates, with targets whose ledger was lost in it."""
+        return False
+
     @property
     def default_place(self) -> str:
         """Its usual place below the application package or `tests/`, when it could not go there; else `""`."""

@@ -52,7 +52,7 @@ def converge(
     rest_before, rest_after = ([item for item in side if not item.target.whole_file] for side in (had, wanted))
     left: dict[Target, str] = {}
     replaced: dict[Target, str] = {}
-    if new is not None and old is None:
+    if new is not None and old is None and data is None:
         data = new.created(layout.style.newline)
     elif new is not None and old is not None and new.created() != old.created() and data is not None:
         taken = _converge_rest(path, data, rest_before, [], anchors, layout, {}).data

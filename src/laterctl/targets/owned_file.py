@@ -100,6 +100,10 @@ class OwnedFile(Target, frozen=True):
     def is_open(self) -> bool:
         return self.open
 
+    def is_lost(self, data: bytes) -> bool:
+        first = self.text.partition("\n")[0]
+        return self.open and first.startswith(f"# {ORIGIN}") and data.startswith(first.encode())
+
     @property
     def default_place(self) -> str:
         return self.default_path

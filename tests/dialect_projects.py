@@ -1,0 +1,74 @@
+"""Small projects that differ in a dialect alone: their names, their layout and their style are the same.
+
+What a template makes of them differs only where it asks for the dialect.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from tests.shapes import FOUNDATION_PACKAGE, files, shape_named
+
+_FOLDER: Final = f"src/{FOUNDATION_PACKAGE}"
+_MANIFEST: Final = """\
+[project]
+name = 'order-service'
+version = '1.0'
+requires-python = '>=3.11'
+dependencies = [
+    'fastapi>=0.115',
+    'pydantic>=2.9',
+    'pydantic-settings>=2.6',
+    'uvicorn>=0.32',
+]
+
+[dependency-groups]
+dev = ['httpx>=0.27', 'pytest>=8']
+
+[tool.pytest.ini_options]
+pythonpath = ['src']
+"""
+_MAIN: Final = "from fastapi import FastAPI\n{imported}\napp = FastAPI(title={title}, docs_url='/handbook')\n"
+_SETTINGS: Final = """\
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    model_config = SettingsConfigDict(env_prefix='APP_')
+
+    env: str = 'development'
+"""
+_CONFIG: Final = {
+    "none": "",
+    "object": f"{_SETTINGS}\n\nsettings = Settings()\n",
+    "getter": f"from functools import lru_cache\n\n{_SETTINGS}\n\n@lru_cache\ndef get_settings() -> Settings:\n"
+    "    return Settings()\n",
+    "starlette": "from starlette.config import Config\n\nconfig = Config('.env')\n",
+}
+_USED: Final = {
+    "none": ("", "'orders'"),
+    "object": ("settings", "settings.env"),
+    "getter": ("get_settings", "get_settings().env"),
+    "starlette": ("config", "config('TITLE', default='orders')"),
+}
+"""What the application takes from its settings, and how it uses that."""
+FOUNDED: Final = ("dynaconf", "pydantic")
+NAMES: Final = (*FOUNDED, *_CONFIG)
+"""The foundation twice, with a container and its own errors; then projects without, by how they read settings."""
+
+
+def dialect(name: str, quote: str = "'") -> dict[str, bytes]:
+    """Return the files of a project by its name in `NAMES`; those without a container have either quote."""
+    if name in FOUNDED:
+        return files(shape_named("foundation" if name == "dynaconf" else "foundation_pydantic"))
+    imported, title = _USED[name]
+    if imported:
+        imported = f"\nfrom {FOUNDATION_PACKAGE}.core.config import {imported}\n"
+    texts = {
+        "pyproject.toml": _MANIFEST,
+        f"{_FOLDER}/__init__.py": "",
+        f"{_FOLDER}/main.py": _MAIN.format(imported=imported, title=title),
+    }
+    if imported:
+        texts |= {f"{_FOLDER}/core/__init__.py": "", f"{_FOLDER}/core/config.py": _CONFIG[name]}
+    return {path: text.replace("'", quote).encode() for path, text in texts.items()}

@@ -1,0 +1,28 @@
+# From laterctl: resources.
+"""The application's clients as dependencies of path operations.
+
+Coroutines, so that FastAPI does not send them to a worker thread.
+"""
+
+from typing import Annotated
+
+from fastapi import Depends
+from httpx import AsyncClient
+from redis.asyncio import Redis
+
+from order_service.core.http_client import get_http_client
+from order_service.core.redis import get_redis
+
+
+async def http_client() -> AsyncClient:
+    """Return the application's HTTP client."""
+    return get_http_client()
+
+
+async def redis_client() -> Redis:
+    """Return the application's Redis client; 503 when none is configured."""
+    return get_redis()
+
+
+HttpClientDep = Annotated[AsyncClient, Depends(http_client)]
+RedisDep = Annotated[Redis, Depends(redis_client)]
