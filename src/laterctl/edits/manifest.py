@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from laterctl.edits.context import FeatureContext
 from laterctl.project.facts import Manifest
-from laterctl.project.manifest import group_home
+from laterctl.project.manifest import PYPROJECT, group_home
 from laterctl.refusal import Refused
 from laterctl.targets.base import frozen
 from laterctl.targets.dependency import Dependency
@@ -32,9 +32,13 @@ def manifest_of(context: FeatureContext, snippet: str) -> Manifest:
 
 
 def pyproject_of(context: FeatureContext, snippet: str) -> str:
-    """Return the path of the pyproject.toml beside the project's manifest, which may not exist. Raises `Refused`."""
-    folder = manifest_of(context, snippet).path.rpartition("/")[0]
-    return f"{folder}/pyproject.toml" if folder else "pyproject.toml"
+    """Return the path of the project's pyproject.toml, where tools look for it; it may not exist yet.
+
+    Raises:
+        Refused: the project has no manifest that can be edited.
+    """
+    manifest_of(context, snippet)
+    return PYPROJECT
 
 
 class DependencyFloor(Struct, frozen=True):
