@@ -1,4 +1,4 @@
-"""Measures what laterctl costs against what it could cost at best: four ratios, each with the bound it has to keep.
+"""Measures what laterctl costs against what it could cost at best: five ratios, each with the bound it has to keep.
 
 Every variant runs 11 times in a child process, all taking turns, and a ratio is the median of those of the turns: what
 is compared ran side by side. CPU seconds decide (user and system, descendants included); wall seconds stand beside. The trees that `add` writes are compared before anything
@@ -19,6 +19,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
+
+from laterctl.engine import catalogue
 
 RUNS = 11
 BULK = "app/bulk"
@@ -145,7 +147,7 @@ def main() -> int:
 
 
 def report(turns: Sequence[Mapping[str, Cost]]) -> list[bool]:
-    """Print the four gates and return which of them hold."""
+    """Print the five gates and return which of them hold."""
     gates: Mapping[tuple[str, float], Callable[[Mapping[str, Cost]], tuple[Cost, Cost]]] = {
         ("add / import floor", 1.30): lambda turn: (turn["add, 10 files"], turn["import floor"]),
         ("nothing to do / import typer", 1.5): lambda turn: (turn["add again"], turn["import typer"]),
@@ -153,6 +155,7 @@ def report(turns: Sequence[Mapping[str, Cost]]) -> list[bool]:
             turn["add, 5,000 files"] - turn["add, 10 files"],
             turn["scan and search, 5,000 files"] - turn["scan and search, 10 files"],
         ),
+        ("doctor, all features / import typer", 3.0): lambda turn: (turn["doctor"], turn["import typer"]),
         ("add / libcst.tool codemod", 0.75): lambda turn: (turn["add, 10 files"], turn["libcst.tool codemod"]),
     }
     print(f"\n{'median of the ratios':42}CPU     wall    bound")
@@ -195,11 +198,21 @@ def prepared(scratch: Path) -> list[Variant]:
         Variant("import floor", ("-c", FLOOR), small),
         Variant("add, 10 files", ADD, small, lambda: restore(small), same(small)),
         Variant("add again", ADD, done, after=same(done)),
+        Variant("doctor", ("-m", "laterctl", "doctor"), founded(scratch, state)),
         Variant("add, 5,000 files", ADD, large, lambda: restore(large), same(large)),
         Variant("scan and search, 10 files", ("-c", SCAN), one),
         Variant("scan and search, 5,000 files", ("-c", SCAN), large),
         Variant("libcst.tool codemod", codemod, one, lambda: restore(one), lambda: codded(one)),
     ]
+
+
+def founded(scratch: Path, state: Path) -> Path:
+    """Write a new project with every feature there is, and return its folder."""
+    laterctl = (sys.executable, "-m", "laterctl")
+    run((*laterctl, "new", "shop"), scratch, state)
+    names = [feature.name for feature in catalogue.every() if not feature.hidden]
+    run((*laterctl, "add", *names, "--yes", "--no-install"), scratch / "shop", state)
+    return scratch / "shop"
 
 
 def codded(folder: Path) -> None:

@@ -178,12 +178,11 @@ class Shell:
 
 
 def signing_key(shell: Shell) -> dict[str, str]:
-    """Return fresh key material as variables of the application's environment, whose prefix is `APP_`."""
-    printed = shell.laterctl("secret", "jwt", expect="JWT_KEYS=", quiet=True)
-    values = dict(line.split("=", 1) for line in printed.split() if "=" in line)
-    for name, value in values.items():
-        print(f"{name}={value[:4]}... ({len(value)} characters; into the server's environment as APP_{name})\n")
-    return {f"APP_{name}": value for name, value in values.items()}
+    """Return fresh key material as variables of the application's environment: the first of the lines printed."""
+    printed = shell.laterctl("secret", "jwt", expect="APP_JWT_KEYS=", quiet=True)
+    name, _, value = printed.splitlines()[1].partition("=")
+    print(f"{name}={value[:4]}... ({len(value)} characters; into the server's environment)\n")
+    return {name: value}
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import resource
+import signal
 from collections import Counter
 from collections.abc import Generator
 from typing import Final
@@ -15,6 +16,7 @@ from tests.turns import VARIABLE, turn
 collect_ignore = ["snapshots"]
 """Created files that are snapshots include tests, of other projects."""
 
+SIGNALS: Final = ("SIGINT", "SIGHUP", "SIGTERM", "SIGQUIT")
 CPU: Final = "cpu"
 """The property of a report that says how many seconds were computed since the one before."""
 _counted: Final = [0.0]
@@ -36,8 +38,25 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure() -> None:
-    """Settle whose turn it is for all processes of a run."""
+    """Settle whose turn it is for all processes of a run, and let signals reach those that tests start."""
     os.environ[VARIABLE] = turn()
+    take_signals()
+
+
+def take_signals() -> None:
+    """Undo what a caller's `nohup` or `&` makes of signals, which programs that tests start would inherit.
+
+    A program starts with a signal ignored when it was ignored here, and not when it was handled here. So signals that
+    were ignored are handled from now on, by doing nothing: a run that was to survive them still does.
+    """
+    ignored = {name for name in SIGNALS if signal.getsignal(signal.Signals[name]) is signal.SIG_IGN}
+    # Workers start with the default, and have to be told.
+    ignored |= {*os.environ.get("LATERCTL_TESTS_IGNORE", "").split()}
+    os.environ["LATERCTL_TESTS_IGNORE"] = " ".join(sorted(ignored))
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.Signals[name] for name in SIGNALS])
+    for name in ignored - {"SIGINT"}:
+        signal.signal(signal.Signals[name], lambda _number, _frame: None)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -23,9 +23,10 @@ from laterctl.edits.provider import Provider
 from laterctl.edits.setting import Setting
 from laterctl.engine import catalogue
 from laterctl.feature import Feature
+from laterctl.project.installed import file_of
 from laterctl.render import TEMPLATES
 from tests import memory
-from tests.dialects import NAMES, dialect
+from tests.dialect_projects import NAMES, dialect
 from tests.test_docs import problems
 
 FEATURES: Final = catalogue.every()
@@ -33,7 +34,7 @@ LEDGER: Final = ".laterctl/"
 ASKED: Final = re.compile(r"""\b(setting|provided)\((['"])(\w+)\2\)""")
 VARIABLE: Final = re.compile(r"\b[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+\b")
 OFFERED: Final = {
-    *("http_client", "app_module", "app_call", "app_name", "package"),
+    *("http_client", "app_module", "app_call", "app_name", "package", "variable"),
     *("setting", "provided", "module", "module_import", "environment"),
 }
 
@@ -62,7 +63,7 @@ def templates(feature: str) -> frozenset[str]:
     """Return the templates that a feature uses in one dialect or another."""
     found: set[str] = set()
     for name in NAMES:
-        entry = added(feature, name)[f"{LEDGER}{feature}.json"].decode()
+        entry = added(feature, name)[file_of(feature)].decode()
         found |= {path for path in every_template() if f'"{path}"' in entry}
     return frozenset(found)
 
@@ -118,7 +119,7 @@ def test_its_versions_are_versions(feature: Feature) -> None:
 def test_its_options_can_be_set(feature: Feature) -> None:
     names = [option.name for option in feature.options]
     assert len({*names}) == len(names)
-    assert all(option.default in {*option.choices, ""} for option in feature.options if option.choices)
+    assert all(option.default in {*option.choices, None} for option in feature.options if option.choices)
 
 
 @each_feature
@@ -169,7 +170,7 @@ def test_what_it_declares_is_read(feature: Feature) -> None:
 @each_feature
 def test_its_secrets_are_secret_settings(feature: Feature) -> None:
     if feature.secret is not None:
-        secret = {edit.name.upper() for edit in feature.edits if isinstance(edit, Setting) and edit.secret}
+        secret = {edit.name for edit in feature.edits if isinstance(edit, Setting) and edit.secret}
         assert {*feature.secret()} <= secret
 
 

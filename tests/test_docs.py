@@ -17,9 +17,9 @@ import pytest
 import typer.main
 
 import laterctl.edits
-from laterctl import rules
 from laterctl.cli.app import app
 from laterctl.cli.exits import Exit
+from laterctl.doctor import rules
 from laterctl.engine import catalogue
 
 ROOT = Path(__file__).parents[1]
@@ -146,7 +146,7 @@ def test_make_targets_and_files_exist(page: Path) -> None:
 
 def test_contributing_shows_a_feature_as_it_is() -> None:
     (declaration,) = blocks(CONTRIBUTING, "python")
-    assert declaration == (ROOT / "src/laterctl/features/cors.py").read_text(encoding="utf-8")
+    assert declaration == (ROOT / "src/laterctl/features/cors/__init__.py").read_text(encoding="utf-8")
 
 
 def test_contributing_knows_every_kind_of_edit() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -254,8 +255,7 @@ def test_a_lost_ledger_is_rebuilt_from_the_code(tmp_path: Path) -> None:
     folder = project(tmp_path, FLAT)
     laterctl(folder, "add", "cors", "--yes", "--no-install")
     after = {path: data for path, data in memory.read(folder).items() if not path.startswith(".laterctl/")}
-    for path in (folder / ".laterctl").iterdir():
-        path.unlink()
+    shutil.rmtree(folder / ".laterctl")
     assert laterctl(folder, "add", "cors", "--yes", "--no-install").exit_code == 0
     assert {path: data for path, data in memory.read(folder).items() if not path.startswith(".laterctl/")} == after
     assert (folder / ".laterctl/feature-cors.json").exists()

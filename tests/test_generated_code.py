@@ -11,7 +11,7 @@ from typing import Any, Final
 import pytest
 
 from tests import memory
-from tests.dialects import FOUNDED, NAMES, dialect
+from tests.dialect_projects import FOUNDED, NAMES, dialect
 from tests.test_laws import FEATURES
 
 VERSIONS: Final = ("3.11", "3.12", "3.13")

@@ -34,6 +34,7 @@ def loaded(folder: Path, *arguments: str) -> str:
     scope="module",
     params=[
         ("factory", "metrics", "cors"),
+        ("poetry", "coverage", "cors"),
         ("foundation", "coverage", "cors", "jwt", "metrics", "resources", "security-headers"),
     ],
     ids=lambda param: param[0],
@@ -69,3 +70,11 @@ os.environ.update(_LATERCTL_COMPLETE="complete_bash", COMP_WORDS="laterctl add j
 
 def test_the_list_of_heavy_modules_is_the_one_that_is_reported() -> None:
     assert all(f'"{name}"' in REPORT for name in HEAVY)
+
+
+def test_the_catalogue_loads_no_rules() -> None:
+    script = "import sys; from laterctl.engine import catalogue; print(len(catalogue.every())); print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=120)
+    number, modules = done.stdout.splitlines()
+    assert int(number) > 10
+    assert [name for name in modules.split() if name.endswith(".rules") or name.startswith("laterctl.doctor")] == []

@@ -15,9 +15,9 @@ from pathlib import Path
 
 import pytest
 
+from laterctl.dialects.settings.base import FROM_OS, Settings
 from laterctl.project.discover import Project, discover, find_root
-from laterctl.project.facts import App, DependencyHome, Settings
-from laterctl.project.settings_common import FROM_OS
+from laterctl.project.facts import App, DependencyHome
 from laterctl.project.statements import body_at
 from tests.servers import uvicorn_server
 from tests.shapes import FIXTURES, SHAPES, Shape, copy, files, git, shape_named
@@ -32,7 +32,8 @@ def test_every_folder_is_a_shape() -> None:
     assert folders == {shape.folder for shape in SHAPES} - {""}
 
 
-@each_shape
+# The others show it by their own tests, here and in tests/test_new.py; tests/test_running.py asks each with all features.
+@pytest.mark.parametrize("shape", [shape for shape in SHAPES if not shape.tested], ids=attrgetter("name"))
 def test_it_answers_on_a_real_server(shape: Shape, tmp_path: Path) -> None:
     project = copy(shape, tmp_path)
     arguments = ["--factory"] if shape.factory else []

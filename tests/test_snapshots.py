@@ -20,7 +20,7 @@ from laterctl.engine.ledger import FOLDER, records_of
 from laterctl.engine.plan import Plan, Request
 from laterctl.targets.owned_file import OwnedFile
 from tests import memory
-from tests.dialects import NAMES, dialect
+from tests.dialect_projects import NAMES, dialect
 from tests.shapes import SHAPES, Shape
 from tests.test_laws import FEATURES, project_files, taken
 from tests.turns import DIALECTS

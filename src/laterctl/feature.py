@@ -116,8 +116,8 @@ class Feature(Struct, frozen=True):
         by_hand: signs of the same job done differently: the feature refuses instead of doubling it.
         check: gives the reason why the feature does not fit a project, or nothing.
         changes: what behaves differently afterwards; shown in the plan.
-        notes: what to do next; shown after success.
-        secret: makes fresh key material for `laterctl secret`: environment variable name to value.
+        notes: what to do next; shown after success, with `{setting_name}` as the variable that sets it in the project.
+        secret: makes fresh key material for `laterctl secret`: name of a setting to value.
     """
 
     name: str

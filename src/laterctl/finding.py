@@ -17,8 +17,16 @@ class Verdict(StrEnum):
     UNKNOWN = "unknown"
 
 
+class Severity(StrEnum):
+    """How bad it is what a rule reports."""
+
+    ERROR = "error"
+    WARNING = "warning"
+    INFO = "info"
+
+
 class Finding(Struct, frozen=True):
-    """One answer of `doctor`: rule id, verdict, where, why, and how to mend it."""
+    """One answer of `doctor`: rule id, verdict, where, why, how to mend it, and how bad it is."""
 
     rule: str
     verdict: Verdict
@@ -27,3 +35,4 @@ class Finding(Struct, frozen=True):
     fix: str = ""
     feature: str = ""
     fixable: bool = False
+    severity: Severity = Severity.WARNING

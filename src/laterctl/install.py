@@ -167,6 +167,11 @@ def manager_version(manager: str, folder: Path) -> tuple[int, ...]:
     return tuple(map(int, found[0].split("."))) if found else ()
 
 
+def relevant_version(manager: str, folder: Path) -> tuple[int, ...]:
+    """Return the version of a manager whose commands depend on it, `()` for the others, which are not asked."""
+    return manager_version(manager, folder) if manager == "poetry" else ()
+
+
 # Running it
 
 

@@ -174,7 +174,7 @@ CASES = [
     Case("ledger_ignored", instead(".gitignore", ".laterctl\n"), "ignored-by-git", ".laterctl/feature-metrics.json:1",
          (".gitignore:1:.laterctl",)),
     Case("edited_file_ignored", untracked_settings, "ignored-by-git", "settings.toml:1",
-         ("git ignores settings.toml", "CORS_CREDENTIALS = false", "put these lines in yourself"), shape="foundation",
+         ("git ignores settings.toml", "cors_credentials = false", "put these lines in yourself"), shape="foundation",
          arguments=("add", "cors", *YES)),
 ]  # fmt: skip
 
@@ -253,9 +253,9 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ("spoil", "code", "line", "says"),
     [
         (lambda text: CONFLICT.format(text, text), "ledger-conflict", 1, ("conflict markers", "resolve the merge")),
-        (lambda text: text.replace('"format": 1', '"format": 2').replace('"laterctl": "', '"laterctl": "9'), "ledger-newer", 1,
+        (lambda text: text.replace('"format": 2', '"format": 3').replace('"laterctl": "', '"laterctl": "9'), "ledger-newer", 1,
          ("newer than this one", "run that version or a newer one")),
-        (lambda text: text.replace('"format": 1,', '"format": 1'), "ledger-broken", 4, ("cannot be read", "restore it from")),
+        (lambda text: text.replace('"format": 2,', '"format": 2'), "ledger-broken", 4, ("cannot be read", "restore it from")),
         (lambda text: text.replace('"kind": "import"', '"kind": "hope"', 1), "ledger-broken", 1, ("cannot be read",)),
     ],
     ids=["conflict", "newer", "broken", "unknown_kind"],
@@ -315,7 +315,11 @@ def test_undo_of_a_ledger_that_was_changed(tmp_path: Path) -> None:
         (("-C", "main.py", "list"), ("main.py is not a folder",)),
         (("remove",), ("Missing argument",)),
         (("add", "jwt", "--no-such-option"), ("No such option", "--no-such-option")),
-        (("explain", "XX001"), ("there is no rule XX001", "laterctl explain")),
+        (("explain", "QQ999"), ("there is no rule QQ999", "laterctl explain")),
+        (("explain", "JTW001"), ("there is no rule JTW001; did you mean JWT001 or",)),
+        (("doctor", "--only", "JTW001"), ("--only: there is no rule JTW001; did you mean JWT001 or",)),
+        (("doctor", "--skip", "LTR,crs"), ("--skip: there is no rule crs; did you mean CORS",)),
+        (("doctor", "--only", ""), ("--only: there is no rule without a name",)),
         (("secret", "metrics"), ("metrics has no secret",)),
         (("info",), ("name a feature, or give --project",)),
         (("new", "class"), ("'class'", "keyword")),

@@ -82,7 +82,19 @@ def test_1_doctor_found_a_problem(tmp_path: Path) -> None:
     assert tree(folder) == before
     done(folder, "doctor", "--skip", "LTR005")
     assert run(folder, "doctor", "--only", "ltr").code == 1
-    done(folder, "doctor", "--only", "COV")
+    done(folder, "doctor", "--only", "COV,app001", "--only", "JWT")
+    assert run(folder, "doctor", "--only", "COV,LTR005", "--skip", "JWT").code == 1
+    append(folder / "pyproject.toml", '\n[tool.laterctl]\ndoctor.skip = ["LTR005"]\n')
+    done(folder, "doctor")
+
+
+@pytest.mark.parametrize("skip", ['["LTR5"]', '"nonsense"', "3", '["LTR", ""]'])
+def test_2_doctor_is_told_to_skip_what_does_not_exist(skip: str, tmp_path: Path) -> None:
+    folder = project(tmp_path)
+    append(folder / "pyproject.toml", f"\n[tool.laterctl]\ndoctor.skip = {skip}\n")
+    ran = run(folder, "doctor")
+    assert ran.code == 2
+    assert "doctor.skip in [tool.laterctl]: there is no rule " in ran.err
 
 
 def test_2_usage_and_3_refused(tmp_path: Path) -> None:

@@ -121,7 +121,9 @@ def test_a_proof_that_failed(tmp_path: Path) -> None:
         (("add", "jwt", "--set", "x"), 2, "usage"),
         (("add", "jwt", "--install", "conda"), 2, "usage"),
         (("info",), 2, "usage"),
-        (("explain", "XX1"), 2, "usage"),
+        (("explain", "XX1"), 2, "unknown-rule"),
+        (("doctor", "--only", "JTW001"), 2, "unknown-rule"),
+        (("doctor", "--skip", "LTR,nope"), 2, "unknown-rule"),
         (("secret", "metrics"), 2, "usage"),
         (("new", "class"), 2, "usage"),
         (("undo",), 6, "unanswered"),
@@ -179,7 +181,14 @@ def test_what_stays_after_remove(copied: Path) -> None:
         (("doctor",), "doctor", lambda it: {item["rule"] for item in it["findings"]} == {"LTR003"} and it["fixed"] is None),
         (("explain",), "rules", lambda it: {"LTR001", "LTR012", "CORS001"} <= {item["id"] for item in it["rules"]}),
         (("explain", "jwt001"), "rules", lambda it: [item["id"] for item in it["rules"]] == ["JWT001"]),
-        (("secret", "jwt"), "secret", lambda it: len(it["values"]["JWT_KEYS"]) > 80),
+        (
+            ("explain", "CORS001"),
+            "rules",
+            lambda it: it["rules"][0]["severity"] == "error"
+            and "# CORS001" in it["rules"][0]["bad"][0]["app/main.py"]
+            and it["rules"][0]["good"],
+        ),
+        (("secret", "jwt"), "secret", lambda it: len(it["values"]["BOOKSHOP_JWT_KEYS"]) > 80 and it["lines"][0]["path"] == ".env"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
 )  # fmt: skip

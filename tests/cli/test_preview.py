@@ -82,7 +82,9 @@ def test_the_plan_names_what_happens(tmp_path: Path) -> None:
     ran = done(folder, "add", "metrics", "--dry-run")
     assert tree(folder) == before
     lines = ran.out.splitlines()
-    assert lines[0] == ("app app.main:app (app/main.py:11); settings pydantic (app/config.py:4); uv (pyproject.toml)")
+    assert lines[0] == (
+        "app app.main:app (app/main.py:11); settings pydantic-settings (app/config.py:4); uv (pyproject.toml)"
+    )
     assert "add metrics (with routing, settings)" in lines
     assert "  + app/core/metrics.py" in lines
     assert "  ~ app/main.py" in lines

@@ -164,7 +164,11 @@ def test_a_new_key_is_printed_and_not_kept(tmp_path: Path) -> None:
     before = tree(folder)
     keys = {done(folder, "secret", "jwt").out for _ in range(2)}
     assert len(keys) == 2
-    assert all(re.fullmatch(r"JWT_KEYS=[0-9a-f]{8}:[A-Za-z0-9+/]{86}==\n", key) for key in keys)
+    lines = (
+        r"# \.env, or the environment\nAPP_JWT_KEYS=({0})\n# or \.secrets\.toml, below \[default\]\njwt_keys = \"\1\"\n"
+    )
+    pattern = lines.format("[0-9a-f]{8}:[A-Za-z0-9+/]{86}==")
+    assert all(re.fullmatch(pattern, key) for key in keys), keys
     assert tree(folder) == before
 
 
@@ -191,7 +195,7 @@ def test_credentials_in_urls_are_masked_on_the_screen(tmp_path: Path) -> None:
     assert "the patch shows credentials that stand in your files" in ran.err
     done(folder, "add", "metrics", *YES)
     assert private in requirements.read_text()
-    assert not [path for path in (folder / ".laterctl").iterdir() if "hunter2" in path.read_text()]
+    assert not [path for path in (folder / ".laterctl").rglob("*.*") if "hunter2" in path.read_text()]
 
 
 def test_credentials_in_refusals_are_masked(tmp_path: Path) -> None:

@@ -270,6 +270,7 @@ def context_of(dialect: str, http_client: str, style: Style) -> Context:
 
     return Context(
         setting=setting,
+        variable=lambda name: f"APP_{name}".upper(),
         provided=provided,
         module=lambda name: f"{PACKAGE}.{name}",
         environment=Expr("settings.env" if dialect == "pydantic" else "str(settings.current_env)", config),

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from coverage import Coverage
 
-from laterctl.features import coverage_rules as rules
-from laterctl.features.rule_code import Found
 from laterctl.project.coverage_config import FILES, Home, homes
 from tests import memory
 from tests.features.test_coverage import sample
+from tests.ruling import found as reported
+from tests.ruling import places
 
 PYPROJECT = "[project]\nname = 'x'\n\n[tool.coverage.run]\nbranch = true\n"
 
@@ -36,8 +36,13 @@ def home(text: str, path: str = "pyproject.toml") -> Home:
     return found
 
 
-def ids(found: list[Found]) -> list[tuple[str, int]]:
-    return [(rule, line) for rule, line, _, _ in found]
+SHOP = {"src/shop/__init__.py": "", "src/shop/cart.py": ""}
+
+
+def cov(rule: str, settings: str, project: str = "", **more: str) -> list[str]:
+    """Return where a rule reports something in a project whose pyproject.toml says so."""
+    text = f"{settings}\n[project]\nname = 'shop'\n{project}\n"
+    return places({**SHOP, "pyproject.toml": text, **more}, rule)
 
 
 @pytest.mark.parametrize("first", FILES)
@@ -85,9 +90,8 @@ def test_lists_are_read_in_every_way_of_writing_them() -> None:
 
 
 def test_cov001_settings_in_a_second_place() -> None:
-    used, ignored = homes({".coveragerc": "[run]\n", "pyproject.toml": PYPROJECT})
-    assert ids(list(rules.check_cov001(ignored, used))) == [("COV001", 4)]
-    assert list(rules.check_cov001(used, used)) == []
+    assert places({".coveragerc": "[run]\n", "pyproject.toml": PYPROJECT}, "COV001") == ["pyproject.toml:4"]
+    assert places({"pyproject.toml": PYPROJECT}, "COV001") == []
 
 
 @pytest.mark.parametrize(
@@ -101,8 +105,7 @@ def test_cov001_settings_in_a_second_place() -> None:
     ],
 )
 def test_cov002_finds_what_does_not_exist(entry: str) -> None:
-    found = rules.check_cov002(home(f"[tool.coverage.run]\nbranch = true\n{entry}\n"), {"shop"}, {"src", "src/shop"})
-    assert ids(list(found)) == [("COV002", 3)]
+    assert cov("COV002", f"[tool.coverage.run]\nbranch = true\n{entry}\n") == ["pyproject.toml:3"]
 
 
 @pytest.mark.parametrize(
@@ -119,39 +122,37 @@ def test_cov002_finds_what_does_not_exist(entry: str) -> None:
     ],
 )
 def test_cov002_leaves_alone(entry: str) -> None:
-    found = rules.check_cov002(home(f"[tool.coverage.run]\n{entry}\n"), {"shop"}, {"src", "src/shop"})
-    assert list(found) == []
+    assert cov("COV002", f"[tool.coverage.run]\n{entry}\n") == []
 
 
 def test_cov003_greenlets() -> None:
-    untold = home('[tool.coverage.run]\nconcurrency = ["thread"]\n')
-    assert ids(list(rules.check_cov003(untold, async_sqlalchemy=True))) == [("COV003", 2)]
-    assert list(rules.check_cov003(untold, async_sqlalchemy=False)) == []
-    told = home('[tool.coverage.run]\nconcurrency = ["thread", "greenlet"]\n')
-    assert list(rules.check_cov003(told, async_sqlalchemy=True)) == []
+    asynchronous = 'dependencies = ["sqlalchemy[asyncio]>=2"]'
+    untold = '[tool.coverage.run]\nconcurrency = ["thread"]\n'
+    assert cov("COV003", untold, asynchronous) == ["pyproject.toml:2"]
+    assert cov("COV003", untold, 'dependencies = ["sqlalchemy>=2"]') == []
+    told = '[tool.coverage.run]\nconcurrency = ["thread", "greenlet"]\n'
+    assert cov("COV003", told, asynchronous) == []
 
 
 def test_cov004_the_built_in_exclusions_are_lost() -> None:
-    lost = home('[tool.coverage.report]\nexclude_lines = ["if DEBUG:"]\n')
-    assert ids(list(rules.check_cov004(lost))) == [("COV004", 2)]
+    assert cov("COV004", '[tool.coverage.report]\nexclude_lines = ["if DEBUG:"]\n') == ["pyproject.toml:2"]
     for kept in ('exclude_lines = ["pragma: no cover", "if DEBUG:"]', 'exclude_also = ["if DEBUG:"]', "fail_under = 1"):
-        assert list(rules.check_cov004(home(f"[tool.coverage.report]\n{kept}\n"))) == []
+        assert cov("COV004", f"[tool.coverage.report]\n{kept}\n") == []
+
+
+def cov005(version: str, python: str = ">=3.14", more: str = "") -> list[str]:
+    lock = f'version = 1\n\n[[package]]\nname = "coverage"\nversion = "{version}"\n' if version else "version = 1\n"
+    settings = f'[tool.coverage.run]\nconcurrency = ["greenlet"]\n{more}'
+    return cov("COV005", settings, f'requires-python = "{python}"', **{"uv.lock": lock})
 
 
 def test_cov005_old_coverage_on_new_python() -> None:
-    text = '[tool.coverage.run]\nconcurrency = ["greenlet"]\n'
-    assert ids(list(rules.check_cov005(home(text), "7.10.9", python_314=True))) == [("COV005", 2)]
-    assert ids(list(rules.check_cov005(home(text), "7.6", python_314=True))) == [("COV005", 2)]
-    for version, python_314 in (("7.11.1", True), ("8.0", True), ("7.10.9", False), ("", True)):
-        assert list(rules.check_cov005(home(text), version, python_314=python_314)) == []
-    assert list(rules.check_cov005(home(f'{text}core = "ctrace"\n'), "7.10.9", python_314=True)) == []
+    assert cov005("7.10.9") == cov005("7.6") == ["pyproject.toml:2"]
+    assert cov005("7.11.1") == cov005("8.0") == cov005("7.10.9", ">=3.12") == cov005("") == []
+    assert cov005("7.10.9", more='core = "ctrace"\n') == []
 
 
 def test_what_the_feature_writes_is_clean() -> None:
-    files = {name: text.encode() for name, text in sample().items()}
-    written = home(memory.add(files, "coverage")["pyproject.toml"].decode())
-    assert list(rules.check_cov001(written, written)) == []
-    assert list(rules.check_cov002(written, {"shop"}, {"src", "src/shop", "tests"})) == []
-    assert list(rules.check_cov003(written, async_sqlalchemy=False)) == []
-    assert list(rules.check_cov004(written)) == []
-    assert list(rules.check_cov005(written, "7.11.1", python_314=True)) == []
+    files = memory.add({name: text.encode() for name, text in sample().items()}, "coverage")
+    assert b"[tool.coverage.run]" in files["pyproject.toml"]
+    assert reported({path: data.decode() for path, data in files.items()}, [f"COV00{n}" for n in range(1, 6)]) == []

@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
-import ast
 import base64
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from textwrap import dedent
 
 import jwt
 import pytest
 
-from laterctl import rules as doctor
-from laterctl.features import jwt_rules as rules
-from laterctl.features.rule_code import Found
-from laterctl.project.facts import Requirement
-from laterctl.project.places import Place
-from tests import memory
+from tests import memory, ruling
 from tests.features.jwt_app import write_app, write_foundation
+from tests.ruling import code as reported
 from tests.shapes import SHAPES
 from tests.shapes import files as files_of
-
-Rule = Callable[[str, ast.Module], Iterator[Found]]
 
 HEAD = """
 import datetime, datetime as dt, os
@@ -35,16 +28,20 @@ from app.config import settings
 GOOD = 'jwt.decode(token, settings.key, algorithms=["HS256"], audience="a", issuer="i", options={"require": ["exp", "sub"]})'
 
 
-def found(rule: Rule, code: str, head: str = HEAD) -> list[str]:
+def found(rule: str, code: str, head: str = HEAD) -> list[str]:
     """Return the source lines that a rule reports."""
-    source = head + dedent(code)
-    results = list(rule("app/security.py", ast.parse(source)))
-    assert all(reason and fix for _, _, reason, fix in results)
-    return [source.splitlines()[line - 1].strip() for _, line, _, _ in results]
+    return reported(rule, head + dedent(code))
 
 
-def ids(rule: Rule, code: str, head: str = HEAD) -> list[str]:
-    return [entry[0] for entry in rule("app/security.py", ast.parse(head + dedent(code)))]
+def message(rule: str, code: str, head: str = HEAD) -> tuple[int, str]:
+    """Return the line and the reason of the one thing that a rule reports."""
+    (finding,) = ruling.found(head + dedent(code), [rule])
+    assert finding.place is not None
+    return finding.place.line, finding.message
+
+
+def ids(rule: str, code: str, head: str = HEAD) -> list[str]:
+    return [item.rule for item in ruling.found(head + dedent(code), [rule])]
 
 
 @pytest.mark.parametrize(
@@ -68,8 +65,8 @@ def ids(rule: Rule, code: str, head: str = HEAD) -> list[str]:
     ],
 )
 def test_jwt001_reports_tokens_that_are_not_checked(line: str) -> None:
-    assert found(rules.check_jwt001, line) == [line]
-    assert ids(rules.check_jwt001, f"def current_user(token, key):\n    return {line}") == ["JWT001"]
+    assert found("JWT001", line) == [line]
+    assert ids("JWT001", f"def current_user(token, key):\n    return {line}") == ["JWT001"]
 
 
 @pytest.mark.parametrize(
@@ -94,7 +91,7 @@ def test_jwt001_reports_tokens_that_are_not_checked(line: str) -> None:
     ],
 )
 def test_jwt001_leaves_alone(line: str) -> None:
-    assert found(rules.check_jwt001, line) == []
+    assert found("JWT001", line) == []
 
 
 def test_jwt001_lets_a_function_look_before_it_verifies() -> None:
@@ -107,7 +104,7 @@ def test_jwt001_lets_a_function_look_before_it_verifies() -> None:
         return jwt.decode(token, options={"verify_signature": False})
     """
 
-    assert found(rules.check_jwt001, code) == ['return jwt.decode(token, options={"verify_signature": False})']
+    assert found("JWT001", code) == ['return jwt.decode(token, options={"verify_signature": False})']
 
 
 @pytest.mark.parametrize(
@@ -120,13 +117,13 @@ def test_jwt001_lets_a_function_look_before_it_verifies() -> None:
     ],
 )
 def test_a_name_that_means_something_else_is_left_alone(code: str) -> None:
-    assert [ids(rule, code) for rule in (rules.check_jwt001, rules.check_jwt002)] == [[], []]
+    assert [ids(rule, code) for rule in ("JWT001", "JWT002")] == [[], []]
 
 
 def test_a_name_from_another_library_is_left_alone() -> None:
     head = "from authlib.jose import jwt\nfrom app import jwt as mine\n"
 
-    assert ids(rules.check_jwt001, "jwt.decode(token, key)\nmine.decode(token, key)", head) == []
+    assert ids("JWT001", "jwt.decode(token, key)\nmine.decode(token, key)", head) == []
 
 
 @pytest.mark.parametrize(
@@ -146,7 +143,7 @@ def test_a_name_from_another_library_is_left_alone() -> None:
     ],
 )
 def test_jwt001_reports_a_token_that_a_stranger_may_have_written(code: str) -> None:
-    assert ids(rules.check_jwt001, code) == ["JWT001"]
+    assert ids("JWT001", code) == ["JWT001"]
 
 
 @pytest.mark.parametrize(
@@ -170,7 +167,7 @@ def test_jwt001_reports_a_token_that_a_stranger_may_have_written(code: str) -> N
     ],
 )
 def test_jwt001_leaves_what_is_unverified_on_purpose(code: str) -> None:
-    assert ids(rules.check_jwt001, code) == []
+    assert ids("JWT001", code) == []
 
 
 @pytest.mark.parametrize(
@@ -184,12 +181,12 @@ def test_jwt001_leaves_what_is_unverified_on_purpose(code: str) -> None:
     ],
 )
 def test_jwt002_reports_that_only_the_signature_is_checked(line: str) -> None:
-    assert found(rules.check_jwt002, line) == [line]
+    assert found("JWT002", line) == [line]
 
 
 def test_jwt002_is_said_once_a_file_with_the_other_lines() -> None:
     code = "\n".join(f'def read{number}(token):\n    return jwt.decode(token, KEY, ["HS256"])' for number in range(3))
-    ((_, line, reason, _),) = rules.check_jwt002("app/security.py", ast.parse("import jwt\n" + code))
+    line, reason = message("JWT002", code, "import jwt\n")
 
     assert line == 3
     assert reason.endswith("(also in lines 5, 7)")
@@ -207,8 +204,8 @@ def test_jwt002_is_said_once_a_file_with_the_other_lines() -> None:
 def test_jwt002_leaves_code_alone_that_tells_tokens_apart(more: str) -> None:
     code = f'def read(token):\n    claims = jwt.decode(token, KEY, ["HS256"])\n    return {more}'
 
-    assert found(rules.check_jwt002, code) == []
-    assert found(rules.check_jwt002, code.replace(more, 'claims["sub"]')) != []
+    assert found("JWT002", code) == []
+    assert found("JWT002", code.replace(more, 'claims["sub"]')) != []
 
 
 def test_jwt002_leaves_a_trial_of_the_keys_alone() -> None:
@@ -218,11 +215,11 @@ def test_jwt002_leaves_a_trial_of_the_keys_alone() -> None:
         jwt.decode(token, public, algorithms=["RS256"])
     """
 
-    assert found(rules.check_jwt002, code) == []
+    assert found("JWT002", code) == []
 
 
 def test_what_jwt001_says_is_not_said_again_by_jwt002() -> None:
-    assert found(rules.check_jwt002, "jose_jwt.decode(token, settings.key)") == []
+    assert found("JWT002", "jose_jwt.decode(token, settings.key)") == []
 
 
 @pytest.mark.parametrize(
@@ -241,7 +238,7 @@ def test_what_jwt001_says_is_not_said_again_by_jwt002() -> None:
     ],
 )
 def test_jwt002_leaves_alone(line: str) -> None:
-    assert found(rules.check_jwt002, line) == []
+    assert found("JWT002", line) == []
 
 
 def test_what_jwt002_says_is_true_of_pyjwt() -> None:
@@ -274,7 +271,7 @@ def test_what_jwt002_says_is_true_of_pyjwt() -> None:
     ],
 )
 def test_jwt003_reports_keys_in_the_source(code: str, line: str) -> None:
-    assert found(rules.check_jwt003, code) == [line]
+    assert found("JWT003", code) == [line]
 
 
 @pytest.mark.parametrize(
@@ -293,7 +290,7 @@ def test_jwt003_reports_keys_in_the_source(code: str, line: str) -> None:
     ],
 )
 def test_jwt003_leaves_alone(code: str) -> None:
-    assert found(rules.check_jwt003, code) == []
+    assert found("JWT003", code) == []
 
 
 REAL = f"k1:{base64.b64encode(bytes(range(32))).decode()}"
@@ -310,11 +307,12 @@ REAL = f"k1:{base64.b64encode(bytes(range(32))).decode()}"
         f"JWT_KEYS=old:replace-me,{REAL}",
     ],
 )
-def test_jwt003_reports_keys_in_tracked_files(line: str) -> None:
-    ((rule, number, reason, _),) = rules.check_jwt003_text(f"# settings\n{line}\n")
+@pytest.mark.parametrize("name", [".env", ".env.example", "settings.toml", "compose.yml", "docker-compose.prod.yml"])
+def test_jwt003_reports_keys_in_tracked_files(line: str, name: str) -> None:
+    (finding,) = ruling.found({name: f"# settings\n{line}\n"}, ["JWT003"])
 
-    assert (rule, number) == ("JWT003", 2)
-    assert REAL.partition(":")[2] not in reason
+    assert str(finding.place) == f"{name}:2"
+    assert REAL.partition(":")[2] not in finding.message
 
 
 @pytest.mark.parametrize(
@@ -322,18 +320,17 @@ def test_jwt003_reports_keys_in_tracked_files(line: str) -> None:
     ["JWT_KEYS=", "JWT_KEYS=main:replace-me", "JWT_KEYS=${JWT_KEYS}", "JWT_KEYS=k1:c2hvcnQ=", f"# JWT_KEYS={REAL}"],
 )
 def test_jwt003_leaves_placeholders_alone(line: str) -> None:
-    assert list(rules.check_jwt003_text(line)) == []
+    assert ruling.found({".env": line}, ["JWT003"]) == []
 
 
 def test_jwt004_reports_superseded_libraries() -> None:
-    def required(name: str) -> Requirement:
-        return Requirement(name, f"{name}>=1", Place("pyproject.toml", 7))
+    lines = [f'    "{name}>=1",' for name in ("python-jose", "pyjwt", "passlib")]
+    text = "\n".join(['[project]\nname = "app"\ndependencies = [', *lines, "]", ""])
+    results = ruling.found({"pyproject.toml": text}, ["JWT004"])
 
-    results = list(rules.check_jwt004([required("python-jose"), required("pyjwt"), required("passlib")]))
-
-    assert [(rule, str(place), reason.partition(":")[0]) for rule, place, reason, _ in results] == [
-        ("JWT004", "pyproject.toml:7", "python-jose"),
-        ("JWT004", "pyproject.toml:7", "passlib"),
+    assert [(str(item.place), item.message.partition(":")[0]) for item in results] == [
+        ("pyproject.toml:4", "python-jose"),
+        ("pyproject.toml:6", "passlib"),
     ]
 
 
@@ -345,7 +342,7 @@ def test_jwt004_reports_superseded_libraries() -> None:
     "used", ['claims["exp"] = expires', "claims = Claims(exp=expires)", "token = sign(claims, settings.key)"]
 )
 def test_jwt005_reports_naive_times(made: str, used: str) -> None:
-    assert found(rules.check_jwt005, f"def make(claims):\n    expires = {made}\n    {used}") == [f"expires = {made}"]
+    assert found("JWT005", f"def make(claims):\n    expires = {made}\n    {used}") == [f"expires = {made}"]
 
 
 def test_jwt005_is_said_once_a_file_where_it_is_wrong_already() -> None:
@@ -358,7 +355,7 @@ def test_jwt005_is_said_once_a_file_where_it_is_wrong_already() -> None:
         expires = (now + delta).timestamp()
         return sign({"exp": expires}, settings.key)
     """
-    ((_, line, reason, _),) = rules.check_jwt005("app/security.py", ast.parse(HEAD + dedent(code)))
+    line, reason = message("JWT005", code)
 
     assert (HEAD + dedent(code)).splitlines()[line - 1].strip() == "now = DateTime.utcnow()"
     assert "hours off (also in line" in reason
@@ -373,21 +370,21 @@ def test_jwt005_leaves_times_alone_that_are_not_in_a_token() -> None:
         return sign(claims, settings.key)
     """
 
-    assert found(rules.check_jwt005, code) == []
+    assert found("JWT005", code) == []
 
 
 def test_jwt005_looks_at_code_about_tokens_only() -> None:
-    assert found(rules.check_jwt005, "datetime.utcnow()", "from datetime import datetime\n") == []
-    assert found(rules.check_jwt005, "DateTime.now(tz=dt.timezone.utc)\nclock.utcnow()") == []
+    assert found("JWT005", "datetime.utcnow()", "from datetime import datetime\n") == []
+    assert found("JWT005", "DateTime.now(tz=dt.timezone.utc)\nclock.utcnow()") == []
 
 
 def test_jwt006_reports_the_placeholder_until_it_is_replaced(tmp_path: Path) -> None:
     text = (write_app(tmp_path / "plain", filled_in=False) / "project/core/auth/authenticator.py").read_text()
     founded = (write_foundation(tmp_path / "foundation") / "src/shop/core/auth/authenticator.py").read_text()
 
-    assert found(rules.check_jwt006, text, "") == ["return PlaceholderAuthenticator()"]
-    assert found(rules.check_jwt006, text.replace("return PlaceholderAuthenticator()", "return Mine()"), "") == []
-    assert found(rules.check_jwt006, founded, "") == []
+    assert found("JWT006", text, "") == ["return PlaceholderAuthenticator()"]
+    assert found("JWT006", text.replace("return PlaceholderAuthenticator()", "return Mine()"), "") == []
+    assert found("JWT006", founded, "") == []
 
 
 @pytest.mark.parametrize(
@@ -403,24 +400,20 @@ def test_jwt006_reports_the_placeholder_until_it_is_replaced(tmp_path: Path) -> 
     ],
 )
 def test_jwt007_reports_mixed_algorithms(line: str, *, reported: bool) -> None:
-    assert found(rules.check_jwt007, line) == ([line] if reported else [])
+    assert found("JWT007", line) == ([line] if reported else [])
 
 
 def test_jwt007_follows_a_constant() -> None:
     code = 'ALGORITHMS = ["HS256", "RS256"]\njwt.decode(token, key, algorithms=ALGORITHMS)'
 
-    assert ids(rules.check_jwt007, code) == ["JWT007"]
+    assert ids("JWT007", code) == ["JWT007"]
 
 
 @pytest.mark.parametrize("write", [write_app, write_foundation])
 def test_the_feature_itself_is_clean(tmp_path: Path, write: Callable[[Path], Path]) -> None:
-    checks = [getattr(rules, f"check_jwt00{number}") for number in (1, 2, 3, 5, 7)]
-
-    modules = list(write(tmp_path).rglob("*.py"))
-    assert any(module.name == "tokens.py" for module in modules)
-    for module in modules:
-        path = module.relative_to(tmp_path).as_posix()
-        assert [entry for check in checks for entry in check(path, ast.parse(module.read_text()))] == []
+    files = {path: data.decode() for path, data in memory.read(write(tmp_path)).items() if path.endswith(".py")}
+    assert any(path.endswith("tokens.py") for path in files)
+    assert ruling.found(files, [f"JWT00{number}" for number in (1, 2, 3, 5, 7)]) == []
 
 
 APP = {"app/main.py": "from fastapi import FastAPI\n\napp = FastAPI()\n", "pyproject.toml": "[project]\nname = 'app'\n"}
@@ -439,8 +432,7 @@ START = {"Dockerfile": "CMD gunicorn -w 4 app.main:app\n"}
 
 
 def jwt008(files: dict[str, str]) -> list[str]:
-    project = memory.project({path: text.encode() for path, text in files.items()})
-    return [f"{item.place} {item.message}" for item in doctor.run(project) if item.rule == "JWT008"]
+    return [f"{item.place} {item.message}" for item in ruling.found(files, ["JWT008"])]
 
 
 def test_jwt008_reports_processes_that_share_no_refresh_tokens() -> None:
@@ -509,5 +501,5 @@ def test_what_the_features_write_sets_nothing(name: str) -> None:
     base = {path.removeprefix(prefix): data for path, data in files_of(shape).items() if path.startswith(prefix)}
     after = memory.add({**base, "Dockerfile": b"CMD uvicorn app:app --workers 2\n"}, "jwt", "metrics")
 
-    found = [item.rule for item in doctor.run(memory.project(after)) if item.rule in {"JWT008", "MET004"}]
-    assert found == ["JWT008", "MET004"]
+    files = {path: data.decode() for path, data in after.items()}
+    assert [item.rule for item in ruling.found(files, ["JWT008", "MET004"])] == ["JWT008", "MET004"]

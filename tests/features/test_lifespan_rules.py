@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import ast
 import asyncio
-from collections.abc import Callable, Iterator
 from textwrap import dedent
 from typing import Any
 
 import pytest
 
-from laterctl.features import lifespan_rules as rules
-
-Found = tuple[str, int, str, str]
-Rule = Callable[[str, ast.Module], Iterator[Found]]
+from tests.ruling import code as reported
 
 HEAD = """
 from contextlib import asynccontextmanager
@@ -24,12 +19,9 @@ stop = asyncio.Event()
 """
 
 
-def lines(rule: Rule, code: str) -> list[str]:
+def lines(rule: str, code: str) -> list[str]:
     """Return the source lines that a rule reports."""
-    source = HEAD + dedent(code)
-    found = list(rule("app/main.py", ast.parse(source)))
-    assert all(reason and fix for _, _, reason, fix in found)
-    return [source.splitlines()[line - 1].strip() for _, line, _, _ in found]
+    return reported(rule, HEAD + dedent(code))
 
 
 HANDLERS = """
@@ -43,7 +35,7 @@ async def start():
 
 @pytest.mark.parametrize("given", ["lifespan=lifespan", "title='x', lifespan=lifespan"])
 def test_app001_handlers_beside_a_lifespan(given: str) -> None:
-    assert lines(rules.check_app001, HANDLERS.format(given=given)) == ['@app.on_event("startup")']
+    assert lines("APP001", HANDLERS.format(given=given)) == ['@app.on_event("startup")']
 
 
 def test_app001_in_a_factory_and_by_call() -> None:
@@ -54,7 +46,7 @@ def test_app001_in_a_factory_and_by_call() -> None:
         application.add_event_handler("shutdown", start)
         return application
     """
-    assert lines(rules.check_app001, code) == [
+    assert lines("APP001", code) == [
         "application = F(lifespan=lifespan, on_startup=[start])",
         'application.router.add_event_handler("startup", start)',
         'application.add_event_handler("shutdown", start)',
@@ -74,7 +66,7 @@ def test_app001_in_a_factory_and_by_call() -> None:
     ],
 )
 def test_app001_leaves_alone(code: str) -> None:
-    assert lines(rules.check_app001, code) == []
+    assert lines("APP001", code) == []
 
 
 @pytest.mark.parametrize(
@@ -87,7 +79,7 @@ def test_app001_leaves_alone(code: str) -> None:
 )
 def test_app002_a_wait_after_the_yield(body: str) -> None:
     code = f"@asynccontextmanager\nasync def lifespan(app):\n    {body}\napp = FastAPI(lifespan=lifespan)"
-    assert lines(rules.check_app002, code) == ["await stop.wait()"]
+    assert lines("APP002", code) == ["await stop.wait()"]
 
 
 def test_app002_setting_it_in_a_signal_handler_is_no_help() -> None:
@@ -101,7 +93,7 @@ def test_app002_setting_it_in_a_signal_handler_is_no_help() -> None:
         yield
         await stop.wait()
     """
-    assert lines(rules.check_app002, code) == ["await stop.wait()"]
+    assert lines("APP002", code) == ["await stop.wait()"]
 
 
 @pytest.mark.parametrize(
@@ -117,7 +109,7 @@ def test_app002_setting_it_in_a_signal_handler_is_no_help() -> None:
 )
 def test_app002_leaves_alone(body: str) -> None:
     code = f"@asynccontextmanager\nasync def lifespan(app):\n    {body}\napp = FastAPI(lifespan=lifespan)"
-    assert lines(rules.check_app002, code) == []
+    assert lines("APP002", code) == []
 
 
 def test_app002_knows_events_that_a_task_sets() -> None:
@@ -130,7 +122,7 @@ def test_app002_knows_events_that_a_task_sets() -> None:
         yield
         await stop.wait()
     """
-    assert lines(rules.check_app002, code) == []
+    assert lines("APP002", code) == []
 
 
 MIDDLEWARE = """
@@ -146,14 +138,14 @@ app = FastAPI(lifespan=lifespan)
 @pytest.mark.parametrize(("parameter", "receiver"), [("app: FastAPI", "app"), ("api", "api"), ("_", "app")])
 def test_app003_middleware_added_in_a_lifespan(parameter: str, receiver: str) -> None:
     code = MIDDLEWARE.format(parameter=parameter, receiver=receiver)
-    assert lines(rules.check_app003, code) == [f"{receiver}.add_middleware(GZipMiddleware)"]
+    assert lines("APP003", code) == [f"{receiver}.add_middleware(GZipMiddleware)"]
 
 
 @pytest.mark.parametrize(
     ("parameter", "receiver"), [("app: FastAPI", "server"), ("server: FastMCP", "server"), ("app: FastAPI", "app.mcp")]
 )
 def test_app003_leaves_alone(parameter: str, receiver: str) -> None:
-    assert lines(rules.check_app003, MIDDLEWARE.format(parameter=parameter, receiver=receiver)) == []
+    assert lines("APP003", MIDDLEWARE.format(parameter=parameter, receiver=receiver)) == []
 
 
 def run(code: str) -> list[str]:

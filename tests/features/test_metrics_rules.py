@@ -2,26 +2,16 @@
 
 from __future__ import annotations
 
-import ast
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from textwrap import dedent
 
 import pytest
 
-from laterctl import rules
-from laterctl.features import metrics_rules
-from laterctl.features.rule_code import Found
 from tests import memory
 from tests.features.metrics_app import write_project
+from tests.ruling import found, lines
 
-Rule = Callable[[str, ast.Module], Iterator[Found]]
-
-RULES: dict[str, Rule] = {
-    "MET001": metrics_rules.check_met001,
-    "MET002": metrics_rules.check_met002,
-    "MET003": metrics_rules.check_met003,
-}
+RULES = ["MET001", "MET002", "MET003"]
 
 METRIC = """\
 from prometheus_client import Counter, Histogram
@@ -30,12 +20,6 @@ from fastapi import FastAPI, Request
 REQUESTS = Counter("requests_total", "Requests.", ["method", "path"])
 app = FastAPI()
 """
-
-
-def check(rule: str, source: str) -> list[int]:
-    found = list(RULES[rule]("app/main.py", ast.parse(dedent(source))))
-    assert {name for name, *_ in found} <= {rule}
-    return [line for _, line, _, _ in found]
 
 
 @pytest.mark.parametrize(
@@ -88,9 +72,8 @@ def check(rule: str, source: str) -> list[int]:
     ],
 )
 def test_met001_finds_the_raw_path(body: str) -> None:
-    found = check("MET001", METRIC + dedent(body))
-    assert len(found) == 1
-    assert ".labels(" in (METRIC + dedent(body)).splitlines()[found[0] - 1]
+    (line,) = lines("MET001", METRIC + dedent(body))
+    assert ".labels(" in (METRIC + dedent(body)).splitlines()[line - 1]
 
 
 def test_met001_names_the_class_however_it_is_imported() -> None:
@@ -103,7 +86,7 @@ def test_met001_names_the_class_however_it_is_imported() -> None:
     def count(request: starlette.requests.Request) -> None:
         child = SEEN.labels(request.url.path)
     """
-    assert check("MET001", source) == [7]
+    assert lines("MET001", source) == [7]
 
 
 @pytest.mark.parametrize(
@@ -154,7 +137,7 @@ def test_met001_names_the_class_however_it_is_imported() -> None:
     ],
 )
 def test_met001_leaves_alone(body: str) -> None:
-    assert check("MET001", METRIC + dedent(body)) == []
+    assert lines("MET001", METRIC + dedent(body)) == []
 
 
 @pytest.mark.parametrize(
@@ -180,7 +163,7 @@ def test_met001_leaves_alone(body: str) -> None:
     ],
 )
 def test_met002_finds_the_late_directory(source: str) -> None:
-    (line,) = check("MET002", source)
+    (line,) = lines("MET002", source)
     assert "multiproc_dir" in dedent(source).splitlines()[line - 1].lower()
 
 
@@ -234,7 +217,7 @@ def test_met002_finds_the_late_directory(source: str) -> None:
     ],
 )
 def test_met002_leaves_alone(source: str) -> None:
-    assert check("MET002", source) == []
+    assert lines("MET002", source) == []
 
 
 @pytest.mark.parametrize(
@@ -248,7 +231,7 @@ def test_met002_leaves_alone(source: str) -> None:
     ],
 )
 def test_met003_finds_labels_without_bound(source: str) -> None:
-    assert check("MET003", source) == [len(source.splitlines())]
+    assert lines("MET003", source) == [len(source.splitlines())]
 
 
 @pytest.mark.parametrize(
@@ -264,15 +247,14 @@ def test_met003_finds_labels_without_bound(source: str) -> None:
     ],
 )
 def test_met003_leaves_alone(source: str) -> None:
-    assert check("MET003", source) == []
+    assert lines("MET003", source) == []
 
 
 def test_our_own_code_is_clean(tmp_path: Path) -> None:
     write_project(tmp_path, "container")
-    for file in tmp_path.rglob("*.py"):
-        for rule in RULES.values():
-            path = file.relative_to(tmp_path).as_posix()
-            assert list(rule(path, ast.parse(file.read_text()))) == [], path
+    files = {path: data.decode() for path, data in memory.read(tmp_path).items() if path.endswith(".py")}
+    assert any("REQUESTS" in text or "Counter" in text for text in files.values())
+    assert found(files, RULES) == []
 
 
 SERVED = """\
@@ -287,8 +269,7 @@ START = {"Dockerfile": "CMD uvicorn app.main:app --workers 4\n"}
 
 
 def met004(files: dict[str, str]) -> list[str]:
-    project = memory.project({path: text.encode() for path, text in files.items()})
-    return [f"{item.place} {item.message}" for item in rules.run(project) if item.rule == "MET004"]
+    return [f"{item.place} {item.message}" for item in found(files, ["MET004"])]
 
 
 def test_met004_finds_workers_that_share_no_counters() -> None:

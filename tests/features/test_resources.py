@@ -152,7 +152,9 @@ def test_a_second_cycle_works_on_another_event_loop(load: Load, server: Server) 
     assert len({id(client) for client in seen}) == 3
 
 
-def test_without_a_url_only_what_needs_redis_answers_503(load: Load, caplog: pytest.LogCaptureFixture) -> None:
+def test_without_a_url_only_what_needs_redis_answers_503(
+    load: Load, form: str, caplog: pytest.LogCaptureFixture
+) -> None:
     """A5, as decision 1 has it: the application starts, and the setting is named once in the log."""
     main = load()
 
@@ -162,7 +164,7 @@ def test_without_a_url_only_what_needs_redis_answers_503(load: Load, caplog: pyt
 
     assert asyncio.run(run()) == [200, 503, 503]
     assert [message for message in caplog.messages if "REDIS_URL" in message] == [
-        "REDIS_URL is not set: what needs Redis answers 503"
+        f"{variable(form, 'redis_url')} is not set: what needs Redis answers 503"
     ]
     with pytest.raises(package("core.redis").RedisNotConfigured, match="REDIS_URL"):
         package("core.redis").get_redis()

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import ast
 import importlib
 import sys
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from textwrap import dedent
 
@@ -13,15 +11,8 @@ import pytest
 from fastapi.testclient import TestClient
 from pydantic import SecretStr, create_model
 
-from laterctl.features import resources_rules as rules
-from laterctl.features.container_code import Injection, injection
-from laterctl.project.discover import Project
-from laterctl.project.names import Names
-from laterctl.project.tree import Tree
-
-Found = tuple[str, int, str, str]
-Local = Callable[[str, ast.Module], Iterator[Found]]
-Wide = Callable[[str, ast.Module, Injection], Iterator[Found]]
+from tests.ruling import code as reported
+from tests.ruling import found
 
 HEAD = """
 from typing import Annotated
@@ -33,32 +24,25 @@ router = APIRouter()
 """
 
 
-def local(rule: Local, code: str, head: str = HEAD) -> list[str]:
+def local(rule: str, code: str, head: str = HEAD) -> list[str]:
     """Return the source lines that a rule about one file reports."""
-    source = head + dedent(code)
-    found = list(rule("app/routes.py", ast.parse(source)))
-    assert all(reason and fix for _, _, reason, fix in found)
-    return [source.splitlines()[line - 1].strip() for _, line, _, _ in found]
+    return reported(rule, head + dedent(code))
 
 
-def whole(folder: Path, files: dict[str, str]) -> list[str]:
-    """Write a project and return `rule path` for everything that the rules over all its files report."""
-    for path, text in files.items():
-        (folder / path).parent.mkdir(parents=True, exist_ok=True)
-        (folder / path).write_text(text)
-    return [f"{rule} {place.path}" for rule, place, _, _ in rules.check_project(Project(Tree(folder)))]
+OVER_ALL_FILES = ("DI001", "DI005", "DI006", "DI008", "DI009", "DI011")
 
 
-def wide(folder: Path, rule: Wide, files: dict[str, str]) -> list[str]:
-    """Write a project and return `path: source line` for everything that a rule about it reports."""
-    for path, text in files.items():
-        (folder / path).parent.mkdir(parents=True, exist_ok=True)
-        (folder / path).write_text(dedent(text))
-    tree = Tree(folder)
-    known = injection(Names(tree))
-    found = [(path, entry) for path in sorted(files) for entry in rule(path, tree.python(path).tree, known)]
-    assert all(reason and fix for _, (_, _, reason, fix) in found)
-    return [f"{path}: {dedent(files[path]).splitlines()[line - 1].strip()}" for path, (_, line, _, _) in found]
+def whole(files: dict[str, str]) -> list[str]:
+    """Return `rule path` for everything that the rules over all files of a project report."""
+    findings = found(files, OVER_ALL_FILES)
+    return [f"{item.rule} {item.place.path}" for item in findings if item.place is not None]
+
+
+def wide(rule: str, files: dict[str, str]) -> list[str]:
+    """Return `path: source line` for everything that a rule reports about a project."""
+    texts = {path: dedent(text) for path, text in files.items()}
+    places = sorted(item.place for item in found(texts, [rule]) if item.place is not None)
+    return [f"{place.path}: {texts[place.path].splitlines()[place.line - 1].strip()}" for place in places]
 
 
 PACKAGES = {"app/__init__.py": "", "app/api/__init__.py": ""}
@@ -111,18 +95,18 @@ def make():
 
 
 @pytest.mark.parametrize("maker", ["open_pool", "Pool"])
-def test_di001_an_async_resource_below_another_provider(tmp_path: Path, maker: str) -> None:
+def test_di001_an_async_resource_below_another_provider(maker: str) -> None:
     files = {**PACKAGES, "app/pools.py": POOLS, "app/containers.py": ASYNC.format(maker=maker, used="pool")}
-    assert wide(tmp_path, rules.check_di001, files) == ["app/containers.py: users = providers.Factory(dict, pool=pool)"]
+    assert wide("DI001", files) == ["app/containers.py: users = providers.Factory(dict, pool=pool)"]
 
 
 @pytest.mark.parametrize(("maker", "used"), [("open_pool", "plain"), ("make", "pool"), ("open_pool", "pool.provider")])
-def test_di001_leaves_alone(tmp_path: Path, maker: str, used: str) -> None:
+def test_di001_leaves_alone(maker: str, used: str) -> None:
     files = {**PACKAGES, "app/pools.py": POOLS, "app/containers.py": ASYNC.format(maker=maker, used=used)}
-    assert wide(tmp_path, rules.check_di001, files) == []
+    assert wide("DI001", files) == []
 
 
-def test_di001_an_async_resource_in_a_def_route(tmp_path: Path) -> None:
+def test_di001_an_async_resource_in_a_def_route() -> None:
     route = ROUTES.replace("Container.service", "Container.pool")
     files = {
         **PACKAGES,
@@ -132,9 +116,7 @@ def test_di001_an_async_resource_in_a_def_route(tmp_path: Path) -> None:
         "app/api/b.py": route,
         "app/api/c.py": route.replace("async def", "def").replace("Container.pool", "Container.plain"),
     }
-    assert wide(tmp_path, rules.check_di001, files) == [
-        "app/api/a.py: def x(service=Depends(Provide[Container.pool])): ..."
-    ]
+    assert wide("DI001", files) == ["app/api/a.py: def x(service=Depends(Provide[Container.pool])): ..."]
 
 
 # DI002, DI003, DI004
@@ -147,7 +129,7 @@ def test_di002_inject_above_the_route_decorator(inject: str) -> None:
     @router.get("/x")
     async def x(s=Depends(Provide["s"])): ...
     """
-    assert local(rules.check_di002, code) == [f"@{inject}"]
+    assert local("DI002", code) == [f"@{inject}"]
 
 
 @pytest.mark.parametrize(
@@ -155,7 +137,7 @@ def test_di002_inject_above_the_route_decorator(inject: str) -> None:
     ['@router.get("/x")\n@inject', '@inject\n@cache.get("key")', '@inject\n@router.on_event("startup")', "@inject"],
 )
 def test_di002_leaves_alone(decorators: str) -> None:
-    assert local(rules.check_di002, f"{decorators}\nasync def x(s=Depends(Provide['s'])): ...") == []
+    assert local("DI002", f"{decorators}\nasync def x(s=Depends(Provide['s'])): ...") == []
 
 
 @pytest.mark.parametrize(
@@ -169,7 +151,7 @@ def test_di002_leaves_alone(decorators: str) -> None:
 )
 def test_di003_a_marker_without_inject(parameter: str) -> None:
     code = f'@router.post("")\nasync def handler({parameter}): ...'
-    assert local(rules.check_di003, code) == [f"async def handler({parameter}): ..."]
+    assert local("DI003", code) == [f"async def handler({parameter}): ..."]
 
 
 @pytest.mark.parametrize(
@@ -183,7 +165,7 @@ def test_di003_a_marker_without_inject(parameter: str) -> None:
     ],
 )
 def test_di003_leaves_alone(code: str) -> None:
-    assert local(rules.check_di003, code) == []
+    assert local("DI003", code) == []
 
 
 FUTURE = "from __future__ import annotations\n"
@@ -191,7 +173,7 @@ FUTURE = "from __future__ import annotations\n"
 
 def test_di004_annotated_markers_under_future_annotations() -> None:
     code = '@inject\nasync def x(s: Annotated[int, Depends(Provide["s"])]): ...'
-    assert local(rules.check_di004, code, FUTURE + HEAD) == [code.splitlines()[1]]
+    assert local("DI004", code, FUTURE + HEAD) == [code.splitlines()[1]]
 
 
 @pytest.mark.parametrize(
@@ -203,16 +185,16 @@ def test_di004_annotated_markers_under_future_annotations() -> None:
     ],
 )
 def test_di004_leaves_alone(head: str, code: str) -> None:
-    assert local(rules.check_di004, code, head) == []
+    assert local("DI004", code, head) == []
 
 
 # DI005
 
 
-def wired(tmp_path: Path, **files: str) -> list[str]:
+def wired(**files: str) -> list[str]:
     paths = {name.replace("__", "/") + ".py": text for name, text in files.items()}
     written = {**PACKAGES, "app/containers.py": CONTAINER, "app/api/users.py": ROUTES, **paths}
-    return wide(tmp_path, rules.check_di005, written)
+    return wide("DI005", written)
 
 
 UNWIRED = ["app/api/users.py: async def x(service=Depends(Provide[Container.service])): ..."]
@@ -228,8 +210,8 @@ UNWIRED = ["app/api/users.py: async def x(service=Depends(Provide[Container.serv
         "from app.containers import Container\nc = Container()\nc.wire(modules=['thirdparty.routes'], packages=None)",
     ],
 )
-def test_di005_a_module_that_nothing_wires(tmp_path: Path, main: str) -> None:
-    assert wired(tmp_path, app__main=main, app__api__other="") == UNWIRED
+def test_di005_a_module_that_nothing_wires(main: str) -> None:
+    assert wired(app__main=main, app__api__other="") == UNWIRED
 
 
 @pytest.mark.parametrize(
@@ -251,8 +233,8 @@ def test_di005_a_module_that_nothing_wires(tmp_path: Path, main: str) -> None:
         "from dependency_injector.wiring import wire\nwire(container, ['app.api.users'])",
     ],
 )
-def test_di005_leaves_wired_and_unknown_alone(tmp_path: Path, main: str) -> None:
-    assert wired(tmp_path, app__main=main) == []
+def test_di005_leaves_wired_and_unknown_alone(main: str) -> None:
+    assert wired(app__main=main) == []
 
 
 @pytest.mark.parametrize(
@@ -265,14 +247,14 @@ def test_di005_leaves_wired_and_unknown_alone(tmp_path: Path, main: str) -> None
         ("modules=['.main']", UNWIRED),
     ],
 )
-def test_di005_reads_wiring_configurations(tmp_path: Path, configuration: str, expected: list[str]) -> None:
+def test_di005_reads_wiring_configurations(configuration: str, expected: list[str]) -> None:
     container = CONTAINER + f"    wiring_config = containers.WiringConfiguration({configuration})\n"
     home = "app/__init__" if "__name__" in configuration else "app/containers"
     files = {**PACKAGES, "app/main.py": "", "app/api/users.py": ROUTES, f"{home}.py": container}
-    assert wide(tmp_path, rules.check_di005, files) == expected
+    assert wide("DI005", files) == expected
 
 
-def test_di005_in_a_src_layout(tmp_path: Path) -> None:
+def test_di005_in_a_src_layout() -> None:
     files = {
         "src/app/__init__.py": "",
         "src/app/containers.py": CONTAINER,
@@ -280,33 +262,31 @@ def test_di005_in_a_src_layout(tmp_path: Path) -> None:
         "src/app/main.py": "from app import users\nfrom app.containers import Container\nContainer().wire([users])",
         "src/app/orders.py": ROUTES,
     }
-    assert wide(tmp_path, rules.check_di005, files) == [
-        "src/app/orders.py: async def x(service=Depends(Provide[Container.service])): ..."
-    ]
+    assert wide("DI005", files) == ["src/app/orders.py: async def x(service=Depends(Provide[Container.service])): ..."]
 
 
-def test_the_rules_over_all_files_look_at_production_code_only(tmp_path: Path) -> None:
+def test_the_rules_over_all_files_look_at_production_code_only() -> None:
     files = {**PACKAGES, "app/containers.py": CONTAINER, "app/api/users.py": ROUTES, "tests/test_users.py": ROUTES}
-    assert whole(tmp_path, files) == ["DI005 app/api/users.py"]
-    assert whole(tmp_path, {**files, "app/main.py": "c.wire(packages=['app'])"}) == []
+    assert whole(files) == ["DI005 app/api/users.py"]
+    assert whole({**files, "app/main.py": "c.wire(packages=['app'])"}) == []
 
 
-def test_a_file_that_cannot_be_parsed_is_left_out_and_may_wire_anything(tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_parsed_is_left_out_and_may_wire_anything() -> None:
     files = {**PACKAGES, "app/containers.py": CONTAINER, "app/api/users.py": ROUTES}
     broken = "import dependency_injector\nif:\n"
-    assert whole(tmp_path / "a", {**files, "app/broken.py": broken}) == ["DI005 app/api/users.py"]
-    assert whole(tmp_path / "b", {**files, "app/broken.py": f"{broken}container.wire()\n"}) == []
+    assert whole({**files, "app/broken.py": broken}) == ["DI005 app/api/users.py"]
+    assert whole({**files, "app/broken.py": f"{broken}container.wire()\n"}) == []
 
 
 # DI006
 
 
-def unknown(tmp_path: Path, marker: str, container: str = CONTAINER, **more: str) -> list[str]:
+def unknown(marker: str, container: str = CONTAINER, **more: str) -> list[str]:
     routes = f"from dependency_injector.wiring import Provide, Provider, Closing, as_int\nX = {marker}\n"
     routes = f"from app.containers import Container\nimport app.containers as cs\n{routes}"
     files = {**PACKAGES, "app/containers.py": container, "app/routes.py": routes}
     files |= {f"app/{name}.py": text for name, text in more.items()}
-    return wide(tmp_path, rules.check_di006, files)
+    return wide("DI006", files)
 
 
 @pytest.mark.parametrize(
@@ -320,8 +300,8 @@ def unknown(tmp_path: Path, marker: str, container: str = CONTAINER, **more: str
         'Provide["settings.port", as_int()]',
     ],
 )
-def test_di006_a_provider_that_does_not_exist(tmp_path: Path, marker: str) -> None:
-    assert unknown(tmp_path, marker) == [f"app/routes.py: X = {marker}"]
+def test_di006_a_provider_that_does_not_exist(marker: str) -> None:
+    assert unknown(marker) == [f"app/routes.py: X = {marker}"]
 
 
 @pytest.mark.parametrize(
@@ -338,8 +318,8 @@ def test_di006_a_provider_that_does_not_exist(tmp_path: Path, marker: str) -> No
         "cache['servce']",
     ],
 )
-def test_di006_leaves_alone(tmp_path: Path, marker: str) -> None:
-    assert unknown(tmp_path, marker) == []
+def test_di006_leaves_alone(marker: str) -> None:
+    assert unknown(marker) == []
 
 
 @pytest.mark.parametrize(
@@ -353,18 +333,16 @@ def test_di006_leaves_alone(tmp_path: Path, marker: str) -> None:
         CONTAINER.replace("containers.DeclarativeContainer", "containers.DeclarativeContainer, Mixin"),
     ],
 )
-def test_di006_leaves_containers_alone_that_it_does_not_know_whole(tmp_path: Path, container: str) -> None:
+def test_di006_leaves_containers_alone_that_it_does_not_know_whole(container: str) -> None:
     base = CONTAINER.replace("Container(", "Base(").replace("service =", "servce =")
-    assert unknown(tmp_path, "Provide[Container.servce]", container, base=base) == []
-    assert unknown(tmp_path, 'Provide["servce"]', container, base=base) == []
+    assert unknown("Provide[Container.servce]", container, base=base) == []
+    assert unknown('Provide["servce"]', container, base=base) == []
 
 
-def test_di006_asks_all_containers_for_names_in_text(tmp_path: Path) -> None:
+def test_di006_asks_all_containers_for_names_in_text() -> None:
     other = CONTAINER.replace("Container(", "Other(").replace("service =", "mailer =")
-    assert unknown(tmp_path, 'Provide["mailer"]', other=other) == []
-    assert unknown(tmp_path, "Provide[Container.mailer]", other=other) == [
-        "app/routes.py: X = Provide[Container.mailer]"
-    ]
+    assert unknown('Provide["mailer"]', other=other) == []
+    assert unknown("Provide[Container.mailer]", other=other) == ["app/routes.py: X = Provide[Container.mailer]"]
 
 
 # DI007
@@ -379,12 +357,12 @@ def test_di006_asks_all_containers_for_names_in_text(tmp_path: Path) -> None:
     ],
 )
 def test_di007_names_that_do_not_exist(code: str) -> None:
-    assert len(local(rules.check_di007, code)) == 1
+    assert len(local("DI007", code)) == 1
 
 
 def test_di007_a_copied_container_with_methods_only() -> None:
     code = "@containers.copy(Base)\nclass C(Base):\n    def create(self): ..."
-    assert local(rules.check_di007, code) == ["class C(Base):"]
+    assert local("DI007", code) == ["class C(Base):"]
 
 
 @pytest.mark.parametrize(
@@ -397,7 +375,7 @@ def test_di007_a_copied_container_with_methods_only() -> None:
     ],
 )
 def test_di007_leaves_alone(code: str) -> None:
-    assert local(rules.check_di007, code) == []
+    assert local("DI007", code) == []
 
 
 # DI008, DI009
@@ -417,31 +395,31 @@ def resources(maker: str) -> dict[str, str]:
     return {**PACKAGES, "app/pools.py": pools, "app/containers.py": container, "app/main.py": START}
 
 
-def test_di008_awaiting_none(tmp_path: Path) -> None:
-    assert wide(tmp_path, rules.check_di008, resources("make")) == ["app/main.py: await container.init_resources()"]
+def test_di008_awaiting_none() -> None:
+    assert wide("DI008", resources("make")) == ["app/main.py: await container.init_resources()"]
 
 
 @pytest.mark.parametrize("maker", ["open_pool", "some_library.connect", "make()"])
-def test_di008_leaves_async_and_unknown_resources_alone(tmp_path: Path, maker: str) -> None:
-    assert wide(tmp_path, rules.check_di008, resources(maker)) == []
+def test_di008_leaves_async_and_unknown_resources_alone(maker: str) -> None:
+    assert wide("DI008", resources(maker)) == []
 
 
-def test_di008_leaves_guarded_calls_alone(tmp_path: Path) -> None:
+def test_di008_leaves_guarded_calls_alone() -> None:
     guarded = (
         "async def start(c):\n    if (r := c.init_resources()) is not None:\n        await r\n    c.init_resources()\n"
     )
-    assert wide(tmp_path, rules.check_di008, {**resources("make"), "app/main.py": guarded}) == []
-    assert wide(tmp_path, rules.check_di008, {"app/containers.py": "", "app/main.py": START}) == []
+    assert wide("DI008", {**resources("make"), "app/main.py": guarded}) == []
+    assert wide("DI008", {"app/containers.py": "", "app/main.py": START}) == []
 
 
-def test_di009_resources_that_nothing_shuts_down(tmp_path: Path) -> None:
-    assert wide(tmp_path, rules.check_di009, resources("make")) == ["app/main.py: await container.init_resources()"]
+def test_di009_resources_that_nothing_shuts_down() -> None:
+    assert wide("DI009", resources("make")) == ["app/main.py: await container.init_resources()"]
 
 
-def test_di009_leaves_alone(tmp_path: Path) -> None:
+def test_di009_leaves_alone() -> None:
     stop = "async def stop(container):\n    container.shutdown_resources()\n"
-    assert wide(tmp_path / "a", rules.check_di009, {**resources("make"), "app/stop.py": stop}) == []
-    assert wide(tmp_path / "b", rules.check_di009, resources("app.pools.give")) == []
+    assert wide("DI009", {**resources("make"), "app/stop.py": stop}) == []
+    assert wide("DI009", resources("app.pools.give")) == []
 
 
 # DI010
@@ -466,8 +444,8 @@ from dependency_injector import containers, providers
     ],
 )
 def test_di010_clients_built_at_import(line: str) -> None:
-    assert local(rules.check_di010, line, CLIENTS) == [line]
-    assert local(rules.check_di010, f"if url:\n    {line}", CLIENTS) == [line]
+    assert local("DI010", line, CLIENTS) == [line]
+    assert local("DI010", f"if url:\n    {line}", CLIENTS) == [line]
 
 
 @pytest.mark.parametrize(
@@ -484,7 +462,7 @@ def test_di010_clients_built_at_import(line: str) -> None:
     ],
 )
 def test_di010_leaves_alone(code: str) -> None:
-    assert local(rules.check_di010, code, CLIENTS) == []
+    assert local("DI010", code, CLIENTS) == []
 
 
 # What the rules say is what dependency-injector does.
@@ -539,17 +517,8 @@ def test_it_is_true_that_the_marker_arrives(
         del sys.modules[name]
     assert answer.status_code == 200
     assert (answer.json() == "word") is (rule == "none")
-    tree = Tree(tmp_path)
-    known = injection(Names(tree))
-    parsed = tree.python(f"{name}.py").tree
-    checks: dict[str, Iterator[Found]] = {
-        "002": rules.check_di002(name, parsed),
-        "003": rules.check_di003(name, parsed),
-        "004": rules.check_di004(name, parsed),
-        "005": rules.check_di005(f"{name}.py", parsed, known),
-        "006": rules.check_di006(f"{name}.py", parsed, known),
-    }
-    assert [number for number, found in checks.items() if list(found)] == ([rule] if rule != "none" else [])
+    findings = found({f"{name}.py": source}, [f"DI00{number}" for number in range(2, 7)])
+    assert [item.rule for item in findings] == ([f"DI{rule}"] if rule != "none" else [])
 
 
 @pytest.mark.parametrize(
@@ -562,7 +531,7 @@ def test_it_is_true_that_the_marker_arrives(
         ('settings.model_dump(mode="json")', "str", []),
     ],
 )
-def test_di011_reports_secrets_that_are_masked(dump: str, kind: str, expected: list[str], tmp_path: Path) -> None:
+def test_di011_reports_secrets_that_are_masked(dump: str, kind: str, expected: list[str]) -> None:
     files = {
         "app/container.py": (
             "from dependency_injector import containers, providers\n"
@@ -575,7 +544,7 @@ def test_di011_reports_secrets_that_are_masked(dump: str, kind: str, expected: l
         ),
     }
 
-    assert whole(tmp_path, files) == expected
+    assert whole(files) == expected
 
 
 def test_what_di011_says_is_true() -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from laterctl.project.discover import Project
 from laterctl.project.facts import DependencyHome, Manifest
-from laterctl.project.manifest import requirement_name
+from laterctl.project.manifest import group_home, requirement_name
 from tests.project.making import make, write
 
 PROJECT = """\
@@ -127,6 +127,47 @@ def test_the_lock_of_the_stated_manager_wins(tmp_path: Path) -> None:
 )
 def test_dev_homes(tmp_path: Path, more: str, home: DependencyHome) -> None:
     assert the_manifest(make(tmp_path, {"pyproject.toml": PROJECT + more})).dev == home
+
+
+@pytest.mark.parametrize(
+    ("files", "name", "home"),
+    [
+        ({"pyproject.toml": PROJECT}, "load", array("dependency-groups", "load")),
+        (
+            {"pyproject.toml": PROJECT + "[dependency-groups]\nLoad_Test = []\n"},
+            "load-test",
+            array("dependency-groups", "Load_Test"),
+        ),
+        (
+            {"pyproject.toml": PROJECT + "[project.optional-dependencies]\nload = []\n"},
+            "load",
+            array("project", "optional-dependencies", "load"),
+        ),
+        (
+            {"pyproject.toml": PROJECT + "[tool.pdm.dev-dependencies]\nload = []\n"},
+            "load",
+            array("tool", "pdm", "dev-dependencies", "load"),
+        ),
+        (
+            {"pyproject.toml": PROJECT + "[tool.uv]\ndev-dependencies = []\n"},
+            "load",
+            array("dependency-groups", "load"),
+        ),
+        ({"pyproject.toml": PROJECT + "[dependency-groups]\ntest = []\n"}, "dev", array("dependency-groups", "test")),
+        ({"pyproject.toml": POETRY}, "load", poetry("group", "load", "dependencies")),
+        (
+            {"pyproject.toml": POETRY + '[tool.poetry.group.Load.dependencies]\nx = "*"\n'},
+            "load",
+            poetry("group", "Load", "dependencies"),
+        ),
+        ({"requirements.txt": "fastapi"}, "load", lines("requirements-load.txt")),
+        ({"requirements.in": "fastapi", "requirements_load.in": ""}, "load", lines("requirements_load.in")),
+        ({"requirements/base.txt": "fastapi"}, "load", lines("requirements/load.txt")),
+    ],
+)
+def test_homes_of_any_group(tmp_path: Path, files: dict[str, str], name: str, home: DependencyHome) -> None:
+    project = make(tmp_path, dict(files))
+    assert group_home(project.tree, the_manifest(project), name) == home
 
 
 def test_poetry(tmp_path: Path) -> None:
@@ -400,7 +441,8 @@ test =
 
 
 def test_setup_cfg(tmp_path: Path) -> None:
-    manifest = the_manifest(make(tmp_path, {"setup.cfg": CFG, "setup.py": "from setuptools import setup\nsetup()\n"}))
+    project = make(tmp_path, {"setup.cfg": CFG, "setup.py": "from setuptools import setup\nsetup()\n"})
+    manifest = the_manifest(project)
     assert (manifest.manager, manifest.path, manifest.requires_python) == ("pip", "setup.cfg", ">=3.11")
     assert manifest.runtime == DependencyHome("cfg", "setup.cfg", ("options", "install_requires"))
     assert manifest.dev == DependencyHome("cfg", "setup.cfg", ("options.extras_require", "test"))
@@ -411,6 +453,8 @@ def test_setup_cfg(tmp_path: Path) -> None:
         ("pytest", "test", 14),
     ]
     assert [str(item.place) for item in manifest.evidence] == ["setup.cfg:8"]
+    assert group_home(project.tree, manifest, "server").table == ("options.extras_require", "server")
+    assert group_home(project.tree, manifest, "load") == lines("requirements-load.txt")
 
 
 def test_setup_cfg_with_fastapi_in_an_extra(tmp_path: Path) -> None:

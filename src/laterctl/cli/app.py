@@ -200,20 +200,29 @@ def undo(context: typer.Context, json: Json = False, yes: Yes = False) -> None:
         flow.undo(context.obj[0], yes=yes, as_json=json)
 
 
+RULES = "these rules, or those whose ids start so (several between commas)"
+
+
 @app.command()
 def doctor(
     context: typer.Context,
     json: Json = False,
     fix: Annotated[bool, typer.Option("--fix", help="Put back missing wiring of installed features.")] = False,
     run: Annotated[bool, typer.Option("--run", help="Also start the app, in a scratch copy.")] = False,
-    only: Annotated[list[str] | None, typer.Option("--only", metavar="RULE", autocompletion=complete.rule)] = None,
-    skip: Annotated[list[str] | None, typer.Option("--skip", metavar="RULE", autocompletion=complete.rule)] = None,
+    only: Annotated[
+        list[str] | None,
+        typer.Option("--only", help=f"Ask {RULES} only.", metavar="RULE", autocompletion=complete.rule),
+    ] = None,
+    skip: Annotated[
+        list[str] | None,
+        typer.Option("--skip", help=f"Leave {RULES} out.", metavar="RULE", autocompletion=complete.rule),
+    ] = None,
     yes: Yes = False,
     prove: Prove = None,
     allow_dirty: AllowDirty = False,
 ) -> None:
     """Inspect installed features and read the code for known mistakes; never runs it."""
-    from laterctl.cli import flow, show
+    from laterctl.cli import show
     from laterctl.commands import doctor as command
     from laterctl.finding import Verdict
 
@@ -221,6 +230,8 @@ def doctor(
     with outcomes(as_json=json, looks=not fix):
         fixed = None
         if fix:
+            from laterctl.cli import flow
+
             flags = flow.Flags(json=json, yes=yes, prove=prove, allow_dirty=allow_dirty, install=False)
             fixed = flow.fix(flow.Command(directory, reference, ("doctor", "--fix")), flags)
         report = command.examine(directory, app=reference, only=only or (), skip=skip or (), run=run)
@@ -254,6 +265,7 @@ def info(
     from laterctl.cli import show
     from laterctl.commands import read
     from laterctl.commands.change import load_project, readable
+    from laterctl.dialects.settings import settings_of
 
     directory, reference = context.obj
     with outcomes(as_json=json, looks=True):
@@ -267,21 +279,26 @@ def info(
         declared = read.about(feature)
         entry = installed.get(declared.name)
         values = entry.options if entry else {}
-        show.feature(declared, read.by_hand(entry) if entry else [], values, as_json=json)
+        show.feature(declared, read.by_hand(entry) if entry else [], values, settings_of(found), as_json=json)
 
 
 @app.command()
-def secret(feature: Annotated[str, typer.Argument(autocompletion=complete.listed)], json: Json = False) -> None:
+def secret(
+    context: typer.Context,
+    feature: Annotated[str, typer.Argument(autocompletion=complete.listed)],
+    json: Json = False,
+) -> None:
     """Print fresh key material for a feature; nothing is written."""
     from laterctl.cli import show
     from laterctl.commands import read
 
+    directory, reference = context.obj
     with outcomes(as_json=json, looks=True):
         try:
-            values = read.secret(feature)
+            made = read.secret(feature, directory, reference)
         except ValueError as error:
             raise typer.BadParameter(str(error)) from error
-        show.secrets(values, as_json=json)
+        show.secrets(made, as_json=json)
 
 
 @app.command()
@@ -290,18 +307,12 @@ def explain(
     json: Json = False,
 ) -> None:
     """Explain a doctor rule; without one, list them."""
-    from laterctl import rules
     from laterctl.cli import show
+    from laterctl.doctor import rules
 
     with outcomes(as_json=json, looks=True):
-        known = rules.every()
-        if not rule:
-            show.rules(known, as_json=json)
-            return
-        found = next((item for item in known if item.id.lower() == rule.lower()), None)
-        if found is None:
-            raise typer.BadParameter(f"there is no rule {rule}; `laterctl explain` lists them")
-        show.rules([found], as_json=json, whole=True)
+        known = [rules.find(rule)] if rule else rules.every()
+        show.rules(known, as_json=json, whole=bool(rule))
 
 
 @app.command()

@@ -49,7 +49,7 @@ def recommended(context: typer.Context, incomplete: str) -> list[str]:
 
 def rule(incomplete: str) -> list[str]:
     """Complete ids of rules."""
-    from laterctl import rules
+    from laterctl.doctor import rules
 
     return _starting((item.id for item in rules.every()), incomplete)
 

@@ -43,6 +43,7 @@ def _told(error: BaseException, *, as_json: bool, looks: bool) -> Exit:
     """Say what an exception means and return its exit code; raises it again when it is nobody's answer."""
     from laterctl.cli import show
     from laterctl.commands.change import Dirty, InstallFailed, ProofFailed
+    from laterctl.doctor.rules import UnknownRule
     from laterctl.engine.catalogue import UnknownFeature
     from laterctl.journal import JournalError
     from laterctl.refusal import Refused
@@ -53,6 +54,9 @@ def _told(error: BaseException, *, as_json: bool, looks: bool) -> Exit:
             return Exit.USAGE
         case UnknownFeature():
             show.unknown_feature(error, as_json=as_json)
+            return Exit.USAGE
+        case UnknownRule():
+            show.unknown_rule(error, as_json=as_json)
             return Exit.USAGE
         case Refused():
             show.refused(error.refusals, as_json=as_json, looks=looks)

@@ -19,14 +19,16 @@ if TYPE_CHECKING:
     from laterctl.changeset import Change, Changeset
     from laterctl.commands.change import InstallFailed, Prepared, ProofFailed, RunResult
     from laterctl.commands.doctor import Report
-    from laterctl.commands.read import Listed, Listing
+    from laterctl.commands.read import Listed, Listing, Secret
+    from laterctl.dialects.settings import Settings
+    from laterctl.doctor.rule import Example, Rule
+    from laterctl.doctor.rules import UnknownRule
     from laterctl.engine.catalogue import UnknownFeature
     from laterctl.feature import Feature
     from laterctl.journal import JournalError, LastRun
     from laterctl.project.places import Place
     from laterctl.proof.static import Failure
     from laterctl.refusal import Note, Refusal
-    from laterctl.rules import Rule
     from laterctl.targets.base import Target
 
 SCHEMA = 1
@@ -86,6 +88,17 @@ def unknown_feature(error: UnknownFeature, *, as_json: bool) -> None:
         document("error", code="unknown-feature", message=message, suggestions=error.users or error.suggestions)
     else:
         failure("unknown-feature", message, as_json=False)
+
+
+def unknown_rule(error: UnknownRule, *, as_json: bool) -> None:
+    """Say that there is no such rule, and what may have been meant."""
+    where = f"{error.source}: " if error.source else ""
+    close = f"did you mean {' or '.join(error.suggestions)}?" if error.suggestions else "`laterctl explain` lists all"
+    message = f"{where}there is no rule {error.name or 'without a name'}; {close}"
+    if as_json:
+        document("error", code="unknown-rule", message=message, suggestions=error.suggestions)
+    else:
+        failure("unknown-rule", message, as_json=False)
 
 
 def refused(refusals: Sequence[Refusal], *, as_json: bool, looks: bool = False) -> None:
@@ -283,9 +296,9 @@ def _detected(prepared: Prepared) -> None:
     if project.app is not None:
         parts.append(f"app {project.app.reference} ({project.app.place})")
     if project.settings is not None:
-        parts.append(f"settings {project.settings.kind} ({project.settings.place})")
+        parts.append(project.settings.words())
     if project.container is not None:
-        parts.append(f"container {project.container.class_name} ({project.container.place})")
+        parts.append(project.container.words())
     if project.manifest is not None:
         parts.append(f"{project.manifest.manager} ({project.manifest.path})")
     if parts:
@@ -436,11 +449,13 @@ def _proved(result: RunResult) -> str:
 
 
 def _next_steps(prepared: Prepared) -> None:
+    from laterctl.dialects.settings import named, settings_of
     from laterctl.engine import catalogue
 
+    settings = settings_of(prepared.project)
     for name in prepared.plan.added:
         for note in catalogue.feature(name).notes:
-            say(f"  {label('next')} {note}")
+            say(f"  {label('next')} {named(note, settings)}")
 
 
 def undone(last: LastRun, *, as_json: bool) -> None:
@@ -523,9 +538,19 @@ def choices(items: Sequence[Listed]) -> None:
 _TYPES = {str: "text", int: "int", float: "float", bool: "bool"}
 
 
-def feature(declared: Feature, present: Sequence[str], values: Mapping[str, Any], *, as_json: bool) -> None:
-    """Explain a feature."""
+def feature(
+    declared: Feature,
+    present: Sequence[str],
+    values: Mapping[str, Any],
+    settings_dialect: Settings,
+    *,
+    as_json: bool,
+) -> None:
+    """Explain a feature, with the names that the project gives its settings, and the values of its options."""
+    from laterctl.dialects.settings import named
     from laterctl.edits.setting import Setting
+
+    notes = [named(note, settings_dialect) for note in declared.notes]
 
     settings = [
         {"name": item.name, "help": item.help, "default": item.default, "secret": item.secret}
@@ -557,7 +582,7 @@ def feature(declared: Feature, present: Sequence[str], values: Mapping[str, Any]
             options=options,
             settings=settings,
             changes=list(declared.changes),
-            notes=list(declared.notes),
+            notes=notes,
             present=list(present),
         )
         return
@@ -576,10 +601,11 @@ def feature(declared: Feature, present: Sequence[str], values: Mapping[str, Any]
         say(f"option: --set {option['name']}=...  {option['help']} ({'; '.join(parts)})")
     for setting in settings:
         default = "secret" if setting["secret"] else f"default {json.dumps(setting['default'])}"
-        say(f"setting: {setting['name'].upper()} ({default})  {setting['help']}".rstrip())
+        variable = settings_dialect.environment_variable(setting["name"])
+        say(f"setting: {variable} ({default})  {setting['help']}".rstrip())
     for text in declared.changes:
         say(f"changes: {text}")
-    for text in declared.notes:
+    for text in notes:
         say(f"next: {text}")
     if present:
         say("installed:")
@@ -599,8 +625,13 @@ def project(facts: Mapping[str, Any], *, as_json: bool) -> None:
             say(f"{strong(name)} {value!s}")
             continue
         say(strong(name))
+        hidden = {"kind"} if "title" in value else set()
         for key, item in value.items():
-            if item not in (None, "", [], {}, False) and key not in {"evidence", "body", "index"} and _short(item):
+            if (
+                item not in (None, "", [], {}, False)
+                and key not in {"evidence", "body", "index", *hidden}
+                and _short(item)
+            ):
                 say(f"  {key}: {_short(item)}")
         for item in value.get("evidence", ()):
             say("  " + faint(f"{item['what']}: {item['place']['path']}:{item['place']['line']}"))
@@ -609,6 +640,10 @@ def project(facts: Mapping[str, Any], *, as_json: bool) -> None:
         where = "".join(f" {_short(place)}" for place in item["places"][:1])
         say(f"{careful('undecided')}{where} {item['message']}")
         say(f"    then: {item['hint']}")
+
+
+_NAMES = ("target", "text", "name", "scope")
+"""What a fact in a list is called by, the first that it has."""
 
 
 def _short(value: Any) -> str:
@@ -628,28 +663,65 @@ def _short(value: Any) -> str:
     ):
         return ", ".join(_short(item) for item in value)
     if isinstance(value, list) and value and all(isinstance(item, dict) and "place" in item for item in value):
-        return ", ".join(f"{item.get('target') or item.get('text') or '?'} ({_short(item['place'])})" for item in value)
+        return ", ".join(
+            f"{next((item[key] for key in _NAMES if item.get(key)), '?')} ({_short(item['place'])})" for item in value
+        )
     text = json.dumps(value, ensure_ascii=False) if not isinstance(value, str) else value
     return text if len(text) < 160 else f"{text[:157]}..."
 
 
 def rules(known: Sequence[Rule], *, as_json: bool, whole: bool = False) -> None:
-    """Explain doctor rules."""
+    """Explain doctor rules: their ids and titles, or, with `whole`, all that there is to know."""
     if as_json:
-        document("rules", rules=[{"id": item.id, "feature": item.feature, "text": item.text} for item in known])
+        document("rules", rules=[_rule(item) for item in known])
         return
     for item in known:
-        text = item.text if whole else item.text.splitlines()[0]
-        say(f"{strong(item.id)} {text}")
+        say(f"{strong(item.id)} {item.title}")
+        if whole:
+            _explain(item)
 
 
-def secrets(values: Mapping[str, str], *, as_json: bool) -> None:
-    """Print fresh key material, as lines for an environment file; these values are the point, and stay as they are."""
+def _rule(rule: Rule) -> dict[str, Any]:
+    names = ("id", "feature", "severity", "title", "why", "fix")
+    shown = {name: [_example(each) for each in getattr(rule, name)] for name in ("bad", "good")}
+    return {name: str(getattr(rule, name)) for name in names} | shown
+
+
+def _example(example: Example) -> dict[str, str]:
+    from laterctl.doctor.rule import MAIN
+
+    return {MAIN: example} if isinstance(example, str) else dict(example)
+
+
+def _explain(rule: Rule) -> None:
+    say(f"{rule.severity.value}, {f'of {rule.feature}' if rule.feature else 'about what is installed'}\n\n{rule.why}")
+    for title, examples in (("reported, in the marked lines", rule.bad), ("left alone", rule.good)):
+        for number, example in enumerate(examples):
+            say(f"\n{strong(title) if not number else 'or'}:")
+            for path, text in _example(example).items():
+                if not isinstance(example, str):
+                    say(faint(f"    {path}"))
+                say(
+                    "".join(f"    {line}" if line.strip() else line for line in text.splitlines(keepends=True)).rstrip()
+                )
+    say(f"\n{strong('fix')}: {rule.fix}")
+    say(f"{strong('silence')}: laterctl doctor --skip {rule.id}; or in pyproject.toml:")
+    say(f'    [tool.laterctl]\n    doctor.skip = ["{rule.id}"]')
+
+
+def secrets(made: Secret, *, as_json: bool) -> None:
+    """Print fresh key material, as lines to choose from; these values are the point, and stay as they are."""
+    if made.unknown:
+        progress(f"how the project reads its settings is not known: {made.unknown}")
     if as_json:
-        typer.echo(json.dumps({"schema": SCHEMA, "kind": "secret", "values": dict(values)}, indent=2))
+        lines = [plain(line) for choice in made.lines for line in choice]
+        shown = {"schema": SCHEMA, "kind": "secret", "values": dict(made.values), "lines": lines}
+        typer.echo(json.dumps(shown, indent=2))
         return
-    for name, value in values.items():
-        typer.echo(f"{name}={value}")
+    for choice in made.lines:
+        for number, line in enumerate(choice):
+            typer.echo(f"# {'or ' if number else ''}{line.where()}")
+            typer.echo(line.text)
 
 
 def created(name: str, paths: Sequence[str], *, as_json: bool) -> None:

@@ -1,8 +1,9 @@
 """Edits of TOML texts that touch what they are asked to and nothing else, and can be taken back byte for byte.
 
 tomlkit's document says where things stand (`toml_spans`), and its arrays and inline tables are edited as rows
-(`toml_rows`). Lines of pairs and tables are put at the spans, because tomlkit moves blank lines and line endings of its
-own accord. Every result is parsed again and compared. What only needs values is read by `tomllib`, which is fast.
+(`toml_rows`). Lines of pairs and tables are put at the spans, because tomlkit adds its own line endings and blank lines:
+a pair that it adds to a table of a CRLF file ends in a line feed alone. Every result is parsed again and compared.
+What only needs values is read by `tomllib`, which is fast.
 
 A text keeps its byte order mark, its line endings, and a missing newline at its end.
 """
@@ -21,6 +22,7 @@ from laterctl.codemods import placement
 from laterctl.codemods.placement import ENTRY_ORDERS, TEXT_ORDERS, TextEditError, entry_name, position
 from laterctl.codemods.toml_rows import INDENT, Edit, Row, apply, indent_of
 from laterctl.codemods.toml_spans import Pair, Section, TomlEditError, Value, cut, layout, line_end, line_start
+from laterctl.project import tomlfile
 
 __all__ = ["Item", "Key", "Piece", "TomlEditError", "converge", "get", "is_present", "line_of", "parse", "same"]
 
@@ -73,13 +75,11 @@ Piece = Key | Item
 
 
 def parse(text: str) -> dict[str, Any]:
-    """Return what `text` says. Raises `TomlEditError` with the line when it is not valid TOML."""
+    """Return what `text` says; nobody may change it. Raises `TomlEditError` when it is not valid TOML."""
     try:
-        return tomllib.loads(text.removeprefix(_BOM))
-    except tomllib.TOMLDecodeError as error:
-        line = re.search(r"at line (\d+)", str(error))
-        last = text.count("\n") + 1
-        raise TomlEditError(f"not valid TOML: {error}", int(line[1]) if line else last) from error
+        return tomlfile.parse(text.removeprefix(_BOM))
+    except tomlfile.InvalidToml as error:
+        raise TomlEditError(str(error), error.line) from error
 
 
 def get(text: str, keys: Keys) -> Any:
@@ -104,7 +104,7 @@ def line_of(text: str, keys: Keys) -> int:
     if _get(parse(text), keys) is _MISSING:
         raise KeyError(".".join(keys))
     sections = cut(text.removeprefix(_BOM))
-    index = next(index for index, section in enumerate(sections) if _get(tomllib.loads(section), keys) is not _MISSING)
+    index = next(index for index, section in enumerate(sections) if _get(parse(section), keys) is not _MISSING)
     lines = re.findall(r"[^\n]*\n|[^\n]+", sections[index])
     start = 0
     for end in range(1, len(lines)):
@@ -690,7 +690,7 @@ def _replace(text: str, keys: Keys, source: Callable[[str, Value], str]) -> str:
         raise KeyError(".".join(keys))
     value = pair.value
     result = body[: value.start] + source(body, value) + body[value.end :]
-    old, new = parse(body), parse(result)
+    old, new = deepcopy(parse(body)), deepcopy(parse(result))
     for data in (old, new):
         _get(data, keys[:-1]).pop(keys[-1], None)
     if not same(old, new) or layout(body).comments != layout(result).comments:

@@ -1,7 +1,8 @@
 """A row: the items of an array, or the pairs of an inline table, with the gaps between them.
 
-An insert splits a gap in two and a removal joins two gaps, so that joining what was split is the identity. tomlkit's
-own arrays cannot be told where blanks, commas and comments go, so only the text of gaps is written here.
+An insert splits a gap in two and a removal joins two gaps, so that joining what was split is the identity. What the
+entries are is read off tomlkit's array, which itself does not give back what it got: `append("c")` and `remove("c")`
+leave `["b"]` of `["b",]`, and a comma behind `"b"` in an array that closes on the next line. So gaps are written here.
 """
 
 from __future__ import annotations

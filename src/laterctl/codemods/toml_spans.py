@@ -99,7 +99,8 @@ def layout(text: str) -> Layout:
     return Layout(sections, tuple(walk.comments), tuple(walk.strings))
 
 
-def cut(text: str) -> list[str]:
+@lru_cache(maxsize=8)
+def cut(text: str) -> tuple[str, ...]:
     """Cut a text before each header: a bracket that starts a line where what is above can be read on its own.
 
     tomlkit keeps neither order nor count of tables that are split, as `[[a]]`, `[b]`, `[[a]]` or `[a.b]`, `[c]`,
@@ -111,7 +112,7 @@ def cut(text: str) -> list[str]:
         if match.start() > start and _is_whole(text[start : match.start()]):
             found.append(text[start : match.start()])
             start = match.start()
-    return [*found, text[start:]]
+    return (*found, text[start:])
 
 
 def _is_whole(text: str) -> bool:

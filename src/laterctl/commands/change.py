@@ -14,6 +14,7 @@ from laterctl import git
 from laterctl.codemods import newer
 from laterctl.engine import ledger
 from laterctl.project.facts import DependencyHome
+from laterctl.project.installed import FOLDER, is_derived
 from laterctl.project.places import Place
 from laterctl.refusal import Note, Refusal, Refused
 
@@ -189,7 +190,8 @@ def _ignored(project: Project, plan: Plan) -> Iterator[Refusal]:
     from laterctl.targets.owned_file import CHOOSE_FOLDERS
 
     ignored = git.ignored(project.root, plan.changeset)
-    new = sorted(path for path in ignored if plan.changeset[path].before is None and not _is_example(path))
+    fresh = [path for path in ignored if plan.changeset[path].before is None and not _is_example(path)]
+    new = sorted((path for path in fresh if not is_derived(path)), key=lambda path: (path.startswith(FOLDER), path))
     if new:
         yield Refusal(
             "ignored-by-git",
@@ -290,7 +292,7 @@ def _steps(prepared: Prepared, choices: RunOptions) -> tuple[tuple[Argv, ...], t
         return (), (), "left to you by --no-install" if plan.requirements else ""
     manager = choices.manager or manifest.manager
     python = install.interpreter(prepared.root, manager)
-    version = install.manager_version(manager, prepared.root) if manager == "poetry" else ()
+    version = install.relevant_version(manager, prepared.root)
     homes = [home for home in (manifest.runtime, manifest.dev) if _extends(plan, prepared.installed, home)]
     lock = prepared.project.tree.read(manifest.lock) if manifest.lock else None
     try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import keyword
 import re
 import sys
-from typing import Final
+from typing import Final, NoReturn
 
 from laterctl.render import TEMPLATES, Context, Expr, Style, render
 
@@ -96,6 +96,7 @@ def _context(name: str, package: str, python: str) -> Context:
     }
     return Context(
         setting=_not_asked,
+        variable=_not_asked,
         provided=_not_asked,
         module=lambda place: f"{package}.{place}",
         environment=Expr("''"),
@@ -105,5 +106,5 @@ def _context(name: str, package: str, python: str) -> Context:
     )
 
 
-def _not_asked(name: str) -> Expr:
+def _not_asked(name: str) -> NoReturn:
     raise LookupError(f"the foundation's own templates know where {name!r} is and do not ask")

@@ -11,6 +11,7 @@ from msgspec import Struct
 from laterctl.engine import catalogue, ledger
 
 if TYPE_CHECKING:
+    from laterctl.dialects.settings import SettingLine
     from laterctl.engine.ledger import Entry
     from laterctl.feature import Feature
     from laterctl.project.discover import Project
@@ -96,7 +97,8 @@ def facts(project: Project) -> dict[str, Any]:
 
     def plain(value: Any) -> Any:
         if isinstance(value, Struct):
-            return {name: plain(getattr(value, name)) for name in value.__struct_fields__}
+            title = {"title": value.title} if hasattr(value, "title") else {}
+            return title | {name: plain(getattr(value, name)) for name in value.__struct_fields__}
         if isinstance(value, Place):
             return {"path": value.path, "line": value.line}
         if isinstance(value, Mapping):
@@ -107,27 +109,54 @@ def facts(project: Project) -> dict[str, Any]:
             return sorted(plain(item) for item in value)
         return value
 
+    missing = project.why_not("database")
     return {
         "root": project.root.name,
         "apps": plain(project.apps),
         "app": plain(project.app),
         "settings": plain(project.settings),
         "container": plain(project.container),
+        "database": plain(project.database),
         "manifest": plain(project.manifest),
         # It is seen from the application.
         "layout": {**plain(project.layout), "evidence": plain(layout_evidence(project))} if project.app else None,
-        "undecided": plain(project.undecided),
+        "undecided": plain((*project.undecided, *([missing] if missing else []))),
     }
 
 
-def secret(name: str) -> Mapping[str, str]:
-    """Return fresh key material for a feature: environment variable to value; nothing is written.
+class Secret(Struct, frozen=True):
+    """Fresh key material: values by the environment variables that take them, and the lines to choose from.
+
+    Each item of `lines` gives the value of one setting, in each way that the project reads it. `unknown` says why it
+    is not known how the project reads its settings, when it is not.
+    """
+
+    values: Mapping[str, str]
+    lines: tuple[tuple[SettingLine, ...], ...]
+    unknown: str = ""
+
+
+def secret(name: str, start: Path, app: str | None = None) -> Secret:
+    """Return fresh key material for a feature, as the project around `start` reads it; nothing is written.
 
     Raises:
         laterctl.engine.catalogue.UnknownFeature: there is no such feature.
         ValueError: the feature has no secret.
+        laterctl.refusal.Refused: the project cannot be read.
     """
+    from laterctl.commands.change import load_project, readable
+    from laterctl.dialects.settings import setting_lines, settings_of
+
     feature = catalogue.find(name)
     if feature.secret is None:
         raise ValueError(f"{feature.name} has no secret")
-    return feature.secret()
+    made = feature.secret()
+    with readable():
+        project, _ = load_project(start, app)
+        settings = settings_of(project)
+        reason = project.why_not("settings")
+        return Secret(
+            {settings.environment_variable(setting): value for setting, value in made.items()},
+            tuple(setting_lines(project, setting, value) for setting, value in made.items()),
+            f"{reason.message} ({reason.hint})" if reason else "",
+        )

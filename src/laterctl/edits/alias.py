@@ -7,10 +7,11 @@ from collections.abc import Iterator
 
 from msgspec import Struct
 
-from laterctl.edits.context import FeatureContext, Resolved
+from laterctl.edits.context import FeatureContext
 from laterctl.project.bindings import bound_to
 from laterctl.refusal import Refusal, Refused
 from laterctl.targets.base import Anchor
+from laterctl.targets.resolved import Resolved
 from laterctl.targets.statement import Statement
 
 

@@ -7,12 +7,13 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from msgspec import Struct
 
-from laterctl.edits.context import FeatureContext, Resolved, is_ours, user_statements
+from laterctl.edits.context import FeatureContext, is_ours, user_statements
 from laterctl.edits.pasted import pasted
 from laterctl.project.facts import App, Registration
 from laterctl.refusal import Refusal, Refused
 from laterctl.targets.base import Anchor
 from laterctl.targets.list_entry import ListEntry
+from laterctl.targets.resolved import Resolved
 from laterctl.targets.statement import Statement
 
 RANKS: Mapping[str, int] = {
@@ -194,8 +195,6 @@ def _listing(context: FeatureContext, app: App, rank: str) -> _Listing | None:
 
     What is added by a call is outside of the whole list.
     """
-    from laterctl.targets.document import Document
-    from laterctl.targets.pruning import substitutes
     from laterctl.targets.python_text import holder_of, list_in, read_text
 
     where = app.middleware_list
@@ -205,19 +204,17 @@ def _listing(context: FeatureContext, app: App, rank: str) -> _Listing | None:
     if where is None or (inside and rank != "error-boundary"):
         return None
     text = read_text(context.project.tree.python(where.path).text)
-    located = next((item for item in text.statements if item.spot == (where.body, where.index)), None)
+    located = next((item for item in text.statements if item.position == (where.body, where.index)), None)
     literal = list_in(located.node, where.keyword) if located is not None else None
     holder = holder_of(located.node) if located is not None else ""
     if located is None or literal is None or not holder:
         return None
-    document = Document.of_text(where.path, text)
-    records = [record for record in context.records if record.ours and record.target.path == where.path]
-    ours = substitutes(record.target.inspect(document) for record in records)
+    ours = context.own_nodes(where.path)
     entries = [item for item in app.middleware if item.style == "list"]
     pairs = [pair for pair in zip(entries, literal.elts, strict=True) if id(pair[1]) not in ours]
     spelled = _wrapper(context, where.path, [node for _, node in pairs])
     kept = tuple(item for item, _ in pairs)
-    return _Listing(where.path, located.scope, holder, where.keyword, spelled, kept)
+    return _Listing(where.path, located.qualname, holder, where.keyword, spelled, kept)
 
 
 def _wrapper(context: FeatureContext, path: str, entries: Sequence[ast.expr]) -> str:
@@ -317,3 +314,22 @@ class ExceptionHandler(Struct, frozen=True):
         yield error
         yield handler
         yield Resolved(Statement(app.path, app.scope, code, (50, error_name)), Anchor(app.body, after))
+
+
+class StartupCall(Struct, frozen=True):
+    """A call of `source` (`core.logging:configure_logging`) before the application is constructed.
+
+    `arguments` stand between its parentheses. Calls at one place are sorted by `rank`, then by name.
+    """
+
+    source: str
+    arguments: str = ""
+    rank: int = 50
+
+    def resolve(self, context: FeatureContext) -> Iterator[Resolved]:
+        app = context.app(f"{self.source.partition(':')[2]}({self.arguments})")
+        wanted, local = context.imported(app.path, self.source)
+        code = context.quoted(f"{local}({self.arguments})")
+        target = Statement(app.path, app.scope, code, (self.rank, local))
+        yield wanted
+        yield Resolved(target, Anchor(app.body, app.index - 1))

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 from msgspec import Struct
 
-from laterctl.edits.context import Edit, FeatureContext, Resolved
+from laterctl.edits.context import Edit, FeatureContext
+from laterctl.targets.resolved import Resolved
 
 
 class Beside(Struct, frozen=True):

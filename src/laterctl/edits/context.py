@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Protocol
 
@@ -12,34 +12,20 @@ from msgspec.structs import replace
 from laterctl.project.facts import App, BodyPath, Layout
 from laterctl.project.places import ALTERNATIVE, Place
 from laterctl.refusal import Note, Refusal, Refused
-from laterctl.targets.base import Anchor, Record, State, Target
+from laterctl.render import requote
+from laterctl.targets import origin
+from laterctl.targets.base import Record, State, Target
 from laterctl.targets.import_name import ImportName
+from laterctl.targets.resolved import Resolved
 
 if TYPE_CHECKING:
     from laterctl.edits.setting import Setting
     from laterctl.project.discover import Project
-    from laterctl.targets.python_text import Spot
+    from laterctl.project.statements import Position
 
 
 MOVABLE = frozenset({"core", "api"})
 """The folders below the application's package that the user may choose, or have a module of that name for."""
-
-
-class Resolved(Struct, frozen=True):
-    """A target that a feature wants, and for a new statement where it goes.
-
-    `complete` gives the target with what takes time to make, such as a rendered file; `alternatives` gives other forms
-    of it that are adopted when they are there.
-    """
-
-    target: Target
-    anchor: Anchor | None = None
-    complete: Callable[[], Target] | None = None
-    others: Callable[[Target], Iterable[Target]] | None = None
-
-    def alternatives(self) -> Iterable[Target]:
-        """Return other forms of the target that do as well when they stand there already."""
-        return self.others(self.target) if self.others is not None else ()
 
 
 class Edit(Protocol):
@@ -59,7 +45,7 @@ class FeatureContext(Struct, frozen=True, dict=True):
 
     `installed` are the records that the project has, `records` those and the ones of features resolved before this one
     in the same run. `settings` and `providers` map names to their declarations in all
-    features that matter. `elsewhere` maps the usual place of an owned file to the place it has here, because a file of
+    features that matter. `relocated` maps the usual place of an owned file to the place it has here, because a file of
     the user's stands in its way. `notes` collects warnings and notices.
     """
 
@@ -92,8 +78,7 @@ class FeatureContext(Struct, frozen=True, dict=True):
         if head == "tests":
             return f"{layout.tests}{slash}{rest}"
         if head in MOVABLE:
-            root = f"{layout.import_root}/" if layout.import_root not in {"", "."} else ""
-            return f"{root}{self.project.package_of(head).replace('.', '/')}{slash}{rest}"
+            return f"{self.project.folder_of(head)}{slash}{rest}"
         return f"{layout.folder}/{place}" if layout.folder not in {"", "."} else place
 
     def dotted(self, source: str) -> str:
@@ -180,26 +165,46 @@ class FeatureContext(Struct, frozen=True, dict=True):
             feature=self.feature,
         )
 
-    def spots(self, path: str) -> set[Spot]:
+    def spots(self, path: str) -> set[Position]:
         """Places of statements in a Python file that are ours."""
         return self._spots.setdefault(path, self._find_spots(path))
 
     @cached_property
-    def _spots(self) -> dict[str, set[Spot]]:
+    def _spots(self) -> dict[str, set[Position]]:
         return {}
 
-    def _find_spots(self, path: str) -> set[Spot]:
-        from laterctl.targets.python_target import own_spots
+    def _find_spots(self, path: str) -> set[Position]:
+        from laterctl.targets.python_target import own_statements
         from laterctl.targets.python_text import read_text
 
         records = [record for record in self.records if record.target.path == path]
-        return own_spots(read_text(self.project.tree.python(path).text), records) if records else set()
+        return own_statements(read_text(self.project.tree.python(path).text), records) if records else set()
+
+    def own_nodes(self, path: str) -> set[int]:
+        """Identities of the syntax nodes in a Python file (of `read_text`) that are ours."""
+        from laterctl.targets.document import Document
+        from laterctl.targets.pruning import substitutes
+        from laterctl.targets.python_text import read_text
+
+        document = Document.of_text(path, read_text(self.project.tree.python(path).text))
+        own = [record.target for record in self.records if record.ours and record.target.path == path]
+        return set(substitutes(target.inspect(document) for target in own if not target.whole_file))
 
     def is_present(self, target: Target) -> bool:
         """Whether a target of a Python file is there already, in its own form: by hand, or because a ledger was lost."""
         from laterctl.targets.document import inspect
 
         return inspect(target, self.project.tree.read(target.path)).state is State.PRESENT
+
+    def is_from_us(self, place: str) -> bool:
+        """Whether the file at a place is there and says that this feature brought it, or the ledger says so."""
+        path = self.path(place)
+        data = self.project.tree.read(path)
+        return data is not None and (self.own_file(path) or origin.feature_of(path, data) == self.feature)
+
+    def quoted(self, code: str) -> str:
+        """Return code with its strings in the project's quotes."""
+        return requote(code, self.project.layout.style.quote)
 
     def own_file(self, path: str) -> bool:
         """Whether a file is one of ours."""

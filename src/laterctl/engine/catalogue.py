@@ -1,4 +1,4 @@
-"""The list of features. A feature's module is imported only when somebody asks for that feature."""
+"""The list of features. A feature's package is imported only when somebody asks for that feature."""
 
 from __future__ import annotations
 
@@ -33,11 +33,10 @@ class UnknownFeature(LookupError):
 
 @cache
 def module_names() -> tuple[str, ...]:
-    """Return the feature modules there are, as feature names, sorted."""
+    """Return the feature packages there are, as feature names, sorted."""
     from laterctl import features
 
-    found = (item.name for item in iter_modules(features.__path__))
-    return tuple(sorted(name.replace("_", "-") for name in found if not name.endswith(("_rules", "_code", "_config"))))
+    return tuple(sorted(item.name.replace("_", "-") for item in iter_modules(features.__path__)))
 
 
 @cache

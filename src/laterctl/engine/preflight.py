@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
+from laterctl.dialects.manifest import declared_range
 from laterctl.edits import file as owned_file
 from laterctl.edits.provider import Provider
 from laterctl.edits.setting import Setting
 from laterctl.engine.ledger import Entry
-from laterctl.project.facts import Manifest, Requirement
+from laterctl.project.facts import Manifest
 from laterctl.project.places import Place
 from laterctl.refusal import Refusal
-from laterctl.targets.owned_file import ORIGIN
+from laterctl.targets.origin import ORIGIN
 
 if TYPE_CHECKING:
     from laterctl.edits.context import Edit, FeatureContext
@@ -71,7 +72,7 @@ def _floors(feature: Feature, context: FeatureContext) -> Iterator[Refusal]:
         from laterctl.codemods import requirements
 
         for item in manifest.requirements:
-            declared = _range(manifest, item)
+            declared = declared_range(manifest, item)
             if item.name == name and not item.group and not requirements.satisfiable(declared, f"{name}>={floor}"):
                 yield _below(feature, f"{item.text} excludes {name} {floor} and newer", item.place, f"{name}>={floor}")
         locked = manifest.locked.get(name)
@@ -94,13 +95,6 @@ def _mention(context: FeatureContext, path: str, name: str) -> Place:
     text = (context.project.tree.read(path) or b"").decode("utf-8", "replace")
     about = re.compile(rf"""^\s*(?:name = "{name}"|(?:requires-)?{name}(?:_requires)?\s*=)""")
     return Place(path, next((number for number, line in enumerate(text.splitlines(), 1) if about.match(line)), 1))
-
-
-def _range(manifest: Manifest, item: Requirement) -> str:
-    """Return a declared requirement as it stands in its home: PEP 508, or poetry's constraint alone."""
-    if manifest.runtime.form != "poetry" or item.place.path != manifest.runtime.path:
-        return item.text
-    return item.text.removeprefix(item.name).strip() or "*"
 
 
 def _python_floor(feature: Feature, context: FeatureContext, manifest: Manifest, floor: str) -> Iterator[Refusal]:

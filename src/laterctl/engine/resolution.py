@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from laterctl import __version__
 from laterctl.edits import file as owned_file
 from laterctl.edits.beside import Beside
-from laterctl.edits.context import MOVABLE, Edit, FeatureContext, Resolved
+from laterctl.edits.context import MOVABLE, Edit, FeatureContext
 from laterctl.edits.provider import Provider
 from laterctl.edits.setting import Setting
 from laterctl.engine import catalogue, ledger
@@ -21,6 +21,7 @@ from laterctl.refusal import Note, Refusal, Refused
 from laterctl.targets.base import Anchor, Conflict, Imported, Inspection, Record, State, Target
 from laterctl.targets.document import Document, inspect
 from laterctl.targets.owned_file import alternative
+from laterctl.targets.resolved import Resolved
 
 if TYPE_CHECKING:
     from laterctl.feature import Feature
@@ -212,9 +213,11 @@ class Resolution(Struct):
             inspection = replace(inspection, state=State.ABSENT)
         if inspection.state is State.PRESENT:
             return self._adopted(context, target, mine)
-        for other in resolved.alternatives() if data is not None else ():
+        for other in target.alternatives() if data is not None else ():
             if inspect(other, data).state is State.PRESENT:
                 return Record(other, ours=False)
+        if inspection.state is State.ALTERED and target.is_lost(data or b""):
+            return Record(target, ledger_lost=True)
         if inspection.state is State.ALTERED:
             raise Refused(replace(target.clash(inspection), feature=context.feature))
         if resolved.anchor is not None:
@@ -247,7 +250,11 @@ def _around(edits: Iterable[Edit], context: FeatureContext) -> FeatureContext:
         context.notice(
             f"{context.path(usual)} is yours, so ours is {context.path(other)}", Place(context.path(usual), 1)
         )
-    for head in sorted({file.path.partition("/")[0] for file in files} & MOVABLE):
+    heads = {file.path.partition("/")[0] for file in files if not file.root}
+    for head in sorted(heads & context.project.homes.keys()):
+        what = "new routers go" if head == "api" else "shared code goes"
+        context.notice(f"{what} to {context.path(head)}/, where yours is; [tool.laterctl] {head} chooses another place")
+    for head in sorted(heads & MOVABLE):
         module = context.project.in_the_way(head)
         if module and not context.project.tree.is_dir(context.path(head)):
             context.notice(f"{module} is yours, so ours go to {context.path(head)}/", Place(module, 1))

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import configparser
 import re
-import tomllib
 from collections.abc import Mapping
 from typing import Any
 
 from msgspec import Struct
+
+from laterctl.project.tomlfile import InvalidToml, parse
 
 OWN_FILES = (".coveragerc", ".coveragerc.toml")
 FILES = (*OWN_FILES, "setup.cfg", "tox.ini", "pyproject.toml")
@@ -73,12 +74,12 @@ def homes(files: Mapping[str, str]) -> list[Home]:
 def _sections(name: str, text: str) -> dict[str, Mapping[str, Any]] | None:
     try:
         return _toml_sections(name, text) if name.endswith(".toml") else _ini_sections(name, text)
-    except (tomllib.TOMLDecodeError, configparser.Error):
+    except (InvalidToml, configparser.Error):
         return None
 
 
 def _toml_sections(name: str, text: str) -> dict[str, Mapping[str, Any]]:
-    data = tomllib.loads(text)
+    data = parse(text)
     tool = data.get("tool", {})
     tables = tool.get("coverage", {}) if isinstance(tool, dict) else {}
     if name in OWN_FILES:

@@ -6,23 +6,26 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from laterctl.project.application.select import Apps, find_apps
 from laterctl.project.application.served import Served, find_served
-from laterctl.project.container import find_container
-from laterctl.project.facts import App, Container, Evidence, Layout, Manifest, Settings, Undecided
-from laterctl.project.layout import find_layout, import_roots
+from laterctl.project.facts import App, Evidence, Layout, Manifest, Undecided
+from laterctl.project.layout import find_layout, import_roots, routers_package, shared_package
 from laterctl.project.manifest import PYPROJECT, find_manifest
 from laterctl.project.names import Names
 from laterctl.project.places import ALTERNATIVE, is_test_or_docs
 from laterctl.project.roots import find_root
-from laterctl.project.settings import find_settings
 from laterctl.project.source import Repair, Unreadable
 from laterctl.project.style import find_style
 from laterctl.project.tomlfile import load_toml, table
 from laterctl.project.tree import Outside, Tree
 from laterctl.project.unreadable import as_undecided
+
+if TYPE_CHECKING:
+    from laterctl.dialects.database.base import Database
+    from laterctl.dialects.providers.container import Container
+    from laterctl.dialects.settings import Settings
 
 
 @dataclass(frozen=True)
@@ -99,6 +102,8 @@ class Project:
     def _settings(self) -> tuple[Settings | None, tuple[Undecided, ...]]:
         if self._elsewhere:
             return None, ()
+        from laterctl.dialects.settings.find import find_settings
+
         return _tried(lambda: find_settings(self.names, self.app, self._configured("settings"), self.apps))
 
     @property
@@ -110,12 +115,27 @@ class Project:
     def _container(self) -> tuple[Container | None, tuple[Undecided, ...]]:
         if self._elsewhere:
             return None, ()
+        from laterctl.dialects.providers.container import find_container
+
         return _tried(lambda: find_container(self.names, self.app, self._configured("container")))
 
     @property
     def container(self) -> Container | None:
         """The dependency-injector container, if any."""
         return self._container[0]
+
+    @cached_property
+    def _database(self) -> tuple[Database | None, tuple[Undecided, ...]]:
+        if self._elsewhere:
+            return None, ()
+        from laterctl.dialects.database.find import find_database
+
+        return _tried(lambda: find_database(self.names, self.app, self._configured("database")))
+
+    @property
+    def database(self) -> Database | None:
+        """The database, if any. What is undecided about it is in `why_not` alone: few features ask for it."""
+        return self._database[0]
 
     @cached_property
     def _manifest(self) -> tuple[Manifest | None, tuple[Undecided, ...]]:
@@ -137,14 +157,35 @@ class Project:
     def package_of(self, head: str) -> str:
         """Return the dotted package of the modules that are meant for `core` or `api`.
 
-        That is the user's choice, or `core` below the application's package. Where a module of the user's has that
-        name, which a folder would hide, it is `app_core`, and stays it for as long as there is no `core`.
+        That is the user's choice; the package where the project has such modules (see `homes`); or `core` below the
+        application's package. Where a module of the user's has that name, which a folder would hide, it is `app_core`,
+        and stays it for as long as there is no `core`.
         """
-        if chosen := self._configured(head):
+        if chosen := self._configured(head) or self.homes.get(head):
             return chosen
         stays = self._below(f"{ALTERNATIVE}{head}")
         moved = bool(self.in_the_way(head)) or (not self.tree.is_dir(self._below(head)) and self.tree.is_dir(stays))
         return ".".join(filter(None, (self.layout.package, f"{ALTERNATIVE}{head}" if moved else head)))
+
+    def folder_of(self, head: str) -> str:
+        """Return the folder of `package_of`."""
+        root = self.layout.import_root
+        return "/".join(filter(None, ("" if root == "." else root, self.package_of(head).replace(".", "/"))))
+
+    @cached_property
+    def homes(self) -> Mapping[str, str]:
+        """The packages of the user's where new modules of `core` and of `api` go instead of folders of that name."""
+        if self.app is None:
+            return {}
+        taken = {head for head in ("core", "api") if any(map(self.tree.is_dir, self._usual(head)))}
+        found = {
+            "core": shared_package(self.tree, self.layout) if "core" not in taken else "",
+            "api": routers_package(self.names, self.app, self.layout) if "api" not in taken else "",
+        }
+        return {head: package for head, package in found.items() if package and not self._configured(head)}
+
+    def _usual(self, head: str) -> tuple[str, str]:
+        return self._below(head), self._below(f"{ALTERNATIVE}{head}")
 
     def in_the_way(self, head: str) -> str:
         """Return the module of the user's that a folder `core` or `api` would hide; `""` without one."""
@@ -158,12 +199,12 @@ class Project:
 
     @property
     def undecided(self) -> tuple[Undecided, ...]:
-        """Everything that could not be decided. Computes all facts."""
+        """Everything that could not be decided, but about the database. Computes all other facts."""
         manifest = () if self._elsewhere else self._manifest[1]
         return (*self._apps.undecided, *self._settings[1], *self._container[1], *manifest)
 
     def why_not(self, fact: str) -> Undecided | None:
-        """Return why there is no `app`, `settings`, `container` or `manifest`; `None` when nobody misses it."""
+        """Return why there is no `app`, `settings`, `container`, `database` or `manifest`; `None` when none is missed."""
         if getattr(self, fact) is not None:
             return None
         reasons = self._apps.undecided if fact == "app" else getattr(self, f"_{fact}")[1]

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from msgspec import Struct, field
 
 from laterctl.project.places import Place
-from laterctl.render import Expr, Style
+from laterctl.render import Style
 
 BodyPath = tuple[tuple[int, str], ...]
 """A list of statements, as steps from the module: `((3, "body"), (0, "orelse"))`. `()` is the module itself.
@@ -76,7 +76,7 @@ class Lifespan(Struct, frozen=True):
     edited, several yields, a class, an assignment to `lifespan_context`, or anything else).
     """
 
-    kind: str
+    kind: str = "none"
     place: Place | None = None
     name: str = ""
     body: BodyPath = ()
@@ -120,7 +120,7 @@ class App(Struct, frozen=True):
     wrapped: str = ""
     routers: tuple[Registration, ...] = ()
     handlers: tuple[Registration, ...] = ()
-    lifespan: Lifespan = Lifespan("none")
+    lifespan: Lifespan = Lifespan()
     editable: bool = True
     reason: str = ""
     evidence: tuple[Evidence, ...] = ()
@@ -129,63 +129,6 @@ class App(Struct, frozen=True):
     def holder(self) -> str:
         """The target that the constructing statement assigns to, as source text."""
         return self.name
-
-
-class Settings(Struct, frozen=True):
-    """Where the project reads its settings.
-
-    `kind`: `dynaconf`, `pydantic` (pydantic-settings), `pydantic-v1`, `starlette`, or `other` (present but nothing
-    this tool can extend; `reason` says what it is). `access` is the expression that gives the settings object with
-    the imports it needs: `settings` or `get_settings()`. Fields are added to the class in statement list `body` of
-    `path` (pydantic), or to the TOML file `toml` below table `table` (Dynaconf; `""` when values live elsewhere).
-    `prefix` is that of environment variables, with its underscore. `upper` says whether fields are in capitals.
-    `environment` is an expression of type `str` that names the running environment.
-    """
-
-    kind: str
-    path: str
-    module: str
-    access: Expr
-    environment: Expr
-    place: Place
-    class_name: str = ""
-    body: BodyPath = ()
-    fields: tuple[str, ...] = ()
-    toml: str = ""
-    table: str = ""
-    prefix: str = ""
-    upper: bool = False
-    reason: str = ""
-    evidence: tuple[Evidence, ...] = ()
-
-    @property
-    def scope(self) -> str:
-        """The qualified name of the settings class."""
-        return self.class_name
-
-
-class Container(Struct, frozen=True):
-    """A dependency-injector container: class `class_name` in `path`, whose statements are list `body`.
-
-    `access` gives the instance with the imports it needs, or is `None` when no module-level instance can be imported
-    (`reason` says why). `providers` maps each provider's name to the ordinal of its statement.
-    """
-
-    path: str
-    module: str
-    class_name: str
-    body: BodyPath
-    place: Place
-    access: Expr | None
-    providers: Mapping[str, int] = field(default_factory=dict)
-    editable: bool = True
-    reason: str = ""
-    evidence: tuple[Evidence, ...] = ()
-
-    @property
-    def scope(self) -> str:
-        """The qualified name of the container class."""
-        return self.class_name
 
 
 class Requirement(Struct, frozen=True):

@@ -17,6 +17,11 @@ def file_of(feature: str) -> str:
     return f"{FOLDER}/{_PREFIX}{feature}.json"
 
 
+def is_derived(path: str) -> bool:
+    """Tell whether a file of the ledger goes with others: the contents of owned files, and git attributes."""
+    return path.startswith(f"{FOLDER}/") and not path.endswith(".json")
+
+
 def requested(root: Path, version: str) -> frozenset[str]:
     """Return the features that were asked for by name in the project at `root`.
 

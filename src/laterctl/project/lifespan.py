@@ -18,7 +18,7 @@ def lifespan_of(names: Names, value: ast.expr, path: str, scope: tuple[Scope, ..
     if isinstance(value, ast.Call) and names.resolve(value.func, path, scope) == "functools.partial" and value.args:
         value = value.args[0]
     if isinstance(value, ast.Constant) and value.value is None:
-        return Lifespan("none")
+        return Lifespan()
     shown = dotted_path(value)
     if not shown:
         return Lifespan("foreign", place, ast.unparse(value), reason="the lifespan is made by an expression")

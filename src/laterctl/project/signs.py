@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Collection, Iterable, Iterator
+from functools import partial
 
 from msgspec import Struct
 
 from laterctl.project import statements as bodies
+from laterctl.project.application.registered import middleware_class
 from laterctl.project.discover import Project
 from laterctl.project.names import Own, dotted_path
 from laterctl.project.places import Place, is_test_or_docs
 from laterctl.project.source import Unreadable
-from laterctl.project.statements import Scope, Spot, assigned_value, bound_targets, nodes, spots
+from laterctl.project.statements import Scope, StatementRef, assigned_value, bound_targets, nodes, spots
 from laterctl.project.tree import Outside
 
 _METHODS = ("get", "post", "put", "patch", "delete", "head", "options", "trace", "api_route", "websocket", "route")
@@ -60,7 +62,7 @@ def _calls(project: Project, dotted: Collection[str]) -> Iterator[tuple[Place, a
                 yield Place(path, node.lineno), node
 
 
-def _resolved(project: Project, node: ast.expr, path: str, spot: Spot) -> str:
+def _resolved(project: Project, node: ast.expr, path: str, spot: StatementRef) -> str:
     found = project.names.resolve(node, path)
     return found or (project.names.resolve(node, path, spot.scope) if spot.scope and dotted_path(node) else "")
 
@@ -74,13 +76,8 @@ def middleware(project: Project, classes: Collection[str]) -> list[Place]:
     found: list[Place] = []
     for path in _files(project, words):
         for spot, node in bodies.calls(project.tree.python(path).tree):
-            named = [word.value for word in node.keywords if word.arg in {"middleware_class", "cls"}]
-            adds = isinstance(node.func, ast.Attribute) and node.func.attr == "add_middleware"
-            if adds or _resolved(project, node.func, path, spot) == "starlette.middleware.Middleware":
-                put = [*node.args[:1], *named]
-            else:
-                put = [node.func]
-            if any(_resolved(project, each, path, spot) in classes for each in put):
+            put = middleware_class(node, partial(_resolved, project, path=path, spot=spot))
+            if put is not None and _resolved(project, put, path, spot) in classes:
                 found.append(Place(path, node.lineno))
     return sorted(set(found))
 

@@ -5,12 +5,21 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 from laterctl.project.source import Unreadable
 from laterctl.project.tree import Tree
 
 _AT = re.compile(r"\(at line (\d+), column \d+\)")
+
+
+class InvalidToml(ValueError):
+    """A text is not TOML: why, and the `line` (from 1) on which that shows."""
+
+    def __init__(self, reason: str, line: int) -> None:
+        super().__init__(reason)
+        self.line = line
 
 
 def load_toml(tree: Tree, path: str) -> Mapping[str, Any] | None:
@@ -29,12 +38,21 @@ def load_toml(tree: Tree, path: str) -> Mapping[str, Any] | None:
         line = data[: error.start].count(b"\n") + 1
         raise Unreadable(path, line, "the file is not valid UTF-8", "save the file as UTF-8", code="encoding") from None
     try:
+        return parse(text)
+    except InvalidToml as error:
+        raise Unreadable(path, error.line, str(error), "correct the file first", code="toml") from None
+
+
+@lru_cache(maxsize=64)  # facts, style and every edit look at the same few texts, and at their sections
+def parse(text: str) -> dict[str, Any]:
+    """Return what a text without a byte order mark says; nobody may change it. Raises `InvalidToml`."""
+    try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         match = _AT.search(str(error))
         line = int(match[1]) if match else text.count("\n") + 1
         reason = _AT.sub("", str(error)).removesuffix("(at end of document)").strip()
-        raise Unreadable(path, line, f"not valid TOML: {reason}", "correct the file first", code="toml") from None
+        raise InvalidToml(f"not valid TOML: {reason}", line) from error
 
 
 def table(parent: Mapping[str, Any] | None, *names: str) -> Mapping[str, Any]:

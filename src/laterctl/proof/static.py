@@ -64,11 +64,13 @@ def prove(project: Project, plan: Plan) -> list[Failure]:
     result = _Result(project, after, read, records)
     failures = list(_law_three(project, plan))
     version = _oldest(project)
+    documents: dict[str, Document] = {}
     for path, change in plan.changeset.items():
         if not path.endswith(".py") or change.after is None or path in plan.conflicts:
             continue
+        documents[path] = Document(path, change.after)
         try:
-            read[path] = _Read(_parsed(path, change, version))
+            read[path] = _Read(_parsed(documents[path], change, version))
         except SyntaxError as error:
             failures.append(Failure("parses", f"{path} would not parse: {error.msg}", Place(path, error.lineno or 1)))
     by_path: dict[str, list[Record]] = {}
@@ -77,9 +79,9 @@ def prove(project: Project, plan: Plan) -> list[Failure]:
     installed = load(project.tree)
     whole = [record.target for record in records_of(installed.values()) if record.target.whole_file]
     for record in plan.fresh(installed):
-        path, written = record.target.path, plan.changeset.get(record.target.path)
-        if path in read and record.ours and written is not None and written.after is not None:
-            document = Document(path, written.after)
+        path = record.target.path
+        if path in read and record.ours:
+            document = documents[path]
             failures.extend(_bound(record.target, document, read[path]))
             for item in record.target.imports(document):
                 failures.extend(_import(path, item.line, item.module, item.name, result))
@@ -91,18 +93,19 @@ def prove(project: Project, plan: Plan) -> list[Failure]:
     return list(dict.fromkeys(failures))
 
 
-def _parsed(path: str, change: Change, version: tuple[int, int]) -> ast.Module:
+def _parsed(document: Document, change: Change, version: tuple[int, int]) -> ast.Module:
     """Return the tree of a changed file.
 
     Where the user's own code was too new for this interpreter already, LibCST is asked too, and the rest is judged.
     """
-    assert change.after is not None
+    if change.before is None and version == sys.version_info[:2]:
+        return document.text.tree
     try:
-        return ast.parse(change.after, feature_version=version)
+        return ast.parse(document.data, feature_version=version)
     except SyntaxError:
         if change.before is None or _is_legible(change.before):
             raise
-        legible = newer.repaired(Source(path, change.after).text)
+        legible = newer.repaired(Source(document.path, document.data).text)
         if legible is None:
             raise
         return ast.parse(legible, feature_version=version)
@@ -220,14 +223,12 @@ def _law_three(project: Project, plan: Plan) -> Iterator[Failure]:
     for path, change in plan.changeset.items():
         if change.before is None or change.after is None or path.startswith(f"{FOLDER}/") or path in whole:
             continue
-        going, coming = (
-            [record for target, record in one.items() if target.path == path and target not in two]
-            for one, two in ((before, after), (after, before))
-        )
+        known = {**before, **after}
+        records = [record for target, record in known.items() if target.path == path]
         if path.endswith(".py"):
-            yield from _survives(path, change, going, coming)
+            yield from _survives(path, change, records)
         elif not plan.removed:
-            spare = Counter(line.strip() for item in coming for line in (item.replaced or "").splitlines())
+            spare = Counter(line.strip() for item in records for line in (item.replaced or "").splitlines())
             failures = list(_lines_survive(path, change.before, change.after, spare))
             if failures:  # was it a line of ours that is another one now?
                 layout = layout_of(project)
@@ -245,10 +246,10 @@ def _sides(project: Project, plan: Plan) -> tuple[list[Record], list[Record]]:
     return records_of(load(project.tree).values()), records_of(plan.entries.values())
 
 
-def _survives(path: str, change: Change, going: Sequence[Record], coming: Sequence[Record]) -> Iterator[Failure]:
+def _survives(path: str, change: Change, records: Sequence[Record]) -> Iterator[Failure]:
     try:
         old, new = (Document(path, data or b"") for data in (change.before, change.after))
-        for message, line in differences(old, new, going, coming):
+        for message, line in differences(old, new, records):
             yield Failure("lines", f"{path} {message}", Place(path, line))
     except SyntaxError:
         return  # said by the check that it parses

@@ -9,7 +9,8 @@ from collections.abc import Iterator, Sequence
 from typing import TypeVar
 
 from laterctl.codemods.statements import split_lines
-from laterctl.targets.base import Record, State
+from laterctl.project.source import newline_of
+from laterctl.targets.base import Inspection, Record, State
 from laterctl.targets.document import Document
 from laterctl.targets.pruning import Substitutes, is_filler, pruned, substitutes
 from laterctl.targets.python_text import Text
@@ -20,11 +21,13 @@ T = TypeVar("T")
 class Side:
     """One state of a file: what of it comes or goes, and what is the user's."""
 
-    def __init__(self, document: Document, records: Sequence[Record]) -> None:
+    def __init__(self, document: Document, found: Sequence[Inspection]) -> None:
         self.text: Text = document.text
-        found = [record.target.inspect(document) for record in records]
-        self.ours: Substitutes = substitutes(item for item in found if item.state is State.PRESENT)
+        self.ours: Substitutes = substitutes(found)
         self.lines = split_lines(self.text.source)
+        if self.lines and not self.lines[-1].endswith(("\r", "\n")):
+            # A last line without an end gets one when something is put behind it.
+            self.lines[-1] += newline_of(self.text.source) or "\n"
 
     def dump(self) -> str:
         """Return the user's part of the syntax tree, as text."""
@@ -48,14 +51,18 @@ class Side:
     def rest(self, named: Sequence[ast.stmt]) -> list[str]:
         """Return the lines that belong to none of the `named` statements, to none of ours, and to no filler."""
         gone: set[int] = set()
-        for node in [*named, *self._whole_statements()]:
+        for node in named:
             gone.update(lines_of(node))
+        for lines in self._whole_statements():
+            gone.update(lines)
         return [line for number, line in enumerate(self.lines, 1) if number not in gone]
 
-    def _whole_statements(self) -> Iterator[ast.stmt]:
-        for item in self.text.statements:
-            if id(item.node) in self.ours or is_filler(item.node) or self._is_all_ours(item.node):
-                yield item.node
+    def _whole_statements(self) -> Iterator[range]:
+        for node in (item.node for item in self.text.statements):
+            if id(node) in self.ours and not self.ours[id(node)]:
+                yield range(lines_of(node).start, (node.end_lineno or node.lineno) + 1)  # what is in it too
+            elif id(node) in self.ours or is_filler(node) or self._is_all_ours(node):
+                yield lines_of(node)
 
     def code(self, node: ast.stmt) -> list[str]:
         """Return the lines of a statement, line ends kept."""
@@ -72,21 +79,22 @@ def lines_of(node: ast.stmt) -> range:
     return range(first, (node.end_lineno or node.lineno) + 1)
 
 
-def differences(
-    before: Document, after: Document, going: Sequence[Record], coming: Sequence[Record]
-) -> Iterator[tuple[str, int]]:
+def differences(before: Document, after: Document, records: Sequence[Record]) -> Iterator[tuple[str, int]]:
     """Yield what a change does to the user's part of a Python file, in words, with the line in the old file.
 
     Args:
         before, after: the file.
-        going, coming: the records of ours that are in one of the two alone.
+        records: of ours in the file, on either side; what is on both sides counts as the user's.
     """
+    pairs = [(record.target.inspect(before), record.target.inspect(after)) for record in records]
+    going = [one for one, two in pairs if one.state is State.PRESENT and two.state is not State.PRESENT]
+    coming = [two for one, two in pairs if one.state is not State.PRESENT and two.state is State.PRESENT]
     old, new = Side(before, going), Side(after, coming)
     if old.dump() != new.dump():
         yield "would change code that is not its own", _first_difference(old, new)
         return
-    pairs = list(zip(old.statements(), new.statements(), strict=True))
-    named = [(one, two) for (one, touched), (two, also) in pairs if touched or also]
+    both = zip(old.statements(), new.statements(), strict=True)
+    named = [(one, two) for (one, touched), (two, also) in both if touched or also]
     kept, now = old.rest([one for one, _ in named]), new.rest([two for _, two in named])
     if _filled(kept) != _filled(now):
         lost = next((item for item in _filled(kept) if item not in _filled(now)), "")

@@ -8,7 +8,7 @@ from difflib import SequenceMatcher
 from laterctl.codemods.placement import TextEditError
 from laterctl.project.facts import BodyPath
 from laterctl.targets.base import Anchor, Record, Target
-from laterctl.targets.python_target import own_spots
+from laterctl.targets.python_target import own_statements
 from laterctl.targets.python_text import Text
 from laterctl.targets.statement import Statement, locate
 
@@ -31,14 +31,14 @@ def carried(
     Raises:
         TextEditError: the class or the function that a statement stands in is not in the new version.
     """
-    own = own_spots(data, before)
+    own = own_statements(data, before)
     found: dict[Target, Anchor] = {}
     for record in after:
         target = record.target
         if not isinstance(target, Statement):
             continue
         located = locate(data, target)[1]
-        anchor = Anchor(located.body, located.ordinal - 1) if located is not None else anchors.get(target)
+        anchor = Anchor(located.body, located.index - 1) if located is not None else anchors.get(target)
         if anchor is None:
             continue
         users = sum((anchor.body, ordinal) not in own for ordinal in range(anchor.after + 1))
@@ -51,7 +51,7 @@ def _body(text: Text, scope: str) -> BodyPath:
     """Return the statement list of a scope, by its qualified name."""
     if not scope:
         return ()
-    found = next((item.body for item in text.statements if item.scope == scope), None)
+    found = next((item.body for item in text.statements if item.qualname == scope), None)
     if found is None:
         raise TextEditError(f"its new version has no {scope}")
     return found

@@ -58,8 +58,8 @@ def converge(
     rest_before, rest_after = ([item for item in side if not item.target.whole_file] for side in (had, wanted))
     left: dict[Target, str] = {}
     replaced: dict[Target, str] = {}
-    if new is not None and old is None:
-        data = _in_newlines(new, layout.style.newline)
+    if new is not None and old is None and data is None:
+        data = new.created(layout.style.newline)
     elif new is not None and old is not None and new.created() != old.created() and data is not None:
         try:
             data, rest_after, anchors = _renewed(old, new, data, rest_before, rest_after, anchors, layout)
@@ -115,7 +115,7 @@ def _renewed(
 def _merged(old: Target, new: Target, data: bytes, *, markers: bool) -> bytes:
     """Return a file with the changes between two versions of ours; what is in it otherwise is the user's."""
     source = Source(old.path, data)
-    base, fresh = (_in_newlines(item, source.newline) for item in (old, new))
+    base, fresh = (item.created(source.newline) or b"" for item in (old, new))
     if inspect(old, data).state is State.PRESENT:
         result = fresh.decode()
     else:
@@ -123,14 +123,10 @@ def _merged(old: Target, new: Target, data: bytes, *, markers: bool) -> bytes:
     return (codecs.BOM_UTF8 if source.bom else b"") + result.encode(source.encoding)
 
 
-def _in_newlines(target: Target, newline: str) -> bytes:
-    return (target.created() or b"").replace(b"\n", newline.encode())
-
-
 def as_created(target: Target, data: bytes) -> bytes:
     """Return the content that a file of ours was created with, with the line ends and the byte order mark of `data`."""
     source = Source(target.path, data)
-    return (codecs.BOM_UTF8 if source.bom else b"") + _in_newlines(target, source.newline)
+    return (codecs.BOM_UTF8 if source.bom else b"") + (target.created(source.newline) or b"")
 
 
 def without_others(path: str, data: bytes, records: Sequence[Record], layout: Layout) -> bytes:

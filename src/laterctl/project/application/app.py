@@ -102,7 +102,7 @@ def _further(candidate: Candidate, export: Export | None) -> list[Evidence]:
 
 def _idle(span: Lifespan, found: Registered) -> list[Evidence]:
     """Return the handlers of `on_event` that never run because the application has a lifespan."""
-    if span.kind in {"none", "on_event"} or not span.name:
+    if not span.name:
         return []
     return [Evidence("an on_event handler that never runs beside a lifespan", place) for place in found.hooks]
 
@@ -256,7 +256,7 @@ def _lifespan(names: Names, candidate: Candidate, found: Registered, opened: boo
         spans += _subclass_lifespan(names, site.subclass)
     if spans:
         same = all(span == spans[0] for span in spans) and len(spans) in {1, len(candidate.sites)}
-        if same and spans[0].kind != "none":
+        if same and spans[0] != Lifespan():
             return spans[0]
         if not same:
             return Lifespan("foreign", spans[0].place, spans[0].name, reason="the branches have different lifespans")
@@ -268,7 +268,7 @@ def _lifespan(names: Names, candidate: Candidate, found: Registered, opened: boo
     if opened:
         reason = "the call takes a mapping of keywords that may hold a lifespan"
         return Lifespan("foreign", site.place, reason=reason)
-    return Lifespan("none")
+    return Lifespan()
 
 
 def _subclass_lifespan(names: Names, subclass: Own) -> list[Lifespan]:

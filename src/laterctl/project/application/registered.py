@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import ast
 import builtins
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from laterctl.project.facts import BodyPath, Registration
+from laterctl.project.facts import App, Registration
 from laterctl.project.names import Names, Own, dotted_path
 from laterctl.project.places import Place
-from laterctl.project.statements import Function, Scope, Spot, assigned_value, blocks, bound_targets, expressions
+from laterctl.project.statements import (
+    Function,
+    Scope,
+    assigned_value,
+    blocks,
+    bound_targets,
+    expressions,
+)
 
 _DEPTH = 4  # helpers that hand the app to helpers
 _INERT = frozenset(
@@ -23,6 +30,30 @@ _INERT = frozenset(
     }
 )
 _BUILTIN = frozenset({"print", "id", "type", "isinstance", "hasattr", "getattr", "setattr", "cast", "repr", "len"})
+
+
+_MIDDLEWARE = "starlette.middleware.Middleware"
+
+
+def middleware_class(call: ast.Call, resolve: Callable[[ast.expr], str]) -> ast.expr | None:
+    """Return the class that a call puts around an application, as written; `None` when it cannot be told.
+
+    That is `Class` of `x.add_middleware(Class)`, whatever `x` is, and of `Middleware(Class)`. Anything else that is
+    called is given back: it may be the class itself, as in `Class(app)`.
+    """
+    adds = isinstance(call.func, ast.Attribute) and call.func.attr == "add_middleware"
+    if adds or resolve(call.func) == _MIDDLEWARE:
+        return _argument(call, 0, "middleware_class", "cls")
+    return call.func
+
+
+def outermost_first(app: App) -> list[Registration]:
+    """Return the middleware of an application, outermost first.
+
+    Calls are outside of `FastAPI(middleware=[...])`, the last one outermost; the list has its outermost first.
+    """
+    calls = [item for item in app.middleware if item.style != "list"]
+    return [*reversed(calls), *(item for item in app.middleware if item.style == "list")]
 
 
 class Registered(Struct):
@@ -356,11 +387,3 @@ def _call_name(names: Names, func: ast.expr, view: _View) -> str:
         base = _call_name(names, func.value.func, view)
         return f"{base}.{func.attr}" if base else ""
     return _resolved(names, func, view)
-
-
-def rebinding(body: list[ast.stmt], start: int, name: str) -> Iterator[Spot]:
-    """Yield the statements of `body` after number `start` that bind `name` again."""
-    path: BodyPath = ()
-    for number in range(start + 1, len(body)):
-        if any(dotted_path(target) == name for target in bound_targets(body[number])):
-            yield Spot(path, number, body[number])

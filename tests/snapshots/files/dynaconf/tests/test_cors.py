@@ -118,7 +118,8 @@ def test_no_origins_no_headers() -> None:
     ['https://app.example.com/', 'app.example.com', 'null', '*'],
 )
 def test_a_wrong_entry_is_named(entry: str) -> None:
-    with pytest.raises(ValueError, match='CORS_ORIGINS') as caught:
+    setting = 'APP_CORS_ORIGINS'
+    with pytest.raises(ValueError, match=setting) as caught:
         CorsConfig(origins=(entry,), credentials=True)
 
     assert repr(entry) in str(caught.value)

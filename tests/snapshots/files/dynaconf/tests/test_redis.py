@@ -11,6 +11,7 @@ from order_service.core import redis
 from order_service.core.lifespan import ManagedResources
 
 NOWHERE = 'redis://localhost:1/0'
+SETTING = 'APP_REDIS_URL'
 
 
 def _use(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
@@ -25,7 +26,7 @@ def test_without_a_url_it_names_the_setting(
     """Asking for the client raises; a request answers 503."""
     _use(monkeypatch, '')
     monkeypatch.setattr(redis, '_built', [])
-    with pytest.raises(redis.RedisNotConfigured, match='REDIS_URL') as raised:
+    with pytest.raises(redis.RedisNotConfigured, match=SETTING) as raised:
         redis.get_redis()
     assert raised.value.status_code == HTTPStatus.SERVICE_UNAVAILABLE
 
@@ -33,7 +34,7 @@ def test_without_a_url_it_names_the_setting(
 def test_a_wrong_url_is_not_repeated() -> None:
     """The message names the setting and keeps the password."""
     config = redis.RedisConfig(url='redis://:hush@localhost:hush/0')
-    with pytest.raises(ValueError, match='REDIS_URL') as raised:
+    with pytest.raises(ValueError, match=SETTING) as raised:
         redis.build_redis(config)
     assert 'hush' not in str(raised.value)
     assert 'hush' not in repr(config)

@@ -1,8 +1,9 @@
 # From laterctl: metrics.
 """The endpoint that Prometheus scrapes: GET /metrics.
 
-Without METRICS_TOKEN it is open, so keep it inside: do not publish the path
-through the ingress. With it, the scraper sends it as a bearer token.
+Without APP_METRICS_TOKEN it is open, so keep it inside:
+do not publish the path through the ingress. With it, the scraper sends it as
+a bearer token.
 """
 
 import secrets

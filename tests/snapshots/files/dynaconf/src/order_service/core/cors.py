@@ -75,7 +75,8 @@ class CorsConfig:
     def _checked(self, entry: str) -> str:
         if entry == '*':
             if self.credentials:
-                raise _wrong(entry, 'must not be used with CORS_CREDENTIALS')
+                reason = 'must not be used with APP_CORS_CREDENTIALS'
+                raise _wrong(entry, reason)
             if self.production:
                 raise _wrong(entry, 'must not be used in production')
             return entry
@@ -114,18 +115,18 @@ def cors_config() -> CorsConfig:
     """Return the settings; ValueError names one that is wrong."""
     return CorsConfig(
         origins=as_list(
-            'CORS_ORIGINS',
+            'APP_CORS_ORIGINS',
             settings.get('CORS_ORIGINS', []),
         ),
         origin_regex=as_text(
             settings.get('CORS_ORIGIN_REGEX', ''),
         ),
         credentials=as_bool(
-            'CORS_CREDENTIALS',
+            'APP_CORS_CREDENTIALS',
             settings.get('CORS_CREDENTIALS', False),
         ),
         expose=as_list(
-            'CORS_EXPOSE',
+            'APP_CORS_EXPOSE',
             settings.get('CORS_EXPOSE', []),
         ),
         production=is_production(str(settings.current_env)),
@@ -148,7 +149,7 @@ def _with_cors(app: ASGIApp, config: CorsConfig) -> ASGIApp:
 
 
 def _check_regex(pattern: str) -> None:
-    name = 'CORS_ORIGIN_REGEX'
+    name = 'APP_CORS_ORIGIN_REGEX'
     try:
         compiled = re.compile(pattern)
     except re.error as error:
@@ -159,5 +160,9 @@ def _check_regex(pattern: str) -> None:
         raise _wrong(pattern, 'lets every host in', name)
 
 
-def _wrong(entry: str, reason: str, name: str = 'CORS_ORIGINS') -> ValueError:
+def _wrong(
+    entry: str,
+    reason: str,
+    name: str = 'APP_CORS_ORIGINS',
+) -> ValueError:
     return invalid(name, entry, reason)

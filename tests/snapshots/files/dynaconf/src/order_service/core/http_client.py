@@ -39,16 +39,16 @@ def http_client_config() -> HttpClientConfig:
     """
     return HttpClientConfig(
         timeout_seconds=as_positive(
-            'HTTP_TIMEOUT_SECONDS',
+            'APP_HTTP_TIMEOUT_SECONDS',
             settings.get('HTTP_TIMEOUT_SECONDS', 10.0),
         ),
         connect_timeout_seconds=as_positive(
-            'HTTP_CONNECT_TIMEOUT_SECONDS',
+            'APP_HTTP_CONNECT_TIMEOUT_SECONDS',
             settings.get('HTTP_CONNECT_TIMEOUT_SECONDS', 3.0),
         ),
         max_connections=math.ceil(
             as_positive(
-                'HTTP_MAX_CONNECTIONS',
+                'APP_HTTP_MAX_CONNECTIONS',
                 settings.get('HTTP_MAX_CONNECTIONS', 100),
             ),
         ),

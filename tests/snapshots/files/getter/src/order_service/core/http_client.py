@@ -39,16 +39,16 @@ def http_client_config() -> HttpClientConfig:
     """
     return HttpClientConfig(
         timeout_seconds=as_positive(
-            'HTTP_TIMEOUT_SECONDS',
+            'APP_HTTP_TIMEOUT_SECONDS',
             get_settings().http_timeout_seconds,
         ),
         connect_timeout_seconds=as_positive(
-            'HTTP_CONNECT_TIMEOUT_SECONDS',
+            'APP_HTTP_CONNECT_TIMEOUT_SECONDS',
             get_settings().http_connect_timeout_seconds,
         ),
         max_connections=math.ceil(
             as_positive(
-                'HTTP_MAX_CONNECTIONS',
+                'APP_HTTP_MAX_CONNECTIONS',
                 get_settings().http_max_connections,
             ),
         ),

@@ -39,7 +39,7 @@ class RedisNotConfigured(HTTPException):
 
     def __str__(self) -> str:
         """Name the setting, for those who read the log."""
-        return 'REDIS_URL is not set'
+        return 'APP_REDIS_URL is not set'
 
 
 @dataclass(frozen=True)
@@ -64,12 +64,12 @@ def redis_config() -> RedisConfig:
     return RedisConfig(
         url=redis_url(),
         timeout_seconds=as_positive(
-            'REDIS_TIMEOUT_SECONDS',
+            'APP_REDIS_TIMEOUT_SECONDS',
             get_settings().redis_timeout_seconds,
         ),
         max_connections=math.ceil(
             as_positive(
-                'REDIS_MAX_CONNECTIONS',
+                'APP_REDIS_MAX_CONNECTIONS',
                 get_settings().redis_max_connections,
             ),
         ),
@@ -100,7 +100,7 @@ def build_redis(config: RedisConfig) -> Redis:
             socket_timeout=config.timeout_seconds,
         )
     except ValueError:
-        message = 'REDIS_URL is not a URL of a Redis server'
+        message = 'APP_REDIS_URL is not a URL of a Redis server'
         raise ValueError(message) from None
     return client
 
@@ -131,7 +131,9 @@ async def _check() -> None:
 
 @cache
 def _log_missing() -> None:
-    logger.error('REDIS_URL is not set: what needs Redis answers 503')
+    logger.error(
+        'APP_REDIS_URL is not set: what needs Redis answers 503',
+    )
 
 
 on_startup(__name__, _check, rank=20)

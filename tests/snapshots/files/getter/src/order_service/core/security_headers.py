@@ -42,16 +42,16 @@ class SecurityHeadersConfig:
     def __post_init__(self) -> None:
         """Check what must hold, also between settings."""
         if self.hsts_seconds < 0:
-            name = 'SECURITY_HSTS_SECONDS'
+            name = 'APP_SECURITY_HSTS_SECONDS'
             raise invalid(name, self.hsts_seconds, 'is negative')
         # As https://hstspreload.org asks of each entry of the list.
         fit = self.hsts_subdomains and self.hsts_seconds >= YEAR_SECONDS
         if self.hsts_preload and not fit:
-            name = 'SECURITY_HSTS_PRELOAD'
-            reason = 'needs SECURITY_HSTS_SUBDOMAINS and a year of seconds'
+            name = 'APP_SECURITY_HSTS_PRELOAD'
+            reason = 'needs APP_SECURITY_HSTS_SUBDOMAINS and a year of seconds'
             raise invalid(name, self.hsts_preload, reason)
         if self.profile not in {'api', 'html'}:
-            name = 'SECURITY_PROFILE'
+            name = 'APP_SECURITY_PROFILE'
             raise invalid(name, self.profile, 'is neither api nor html')
 
 
@@ -131,19 +131,19 @@ def security_headers_config() -> SecurityHeadersConfig:
     """Return the settings; ValueError names one that is wrong."""
     return SecurityHeadersConfig(
         hsts_seconds=as_int(
-            'SECURITY_HSTS_SECONDS',
+            'APP_SECURITY_HSTS_SECONDS',
             get_settings().security_hsts_seconds,
         ),
         hsts_subdomains=as_bool(
-            'SECURITY_HSTS_SUBDOMAINS',
+            'APP_SECURITY_HSTS_SUBDOMAINS',
             get_settings().security_hsts_subdomains,
         ),
         hsts_preload=as_bool(
-            'SECURITY_HSTS_PRELOAD',
+            'APP_SECURITY_HSTS_PRELOAD',
             get_settings().security_hsts_preload,
         ),
         csp_report_only=as_bool(
-            'SECURITY_CSP_REPORT_ONLY',
+            'APP_SECURITY_CSP_REPORT_ONLY',
             get_settings().security_csp_report_only,
         ),
         profile=str(

@@ -131,7 +131,9 @@ async def _check() -> None:
 
 @cache
 def _log_missing() -> None:
-    logger.error('REDIS_URL is not set: what needs Redis answers 503')
+    logger.error(
+        'REDIS_URL is not set: what needs Redis answers 503',
+    )
 
 
 on_startup(__name__, _check, rank=20)

@@ -76,7 +76,8 @@ class CorsConfig:
     def _checked(self, entry: str) -> str:
         if entry == '*':
             if self.credentials:
-                raise _wrong(entry, 'must not be used with CORS_CREDENTIALS')
+                reason = 'must not be used with CORS_CREDENTIALS'
+                raise _wrong(entry, reason)
             if self.production:
                 raise _wrong(entry, 'must not be used in production')
             return entry
@@ -160,5 +161,9 @@ def _check_regex(pattern: str) -> None:
         raise _wrong(pattern, 'lets every host in', name)
 
 
-def _wrong(entry: str, reason: str, name: str = 'CORS_ORIGINS') -> ValueError:
+def _wrong(
+    entry: str,
+    reason: str,
+    name: str = 'CORS_ORIGINS',
+) -> ValueError:
     return invalid(name, entry, reason)

@@ -37,22 +37,29 @@ class AuthConfig:
 
     def __post_init__(self) -> None:
         """Raise AuthSettingError for values that cannot work."""
-        problems = {
-            'JWT_ISSUER must not be empty': not self.issuer,
-            'JWT_AUDIENCE must not be empty': not self.audience,
-            f'JWT_ALGORITHM must be one of {", ".join(MINIMUM_KEY_BYTES)}': (
-                self.algorithm not in MINIMUM_KEY_BYTES
+        problems = (
+            ('APP_JWT_ISSUER', not self.issuer, 'must not be empty'),
+            ('APP_JWT_AUDIENCE', not self.audience, 'must not be empty'),
+            (
+                'APP_JWT_ALGORITHM',
+                self.algorithm not in MINIMUM_KEY_BYTES,
+                f'must be one of {", ".join(MINIMUM_KEY_BYTES)}',
             ),
-            f'JWT_DENYLIST must be one of {", ".join(DENYLISTS)}': (
-                self.denylist not in DENYLISTS
+            (
+                'APP_JWT_DENYLIST',
+                self.denylist not in DENYLISTS,
+                f'must be one of {", ".join(DENYLISTS)}',
             ),
-            'JWT_ACCESS_TTL must not be above JWT_MAX_TTL': (
-                self.access_ttl > self.max_ttl
+            (
+                'APP_JWT_ACCESS_TTL',
+                self.access_ttl > self.max_ttl,
+                'must not be above APP_JWT_MAX_TTL',
             ),
-        }
-        for problem, found in problems.items():
+        )
+        for name, found, reason in problems:
             if found:
-                raise AuthSettingError(problem)
+                message = f'{name} {reason}'
+                raise AuthSettingError(message)
 
 
 @cache
@@ -63,14 +70,17 @@ def auth_config() -> AuthConfig:
         audience=as_text(settings.get('JWT_AUDIENCE', 'api')),
         algorithm=as_text(settings.get('JWT_ALGORITHM', 'HS256')),
         access_ttl=_seconds(
-            'JWT_ACCESS_TTL',
+            'APP_JWT_ACCESS_TTL',
             settings.get('JWT_ACCESS_TTL', 900),
         ),
         refresh_ttl=_seconds(
-            'JWT_REFRESH_TTL',
+            'APP_JWT_REFRESH_TTL',
             settings.get('JWT_REFRESH_TTL', 1209600),
         ),
-        max_ttl=_seconds('JWT_MAX_TTL', settings.get('JWT_MAX_TTL', 3600)),
+        max_ttl=_seconds(
+            'APP_JWT_MAX_TTL',
+            settings.get('JWT_MAX_TTL', 3600),
+        ),
         # A bare `off` may arrive as false.
         denylist=as_text(settings.get('JWT_DENYLIST', 'off') or 'off').lower(),
     )

@@ -96,7 +96,10 @@ class RedisRefreshStore:
 
 @cache
 def get_refresh_store() -> RefreshStore:
-    """Return the store in Redis, or one in memory without REDIS_URL."""
+    """Return the store: in Redis, or in memory while there is none.
+
+    APP_REDIS_URL says where Redis is.
+    """
     ttl_seconds = auth_config().refresh_ttl
     if redis_url():
         return RedisRefreshStore(get_redis, ttl_seconds)
@@ -130,8 +133,8 @@ def _packed(token: RefreshToken) -> str:
 async def _warn() -> None:
     if not redis_url():
         logger.warning(
-            'REDIS_URL is not set: refresh tokens are kept in this process, '
-            'lost when it ends and unknown to other workers',
+            'APP_REDIS_URL is not set: refresh tokens are '
+            'kept in this process, lost when it ends and unknown to other workers',
         )
 
 

@@ -37,22 +37,29 @@ class AuthConfig:
 
     def __post_init__(self) -> None:
         """Raise AuthSettingError for values that cannot work."""
-        problems = {
-            'JWT_ISSUER must not be empty': not self.issuer,
-            'JWT_AUDIENCE must not be empty': not self.audience,
-            f'JWT_ALGORITHM must be one of {", ".join(MINIMUM_KEY_BYTES)}': (
-                self.algorithm not in MINIMUM_KEY_BYTES
+        problems = (
+            ('APP_JWT_ISSUER', not self.issuer, 'must not be empty'),
+            ('APP_JWT_AUDIENCE', not self.audience, 'must not be empty'),
+            (
+                'APP_JWT_ALGORITHM',
+                self.algorithm not in MINIMUM_KEY_BYTES,
+                f'must be one of {", ".join(MINIMUM_KEY_BYTES)}',
             ),
-            f'JWT_DENYLIST must be one of {", ".join(DENYLISTS)}': (
-                self.denylist not in DENYLISTS
+            (
+                'APP_JWT_DENYLIST',
+                self.denylist not in DENYLISTS,
+                f'must be one of {", ".join(DENYLISTS)}',
             ),
-            'JWT_ACCESS_TTL must not be above JWT_MAX_TTL': (
-                self.access_ttl > self.max_ttl
+            (
+                'APP_JWT_ACCESS_TTL',
+                self.access_ttl > self.max_ttl,
+                'must not be above APP_JWT_MAX_TTL',
             ),
-        }
-        for problem, found in problems.items():
+        )
+        for name, found, reason in problems:
             if found:
-                raise AuthSettingError(problem)
+                message = f'{name} {reason}'
+                raise AuthSettingError(message)
 
 
 @cache
@@ -63,14 +70,17 @@ def auth_config() -> AuthConfig:
         audience=as_text(get_settings().jwt_audience),
         algorithm=as_text(get_settings().jwt_algorithm),
         access_ttl=_seconds(
-            'JWT_ACCESS_TTL',
+            'APP_JWT_ACCESS_TTL',
             get_settings().jwt_access_ttl,
         ),
         refresh_ttl=_seconds(
-            'JWT_REFRESH_TTL',
+            'APP_JWT_REFRESH_TTL',
             get_settings().jwt_refresh_ttl,
         ),
-        max_ttl=_seconds('JWT_MAX_TTL', get_settings().jwt_max_ttl),
+        max_ttl=_seconds(
+            'APP_JWT_MAX_TTL',
+            get_settings().jwt_max_ttl,
+        ),
         # A bare `off` may arrive as false.
         denylist=as_text(get_settings().jwt_denylist or 'off').lower(),
     )

@@ -1,5 +1,7 @@
 # From laterctl: jwt.
-"""The keys that sign tokens: ``JWT_KEYS=kid:base64[,kid:base64]``.
+"""The keys that sign tokens.
+
+``JWT_KEYS=kid:base64[,kid:base64]``
 
 The first key signs, all of them verify. To replace a key put the new one in
 front, and drop the old one once the last token it signed has expired.
@@ -24,6 +26,8 @@ from order_service.core.lifespan import on_startup
 from order_service.core.settings import settings
 from order_service.core.startup import as_text
 
+SETTING = 'JWT_KEYS'
+
 PLACEHOLDER = 'replace-me'
 """What .env.example holds instead of a key."""
 
@@ -45,7 +49,7 @@ class KeyRing:
         """
         for key_id, key in self.keys.items():
             return key_id, key
-        message = 'JWT_KEYS is not set'
+        message = f'{SETTING} is not set'
         raise AuthUnavailableError(message)
 
     def verifying(self, key_id: object) -> bytes | None:
@@ -60,18 +64,18 @@ def parse_keys(text: str, minimum_bytes: int) -> KeyRing:
     and for the placeholder of .env.example; never with a key in it.
     """
     if PLACEHOLDER in text:
-        message = 'JWT_KEYS still holds the placeholder of .env.example'
+        message = f'{SETTING} still holds the placeholder of .env.example'
         raise AuthSettingError(message)
     keys: dict[str, bytes] = {}
     for number, entry in enumerate(filter(None, _entries(text)), start=1):
         key_id, _, encoded = entry.partition(':')
         key = _decoded(encoded)
         if not KEY_ID.fullmatch(key_id) or key is None:
-            message = f'JWT_KEYS: entry {number} is not kid:base64'
+            message = f'{SETTING}: entry {number} is not kid:base64'
         elif len(key) < minimum_bytes:
-            message = f'JWT_KEYS: entry {number} has too few bytes'
+            message = f'{SETTING}: entry {number} has too few bytes'
         elif key_id in keys:
-            message = f'JWT_KEYS: entry {number} repeats a kid'
+            message = f'{SETTING}: entry {number} repeats a kid'
         else:
             keys[key_id] = key
             continue
@@ -85,7 +89,7 @@ def get_key_ring() -> KeyRing:
     minimum_bytes = MINIMUM_KEY_BYTES[auth_config().algorithm]
     ring = parse_keys(as_text(settings.jwt_keys), minimum_bytes)
     if not ring.keys:
-        logger.error('JWT_KEYS is not set: authentication answers 503')
+        logger.error('%s is not set: authentication answers 503', SETTING)
     return ring
 
 
@@ -105,7 +109,7 @@ def _decoded(encoded: str) -> bytes | None:
 async def _check() -> None:
     # Wrong keys stop any start, missing ones only that of production.
     if not get_key_ring().keys and in_production():
-        message = 'JWT_KEYS is not set'
+        message = f'{SETTING} is not set'
         raise AuthSettingError(message)
 
 

@@ -38,22 +38,29 @@ class AuthConfig:
 
     def __post_init__(self) -> None:
         """Raise AuthSettingError for values that cannot work."""
-        problems = {
-            'JWT_ISSUER must not be empty': not self.issuer,
-            'JWT_AUDIENCE must not be empty': not self.audience,
-            f'JWT_ALGORITHM must be one of {", ".join(MINIMUM_KEY_BYTES)}': (
-                self.algorithm not in MINIMUM_KEY_BYTES
+        problems = (
+            ('JWT_ISSUER', not self.issuer, 'must not be empty'),
+            ('JWT_AUDIENCE', not self.audience, 'must not be empty'),
+            (
+                'JWT_ALGORITHM',
+                self.algorithm not in MINIMUM_KEY_BYTES,
+                f'must be one of {", ".join(MINIMUM_KEY_BYTES)}',
             ),
-            f'JWT_DENYLIST must be one of {", ".join(DENYLISTS)}': (
-                self.denylist not in DENYLISTS
+            (
+                'JWT_DENYLIST',
+                self.denylist not in DENYLISTS,
+                f'must be one of {", ".join(DENYLISTS)}',
             ),
-            'JWT_ACCESS_TTL must not be above JWT_MAX_TTL': (
-                self.access_ttl > self.max_ttl
+            (
+                'JWT_ACCESS_TTL',
+                self.access_ttl > self.max_ttl,
+                'must not be above JWT_MAX_TTL',
             ),
-        }
-        for problem, found in problems.items():
+        )
+        for name, found, reason in problems:
             if found:
-                raise AuthSettingError(problem)
+                message = f'{name} {reason}'
+                raise AuthSettingError(message)
 
 
 @cache
@@ -71,7 +78,10 @@ def auth_config() -> AuthConfig:
             'JWT_REFRESH_TTL',
             config('JWT_REFRESH_TTL', default='1209600'),
         ),
-        max_ttl=_seconds('JWT_MAX_TTL', config('JWT_MAX_TTL', default='3600')),
+        max_ttl=_seconds(
+            'JWT_MAX_TTL',
+            config('JWT_MAX_TTL', default='3600'),
+        ),
         # A bare `off` may arrive as false.
         denylist=as_text(config('JWT_DENYLIST', default='off') or 'off').lower(),
     )

@@ -1,0 +1,1 @@
+"""Databases: SQLAlchemy 2, asynchronous or synchronous, and SQLModel."""

@@ -1,0 +1,44 @@
+"""The lifespan ladder: how the managed resources get into the app's start and stop.
+
+`lifespan=` silently disables `on_event` handlers, so it is given only where there are none: an own lifespan gets the
+context around its `yield`; handlers, or a lifespan that cannot be edited, get a router with a lifespan, which FastAPI
+merges from 0.112.2 on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Protocol
+
+from laterctl.dialects.ground import Ground
+from laterctl.dialects.lifespan import argument, router, wrapped
+from laterctl.project.facts import App
+from laterctl.targets.resolved import Resolved
+
+After = Callable[[str], int]
+"""Gives the ordinal of the statement after which a statement that includes a router goes."""
+
+
+class Dialect(Protocol):
+    """One way for a resource to be open while the app runs: a module of this package."""
+
+    def fits(self, source: str, app: App, ground: Ground) -> bool:
+        """Whether the app is of this kind."""
+        ...
+
+    def declare(self, source: str, app: App, ground: Ground, after: After) -> Iterator[Resolved]:
+        """Yield the targets that enter the async context manager `source` (`module:name`) while the app runs.
+
+        Raises:
+            laterctl.refusal.Refused: the app has no safe place for it.
+        """
+        ...
+
+
+LADDER: tuple[Dialect, ...] = (wrapped, argument, router)
+"""The dialects, the one that changes least about an app first; the last one fits every app."""
+
+
+def lifespan_dialect(source: str, app: App, ground: Ground) -> Dialect:
+    """Return the first dialect of the ladder that fits an app."""
+    return next(dialect for dialect in LADDER if dialect.fits(source, app, ground))

@@ -1,0 +1,39 @@
+"""What the dialects of providers answer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Protocol
+
+from msgspec import Struct
+
+from laterctl.dialects.ground import Ground
+from laterctl.render import Expr
+from laterctl.targets.resolved import Resolved
+
+
+class ProviderSpec(Struct, frozen=True):
+    """The object `name`, made and kept by the function `source` (`core.redis:get_redis`)."""
+
+    name: str
+    source: str
+
+
+class Providers(Protocol):
+    """How request code gets its long-lived objects."""
+
+    def has(self, name: str) -> bool:
+        """Whether the project itself provides an object of that name."""
+        ...
+
+    def declare(self, spec: ProviderSpec, arguments: Sequence[str], ground: Ground) -> Iterator[Resolved]:
+        """Yield the targets that make an object available; `arguments` are providers that its function takes.
+
+        Raises:
+            laterctl.refusal.Refused: the project has something else of that name.
+        """
+        ...
+
+    def read(self, spec: ProviderSpec, module: str) -> Expr:
+        """Return the expression that gives the object; `module` is where its function is."""
+        ...

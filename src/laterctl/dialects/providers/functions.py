@@ -1,0 +1,27 @@
+"""Cached functions: an object is what its function returns."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from laterctl.dialects.ground import Ground
+from laterctl.dialects.providers.base import Providers, ProviderSpec
+from laterctl.render import Expr, Import
+from laterctl.targets.resolved import Resolved
+
+
+class FunctionProviders(Providers):
+    """A project without a container that can be edited: the feature's own function is all there is."""
+
+    def has(self, name: str) -> bool:
+        """No object has a name here."""
+        return False
+
+    def declare(self, spec: ProviderSpec, arguments: Sequence[str], ground: Ground) -> Iterator[Resolved]:
+        """Yield nothing: the function is in the feature's own file."""
+        yield from ()
+
+    def read(self, spec: ProviderSpec, module: str) -> Expr:
+        """Return the call of the function."""
+        function = spec.source.partition(":")[2]
+        return Expr(f"{function}()", (Import(module, function),))

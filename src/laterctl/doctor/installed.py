@@ -1,0 +1,288 @@
+"""What became of the installed features: rules LTR001 to LTR012, which read ledgers instead of code."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
+
+from laterctl.doctor.rule import MAIN, Rule
+from laterctl.edits.file import files as owned_files
+from laterctl.engine import catalogue, ledger
+from laterctl.finding import Finding, Severity, Verdict
+from laterctl.project.places import Place
+from laterctl.project.source import Unreadable
+from laterctl.project.tree import Outside
+from laterctl.project.unreadable import as_undecided
+from laterctl.refusal import Refused
+from laterctl.targets import document as converge
+from laterctl.targets import origin
+from laterctl.targets.base import Record, State, Target
+from laterctl.targets.owned_file import OwnedFile
+from laterctl.targets.statement import Statement
+
+if TYPE_CHECKING:
+    from laterctl.engine.ledger import Entry
+    from laterctl.project.discover import Project
+
+
+def _ledger(feature: str, *targets: Target) -> dict[str, str]:
+    """Return the ledger of a feature for an example."""
+    entry = ledger.Entry(feature, "0.1.0", requested=True, records=tuple(Record(target) for target in targets))
+    files = ledger.files([entry])
+    return {path: data.decode() for path, data in files.items() if path != ledger.ATTRIBUTES}
+
+
+def _marked(files: Mapping[str, str], rule: str) -> dict[str, str]:
+    """Return files with the mark of a rule in the first line of the first."""
+    path, text = next(iter(files.items()))
+    return {**files, path: text.replace("\n", f"  # {rule}\n", 1)}
+
+
+_APP = "from fastapi import FastAPI\n\napp = FastAPI()\n"
+_WIRED = _ledger("routing", Statement(MAIN, "", "install(app)"))
+_FILE = "# From laterctl: errors.\nclass ErrorBoundary: ...\n"
+_BOUNDARY = {
+    MAIN: _APP,
+    **_ledger("errors", OwnedFile("app/boundary.py", _FILE, template="errors/core/error_boundary.py.jinja")),
+}
+
+LTR001 = Rule(
+    id="LTR001",
+    title="An interrupted run of laterctl is pending",
+    why="Some files may be new and others old; the next changing command restores them before it does anything else.",
+    fix="run any changing command: it restores the files first",
+    severity=Severity.ERROR,
+)
+LTR002 = Rule(
+    id="LTR002",
+    title="A ledger in .laterctl/ cannot be read, or was written by a newer laterctl",
+    why="The ledgers say which features are installed; without them nothing can be inspected or removed.",
+    fix="restore it from version control",
+    severity=Severity.ERROR,
+    bad=({MAIN: _APP, ".laterctl/feature-routing.json": '{"feature":  # LTR002'},),
+    good=({MAIN: _APP, **_ledger("routing")},),
+)
+LTR003 = Rule(
+    id="LTR003",
+    title="An installed feature is whole",
+    why="Everything that it put into the project is there, as it was or edited by you.",
+    fix="nothing is to be done",
+    severity=Severity.INFO,
+    bad=({MAIN: f"{_APP}install(app)\n", **_WIRED},),
+    good=({MAIN: _APP, **_WIRED},),
+)
+LTR004 = Rule(
+    id="LTR004",
+    title="A file says that laterctl added it, but no ledger knows it",
+    why="Without its ledger the feature is neither inspected nor can it be removed.",
+    fix="restore .laterctl/ from version control, or add the feature again",
+    bad=({MAIN: _APP, "app/core/error_boundary.py": _FILE.replace(".\n", ".  # LTR004\n", 1)},),
+    good=({MAIN: _APP, "app/core/error_boundary.py": "class ErrorBoundary: ...\n"},),
+)
+LTR005 = Rule(
+    id="LTR005",
+    title="A target of an installed feature is gone",
+    why="The feature is wired in no longer, or misses a part that it needs.",
+    fix="put it back: laterctl doctor --fix; or take the rest out: laterctl remove FEATURE",
+    severity=Severity.ERROR,
+    bad=({MAIN: f"{_APP.replace('import FastAPI', 'import FastAPI  # LTR005')}", **_WIRED},),
+    good=({MAIN: f"{_APP}install(app)\n", **_WIRED},),
+)
+LTR006 = Rule(
+    id="LTR006",
+    title="A target of an installed feature was edited",
+    why="It is yours now, and stays as it is when the feature is updated or removed.",
+    fix="nothing is to be done",
+    severity=Severity.INFO,
+    bad=({**_BOUNDARY, "app/boundary.py": _FILE.replace("...", "pass  # LTR006")},),
+    good=({**_BOUNDARY, "app/boundary.py": _FILE},),
+)
+LTR007 = Rule(
+    id="LTR007",
+    title="A target of an installed feature was moved",
+    why="It is yours now, and stays where it is when the feature is updated or removed.",
+    fix="nothing is to be done",
+    severity=Severity.INFO,
+    bad=({**_BOUNDARY, "app/moved.py": _FILE.replace("errors.\n", "errors.  # LTR007\n")},),
+    good=({**_BOUNDARY, "app/boundary.py": _FILE},),
+)
+LTR008 = Rule(
+    id="LTR008",
+    title="The ledger names a feature that this laterctl does not have",
+    why="It was installed by another version; this one can say nothing about it.",
+    fix="run the version that installed it",
+    bad=({MAIN: _APP, **_marked(_ledger("teleport"), "LTR008")},),
+    good=({MAIN: _APP, **_ledger("routing")},),
+)
+LTR009 = Rule(
+    id="LTR009",
+    title="An installed feature lacks one that it needs",
+    why="Its code imports what the other one brings.",
+    fix="add the feature again: that brings what it needs",
+    severity=Severity.ERROR,
+    bad=({MAIN: _APP, **_ledger("errors"), **_marked(_ledger("cors"), "LTR009")},),
+    good=({MAIN: _APP, **_ledger("errors"), **_ledger("cors"), **_ledger("settings")},),
+)
+LTR010 = Rule(
+    id="LTR010",
+    title="A file cannot be read",
+    why="A rule would look at it, so that what doctor says is not the whole truth.",
+    fix="correct the file, or run laterctl under a Python that can read it",
+    bad=({MAIN: _APP, "app/clients.py": "from httpx import AsyncClient\ndef (:  # LTR010\n"},),
+    good=({MAIN: _APP, "app/clients.py": "from httpx import AsyncClient\n"},),
+)
+LTR011 = Rule(
+    id="LTR011",
+    title="The application starts, in a scratch copy",
+    why="Asked for with `doctor --run`, the one way in which doctor runs the project's code.",
+    fix="read the traceback that is shown",
+    severity=Severity.INFO,
+)
+LTR012 = Rule(
+    id="LTR012",
+    title="No application was found, or a file that tells about it cannot be read",
+    why="Rules about what is put on the application have nothing to look at.",
+    fix="name it: laterctl --app MODULE:ATTR doctor, or app in [tool.laterctl]",
+    bad=({MAIN: "from fastapi import FastAPI\n\napp = FastAPI(  # LTR012\n"},),
+    good=({MAIN: _APP},),
+)
+
+
+def inspect(project: Project) -> Iterator[Finding]:
+    """Yield what is wrong with installed features, with their ledgers, and with what stands in the way of looking."""
+    yield from _journal(project)
+    yield from _undecided(project)
+    try:
+        entries = ledger.load(project.tree)
+    except Refused as refused:
+        for refusal in refused.refusals:
+            yield LTR002.finding(Verdict.UNKNOWN, refusal.message, refusal.place, refusal.remedy)
+        return
+    except (Unreadable, Outside) as error:
+        found = as_undecided(error)
+        yield LTR002.finding(Verdict.UNKNOWN, found.message, found.places[0], found.hint)
+        return
+    yield from _ledger_lost(project, entries)
+    records = ledger.records_of(entries.values())
+    for name, entry in sorted(entries.items()):
+        problems = [*_records(project, entry, records), *_requirements(entry, entries)]
+        yield from problems
+        if not any(item.verdict is Verdict.PROBLEM for item in problems):
+            yield LTR003.finding(Verdict.OK, f"{name} is whole ({len(entry.records)} pieces)", feature=name)
+
+
+def _journal(project: Project) -> Iterator[Finding]:
+    from laterctl import journal
+
+    pending = journal.pending(project.root)
+    if pending is not None:
+        yield LTR001.finding(Verdict.PROBLEM, f"an interrupted run is pending: {pending.command}", fix=LTR001.fix)
+
+
+UNREAD = frozenset({"syntax-error", "too-new", "encoding", "nul", "toml", "permission", "outside"})
+"""Reasons why a file could not be read; what else could not be decided only matters when a feature needs it."""
+
+
+def _undecided(project: Project) -> Iterator[Finding]:
+    """Without an application, and behind files that cannot be read, there is much that was not looked at."""
+    missed = [] if project.app is not None else [project.why_not("app")]
+    missed += [item for item in project.undecided if item.code in UNREAD]
+    for item in dict.fromkeys(missed):
+        if item is not None:
+            place = item.places[0] if item.places else None
+            yield LTR012.finding(Verdict.UNKNOWN, item.message, place, item.hint)
+
+
+def _ledger_lost(project: Project, entries: Mapping[str, Entry]) -> Iterator[Finding]:
+    """A file that says it was added by laterctl, without a ledger that knows it."""
+    known = {record.target.path for entry in entries.values() for record in entry.records}
+    for path in _signed(project):
+        name = origin.feature_of(path, project.tree.read(path) or b"")
+        if path in known or name not in catalogue.module_names():
+            continue
+        entry, place = entries.get(name), Place(path, 1)
+        if entry is None:
+            message = f"{path} was added by laterctl, but no ledger knows it"
+            fix = f"restore .laterctl/ from version control, or: {_adding(name)}"
+            yield LTR004.finding(Verdict.PROBLEM, message, place, fix, feature=name)
+        elif not any(_moved(project, record) == path for record in entry.records):
+            message = f"{path} is a copy of something that laterctl added (yours)"
+            yield LTR004.finding(Verdict.OK, message, place, feature=name)
+
+
+def _signed(project: Project) -> list[str]:
+    """Return the files that may say that they came from laterctl: Python files, and those that features call so."""
+    names = {file.path.rpartition("/")[2] for item in catalogue.every() for file in owned_files(item.edits)}
+    others = (path for path in project.tree.files() if path.rpartition("/")[2] in names and not path.endswith(".py"))
+    found = [path for path in others if origin.feature_of(path, project.tree.read(path) or b"")]
+    return [*project.tree.files_containing(origin.ORIGIN.encode()), *found]
+
+
+def _adding(name: str) -> str:
+    users = [item.name for item in catalogue.every() if not item.hidden and name in catalogue.closure([item.name])]
+    return f"laterctl add {name if name in users else '|'.join(users)}"
+
+
+def _moved(project: Project, record: Record) -> str:
+    """Return where an owned file went that is not at its place any more; `""` when it is nowhere."""
+    target = record.target
+    if not target.whole_file or not target.created() or project.tree.read(target.path) is not None:
+        return ""
+    for path in _signed(project):
+        if converge.inspect(target, project.tree.read(path)).state is State.PRESENT:
+            return path
+    return ""
+
+
+def _records(project: Project, entry: Entry, records: list[Record]) -> Iterator[Finding]:
+    for record in entry.records:
+        target, feature = record.target, entry.feature
+        others = [item for item in records if item.target.path == target.path]
+        try:
+            data = project.tree.read(target.path)
+            inspection = converge.inspect(target, data, others, project)
+            moved = _moved(project, record)
+        except (Unreadable, Outside) as error:
+            found = as_undecided(error)
+            yield LTR010.finding(Verdict.UNKNOWN, found.message, found.places[0], found.hint, feature=feature)
+            continue
+        place = Place(target.path, inspection.line or 1)
+        what = "the file" if target.whole_file else target.describe()
+        if moved:
+            message = f"{target.path} was moved to {moved} (yours)"
+            yield LTR007.finding(Verdict.OK, message, Place(moved, 1), feature=feature)
+        elif inspection.state is State.ABSENT:
+            with_it = "" if data is not None or target.whole_file else f" with {target.path}"
+            fixable = _fixable(record) and data is not None
+            gone = LTR005.finding(
+                Verdict.PROBLEM, f"{what} is gone{with_it}", place, _repair(entry, fixable), feature=feature
+            )
+            yield replace(gone, fixable=fixable)
+        elif inspection.state is State.ALTERED:
+            yield LTR006.finding(Verdict.OK, f"{what} was edited (yours)", place, feature=feature)
+        elif inspection.detail == "moved":
+            yield LTR007.finding(Verdict.OK, f"{what} was moved (yours)", place, feature=feature)
+
+
+def _fixable(record: Record) -> bool:
+    """What was deleted stays deleted; what a wired feature cannot work without can be put back when asked."""
+    return record.ours and record.target.restorable
+
+
+def _repair(entry: Entry, fixable: bool) -> str:
+    repair = "put it back: laterctl doctor --fix" if fixable else "restore it from version control"
+    return f"{repair}; or take the rest out: laterctl remove {entry.feature}"
+
+
+def _requirements(entry: Entry, entries: Mapping[str, Entry]) -> Iterator[Finding]:
+    place = Place(entry.path, 1)
+    if entry.feature not in catalogue.module_names():
+        message = f"{entry.feature} is not a feature of this laterctl"
+        yield LTR008.finding(Verdict.UNKNOWN, message, place, LTR008.fix, feature=entry.feature)
+        return
+    for name in catalogue.feature(entry.feature).requires:
+        if name not in entries:
+            message, fix = f"{entry.feature} needs {name}, which is not installed", f"laterctl add {entry.feature}"
+            yield LTR009.finding(Verdict.PROBLEM, message, place, fix, feature=entry.feature)

@@ -1,0 +1,488 @@
+"""Doctor rules of `jwt`: tokens that are believed without a check, keys that everybody can read.
+
+Sources: RFC 8725 (best practices), PyJWT's and python-jose's `decode`.
+"""
+
+from __future__ import annotations
+
+import ast
+import base64
+import binascii
+import re
+from collections.abc import Iterator, Mapping
+
+from msgspec import Struct
+
+from laterctl.dialects.settings import settings_of
+from laterctl.doctor.code import Code, Codebase, Visit, also_in, constant, method_of, once
+from laterctl.doctor.rule import MAIN, Found, Rule, Severity
+from laterctl.project.installed import file_of
+from laterctl.project.names import resolve
+from laterctl.project.places import Place
+from laterctl.project.statements import Function, assigned_value, bound_targets, nodes
+from laterctl.project.variables import has_dotenv, is_set
+from laterctl.project.workers import several_workers
+from laterctl.targets.owned_file import ORIGIN_COMMENT
+
+MINIMUM_KEY_BYTES = 32
+PLACEHOLDER_CLASS = "PlaceholderAuthenticator"
+GETTER = "get_user_authenticator"
+
+_DECODERS = {
+    "jwt.decode": "pyjwt",
+    "jwt.decode_complete": "pyjwt",
+    "jwt.api_jwt.decode": "pyjwt",
+    "jwt.api_jwt.decode_complete": "pyjwt",
+    "jose.jwt.decode": "jose",
+}
+_ENCODERS = {"jwt.encode", "jwt.api_jwt.encode", "jose.jwt.encode"}
+_CLASSES = {"jwt.PyJWT", "jwt.api_jwt.PyJWT"}
+_LIBRARIES = ("jwt", "jose", "authlib", "joserfc")
+_NAIVE = {"datetime.datetime.utcnow", "datetime.datetime.utcfromtimestamp"}
+_READERS = {"os.getenv", "os.environ.get", "decouple.config"}
+_SUPERSEDED = {
+    "python-jose": (
+        "it is hardly maintained, and FastAPI's documentation has moved to PyJWT",
+        "move to PyJWT: its jwt.encode and jwt.decode take the same arguments for this",
+    ),
+    "passlib": (
+        "its last release is from 2020, and it breaks with bcrypt 5 and newer",
+        "move to pwdlib: `pwdlib[argon2,bcrypt]` still verifies the bcrypt hashes that you have",
+    ),
+}
+_PURPOSES = frozenset(
+    {"aud", "iss", "typ", "type", "token_type", "tokenType", "token_use", "use", "kind", "purpose", "scope", "scopes"}
+)
+_TIMES = frozenset({"exp", "iat", "nbf"})
+_SETTINGS_FILES = (".env", "settings.", "docker-compose", "compose.")
+_SYMMETRIC, _ASYMMETRIC = ("HS",), ("RS", "PS", "ES", "Ed")
+_KEYS_LINE = re.compile(
+    r"^[\s-]*(?:export\s+)?[\"']?(?:\w+_)?jwt_keys[\"']?\s*[=:]\s*[\"']?(?P<keys>[^\"'\s#]+)", re.IGNORECASE
+)
+
+
+class Decoding(Struct, frozen=True):
+    """A call that decodes a token, with its arguments by name. `library` is `pyjwt` or `jose`.
+
+    `options` are those of the call by name, `None` when they cannot be read from the source; `own_options` says that
+    the object whose method is called has some too.
+    """
+
+    call: Visit[ast.Call]
+    library: str
+    arguments: Mapping[str, ast.expr]
+    options: Mapping[str, ast.expr] | None
+    own_options: bool = False
+
+    @property
+    def scope(self) -> tuple[ast.stmt, ...]:
+        """The functions and classes around it."""
+        return self.call.spot.scope
+
+    @property
+    def unverified(self) -> bool:
+        """Whether the signature is not checked."""
+        return constant((self.options or {}).get("verify_signature")) is False
+
+    @property
+    def without_algorithms(self) -> bool:
+        """Whether the token says itself how it was signed."""
+        if (given := self.arguments.get("algorithms")) is not None:
+            value = self.call.code.value(given)
+            return isinstance(value, ast.Constant) and value.value is None
+        # PyJWT takes the algorithm from a PyJWK, so only what is surely another kind of key counts there.
+        return self.library == "jose" or self._has_plain_key
+
+    @property
+    def algorithms(self) -> list[str]:
+        """The algorithms that are spelled out, in the call or as constants."""
+        code, node = self.call.code, self.arguments.get("algorithms")
+        value = code.value(node) if node is not None else None
+        items = (
+            value.elts if isinstance(value, ast.List | ast.Tuple | ast.Set) else [value] if value is not None else []
+        )
+        return [text for item in items if isinstance(text := constant(code.value(item)), str)]
+
+    @property
+    def _has_plain_key(self) -> bool:
+        key = self.call.code.value(self.arguments["key"]) if "key" in self.arguments else None
+        if isinstance(key, ast.Call):
+            return self.call.resolve(key.func) in _READERS
+        return key is None or isinstance(key, ast.Constant | ast.JoinedStr | ast.Attribute)
+
+
+@once
+def decodings(code: Code) -> list[Decoding]:
+    """Return the calls of a file that decode tokens, as far as their arguments are spelled out."""
+    calls = code.calls if code.mentions(b"decode") else []
+    return [found for call in calls if (found := _decoding(call)) is not None]
+
+
+def _decoding(call: Visit[ast.Call]) -> Decoding | None:
+    target, node, own_options = call.target, call.node, False
+    if target not in _DECODERS and call.method.startswith("decode") and isinstance(node.func, ast.Attribute):
+        maker = call.code.value(node.func.value)
+        if isinstance(maker, ast.Call) and call.resolve(maker.func) in _CLASSES:
+            target, own_options = f"jwt.{call.method}", bool(maker.args or maker.keywords)
+    names = (
+        "token",
+        "key",
+        "algorithms",
+        "options",
+    )  # by position, both libraries and all their versions agree on these
+    spread = not all(item.arg for item in node.keywords) or any(isinstance(item, ast.Starred) for item in node.args)
+    if target not in _DECODERS or spread or len(node.args) > len(names):
+        return None
+    arguments = dict(zip(names, node.args, strict=False)) | {str(item.arg): item.value for item in node.keywords}
+    return Decoding(call, _DECODERS[target], arguments, _options(call.code, arguments.get("options")), own_options)
+
+
+def _options(code: Code, node: ast.expr | None) -> dict[str, ast.expr] | None:
+    value = code.value(node) if node is not None else None
+    if value is None or (isinstance(value, ast.Constant) and value.value is None):
+        return {}
+    if isinstance(value, ast.Call) and isinstance(value.func, ast.Name) and value.func.id == "dict" and not value.args:
+        return {item.arg: item.value for item in value.keywords if item.arg}
+    if not isinstance(value, ast.Dict):
+        return None
+    keys = [key for node in value.keys if isinstance(key := constant(node), str)]
+    return dict(zip(keys, value.values, strict=True)) if len(keys) == len(value.keys) else None
+
+
+def not_verified(code: Code) -> Iterator[Found]:
+    """Look for what checks no signature, or lets the token choose how.
+
+    Reading a token before it is verified (to find out which key to take) is fine when the same function also
+    verifies one.
+    """
+    for found in decodings(code):
+        if found.unverified:
+            others = [other for other in decodings(code) if other.scope == found.scope and other is not found]
+            verified = found.scope and any(not other.unverified for other in others)
+            if not verified and not _on_purpose(found):
+                reason = "the signature is not verified: anybody can write a token that says what they like"
+                fix = "drop verify_signature=False and give key and algorithms; or call what it gives `unverified_...`"
+                yield Found(found.call.line, reason, fix)
+        elif found.without_algorithms:
+            yield Found(found.call.line, "no algorithms are given: the token says itself how it is to be verified")
+        elif any(name.lower() == "none" for name in found.algorithms):
+            reason = '"none" is among the algorithms: a token without any signature is accepted'
+            yield Found(found.call.line, reason, 'drop "none" from the algorithms')
+
+
+def only_the_signature(code: Code) -> Iterator[Found]:
+    """Look for tokens of which nothing else is checked: once a file, unless it reads a claim that tells tokens apart."""
+    candidates = [found for found in decodings(code) if _checks_nothing_else(found)]
+    if not candidates or any(map(_reads_purpose, nodes(code.tree))):
+        return
+    making = {call.spot.scope for call in code.calls if call.target in _ENCODERS}
+    lines = [found.call.line for found in candidates if not (found.scope and found.scope in making)]
+    if lines:
+        reason = "nothing but signature and expiry is checked: a token made with this key for something else passes"
+        yield Found(lines[0], reason + also_in(lines[1:]))
+
+
+def key_in_source(code: Code) -> Iterator[Found]:
+    """Look for literal keys, and for literals that stand in when a variable is not set; each once."""
+    seen: set[int] = set()
+    for call in code.calls if code.mentions(b"encode", b"decode") else ():
+        key = call.argument(1, "key") if call.target in {*_DECODERS, *_ENCODERS} else None
+        value = code.value(key) if key is not None else None
+        # In a function, a parameter or a local of the same name hides the constant of the module.
+        if value is None or value.lineno in seen or (isinstance(key, ast.Name) and value is key):
+            continue
+        if _is_secret(value):
+            seen.add(value.lineno)
+            yield Found(value.lineno, "the key is a literal: whoever reads the source can sign tokens")
+        elif isinstance(value, ast.Call) and call.resolve(value.func) in _READERS:
+            fallbacks = [*value.args[1:2], *(item.value for item in value.keywords if item.arg == "default")]
+            if any(_is_secret(code.value(fallback)) for fallback in fallbacks):
+                seen.add(value.lineno)
+                reason = "when the variable is not set, tokens are signed with a key that everybody can read here"
+                yield Found(value.lineno, reason, "drop the default, and let it fail when the key is missing")
+
+
+def key_in_a_tracked_file(codebase: Codebase) -> Iterator[Found]:
+    """Look for real keys for `JWT_KEYS` in settings, compose files and `.env`, where git does not ignore them."""
+    from laterctl import git
+
+    names = [name for name in codebase.project.tree.names() if name.startswith(_SETTINGS_FILES)]
+    found: list[Place] = []
+    for name, text in codebase.texts(names):
+        for number, line in enumerate(text.splitlines(), start=1):
+            match = _KEYS_LINE.match(line)
+            if match and any(_is_real_key(entry) for entry in match["keys"].split(",")):
+                found.append(Place(name, number))
+    ignored = git.ignored(codebase.project.root, [place.path for place in found]) if found else set()
+    for place in found:
+        if place.path not in ignored:
+            fix = "put it where git does not look, and replace it: `laterctl secret jwt` prints a new one"
+            yield Found(place, "a key that signs tokens is in a file that git tracks", fix)
+
+
+def superseded_library(codebase: Codebase) -> Iterator[Found]:
+    """Look at the declared dependencies."""
+    manifest = codebase.project.manifest
+    for requirement in manifest.requirements if manifest is not None else ():
+        if requirement.name in _SUPERSEDED:
+            why, instead = _SUPERSEDED[requirement.name]
+            yield Found(requirement.place, f"{requirement.name}: {why}", instead)
+
+
+def naive_times(code: Code) -> Iterator[Found]:
+    """Look for `utcnow()` where claims are made: once a file, where it is wrong already if it is."""
+    made = [call for call in code.calls if call.target in _NAIVE]
+    if not made or not _imports_a_library(code):
+        return
+    lines: list[int] = []
+    wrong: list[int] = []
+    for call in made:
+        around: ast.AST = call.spot.scope[-1] if call.spot.scope else code.tree
+        if _makes_claims(around, call.imports):
+            lines.append(call.line)
+            if _becomes_timestamp(around, call.node):
+                wrong.append(call.line)
+    if lines:
+        line = (wrong or lines)[0]
+        reason = "utcnow() is deprecated since Python 3.12, and its timestamp() would be that of local time"
+        if wrong:
+            reason = "the timestamp() of utcnow() is that of local time: where that is not UTC, times are hours off"
+        yield Found(line, reason + also_in(other for other in lines if other != line))
+
+
+def placeholder(code: Code) -> Iterator[Found]:
+    """Look for the function that still returns the placeholder."""
+    if not any(isinstance(node, ast.ClassDef) and node.name == PLACEHOLDER_CLASS for node in code.tree.body):
+        return
+    for visit in code.visits(ast.Return):
+        made = visit.node.value.func if isinstance(visit.node.value, ast.Call) else None
+        inside = [scope.name for scope in visit.spot.scope if isinstance(scope, Function)]
+        if inside[:1] == [GETTER] and isinstance(made, ast.Name) and made.id == PLACEHOLDER_CLASS:
+            yield Found(visit.line, f"{GETTER}() still gives the placeholder: signing in answers 503")
+
+
+def mixed_algorithms(code: Code) -> Iterator[Found]:
+    """Look for algorithms with a shared secret beside algorithms with a pair of keys."""
+    for found in decodings(code):
+        symmetric = [name for name in found.algorithms if name.startswith(_SYMMETRIC)]
+        asymmetric = [name for name in found.algorithms if name.startswith(_ASYMMETRIC)]
+        if symmetric and asymmetric:
+            reason = f"{symmetric[0]} and {asymmetric[0]} in one call: the public key is good as the secret"
+            yield Found(found.call.line, reason)
+
+
+def kept_apart(codebase: Codebase) -> Iterator[Found]:
+    """Look for places that start several processes, where they share no store of refresh tokens."""
+    project = codebase.project
+    if project.app is None or not project.tree.exists(file_of("jwt")):
+        return
+    started = several_workers(project.tree, project.app.path)
+    if started and not has_dotenv(project.tree) and not is_set(project.tree, "REDIS_URL", ORIGIN_COMMENT):
+        variable = settings_of(project).environment_variable("redis_url")
+        for item in started:
+            reason = f"with {item.what} and no {variable} each process refuses the refresh tokens of the others"
+            yield Found(item.place, reason, f"set {variable} for all of them, or start one process")
+
+
+def _on_purpose(found: Decoding) -> bool:
+    """Whether the code says that it knows the claims to be unverified, or whom it has the token from."""
+    node, scopes = found.call.spot.node, found.call.spot.scope
+    targets = [ast.unparse(target) for target in bound_targets(node)] if assigned_value(node) is not None else []
+    if any("unverified" in name.lower() for name in (*targets, *(scope.name for scope in scopes))):
+        return True
+    token = found.arguments.get("token")
+    if isinstance(token, ast.Subscript) and constant(token.slice) is not None:
+        return constant(token.slice) in {"id_token", "access_token"} and not _is_from_request(token.value)
+    return token is not None and ".state." in ast.unparse(token)
+
+
+def _is_from_request(node: ast.expr) -> bool:
+    words = {getattr(item, "id", getattr(item, "attr", "")) for item in nodes(node)}
+    return bool(words & {"request", "cookies", "headers", "query_params", "websocket"})
+
+
+def _checks_nothing_else(found: Decoding) -> bool:
+    if found.options is None or found.own_options or any(name.startswith("require") for name in found.options):
+        return False
+    told = {"audience", "issuer", "subject"} & set(found.arguments)
+    return not told and not found.unverified and not found.without_algorithms
+
+
+def _reads_purpose(node: ast.AST) -> bool:
+    """Whether a claim is read that says what a token is for: `claims["type"]`, `claims.get("type")`, `.pop("type")`."""
+    if isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Load):
+        return constant(node.slice) in _PURPOSES
+    if isinstance(node, ast.Call) and method_of(node) in {"get", "pop"}:
+        return bool(node.args) and constant(node.args[0]) in _PURPOSES
+    return False
+
+
+def _makes_claims(around: ast.AST, imports: Mapping[str, str]) -> bool:
+    return any(
+        (isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value in _TIMES)
+        or (isinstance(node, ast.keyword) and node.arg in _TIMES)
+        or (isinstance(node, ast.Call) and resolve(node.func, imports) in {*_ENCODERS, *_DECODERS})
+        for node in nodes(around)
+    )
+
+
+def _becomes_timestamp(around: ast.AST, made: ast.Call) -> bool:
+    """Whether `timestamp()` is asked of what `made` gives, or of what a name holds that was computed from it."""
+    assigned = [node for node in nodes(around) if isinstance(node, ast.Assign)]
+    names: set[str] = set()
+
+    def holds(node: ast.AST) -> bool:
+        return any(item is made or (isinstance(item, ast.Name) and item.id in names) for item in nodes(node))
+
+    for node in sorted(assigned, key=lambda node: node.lineno):
+        if holds(node.value):
+            names.update(target.id for target in node.targets if isinstance(target, ast.Name))
+    asked = (node.func for node in nodes(around) if isinstance(node, ast.Call) and method_of(node) == "timestamp")
+    return any(isinstance(function, ast.Attribute) and holds(function.value) for function in asked)
+
+
+def _is_secret(node: ast.expr) -> bool:
+    value = constant(node)
+    if not isinstance(value, str | bytes) or not value:
+        return False
+    text = value if isinstance(value, str) else value.decode("latin-1")
+    return "PUBLIC KEY" not in text and "CERTIFICATE" not in text
+
+
+def _is_real_key(entry: str) -> bool:
+    encoded = entry.partition(":")[2].rstrip("=").translate(str.maketrans("-_", "+/"))
+    try:
+        key = base64.b64decode(encoded + "=" * (-len(encoded) % 4), validate=True)
+    except (binascii.Error, ValueError):
+        return False
+    return len(key) >= MINIMUM_KEY_BYTES
+
+
+def _imports_a_library(code: Code) -> bool:
+    imported = [alias.name for visit in code.visits(ast.Import) for alias in visit.node.names]
+    imported += [visit.node.module or "" for visit in code.visits(ast.ImportFrom) if not visit.node.level]
+    return any(module.split(".")[0] in _LIBRARIES for module in imported)
+
+
+_NEEDLES = (b"jwt", b"jose")
+_HEAD = "import jwt\n\nfrom app.config import settings\n\n\ndef read(token: str) -> dict[str, object]:\n"
+_CLAIMS = 'algorithms=["HS256"], audience="shop", issuer="shop"'
+_KEY = base64.b64encode(bytes(range(MINIMUM_KEY_BYTES))).decode()
+_MAKE = "from datetime import datetime, timedelta, timezone\n\nimport jwt\n\n\ndef make(key: str) -> str:\n"
+_PLACEHOLDER = f"class {PLACEHOLDER_CLASS}: ...\n\n\nclass Users: ...\n\n\ndef {GETTER}():\n"
+_INSTALLED = {
+    MAIN: "from fastapi import FastAPI\n\napp = FastAPI()\n",
+    file_of("jwt"): '{"feature": "jwt", "format": 1, "laterctl": "0.1.0", "options": {}, "records": [], '
+    '"requested": true}',
+}
+
+JWT001 = Rule(
+    id="JWT001",
+    title="A token is decoded without a check of its signature, or with any algorithm",
+    why="Anybody can then write a token that says what they like: RFC 8725, sections 3.1 and 3.2. Reading a token "
+    "before it is verified is fine in a function that also verifies one, where a name says that it is `unverified`, "
+    "and where it came straight from the token endpoint. https://pyjwt.readthedocs.io/en/stable/api.html#jwt.decode",
+    fix='name what it is signed with: algorithms=["HS256"] with a secret, ["RS256"] or alike with a public key',
+    severity=Severity.ERROR,
+    needles=_NEEDLES,
+    checks={Code: not_verified},
+    bad=(
+        f'{_HEAD}    return jwt.decode(token, options={{"verify_signature": False}})  # JWT001\n',
+        f"{_HEAD}    return jwt.decode(token, settings.key)  # JWT001\n",
+    ),
+    good=(f"{_HEAD}    return jwt.decode(token, settings.key, {_CLAIMS})\n",),
+)
+JWT002 = Rule(
+    id="JWT002",
+    title="Nothing but a token's signature and expiry is checked",
+    why="With one key for access, refresh and password-reset tokens, each of them is good for all of it: RFC 8725, "
+    "sections 3.8, 3.9 and 3.12. Said once a file, and not where the code reads a claim that tells tokens apart.",
+    fix='sign with "iss" and "aud" and pass issuer= and audience= here, or check a claim such as "token_type"',
+    needles=_NEEDLES,
+    checks={Code: only_the_signature},
+    bad=(f'{_HEAD}    return jwt.decode(token, settings.key, algorithms=["HS256"])  # JWT002\n',),
+    good=(
+        f"{_HEAD}    return jwt.decode(token, settings.key, {_CLAIMS})\n",
+        f'{_HEAD}    claims = jwt.decode(token, settings.key, algorithms=["HS256"])\n'
+        '    if claims["token_type"] != "access":\n        raise ValueError\n    return claims\n',
+    ),
+)
+JWT003 = Rule(
+    id="JWT003",
+    title="A key that signs tokens stands in the source, or in a file that git tracks",
+    why="Whoever reads the repository can sign tokens, as whatever user they like. A literal that stands in for a "
+    "variable that is not set is as good as the key.",
+    fix="read it from the environment; `laterctl secret jwt` prints a new one",
+    severity=Severity.ERROR,
+    needles=_NEEDLES,
+    checks={Code: key_in_source, Codebase: key_in_a_tracked_file},
+    bad=(
+        'import jwt\n\ntoken = jwt.encode({"sub": "1"}, "secret", algorithm="HS256")  # JWT003\n',
+        'import os\n\nimport jwt\n\nKEY = os.getenv("KEY", "secret")  # JWT003\n\n\n'
+        'def make() -> str:\n    return jwt.encode({"sub": "1"}, KEY, algorithm="HS256")\n',
+        {MAIN: "", "settings.toml": f'jwt_keys = "main:{_KEY}"  # JWT003\n'},
+    ),
+    good=(
+        'import os\n\nimport jwt\n\ntoken = jwt.encode({"sub": "1"}, os.environ["KEY"], algorithm="HS256")\n',
+        {MAIN: "", "settings.toml": 'jwt_keys = "main:replace-me"\n'},
+    ),
+)
+JWT004 = Rule(
+    id="JWT004",
+    title="A library that security code should not stand on any more is a dependency",
+    why="python-jose is hardly maintained; passlib's last release is from 2020, and it breaks with bcrypt 5.",
+    fix="move to PyJWT, and to pwdlib",
+    checks={Codebase: superseded_library},
+    bad=({MAIN: "", "pyproject.toml": '[project]\nname = "app"\ndependencies = ["python-jose>=3"]  # JWT004\n'},),
+    good=({MAIN: "", "pyproject.toml": '[project]\nname = "app"\ndependencies = ["pyjwt>=2.10"]\n'},),
+)
+JWT005 = Rule(
+    id="JWT005",
+    title="The times in a token are made with `utcnow()`",
+    why="It is deprecated since Python 3.12, and without a time zone: its `timestamp()` takes it for local time, so "
+    "that on a server whose clock is not set to UTC tokens expire hours early or late. Said once a file, where it is "
+    "wrong already if it is. https://docs.python.org/3/library/datetime.html#datetime.datetime.utcnow",
+    fix="use datetime.now(tz=timezone.utc)",
+    needles=(b"utcnow", b"utcfromtimestamp"),
+    checks={Code: naive_times},
+    bad=(
+        f"{_MAKE}    expires = datetime.utcnow() + timedelta(hours=1)  # JWT005\n"
+        '    return jwt.encode({"exp": expires}, key)\n',
+    ),
+    good=(
+        f"{_MAKE}    expires = datetime.now(tz=timezone.utc) + timedelta(hours=1)\n"
+        '    return jwt.encode({"exp": expires}, key)\n',
+    ),
+)
+JWT006 = Rule(
+    id="JWT006",
+    title="Nobody can sign in yet",
+    why="The authenticator is still the placeholder that `laterctl add jwt` put there: signing in answers 503.",
+    fix=f"write a UserAuthenticator and return it from {GETTER}()",
+    needles=(PLACEHOLDER_CLASS.encode(),),
+    checks={Code: placeholder},
+    bad=(f"{_PLACEHOLDER}    return {PLACEHOLDER_CLASS}()  # JWT006\n",),
+    good=(f"{_PLACEHOLDER}    return Users()\n",),
+)
+JWT007 = Rule(
+    id="JWT007",
+    title="Tokens signed with a shared secret and tokens signed with a private key are accepted by one call",
+    why="The public key is then good for signing, as if it were the secret: RFC 8725, section 2.1.",
+    fix="allow the one algorithm that the key is for",
+    severity=Severity.ERROR,
+    needles=_NEEDLES,
+    checks={Code: mixed_algorithms},
+    bad=(f"{_HEAD}    return jwt.decode(token, settings.key, {_CLAIMS})  # JWT007\n".replace('"]', '", "RS256"]'),),
+    good=(f"{_HEAD}    return jwt.decode(token, settings.key, {_CLAIMS})\n",),
+)
+JWT008 = Rule(
+    id="JWT008",
+    title="Several processes share no store of refresh tokens",
+    why="The application is started as several workers or replicas, and nothing sets REDIS_URL: refresh tokens are "
+    "kept in one process, so that another one refuses them, and does not notice a stolen one.",
+    fix="set REDIS_URL for all of them, or start one process",
+    severity=Severity.ERROR,
+    checks={Codebase: kept_apart},
+    bad=({**_INSTALLED, "Dockerfile": "CMD gunicorn -w 4 app.main:app  # JWT008\n"},),
+    good=({**_INSTALLED, "Dockerfile": "ENV REDIS_URL=redis://redis\nCMD gunicorn -w 4 app.main:app\n"},),
+)

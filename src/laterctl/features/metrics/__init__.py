@@ -1,0 +1,47 @@
+"""Prometheus metrics of every request, on /metrics."""
+
+from laterctl.edits.app_statements import Middleware, Router
+from laterctl.edits.dropped_test import DroppedTest
+from laterctl.edits.file import File
+from laterctl.edits.manifest import DependencyFloor
+from laterctl.edits.provider import Provider
+from laterctl.edits.setting import Setting
+from laterctl.feature import ExistingSigns, Feature
+
+feature = Feature(
+    name="metrics",
+    group="Monitoring",
+    aliases=("prometheus",),
+    summary="Prometheus metrics of every request, by route template",
+    requires=("settings", "routing"),
+    floors={"python": "3.10", "fastapi": "0.112.2", "pydantic": "2"},
+    edits=(
+        DependencyFloor("prometheus-client>=0.22"),
+        Setting(
+            "metrics_token",
+            "SecretStr | None",
+            None,
+            secret=True,
+            imports=("pydantic:SecretStr",),
+            help="bearer token that /metrics asks for; without one it is open",
+        ),
+        File("core/metrics.py", "metrics/core/metrics.py.jinja"),
+        File("core/metrics_middleware.py", "metrics/core/metrics_middleware.py.jinja"),
+        File("api/metrics.py", "metrics/api/metrics.py.jinja"),
+        Provider("metrics", "core.metrics:get_metrics"),
+        Middleware("core.metrics_middleware:MetricsMiddleware", rank="metrics"),
+        Router("api.metrics:router", alias="metrics_router"),
+        DroppedTest("test_metrics.py", "metrics/tests/test_metrics.py.jinja"),
+    ),
+    by_hand=ExistingSigns(
+        imports=("prometheus_fastapi_instrumentator", "starlette_exporter", "starlette_prometheus"),
+        calls=("prometheus_client.start_http_server", "prometheus_client.start_wsgi_server"),
+        routes=("/metrics",),
+        names=("MetricsMiddleware", "PrometheusMiddleware"),
+    ),
+    changes=("GET /metrics answers at the root of the application",),
+    notes=(
+        "keep /metrics internal, or set {metrics_token}",
+        "with several workers set PROMETHEUS_MULTIPROC_DIR to a folder that is emptied at start",
+    ),
+)

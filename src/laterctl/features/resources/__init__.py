@@ -1,0 +1,52 @@
+"""An HTTP client and a Redis client, one of each for the whole application, closed at shutdown."""
+
+from collections.abc import Iterator
+
+from laterctl.edits.alias import DependencyAlias
+from laterctl.edits.context import Edit, FeatureContext
+from laterctl.edits.dropped_test import FLOORS, DroppedTest
+from laterctl.edits.file import File, http_client
+from laterctl.edits.manifest import DependencyFloor
+from laterctl.edits.provider import Provider
+from laterctl.edits.setting import Setting
+from laterctl.feature import ExistingSigns, Feature
+
+
+def client(context: FeatureContext) -> Iterator[Edit]:
+    """Depend on the HTTP client library that the project uses."""
+    name = http_client(context)
+    yield DependencyFloor(FLOORS[name])
+    yield DependencyAlias(
+        "HttpClientDep",
+        "Annotated[AsyncClient, Depends(http_client)]",
+        ("typing:Annotated", "fastapi:Depends", f"{name}:AsyncClient", "api.clients:http_client"),
+    )
+
+
+feature = Feature(
+    name="resources",
+    group="Dependency injection",
+    summary="one HTTP client and one Redis client, with timeouts, closed at shutdown",
+    requires=("settings", "lifespan", "redis"),
+    floors={"python": "3.10", "fastapi": "0.112.2", "pydantic": "2"},
+    edits=(
+        Setting("http_timeout_seconds", "float", 10.0, help="limit for each answer"),
+        Setting("http_connect_timeout_seconds", "float", 3.0),
+        Setting("http_max_connections", "int", 100),
+        File("core/http_client.py", "resources/core/http_client.py.jinja"),
+        File("api/clients.py", "resources/api/clients.py.jinja"),
+        Provider("http_client", "core.http_client:get_http_client"),
+        DependencyAlias(
+            "RedisDep",
+            "Annotated[Redis, Depends(redis_client)]",
+            ("typing:Annotated", "fastapi:Depends", "redis.asyncio:Redis", "api.clients:redis_client"),
+        ),
+        DroppedTest("test_resources.py", "resources/tests/test_resources.py.jinja"),
+    ),
+    edits_for=client,
+    by_hand=ExistingSigns(imports=("aioredis",), names=("redis_client", "http_client")),
+    notes=(
+        "use them: async def route(http: HttpClientDep, redis: RedisDep), from api/clients.py",
+        "set {redis_url}; until then what needs Redis answers 503",
+    ),
+)

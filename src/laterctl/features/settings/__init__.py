@@ -1,0 +1,29 @@
+"""What features need to have settings: checks of their values, and a settings module for a project that has none."""
+
+from collections.abc import Iterator
+
+from laterctl.edits.context import Edit, FeatureContext
+from laterctl.edits.file import File
+from laterctl.edits.manifest import DependencyFloor
+from laterctl.feature import Feature
+
+
+def module(context: FeatureContext) -> Iterator[Edit]:
+    """Create the module only where nothing reads settings: a second system is never put beside a first.
+
+    Where discovery could not decide, nothing is created either: the features that have settings refuse.
+    """
+    missing = context.project.settings is None and context.project.why_not("settings") is None
+    if missing or context.is_from_us("core/settings.py"):
+        yield DependencyFloor("pydantic-settings>=2.6")
+        yield File("core/settings.py", "settings/core/settings.py.jinja", open=True)
+
+
+feature = Feature(
+    name="settings",
+    hidden=True,
+    summary="checked settings, and a settings module where there is none",
+    floors={"python": "3.10", "pydantic": "2"},
+    edits=(File("core/startup.py", "settings/core/startup.py.jinja"),),
+    edits_for=module,
+)
