@@ -331,19 +331,14 @@ def test_files_go_where_the_project_says_now() -> None:
 
 
 def test_what_was_adopted_stays(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.undo()
-    made = memory.add(project_files(shape_named("foundation")), "security-headers")
-    records = ledger.records_of(ledger.load(memory.project(made).tree).values())
-    (path,) = {
-        item.target.path for item in records if item.target.whole_file and not item.ours and item.target.created()
-    }
-    name: Final = "security-headers/core/security_headers.py.jinja"
-    folder = TEMPLATES / "security-headers"
-    assert folder.is_dir()
-    text = (TEMPLATES / name).read_text(encoding="utf-8")
-    Release("7.0.0", {item.name: item for item in catalogue.every()}, {name: f"{text}\n\nX = 1\n"}).use(monkeypatch)
+    by_hand = installed("flat", "stamp")["core/stamp.py"].partition(b"\n")[2]
+    made = memory.add({**project_files(shape_named("flat")), "core/stamp.py": by_hand}, "stamp")
+    assert made["core/stamp.py"] == by_hand
+    newer(stamp="STAMP = 'new'\n").use(monkeypatch)
+    plan = planned(made)
+    assert [(note.level, str(note.place)) for note in plan.notes] == [("notice", "core/stamp.py:1")]
     after = update(made)
-    assert after[path] == made[path]
+    assert_same(code(after), code(made), "it is the user's")
     assert_same(update(after), after, "and again")
 
 

@@ -14,7 +14,7 @@ from laterctl.project.places import ALTERNATIVE, Place
 from laterctl.refusal import Note, Refusal, Refused
 from laterctl.render import requote
 from laterctl.targets import origin
-from laterctl.targets.base import Record, State, Target
+from laterctl.targets.base import Binding, Record, State, Target
 from laterctl.targets.import_name import ImportName
 from laterctl.targets.resolved import Resolved
 
@@ -46,7 +46,8 @@ class FeatureContext(Struct, frozen=True, dict=True):
     `installed` are the records that the project has, `records` those and the ones of features resolved before this one
     in the same run. `settings` and `providers` map names to their declarations in all
     features that matter. `relocated` maps the usual place of an owned file to the place it has here, because a file of
-    the user's stands in its way. `notes` collects warnings and notices.
+    the user's stands in its way. `notes` collects warnings and notices. `previous` are the records that the feature
+    has, when it is resolved anew.
     """
 
     project: Project
@@ -58,6 +59,7 @@ class FeatureContext(Struct, frozen=True, dict=True):
     providers: Mapping[str, str]
     relocated: Mapping[str, str] = field(default_factory=dict)
     notes: list[Note] = field(default_factory=list)
+    previous: Sequence[Record] = ()
 
     def module(self, place: str) -> str:
         """Return the dotted import path of a place below the application package, such as `core.cors`."""
@@ -114,6 +116,9 @@ class FeatureContext(Struct, frozen=True, dict=True):
         place, dotted = bound_to(self.project, target.path, target.local)
         if place is None or dotted == canonical(target.source) or self.is_present(target):
             return
+        binding = Binding("import", target.path, target.local)
+        if any(record.ours and binding in record.target.bindings() for record in self.previous):
+            return  # what the feature itself imports under that name goes
         raise Refused(
             Refusal(
                 "name-clash",

@@ -53,8 +53,7 @@ def check(
         return [], {}
     given = {binding for record in after for binding in record.target.bindings()}
     search = UsageSearch(project, before, gone, dropped, given)
-    kept = search.kept(going)
-    return search.refusals(), {target: reason for target, reason in kept.items() if target not in moved}
+    return search.refusals(), search.kept(going, moved)
 
 
 def _dropped(before: Sequence[Record], after: Sequence[Record]) -> Iterator[tuple[Record, Binding]]:
@@ -230,9 +229,10 @@ class UsageSearch:
         homes = {item.target.key for item in self.gone if item.target.requires}
         return declared <= sum(key[-1] == name for key in homes)
 
-    def kept(self, going: Mapping[str, list[Record]]) -> dict[Target, str]:
-        """Targets that the user edited, and all that they bind to."""
-        kept: dict[Target, str] = {record.target: "edited" for record in self.gone if self._is_edited(record.target)}
+    def kept(self, going: Mapping[str, list[Record]], moved: Collection[Target]) -> dict[Target, str]:
+        """Targets that the user edited, and all that they bind to; not those that are `moved` with the edits."""
+        gone = [record.target for record in self.gone if record.target not in moved]
+        kept: dict[Target, str] = {target: "edited" for target in gone if self._is_edited(target)}
         if not kept:
             return {}
         todo = list(kept)

@@ -100,7 +100,8 @@ class Resolution(Struct):
         return any(isinstance(item, Beside) and item.feature in others for item in edits)
 
     def _resolve(self, name: str, edits: Iterable[Edit], previous: Sequence[Record], beside: str = "") -> None:
-        context = replace(self._contexts[name], project=self.project, records=[*self.before, *self.records()])
+        known = [*self.before, *self.records()]
+        context = replace(self._contexts[name], project=self.project, records=known, previous=previous)
         had = {record.target.key: record for record in previous}
         own = self._own_nodes(previous)
         records: dict[Key, Record] = {record.target.key: record for record in self.entries[name].records}
@@ -128,7 +129,9 @@ class Resolution(Struct):
         own: set[int] = set()
         for record in previous:
             data = self.project.tree.read(record.target.path) if record.ours else None
-            own.update(id(node) for node, _ in inspect(record.target, data).nodes)
+            inspection = inspect(record.target, data)
+            if inspection.state is State.PRESENT:  # what the user made of it stays
+                own.update(id(node) for node, _ in inspection.nodes)
         return own
 
     def _declare(self, feature: Feature, context: FeatureContext) -> tuple[Edit, ...]:

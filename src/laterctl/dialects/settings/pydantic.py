@@ -53,8 +53,10 @@ class Pydantic(Settings, frozen=True, kw_only=True):
         target = Statement(self.path, self.scope, f"{name}: {spec.annotation} = {default}", (20, name))
         if not any(record.target == target for record in ground.records) and not ground.is_present(target):
             self._check_free(ground, statements, target, name)
-            if (own := _same_type(statements, name, spec.annotation)) is not None:
-                target = Statement(self.path, self.scope, ast.unparse(own), target.order)
+            own = ground.spots(self.path)
+            users = [node for ordinal, node in enumerate(statements) if (self.body, ordinal) not in own]
+            if (same := _same_type(users, name, spec.annotation)) is not None:
+                target = Statement(self.path, self.scope, ast.unparse(same), target.order)
         yield Resolved(target, Anchor(self.body, self._last_field(ground, statements)))
 
     def read(self, spec: SettingSpec) -> Expr:
