@@ -101,7 +101,12 @@ def test_an_update_gives_what_adding_today_gives(case: dict[str, Any]) -> None:
         feature, _, name = key.partition(".")
         (option,) = (known for known in catalogue.feature(feature).options if known.name == name)
         options[feature] = {name: option.parse(value)}
-    assert_same(updated, memory.run(before, Request(add=tuple(case["features"]), options=options)), "update")
+    today = memory.planned(before, Request(add=tuple(case["features"]), options=options))
+    if today.refusals:  # the older foundation has by hand what an older version of a feature was
+        assert {item.code for item in today.refusals} <= {"name-clash", "file-exists"}
+        assert "src/order_service/main.py" in before
+    else:
+        assert_same(updated, memory.applied(before, today), "update")
     assert_same(update(updated), updated, "update again")
     assert_same(memory.remove(updated, *case["features"]), before, "and out")
 

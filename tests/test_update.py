@@ -6,9 +6,11 @@ import ast
 from collections.abc import Iterator, Mapping
 from typing import Final
 
+import jinja2
 import pytest
 from msgspec.structs import replace
 
+from laterctl import render
 from laterctl.edits.app_statements import Router
 from laterctl.edits.beside import Beside
 from laterctl.edits.context import Edit, FeatureContext
@@ -21,7 +23,7 @@ from laterctl.feature import Feature
 from laterctl.proof.static import prove
 from laterctl.refusal import Refusal, Refused
 from laterctl.render import TEMPLATES
-from tests import memory
+from tests import extra, memory
 from tests.memory import Files, Refusing
 from tests.releases import (
     FEATURES,
@@ -36,7 +38,9 @@ from tests.releases import (
     newer,
 )
 from tests.shapes import SHAPES, Shape, shape_named
+from tests.test_extra_laws import files_of
 from tests.test_laws import assert_same, project_files, taken
+from tests.turns import DIALECTS
 
 ALL: Final = ("letter", "parcel", "stamp")
 EVERYWHERE: Final = ("flat", "foundation", "crlf", "poetry", "own_lifespan", "cached_getter", "environ", "src_layout")
@@ -137,6 +141,39 @@ def test_the_same_templates_change_nothing_but_the_version(shape: Shape, monkeyp
     assert before != after
     old = {path: data.replace(b'"laterctl": "0.2.0"', b'"laterctl": "7.0.0"') for path, data in before.items()}
     assert_same(old, after, "update")
+
+
+class Reworded(jinja2.BaseLoader):
+    """Templates as a later release has them: another first line, and one more at the end of Python files."""
+
+    def __init__(self, inner: jinja2.BaseLoader) -> None:
+        self.inner = inner
+
+    def get_source(self, environment: jinja2.Environment, template: str) -> tuple[str, str | None, None]:
+        text, name, _ = self.inner.get_source(environment, template)
+        text = text.replace('"""', '"""Now: ', 1)
+        return f"{text}\n\nLATER = 1\n" if template.endswith(".py.jinja") else text, name, None
+
+
+@pytest.mark.parametrize("shape", (*DIALECTS, *map(shape_named, ("crlf", "tabs", "bom"))), ids=lambda shape: shape.name)
+def test_all_templates_change(shape: Shape, monkeypatch: pytest.MonkeyPatch) -> None:
+    """For all features, those of the suite alone too: an update gives what adding today gives."""
+    monkeypatch.undo()
+    with extra.registered(), pytest.MonkeyPatch.context() as patch:
+        before = files_of(shape)
+        wanted = [name for name in (*taken(shape), *extra.NAMES) if not ("Dockerfile" in before and "docker" in name)]
+        old = memory.add(before, *wanted, app=shape.app_flag)
+        names = tuple(ledger.load(memory.project(old, shape.app_flag).tree))
+        Release("7.0.0", {item.name: item for item in catalogue.every()}).use(patch)
+        loader = render._environment().loader
+        assert loader is not None
+        patch.setattr(render._environment(), "loader", Reworded(loader))
+        plan = memory.planned(old, Request(update=names), shape.app_flag)
+        new = memory.applied(old, plan)
+        assert prove(memory.project(old, shape.app_flag), plan) == []
+        assert_same(new, memory.add(before, *wanted, app=shape.app_flag), "update = add today")
+        assert_same(memory.run(new, Request(update=names), shape.app_flag), new, "update; update = update")
+        assert_same(memory.remove(new, *wanted, app=shape.app_flag), before, "and out")
 
 
 @pytest.mark.parametrize("name", ALL)

@@ -116,9 +116,8 @@ class FeatureContext(Struct, frozen=True, dict=True):
         place, dotted = bound_to(self.project, target.path, target.local)
         if place is None or dotted == canonical(target.source) or self.is_present(target):
             return
-        binding = Binding("import", target.path, target.local)
-        if any(record.ours and binding in record.target.bindings() for record in self.previous):
-            return  # what the feature itself imports under that name goes
+        if self.gives_up(target.path, target.local):
+            return
         raise Refused(
             Refusal(
                 "name-clash",
@@ -210,6 +209,12 @@ class FeatureContext(Struct, frozen=True, dict=True):
     def quoted(self, code: str) -> str:
         """Return code with its strings in the project's quotes."""
         return requote(code, self.project.layout.style.quote)
+
+    def gives_up(self, path: str, name: str) -> bool:
+        """Whether the feature itself binds a name at the top of a module now, which another wish of it may take over."""
+        wanted = {Binding(what, path, name) for what in ("import", "name")}
+        own = (record.target for record in self.previous if record.ours)
+        return any(not wanted.isdisjoint(target.bindings()) and self.is_present(target) for target in own)
 
     def own_file(self, path: str) -> bool:
         """Whether a file is one of ours."""
