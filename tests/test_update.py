@@ -155,7 +155,7 @@ class Reworded(jinja2.BaseLoader):
         return f"{text}\n\nLATER = 1\n" if template.endswith(".py.jinja") else text, name, None
 
 
-@pytest.mark.parametrize("shape", (*DIALECTS, *map(shape_named, ("crlf", "tabs", "bom"))), ids=lambda shape: shape.name)
+@pytest.mark.parametrize("shape", [*DIALECTS, *map(shape_named, ("crlf", "tabs", "bom"))], ids=lambda shape: shape.name)
 def test_all_templates_change(shape: Shape, monkeypatch: pytest.MonkeyPatch) -> None:
     """For all features, those of the suite alone too: an update gives what adding today gives."""
     monkeypatch.undo()

@@ -87,7 +87,7 @@ def prove(project: Project, plan: Plan) -> list[Failure]:
                 failures.extend(_import(path, item.line, item.module, item.name, result))
         state = inspect(record.target, after.tree.read(path), by_path[path]).state
         # What a file of ours was, at this path or another, is merged with what the user made of it.
-        edited = any(path == old.path or record.target.succeeds(old) for old in whole)
+        edited = record.ledger_lost or any(path == old.path or record.target.succeeds(old) for old in whole)
         if state is not State.PRESENT and not edited:
             failures.append(Failure("present", f"{record.target.describe()} would be {state.value}", Place(path, 1)))
     return list(dict.fromkeys(failures))
