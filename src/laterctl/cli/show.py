@@ -279,9 +279,18 @@ def _also(prepared: Prepared) -> None:
 
 
 def files(changeset: Changeset) -> None:
-    """Show what happens to files, one line each."""
+    """Show what happens to files, one line each, and one for the ledger."""
     for path, change in changeset.items():
-        say(f"  {GLYPHS[_action(change.before, change.after)]} {path}")
+        if not path.startswith(LEDGER):
+            say(f"  {GLYPHS[_action(change.before, change.after)]} {path}")
+    ledger = [change for path, change in changeset.items() if path.startswith(LEDGER)]
+    actions = {_action(change.before, change.after) for change in ledger}
+    if ledger:
+        say(f"  {GLYPHS[actions.pop() if len(actions) == 1 else 'edit']} {LEDGER} ({_number(len(ledger), 'file')})")
+
+
+def _number(count: int, what: str) -> str:
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"
 
 
 def _behaviour(prepared: Prepared) -> list[str]:
@@ -305,13 +314,14 @@ def _detected(prepared: Prepared) -> None:
         say(faint("; ".join(parts)))
 
 
+LEDGER = ".laterctl/"
 LONG = 400
 """Lines of a diff beyond which the question comes with the edited files alone."""
 
 
 def patch_to_read(prepared: Prepared, *, whole: bool) -> None:
     """Show the diff to a person: without the ledger, and new files only when `whole` or when all of it is short."""
-    shown = {path: change for path, change in prepared.plan.changeset.items() if not path.startswith(".laterctl/")}
+    shown = {path: change for path, change in prepared.plan.changeset.items() if not path.startswith(LEDGER)}
     text = _patch(prepared, shown)
     if not whole and text.count(b"\n") > LONG:
         edited = {path: change for path, change in shown.items() if None not in (change.before, change.after)}

@@ -228,7 +228,8 @@ class Resolution(Struct):
         return target.introduced(self.project, context.records)
 
     def _adopted(self, context: FeatureContext, target: Target, mine: Mapping[Key, Record]) -> Record:
-        if _ledger_lost(target, mine):
+        in_lost_file = any(item.ledger_lost and item.target.path == target.path for item in self.records())
+        if in_lost_file or _ledger_lost(target, mine):
             return Record(target)
         data = self.project.tree.read(target.path) or b""
         document = Document(target.path, data, project=self.project)
