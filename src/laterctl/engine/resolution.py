@@ -180,10 +180,21 @@ class Resolution(Struct):
             target = resolved.complete()
         known = had.get(target.key)
         if known is not None and known.target.equals(target):
-            return known
+            return self._settled(target, known, resolved.anchor)
         if known is not None and known.ours:
             return self._changed(context, target, known, resolved.anchor)
+        if known is not None and target.whole_file and self.project.tree.read(target.path) is not None:
+            return known  # a file that was adopted is the user's: no update touches it
         return self._new(context, replace(resolved, target=target), mine, own)
+
+    def _settled(self, target: Target, known: Record, anchor: Anchor | None) -> Record:
+        """Return the record of a target that is there: at its new place when this version has another order."""
+        stands = inspect(known.target, self.project.tree.read(target.path)).state is State.PRESENT
+        if not known.ours or known.target == target or not stands:
+            return known
+        if anchor is not None:
+            self.anchors[target] = anchor
+        return replace(known, target=target)
 
     def _changed(self, context: FeatureContext, target: Target, known: Record, anchor: Anchor | None) -> Record:
         """Return the record of a target of ours that is to be another one; what the user deleted stays deleted."""

@@ -109,7 +109,7 @@ feature = Feature(
     ),
     changes=("POST /auth/token, /auth/refresh and /auth/logout answer",),
     notes=(
-        "make a key for {jwt_keys}: laterctl secret jwt prints it and says where it goes; until then authentication answers 503",
+        "make a key for {jwt_keys}, and see where it goes: laterctl secret jwt; until then authentication answers 503",
         "protect a route: async def route(user: CurrentUser)",
         "with more than one worker set {redis_url}: refresh tokens are kept in one process without it",
     ),
