@@ -11,7 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from laterctl import install
 from laterctl.commands import doctor
+from laterctl.commands.change import extended_homes
 from laterctl.engine import ledger, plan
 from laterctl.engine.plan import Request
 from laterctl.project.places import Place
@@ -158,3 +160,27 @@ def test_the_doctor_sees_files_that_are_no_python_without_a_ledger(tmp_path: Pat
     found = {str(item.place) for item in doctor.examine(tmp_path, only=("LTR004",)).findings}
     files = ("Dockerfile", "load/entry.sh", "load/locustfile.py", "load/report.html", "load/schema.sql")
     assert found == {f"{path}:1" for path in files}
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [("factory", ("--group", "load")), ("pdm", ("--group", "load")), ("poetry", ("--with", "load")), ("flat", ())],
+)
+def test_a_group_of_its_own_is_installed(name: str, options: tuple[str, ...]) -> None:
+    shape = next(shape for shape in SHAPES if shape.name == name)
+    before = files_of(shape)
+    project = memory.project(before, shape.app_flag)
+    made = memory.planned(before, Request(add=("extra-clock",)), shape.app_flag)
+    assert project.manifest is not None
+    steps = install.commands(
+        project.manifest.manager,
+        project.manifest,
+        extended_homes(made, {}),
+        made.requirements,
+        python=Path("python"),
+    )
+    words = steps[-1]
+    assert all(word in words for word in options)
+    assert "locust>=2.31" in made.requirements
+    if not options:
+        assert "locust>=2.31" in words
