@@ -53,6 +53,13 @@ class Option(Struct, frozen=True):
             raise ValueError(f"{text} is not {self.range}")
         return value
 
+    def recorded(self, value: Value) -> Value | None:
+        """Return a value that a ledger has, as one of today's type; `None` when it is none any more."""
+        try:
+            return self.parse(str(value))
+        except ValueError:
+            return None
+
     def _within(self, value: float) -> bool:
         low = -math.inf if self.minimum is None else self.minimum
         high = math.inf if self.maximum is None else self.maximum

@@ -18,7 +18,7 @@ from laterctl.engine import catalogue, ledger
 from laterctl.engine.ledger import Entry
 from laterctl.project.places import Place
 from laterctl.refusal import Note, Refusal, Refused
-from laterctl.targets.base import Anchor, Conflict, Imported, Record, State, Target
+from laterctl.targets.base import Anchor, Conflict, Imported, Inspection, Record, State, Target
 from laterctl.targets.document import Document, inspect
 from laterctl.targets.owned_file import alternative
 from laterctl.targets.resolved import Resolved
@@ -177,13 +177,24 @@ class Resolution(Struct):
         if resolved.complete is not None:
             target = resolved.complete()
         known = had.get(target.key)
+        if known is not None and known.target.equals(target):
+            return known
         if known is not None and known.ours:
-            if known.target.equals(target):
-                return known
-            if resolved.anchor is not None:
-                self.anchors[target] = resolved.anchor
-            return Record(target, replaced=known.replaced, imported=known.imported)
+            return self._changed(context, target, known, resolved.anchor)
         return self._new(context, replace(resolved, target=target), mine, own)
+
+    def _changed(self, context: FeatureContext, target: Target, known: Record, anchor: Anchor | None) -> Record:
+        """Return the record of a target of ours that is to be another one; what the user deleted stays deleted."""
+        data = self.project.tree.read(target.path)
+        inspection = inspect(known.target, data)
+        if inspection.state is State.ABSENT:
+            return known
+        edited = not target.whole_file and inspection.state is State.ALTERED
+        if edited and inspect(target, data).state is not State.PRESENT:
+            raise Refused(_edited(context, target, known, inspection))
+        if anchor is not None:
+            self.anchors[target] = anchor
+        return Record(target, replaced=known.replaced, imported=known.imported)
 
     def _new(self, context: FeatureContext, resolved: Resolved, mine: Mapping[Key, Record], own: set[int]) -> Record:
         target = resolved.target
@@ -239,6 +250,19 @@ def _around(edits: Iterable[Edit], context: FeatureContext) -> FeatureContext:
         if module and not context.project.tree.is_dir(context.path(head)):
             context.notice(f"{module} is yours, so ours go to {context.path(head)}/", Place(module, 1))
     return replace(context, relocated={**context.relocated, **blocked}) if blocked else context
+
+
+def _edited(context: FeatureContext, target: Target, known: Record, inspection: Inspection) -> Refusal:
+    return Refusal(
+        "edited",
+        f"you edited what {context.feature} has in {target.path}, and it is to be another now",
+        Place(target.path, inspection.line or 1),
+        seen=inspection.detail,
+        expected=known.target.describe(),
+        snippet=target.describe(),
+        remedy="make it what is in the snippet, or what it was, then run the command again",
+        feature=context.feature,
+    )
 
 
 def _conflict(context: FeatureContext, target: Target, other: str) -> Refusal:

@@ -190,6 +190,10 @@ class Target(Struct, frozen=True):
         """Return other forms of it that do as well where they stand already."""
         return ()
 
+    def succeeds(self, other: Target) -> bool:
+        """Tell whether it is the document that `other` was, at another path."""
+        return False
+
     @property
     def is_open(self) -> bool:
         """Whether other targets go into the document that it creates."""

@@ -96,6 +96,9 @@ class OwnedFile(Target, frozen=True):
         text = origin.unsigned(self.path, self.text)  # as `laterctl new` writes it
         return (replace(self, text=text),) if text != self.text else ()
 
+    def succeeds(self, other: Target) -> bool:
+        return isinstance(other, OwnedFile) and bool(self.template) and self.template == other.template
+
     @property
     def is_open(self) -> bool:
         return self.open

@@ -89,7 +89,7 @@ def _report(context: FeatureContext) -> dict[str, object]:
     if top and _has_namespace_folder(context, folder):
         report["include_namespace_packages"] = True
     if "fail_under" in context.options:
-        report["fail_under"] = int(context.options["fail_under"])
+        report["fail_under"] = context.options["fail_under"]
     return report
 
 
@@ -104,7 +104,7 @@ feature = Feature(
     group="Testing",
     summary="branch coverage of the whole package, also in processes that tests start",
     floors={"python": "3.10"},
-    options=(Option("fail_under", "lowest percentage that passes; none unless given"),),
+    options=(Option("fail_under", "lowest percentage that passes; none unless given", int, minimum=0, maximum=100),),
     edits=(
         DependencyFloor("coverage[toml]>=7.11.1", dev=True),
         DependencyFloor("pytest-cov>=7", dev=True),
