@@ -19,8 +19,9 @@ from msgspec.structs import replace
 from typer.testing import CliRunner
 
 from laterctl.cli.app import app
-from laterctl.engine import catalogue, ledger
+from laterctl.engine import ledger
 from laterctl.engine.plan import Request
+from laterctl.features import catalogue
 from laterctl.proof.static import prove
 from tests import memory
 from tests.test_laws import assert_same

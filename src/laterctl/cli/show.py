@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from laterctl.dialects.settings import Settings
     from laterctl.doctor.rule import Example, Rule
     from laterctl.doctor.rules import UnknownRule
-    from laterctl.engine.catalogue import UnknownFeature
     from laterctl.feature import Feature
+    from laterctl.features.catalogue import UnknownFeature
     from laterctl.journal import JournalError, LastRun
     from laterctl.project.places import Place
     from laterctl.proof.static import Failure
@@ -281,7 +281,7 @@ def files(changeset: Changeset) -> None:
 
 
 def _behaviour(prepared: Prepared) -> list[str]:
-    from laterctl.engine import catalogue
+    from laterctl.features import catalogue
 
     return [text for name in prepared.plan.added for text in catalogue.feature(name).changes]
 
@@ -445,7 +445,7 @@ def _proved(result: RunResult) -> str:
 
 def _next_steps(prepared: Prepared) -> None:
     from laterctl.dialects.settings import named, settings_of
-    from laterctl.engine import catalogue
+    from laterctl.features import catalogue
 
     settings = settings_of(prepared.project)
     for name in prepared.plan.added:

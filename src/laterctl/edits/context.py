@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Protocol
 
@@ -57,6 +57,7 @@ class FeatureContext(Struct, frozen=True, dict=True):
     settings: Mapping[str, Setting]
     providers: Mapping[str, str]
     relocated: Mapping[str, str] = field(default_factory=dict)
+    declared_middleware: Callable[[], Mapping[str, str]] = dict
     notes: list[Note] = field(default_factory=list)
 
     def module(self, place: str) -> str:

@@ -14,8 +14,9 @@ from laterctl.edits.beside import Beside
 from laterctl.edits.context import MOVABLE, Edit, FeatureContext
 from laterctl.edits.provider import Provider
 from laterctl.edits.setting import Setting
-from laterctl.engine import catalogue, ledger
+from laterctl.engine import ledger
 from laterctl.engine.ledger import Entry
+from laterctl.features import catalogue
 from laterctl.project.places import Place
 from laterctl.refusal import Note, Refusal, Refused
 from laterctl.targets.base import Anchor, Conflict, Imported, Inspection, Record, State, Target
@@ -153,6 +154,7 @@ class Resolution(Struct):
             {item.name: item for item in every if isinstance(item, Setting)},
             {item.name: item.source for item in every if isinstance(item, Provider)},
             {place: alternative(place) for record in records if (place := record.target.default_place)},
+            catalogue.middleware,
         )
 
     def _record(
