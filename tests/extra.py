@@ -19,7 +19,7 @@ from laterctl.features import catalogue
 
 FOLDER: Final = Path(__file__).parent / "extra_features"
 TEMPLATES: Final = Path(__file__).parent / "extra_templates"
-NAMES: Final = tuple(sorted(path.stem.replace("_", "-") for path in FOLDER.glob("extra_*.py")))
+NAMES: Final = tuple(sorted(path.stem.replace("_", "-") for path in FOLDER.glob("extra_*")))
 
 
 @contextmanager

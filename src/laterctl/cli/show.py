@@ -232,6 +232,7 @@ def plan(prepared: Prepared, stage: str, *, as_json: bool) -> None:
         say(f"  {careful('!')} {_named(target)} stays: {reason}")
     for requirement in made.requirements:
         say(f"  {label('dependency')} {requirement}")
+    _notes(prepared.notes, "choice")
     for behaviour in _behaviour(prepared):
         say(f"  {label('changes')} {behaviour}")
     _notes(prepared.notes, "warning")
@@ -361,10 +362,9 @@ def _warn_of_credentials(prepared: Prepared) -> None:
 
 
 def _notes(notes: Iterable[Note], level: str) -> None:
-    for note in notes:
-        if note.level == level:
-            where = f"{note.place}: " if note.place else ""
-            say(f"  {careful(level)} {where + note.message}")
+    for message, place in dict.fromkeys((note.message, note.place) for note in notes if note.level == level):
+        where = f"{place}: " if place else ""
+        say(f"  {careful(level)} {where + message}")
 
 
 def nothing_to_do(prepared: Prepared, *, as_json: bool, aside: bool = False) -> None:

@@ -215,6 +215,10 @@ class FeatureContext(Struct, frozen=True, dict=True):
         """Say something beside the diff."""
         self.notes.append(Note("warning", message, place, self.feature))
 
+    def choice(self, message: str, place: Place | None = None) -> None:
+        """Say in the plan what was chosen for this project, and why."""
+        self.notes.append(Note("choice", message, place, self.feature))
+
     def notice(self, message: str, place: Place | None = None) -> None:
         """Say something after success."""
         self.notes.append(Note("notice", message, place, self.feature))

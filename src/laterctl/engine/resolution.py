@@ -251,17 +251,19 @@ def _around(edits: Iterable[Edit], context: FeatureContext) -> FeatureContext:
     files = owned_file.files(_flat(edits))
     blocked = {file.path: alternative(file.path) for file in files if file.is_blocked(context)}
     for usual, other in blocked.items():
-        context.notice(
+        context.choice(
             f"{context.path(usual)} is yours, so ours is {context.path(other)}", Place(context.path(usual), 1)
         )
     heads = {file.path.partition("/")[0] for file in files if not file.root}
     for head in sorted(heads & context.project.homes.keys()):
-        what = "new routers go" if head == "api" else "shared code goes"
-        context.notice(f"{what} to {context.path(head)}/, where yours is; [tool.laterctl] {head} chooses another place")
+        what = "new routers go" if head == "api" else "new shared modules go"
+        context.choice(
+            f"{what} to {context.path(head)}/, where yours are; {head} in [tool.laterctl] chooses another place"
+        )
     for head in sorted(heads & MOVABLE):
         module = context.project.in_the_way(head)
         if module and not context.project.tree.is_dir(context.path(head)):
-            context.notice(f"{module} is yours, so ours go to {context.path(head)}/", Place(module, 1))
+            context.choice(f"{module} is yours, so ours go to {context.path(head)}/", Place(module, 1))
     return replace(context, relocated={**context.relocated, **blocked}) if blocked else context
 
 
