@@ -14,12 +14,12 @@ from typing import Final
 import pytest
 
 from laterctl import features, render
-from laterctl.engine import catalogue
 from laterctl.feature import Feature
+from laterctl.features import catalogue
 
 FOLDER: Final = Path(__file__).parent / "extra_features"
 TEMPLATES: Final = Path(__file__).parent / "extra_templates"
-NAMES: Final = tuple(sorted(path.stem.replace("_", "-") for path in FOLDER.glob("extra_*.py")))
+NAMES: Final = tuple(sorted(path.stem.replace("_", "-") for path in FOLDER.glob("extra_*")))
 
 
 @contextmanager

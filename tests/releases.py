@@ -21,8 +21,8 @@ from laterctl.edits.context import Edit, FeatureContext
 from laterctl.edits.file import File
 from laterctl.edits.manifest import DependencyFloor, TomlTable
 from laterctl.edits.setting import Setting
-from laterctl.engine import catalogue
-from laterctl.feature import Feature, Option
+from laterctl.feature import Feature, Group, Option
+from laterctl.features import catalogue
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,7 @@ SHELF: Final = Feature(
 )
 PARCEL: Final = Feature(
     name="parcel",
-    group="Testing",
+    group=Group.TESTING,
     summary="parcels that are sent",
     requires=("shelf",),
     recommends=("stamp",),
@@ -128,14 +128,14 @@ PARCEL: Final = Feature(
 )
 STAMP: Final = Feature(
     name="stamp",
-    group="Testing",
+    group=Group.TESTING,
     summary="stamps",
     options=(Option("text", "what is on it", str, "post"),),
     edits=(File("core/stamp.py", "stamp.py.jinja"), DependencyFloor("twine>=6")),
 )
 LETTER: Final = Feature(
     name="letter",
-    group="Testing",
+    group=Group.TESTING,
     summary="letters",
     requires=("shelf",),
     edits=(File("core/letter.py", "letter.py.jinja"),),

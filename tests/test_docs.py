@@ -20,7 +20,7 @@ import laterctl.edits
 from laterctl.cli.app import app
 from laterctl.cli.exits import Exit
 from laterctl.doctor import rules
-from laterctl.engine import catalogue
+from laterctl.features import catalogue
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"

@@ -5,13 +5,17 @@ The features are those of `tests/extra_features`; `resources` is one of ours tha
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from itertools import combinations
 from pathlib import Path
 
 import pytest
 
+from laterctl import install
 from laterctl.commands import doctor
+from laterctl.commands.change import extended_homes
 from laterctl.engine import ledger, plan
 from laterctl.engine.plan import Request
 from laterctl.project.places import Place
@@ -158,3 +162,61 @@ def test_the_doctor_sees_files_that_are_no_python_without_a_ledger(tmp_path: Pat
     found = {str(item.place) for item in doctor.examine(tmp_path, only=("LTR004",)).findings}
     files = ("Dockerfile", "load/entry.sh", "load/locustfile.py", "load/report.html", "load/schema.sql")
     assert found == {f"{path}:1" for path in files}
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [("factory", ("--group", "load")), ("pdm", ("--group", "load")), ("poetry", ("--with", "load")), ("flat", ())],
+)
+def test_a_group_of_its_own_is_installed(name: str, options: tuple[str, ...]) -> None:
+    shape = next(shape for shape in SHAPES if shape.name == name)
+    before = files_of(shape)
+    project = memory.project(before, shape.app_flag)
+    made = memory.planned(before, Request(add=("extra-clock",)), shape.app_flag)
+    assert project.manifest is not None
+    steps = install.commands(
+        project.manifest.manager,
+        project.manifest,
+        extended_homes(made, {}),
+        made.requirements,
+        python=Path("python"),
+    )
+    words = steps[-1]
+    assert all(word in words for word in options)
+    assert "locust>=2.31" in made.requirements
+    if not options:
+        assert "locust>=2.31" in words
+
+
+USES = """\
+import pytest
+from fastapi.testclient import TestClient
+
+from app.core.checks import CHECKS
+from app.engine import engine
+from app.main import create_app
+
+
+@pytest.mark.users
+def test_checks(extra_user, extra_alarm):
+    assert extra_user('ada') == {'name': 'ada'}
+    assert extra_alarm > 0
+    with TestClient(create_app()) as client:
+        answer = client.get('/checks')
+    assert (answer.status_code, answer.json()) == (200, [])
+    assert [check.__name__ for check in CHECKS] == ['check_queue', 'check_http', 'root']
+    assert str(engine.url) == 'sqlite+aiosqlite://'
+"""
+
+
+def test_it_runs(tmp_path: Path) -> None:
+    shape = next(shape for shape in SHAPES if shape.name == "factory")
+    before = files_of(shape)
+    before["app/engine.py"] = before["app/engine.py"].replace(b", pool_size=5", b"")
+    for path, data in alone(before, shape, *NAMES).items():
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_bytes(data)
+    (tmp_path / "tests/test_uses.py").write_text(USES)
+    command = [sys.executable, "-m", "pytest", "-q", "--strict-markers", "tests/test_uses.py"]
+    ran = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stdout + ran.stderr

@@ -17,9 +17,10 @@ from laterctl.edits.context import Edit, FeatureContext
 from laterctl.edits.file import File
 from laterctl.edits.manifest import DependencyFloor
 from laterctl.edits.setting import Setting
-from laterctl.engine import catalogue, ledger
+from laterctl.engine import ledger
 from laterctl.engine.plan import Plan, Request
 from laterctl.feature import Feature
+from laterctl.features import catalogue
 from laterctl.proof.static import prove
 from laterctl.refusal import Refusal, Refused
 from laterctl.render import TEMPLATES

@@ -304,7 +304,7 @@ def test_recommended_features_can_be_left_out(parcels: Path) -> None:
         ("explain LTR00", {"LTR001"}),
         ("doctor --only LTR00", {"LTR001"}),
     ],
-    ids=str,
+    ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_the_shell_completes(words: str, completed: set[str], parcels: Path) -> None:
     given = ["laterctl", "-C", str(parcels), *words.split(" ")]

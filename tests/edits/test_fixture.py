@@ -150,3 +150,10 @@ def test_an_import_that_the_user_has_come_to_use_is_not_taken_away() -> None:
     used = after | {"tests/conftest.py": after["tests/conftest.py"] + b"\n\nprint(time.time())\n"}
     (refusal,) = memory.planned(used, Request(remove=("clock",))).refusals
     assert (refusal.code, refusal.message) == ("still-used", "tests/conftest.py uses time")
+
+
+def test_a_template_with_something_else_is_an_error(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    extra.write_templates(monkeypatch, tmp_path, {"more.py.jinja": "import os\n\nX = os.name\n"})
+    extra.declare(monkeypatch, Feature(name="more", summary="more", edits=(Fixture("more.py.jinja"),)))
+    with pytest.raises(ValueError, match=r"more\.py\.jinja:3 is neither an import nor a function"):
+        memory.planned(APP, Request(add=("more",)))

@@ -16,7 +16,7 @@ SETTINGS = ("dynaconf", "pydantic")
 
 def listed(context: typer.Context, incomplete: str) -> list[str]:
     """Complete the features there are; after `--set KEY=`, which bash splits at the sign, the values of the option."""
-    from laterctl.engine import catalogue
+    from laterctl.features import catalogue
 
     if (given := context.params.get("options")) and "=" not in given[-1]:
         return _starting(_values(context, given[-1]), incomplete)
@@ -30,7 +30,7 @@ def installed(context: typer.Context, incomplete: str) -> list[str]:
 
 def option(context: typer.Context, incomplete: str) -> list[str]:
     """Complete `FEATURE.NAME=VALUE`."""
-    from laterctl.engine import catalogue
+    from laterctl.features import catalogue
 
     key, equals, _ = incomplete.partition("=")
     if equals:
@@ -41,7 +41,7 @@ def option(context: typer.Context, incomplete: str) -> list[str]:
 
 def recommended(context: typer.Context, incomplete: str) -> list[str]:
     """Complete the features that the named ones recommend; those of all features when none is named yet."""
-    from laterctl.engine import catalogue
+    from laterctl.features import catalogue
 
     known = [item for item in catalogue.every() if item.name in (context.params.get("features") or ())]
     return _starting({name for item in known or catalogue.every() for name in item.recommends}, incomplete)
@@ -70,7 +70,7 @@ def _starting(words: Iterable[str], incomplete: str) -> list[str]:
 
 def _values(context: typer.Context, key: str) -> list[str]:
     """Return values to offer for an option: its choices, else the one that it has and its default."""
-    from laterctl.engine import catalogue
+    from laterctl.features import catalogue
 
     name, _, option_name = key.partition(".")
     options: dict[str, Option] = {

@@ -6,15 +6,15 @@ from collections.abc import Collection, Iterable, Sequence
 
 import typer
 
-from laterctl.engine import catalogue
 from laterctl.feature import Value
+from laterctl.features import catalogue
 
 
 def asked(given: Iterable[str], installed: Collection[str] = ()) -> tuple[str, ...]:
     """Return the own names of features given by name or alias, each once; `installed` ones need no declaration.
 
     Raises:
-        laterctl.engine.catalogue.UnknownFeature: there is no such feature.
+        laterctl.features.catalogue.UnknownFeature: there is no such feature.
     """
     return tuple(dict.fromkeys(name if name in installed else catalogue.find(name).name for name in given))
 
@@ -26,7 +26,7 @@ def options(
 
     Raises:
         typer.BadParameter: no such feature has that option, or the option has no such value.
-        laterctl.engine.catalogue.UnknownFeature: there is no such feature.
+        laterctl.features.catalogue.UnknownFeature: there is no such feature.
     """
     found: dict[str, dict[str, Value]] = {}
     for item in given:

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from laterctl.dialects.settings import Settings
     from laterctl.doctor.rule import Example, Rule
     from laterctl.doctor.rules import UnknownRule
-    from laterctl.engine.catalogue import UnknownFeature
     from laterctl.feature import Feature
+    from laterctl.features.catalogue import UnknownFeature
     from laterctl.journal import JournalError, LastRun
     from laterctl.project.places import Place
     from laterctl.proof.static import Failure
@@ -232,6 +232,7 @@ def plan(prepared: Prepared, stage: str, *, as_json: bool) -> None:
         say(f"  {careful('!')} {_named(target)} stays: {reason}")
     for requirement in made.requirements:
         say(f"  {label('dependency')} {requirement}")
+    _notes(prepared.notes, "choice")
     for behaviour in _behaviour(prepared):
         say(f"  {label('changes')} {behaviour}")
     _notes(prepared.notes, "warning")
@@ -294,7 +295,7 @@ def _number(count: int, what: str) -> str:
 
 
 def _behaviour(prepared: Prepared) -> list[str]:
-    from laterctl.engine import catalogue
+    from laterctl.features import catalogue
 
     return [text for name in prepared.plan.added for text in catalogue.feature(name).changes]
 
@@ -376,10 +377,9 @@ def _warn_of_credentials(prepared: Prepared) -> None:
 
 
 def _notes(notes: Iterable[Note], level: str) -> None:
-    for note in notes:
-        if note.level == level:
-            where = f"{note.place}: " if note.place else ""
-            say(f"  {careful(level)} {where + note.message}")
+    for message, place in dict.fromkeys((note.message, note.place) for note in notes if note.level == level):
+        where = f"{place}: " if place else ""
+        say(f"  {careful(level)} {where + message}")
 
 
 def nothing_to_do(prepared: Prepared, *, as_json: bool, aside: bool = False) -> None:
@@ -460,7 +460,7 @@ def _proved(result: RunResult) -> str:
 
 def _next_steps(prepared: Prepared) -> None:
     from laterctl.dialects.settings import named, settings_of
-    from laterctl.engine import catalogue
+    from laterctl.features import catalogue
 
     settings = settings_of(prepared.project)
     for name in prepared.plan.added:

@@ -293,7 +293,7 @@ def _steps(prepared: Prepared, choices: RunOptions) -> tuple[tuple[Argv, ...], t
     manager = choices.manager or manifest.manager
     python = install.interpreter(prepared.root, manager)
     version = install.relevant_version(manager, prepared.root)
-    homes = [home for home in (manifest.runtime, manifest.dev) if _extends(plan, prepared.installed, home)]
+    homes = extended_homes(plan, prepared.installed)
     lock = prepared.project.tree.read(manifest.lock) if manifest.lock else None
     try:
         steps = install.commands(
@@ -312,11 +312,10 @@ def _steps(prepared: Prepared, choices: RunOptions) -> tuple[tuple[Argv, ...], t
     return steps, install.derived(manager, manifest), ""
 
 
-def _extends(plan: Plan, installed: Mapping[str, Entry], home: DependencyHome) -> bool:
-    """Whether a home of dependencies gets entries."""
-    added = [record for record in plan.fresh(installed) if record.ours]
-    homes = [record.target.home for record in added]
-    return any(item is not None and (item.path, item.table) == (home.path, home.table) for item in homes)
+def extended_homes(plan: Plan, installed: Mapping[str, Entry]) -> list[DependencyHome]:
+    """Return the homes of dependencies that get entries, by file and table: a group that nobody asked for before too."""
+    homes = {record.target.home for record in plan.fresh(installed) if record.ours}
+    return sorted((home for home in homes if home is not None), key=lambda home: (home.path, home.table))
 
 
 def _install(step: Argv, root: Path) -> None:

@@ -12,8 +12,9 @@ from laterctl.changeset import Change, Changeset
 from laterctl.commands.change import Prepared, load_project, readable
 from laterctl.commands.update import updating
 from laterctl.edits.context import layout_of
-from laterctl.engine import catalogue, ledger
+from laterctl.engine import ledger
 from laterctl.engine import plan as planning
+from laterctl.features import catalogue
 from laterctl.project.places import Place
 from laterctl.project.source import Unreadable
 from laterctl.refusal import Refusal, Refused

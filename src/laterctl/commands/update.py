@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from laterctl.engine import catalogue
 from laterctl.engine.plan import Request
+from laterctl.features import catalogue
 
 if TYPE_CHECKING:
     from laterctl.commands.change import Requesting

@@ -9,7 +9,8 @@ from msgspec.structs import replace
 
 from laterctl.doctor.rule import MAIN, Rule
 from laterctl.edits.file import files as owned_files
-from laterctl.engine import catalogue, ledger
+from laterctl.engine import ledger
+from laterctl.features import catalogue
 from laterctl.finding import Finding, Severity, Verdict
 from laterctl.project.places import Place
 from laterctl.project.source import Unreadable

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Protocol
 
@@ -58,6 +58,7 @@ class FeatureContext(Struct, frozen=True, dict=True):
     settings: Mapping[str, Setting]
     providers: Mapping[str, str]
     relocated: Mapping[str, str] = field(default_factory=dict)
+    declared_middleware: Callable[[], Mapping[str, str]] = dict
     notes: list[Note] = field(default_factory=list)
     previous: Sequence[Record] = ()
 
@@ -223,6 +224,10 @@ class FeatureContext(Struct, frozen=True, dict=True):
     def warn(self, message: str, place: Place | None = None) -> None:
         """Say something beside the diff."""
         self.notes.append(Note("warning", message, place, self.feature))
+
+    def choice(self, message: str, place: Place | None = None) -> None:
+        """Say in the plan what was chosen for this project, and why."""
+        self.notes.append(Note("choice", message, place, self.feature))
 
     def notice(self, message: str, place: Place | None = None) -> None:
         """Say something after success."""

@@ -24,10 +24,16 @@ NEW = '"""Fixtures that the tests share."""\n'
 """What a new `conftest.py` starts with: the same whoever needs it first, so that several features share the file."""
 
 
+_ALLOWED = ast.Import | ast.ImportFrom | ast.FunctionDef | ast.AsyncFunctionDef
+
+
 class Fixture(Struct, frozen=True):
     """The functions of `template`, a Python file, at the end of `tests/conftest.py`, with the imports they need.
 
     They are sorted by name among ours. The file is made when there is none.
+
+    Raises:
+        ValueError: the template has something else in it.
     """
 
     template: str
@@ -41,7 +47,10 @@ class Fixture(Struct, frozen=True):
             yield from packages(context, path)
             yield Resolved(OwnedFile(path, NEW, open=True))
         source = render(self.template, template_context(context))
-        for node in ast.parse(source).body:
+        body = ast.parse(source).body
+        if strange := [node.lineno for node in body if not isinstance(node, _ALLOWED)]:
+            raise ValueError(f"{self.template}:{strange[0]} is neither an import nor a function")
+        for node in body:
             if isinstance(node, ast.Import | ast.ImportFrom):
                 yield from _imports(context, path, node)
             elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):

@@ -12,9 +12,10 @@ from msgspec.structs import replace
 from laterctl import __version__
 from laterctl.changeset import Change, Changeset
 from laterctl.edits.context import layout_of
-from laterctl.engine import catalogue, ledger, removal
+from laterctl.engine import ledger, removal
 from laterctl.engine.ledger import Entry, Value
 from laterctl.engine.resolution import Resolution
+from laterctl.features import catalogue
 from laterctl.project.places import Place
 from laterctl.refusal import Note, Refusal
 from laterctl.targets import converge

@@ -14,8 +14,9 @@ from laterctl.edits.beside import Beside
 from laterctl.edits.context import MOVABLE, Edit, FeatureContext
 from laterctl.edits.provider import Provider
 from laterctl.edits.setting import Setting
-from laterctl.engine import catalogue, ledger
+from laterctl.engine import ledger
 from laterctl.engine.ledger import Entry
+from laterctl.features import catalogue
 from laterctl.project.places import Place
 from laterctl.refusal import Note, Refusal, Refused
 from laterctl.targets.base import Anchor, Conflict, Imported, Inspection, Record, State, Target
@@ -162,6 +163,7 @@ class Resolution(Struct):
             {item.name: item for item in every if isinstance(item, Setting)},
             {item.name: item.source for item in every if isinstance(item, Provider)},
             {place: alternative(place) for record in records if (place := record.target.default_place)},
+            catalogue.middleware,
         )
 
     def _record(
@@ -187,13 +189,22 @@ class Resolution(Struct):
             target = resolved.complete()
         known = had.get(target.key)
         if known is not None and known.target.equals(target):
-            return known
+            return self._settled(target, known, resolved.anchor)
         if known is not None and not known.ours and target.whole_file:
             context.notice(f"{target.path} is yours, and stays as it is", Place(target.path, 1))
             return known
         if known is not None and known.ours:
             return self._changed(context, target, known, resolved.anchor)
         return self._new(context, replace(resolved, target=target), mine, own)
+
+    def _settled(self, target: Target, known: Record, anchor: Anchor | None) -> Record:
+        """Return the record of a target that is there: at its new place when this version has another order."""
+        stands = inspect(known.target, self.project.tree.read(target.path)).state is State.PRESENT
+        if not known.ours or known.target == target or not stands:
+            return known
+        if anchor is not None:
+            self.anchors[target] = anchor
+        return replace(known, target=target)
 
     def _changed(self, context: FeatureContext, target: Target, known: Record, anchor: Anchor | None) -> Record:
         """Return the record of a target of ours that is to be another one; what the user deleted stays deleted."""
@@ -251,17 +262,19 @@ def _around(edits: Iterable[Edit], context: FeatureContext) -> FeatureContext:
     files = owned_file.files(_flat(edits))
     blocked = {file.path: alternative(file.path) for file in files if file.is_blocked(context)}
     for usual, other in blocked.items():
-        context.notice(
+        context.choice(
             f"{context.path(usual)} is yours, so ours is {context.path(other)}", Place(context.path(usual), 1)
         )
     heads = {file.path.partition("/")[0] for file in files if not file.root}
     for head in sorted(heads & context.project.homes.keys()):
-        what = "new routers go" if head == "api" else "shared code goes"
-        context.notice(f"{what} to {context.path(head)}/, where yours is; [tool.laterctl] {head} chooses another place")
+        what = "new routers go" if head == "api" else "new shared modules go"
+        context.choice(
+            f"{what} to {context.path(head)}/, where yours are; {head} in [tool.laterctl] chooses another place"
+        )
     for head in sorted(heads & MOVABLE):
         module = context.project.in_the_way(head)
         if module and not context.project.tree.is_dir(context.path(head)):
-            context.notice(f"{module} is yours, so ours go to {context.path(head)}/", Place(module, 1))
+            context.choice(f"{module} is yours, so ours go to {context.path(head)}/", Place(module, 1))
     return replace(context, relocated={**context.relocated, **blocked}) if blocked else context
 
 

@@ -40,7 +40,7 @@ def listed_middleware(names: Names, site: Construction, index: int) -> tuple[Lis
     entries = []
     for element in literal.elts:
         target = element.args[0] if isinstance(element, ast.Call) and element.args else None
-        dotted = names.resolve(target, where.path) if target is not None else ""
+        dotted = names.spelled(target, where.path) if target is not None else ""
         entries.append(Registration(index, dotted, "list", Place(where.path, element.lineno)))
     return where, entries
 

@@ -42,9 +42,6 @@ class StatementRef(Struct, frozen=True):
         return (*self.body, (self.index, "body"))
 
 
-Spot = StatementRef
-
-
 def blocks(node: ast.stmt) -> Iterator[tuple[str, list[ast.stmt]]]:
     """Yield the statement lists of a compound statement with the field names that a `BodyPath` uses."""
     for name in ("body", "orelse", "finalbody"):

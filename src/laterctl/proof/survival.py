@@ -84,12 +84,12 @@ def differences(before: Document, after: Document, records: Sequence[Record]) ->
 
     Args:
         before, after: the file.
-        records: of ours in the file, on either side; what is on both sides counts as the user's.
+        records: of ours in the file, on either side.
     """
     pairs = [(record.target.inspect(before), record.target.inspect(after)) for record in records]
-    going = [one for one, two in pairs if one.state is State.PRESENT and two.state is not State.PRESENT]
-    coming = [two for one, two in pairs if one.state is not State.PRESENT and two.state is State.PRESENT]
-    old, new = Side(before, going), Side(after, coming)
+    states = {(one.state is State.PRESENT, two.state is State.PRESENT) for one, two in pairs}
+    old = Side(before, [one for one, _ in pairs if one.state is State.PRESENT])
+    new = Side(after, [two for _, two in pairs if two.state is State.PRESENT])
     if old.dump() != new.dump():
         yield "would change code that is not its own", _first_difference(old, new)
         return
@@ -99,15 +99,21 @@ def differences(before: Document, after: Document, records: Sequence[Record]) ->
     if _filled(kept) != _filled(now):
         lost = next((item for item in _filled(kept) if item not in _filled(now)), "")
         yield f"would lose the line: {lost.strip()}", next((n for n, t in enumerate(old.lines, 1) if t == lost), 1)
-    elif not _in_order(*((now, kept) if going else (kept, now))) and not (going and coming):
+    elif (True, False) not in states and not _in_order(kept, now) and not _moved(old, new):
         yield "would lose blank lines", 1
     for one, two in named:
-        yield from _within(old.code(one), new.code(two), one.lineno, taken=bool(going))
+        yield from _within(old.code(one), new.code(two), one.lineno)
 
 
-def _within(old: list[str], new: list[str], line: int, *, taken: bool) -> Iterator[tuple[str, int]]:
-    """Compare the bytes of a statement that something was put into, or `taken` out of."""
-    shorter, longer = (new, old) if taken else (old, new)
+def _moved(old: Side, new: Side) -> bool:
+    """Whether statements of ours that are on both sides stand in another order among the user's."""
+    shapes = [[id(item.node) in side.ours for item in side.text.statements] for side in (old, new)]
+    return shapes[0] != shapes[1]
+
+
+def _within(old: list[str], new: list[str], line: int) -> Iterator[tuple[str, int]]:
+    """Compare the bytes of a statement that something was put into, or taken out of."""
+    shorter, longer = sorted((old, new), key=lambda code: len("".join(code)))
     if not _in_order(_comments(shorter), _comments(longer)):
         yield "would lose a comment", line
     if not _in_order(_ends(shorter), _ends(longer)) and len(shorter) > 1:

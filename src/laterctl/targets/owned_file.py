@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 from collections.abc import Iterable, Iterator
 from typing import ClassVar
 
@@ -10,7 +9,6 @@ from msgspec.structs import replace
 
 from laterctl.codemods.statements import same_code
 from laterctl.project.places import ALTERNATIVE, Place
-from laterctl.project.statements import nodes
 from laterctl.refusal import Refusal
 from laterctl.targets import origin
 from laterctl.targets.base import Binding, Imported, Inspection, Record, State, Target
@@ -67,12 +65,11 @@ class OwnedFile(Target, frozen=True):
     def uses(self, document: Document) -> frozenset[str]:
         if not self.path.endswith(".py"):
             return frozenset()
-        found = (node for node in nodes(document.text.tree) if isinstance(node, ast.Name))
-        return frozenset(node.id for node in found if isinstance(node.ctx, ast.Load))
+        return frozenset(document.names.loads)
 
     def imports(self, document: Document) -> Iterator[Imported]:
         if self.path.endswith(".py"):
-            yield from _imports(document.text.tree.body)
+            yield from document.names.imports
 
     def bindings(self) -> tuple[Binding, ...]:
         return (Binding("module", self.path),) if self.path.endswith(".py") else ()
@@ -130,28 +127,6 @@ def _is_base(document: Document, text: str, base: str) -> bool:
     others = [item.target for item in document.records if item.ours and not item.target.whole_file]
     current = Document(document.path, text.encode())
     return is_without(current.text, substitutes(item.inspect(current) for item in others), base)
-
-
-def _imports(body: list[ast.stmt]) -> Iterator[Imported]:
-    """Yield the absolute imports of a module that have to succeed: those that nothing catches, at any depth."""
-    for statement in body:
-        caught = isinstance(statement, ast.Try) and any(map(_catches_import_errors, statement.handlers))
-        if caught or _is_type_checking(statement):
-            continue
-        for node in ast.walk(statement):
-            if isinstance(node, ast.Import):
-                yield from (Imported(alias.name, "", node.lineno) for alias in node.names)
-            elif isinstance(node, ast.ImportFrom) and not node.level:
-                yield from (Imported(node.module or "", alias.name, node.lineno) for alias in node.names)
-
-
-def _catches_import_errors(handler: ast.ExceptHandler) -> bool:
-    names = {node.id for node in ast.walk(handler.type) if isinstance(node, ast.Name)} if handler.type else set()
-    return bool(names & {"ImportError", "ModuleNotFoundError"})
-
-
-def _is_type_checking(statement: ast.stmt) -> bool:
-    return isinstance(statement, ast.If) and ast.unparse(statement.test).endswith("TYPE_CHECKING")
 
 
 def _first_difference(left: str, right: str) -> int:

@@ -70,7 +70,8 @@ def _rewrite(edit: FileEdit, statement: StatementRef, had: _Parts, wanted: _Part
     original = next((item.replaced for item in [*had.values(), *wanted.values()] if item.replaced is not None), None)
     given = partial(_with, ours=[*had, *wanted], style=edit.layout.style, line=edit.line(statement.node))
     fresh = wanted.keys() - had.keys()
-    for target in [item for item in fresh if _is_present(edit.text, item)]:
+    replacing = {item.key for item in had}
+    for target in [item for item in fresh if item.key not in replacing and _is_present(edit.text, item)]:
         # There already: its ledger was lost. What the user would have without it is the statement without it.
         fresh = fresh - {target}
         original = target.take_out(original or code)

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from laterctl.edits.context import Edit, FeatureContext
 from laterctl.edits.manifest import DependencyFloor, IgnoreLine, TomlTable
-from laterctl.feature import Feature, Option
+from laterctl.feature import Feature, Group, Option
 from laterctl.project.coverage_config import FILES, homes
 from laterctl.project.places import Place
 from laterctl.refusal import Refusal
@@ -101,7 +101,7 @@ def _has_namespace_folder(context: FeatureContext, folder: str) -> bool:
 
 feature = Feature(
     name="coverage",
-    group="Testing",
+    group=Group.TESTING,
     summary="branch coverage of the whole package, also in processes that tests start",
     floors={"python": "3.10"},
     options=(Option("fail_under", "lowest percentage that passes; none unless given", int, minimum=0, maximum=100),),

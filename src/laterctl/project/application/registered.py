@@ -221,7 +221,7 @@ def _resolved(names: Names, node: ast.expr, view: _View) -> str:
         for statement in part.body:
             if isinstance(statement, Scope) and statement.name == head:
                 return _own_name(names, statement, replace(view, scope=view.scope[:count]))
-    return names.resolve(node, view.path, view.scope)
+    return names.spelled(node, view.path, view.scope)
 
 
 def _argument(call: ast.Call, position: int, *keywords: str) -> ast.expr | None:

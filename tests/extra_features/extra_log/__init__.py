@@ -3,11 +3,11 @@
 from laterctl.edits.app_statements import StartupCall
 from laterctl.edits.file import File
 from laterctl.edits.open_file import Listed, Step
-from laterctl.feature import Feature
+from laterctl.feature import Feature, Group
 
 feature = Feature(
     name="extra-log",
-    group="Monitoring",
+    group=Group.MONITORING,
     summary="log lines of one form",
     requires=("extra-health",),
     edits=(

@@ -4,11 +4,11 @@ from laterctl.edits.app_statements import Router
 from laterctl.edits.beside import Beside
 from laterctl.edits.file import File
 from laterctl.edits.open_file import Listed
-from laterctl.feature import ExistingSigns, Feature
+from laterctl.feature import ExistingSigns, Feature, Group
 
 feature = Feature(
     name="extra-health",
-    group="Monitoring",
+    group=Group.MONITORING,
     summary="what the application needs, checked on /checks",
     floors={"python": "3.10", "fastapi": "0.112.2"},
     edits=(

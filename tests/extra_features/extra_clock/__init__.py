@@ -3,11 +3,11 @@
 from laterctl.edits.fixture import Fixture
 from laterctl.edits.manifest import DependencyFloor
 from laterctl.edits.pytest_config import PytestMarker
-from laterctl.feature import Feature
+from laterctl.feature import Feature, Group
 
 feature = Feature(
     name="extra-clock",
-    group="Testing",
+    group=Group.TESTING,
     summary="a clock that tests can set",
     edits=(
         PytestMarker("clock", "needs the clock of the tests"),

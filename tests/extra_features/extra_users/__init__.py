@@ -2,11 +2,11 @@
 
 from laterctl.edits.fixture import Fixture
 from laterctl.edits.pytest_config import PytestMarker
-from laterctl.feature import Feature
+from laterctl.feature import Feature, Group
 
 feature = Feature(
     name="extra-users",
-    group="Testing",
+    group=Group.TESTING,
     summary="users that tests can log in",
     edits=(
         PytestMarker("users", "needs a user"),

@@ -2,11 +2,11 @@
 
 from laterctl.edits.file import File
 from laterctl.edits.rewritten_call import RewrittenCall
-from laterctl.feature import Feature
+from laterctl.feature import Feature, Group
 
 feature = Feature(
     name="extra-pool",
-    group="Database",
+    group=Group.DATABASE,
     summary="a pool of connections with a limit",
     edits=(
         File("core/pool.py", "pool/core/pool.py.jinja"),

@@ -36,7 +36,7 @@ def module_names() -> tuple[str, ...]:
     """Return the feature packages there are, as feature names, sorted."""
     from laterctl import features
 
-    return tuple(sorted(item.name.replace("_", "-") for item in iter_modules(features.__path__)))
+    return tuple(sorted(item.name.replace("_", "-") for item in iter_modules(features.__path__) if item.ispkg))
 
 
 @cache
@@ -55,6 +55,15 @@ def feature(name: str) -> Feature:
 def edits_of(name: str) -> tuple[Edit, ...]:
     """Return the edits that a feature has in every project; none for one of another version's."""
     return feature(name).edits if name in module_names() else ()
+
+
+@cache
+def middleware() -> Mapping[str, str]:
+    """Return the middleware classes that features declare (`core.cors:CorsMiddleware`), with their ranks."""
+    from laterctl.edits.app_statements import Middleware
+
+    found = (edit for item in every() for edit in item.edits if isinstance(edit, Middleware))
+    return {edit.source: edit.rank for edit in found}
 
 
 def every() -> list[Feature]:
