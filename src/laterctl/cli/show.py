@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from laterctl.refusal import Note, Refusal
     from laterctl.targets.base import Target
 
-SCHEMA = 1
+SCHEMA = 2
 """Version of the JSON documents; `schema.json` beside this module describes them."""
 
 
