@@ -19,7 +19,7 @@ from laterctl.targets.import_name import ImportName
 from laterctl.targets.resolved import Resolved
 
 if TYPE_CHECKING:
-    from laterctl.edits.setting import Setting
+    from laterctl.dialects.settings import SettingSpec
     from laterctl.project.discover import Project
     from laterctl.project.statements import Position
 
@@ -55,7 +55,7 @@ class FeatureContext(Struct, frozen=True, dict=True):
     options: Mapping[str, str | int | float | bool]
     installed: Sequence[Record]
     records: Sequence[Record]
-    settings: Mapping[str, Setting]
+    settings: Mapping[str, SettingSpec]
     providers: Mapping[str, str]
     relocated: Mapping[str, str] = field(default_factory=dict)
     declared_middleware: Callable[[], Mapping[str, str]] = dict

@@ -28,7 +28,7 @@ class Setting(SettingSpec, frozen=True):
         yield Resolved(TextLine(path, "env", f"{settings.environment_variable(self.name)}={value}"))
 
 
-def read(setting: Setting, context: FeatureContext) -> Expr:
+def read(setting: SettingSpec, context: FeatureContext) -> Expr:
     """Return the expression that reads a setting, for a template."""
     return settings_of(context.project).read(setting)
 
