@@ -42,12 +42,13 @@ INSTALLED = {
     MAIN_FILE: "from fastapi import FastAPI\nfrom app.core.security_headers import SecurityHeadersMiddleware\n"
     "app = FastAPI()\napp.add_middleware(SecurityHeadersMiddleware)\n",
 }
+USED = "from app.module import *\napp.add_middleware(Headers)\n"
 
 
 def check(rule: str, source: str) -> list[Finding]:
     """Return what a rule says about a module; HDR001, of a project that has the feature."""
     if rule == "HDR001":
-        return found({**INSTALLED, "app/module.py": dedent(source)}, [rule])
+        return found({**INSTALLED, MAIN_FILE: INSTALLED[MAIN_FILE] + USED, "app/module.py": dedent(source)}, [rule])
     return found(dedent(source), [rule])
 
 

@@ -482,6 +482,7 @@ JWT008 = Rule(
     "kept in one process, so that another one refuses them, and does not notice a stolen one.",
     fix="set REDIS_URL for all of them, or start one process",
     severity=Severity.ERROR,
+    scripts=True,
     checks={Codebase: kept_apart},
     bad=({**_INSTALLED, "Dockerfile": "CMD gunicorn -w 4 app.main:app  # JWT008\n"},),
     good=({**_INSTALLED, "Dockerfile": "ENV REDIS_URL=redis://redis\nCMD gunicorn -w 4 app.main:app\n"},),

@@ -291,6 +291,7 @@ MET004 = Rule(
     why="Nothing sets PROMETHEUS_MULTIPROC_DIR: each scrape reads the counters of the one process that answers it.",
     fix="set it there, to a folder that is emptied at start; code of your own needs MultiProcessCollector too",
     severity=Severity.ERROR,
+    scripts=True,
     checks={Codebase: workers_that_count_apart},
     bad=({**_SERVED, "Dockerfile": "CMD uvicorn app.main:app --workers 4  # MET004\n"},),
     good=({**_SERVED, "Dockerfile": "ENV PROMETHEUS_MULTIPROC_DIR=/tmp/m\nCMD uvicorn app.main:app --workers 4\n"},),

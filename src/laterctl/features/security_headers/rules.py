@@ -209,6 +209,7 @@ HDR001 = Rule(
     bad=(
         {
             **_INSTALLED,
+            MAIN: f"{_INSTALLED[MAIN]}\nfrom app.frames import Frames\n\napp.add_middleware(Frames)\n",
             "app/frames.py": "class Frames:\n    async def __call__(self, scope, receive, send):\n"
             "        async def sending(message):\n"
             '            message["headers"].append((b"x-frame-options", b"DENY"))  # HDR001\n'
