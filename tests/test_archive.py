@@ -59,7 +59,9 @@ def test_doctor_finds_everything_whole(case: dict[str, Any], tmp_path: Path) -> 
 
     found = [item for item in json.loads(printed)["findings"] if item["rule"].startswith("LTR")]
     assert [item for item in found if item["verdict"] != "ok"] == []
-    installed = {match[1] for name in case["after"] if (match := re.fullmatch(r"\.laterctl/(?:feature-)?([^/]+)\.json", name))}
+    installed = {
+        match[1] for name in case["after"] if (match := re.fullmatch(r"\.laterctl/(?:feature-)?([^/]+)\.json", name))
+    }
     assert installed >= {*case["features"]}
     assert {item["feature"] for item in found if item["rule"] == "LTR003"} == installed
 

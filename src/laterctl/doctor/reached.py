@@ -111,7 +111,9 @@ def _files(codebase: Codebase, path: str, dotted: str) -> list[str]:
         file = names.module_file(module, path) or names.module_file_at_root(module)
         found = [file] if file else names.files_ending(module.replace(".", "/")) if end > 1 else []
         if found:
-            around = {f"{item.rsplit('/', up)[0]}/__init__.py" for item in found for up in range(1, item.count("/") + 1)}
+            around = {
+                f"{item.rsplit('/', up)[0]}/__init__.py" for item in found for up in range(1, item.count("/") + 1)
+            }
             return [*found, *(item for item in around if item not in found and codebase.project.tree.exists(item))]
     return []
 

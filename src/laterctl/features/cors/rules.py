@@ -12,12 +12,12 @@ from collections.abc import Iterator
 from laterctl.doctor.code import Code, Codebase, Visit
 from laterctl.doctor.http import header_writes, middleware_of
 from laterctl.doctor.rule import Found, Rule, Severity
+from laterctl.doctor.settings import READERS, field_of
 from laterctl.edits.app_statements import RANKS, rank_of
 from laterctl.edits.context import is_ours
 from laterctl.project.application.registered import outermost_first
 from laterctl.project.facts import Registration
-from laterctl.project.names import Names, Own
-from laterctl.project.statements import Function, Scope, assigned_value, nodes
+from laterctl.project.statements import Scope
 
 CORS = "starlette.middleware.cors.CORSMiddleware"
 OWN = "core.cors:CorsMiddleware"
@@ -40,9 +40,7 @@ WRITTEN_BY_CORS = frozenset(
 _NEEDLES = (b"CORSMiddleware",)
 _SENT = re.compile(r"[a-z][a-z0-9+.-]*://[^\s/?#@*A-Z]+")
 _STRANGER = "https://stranger.invalid"
-_TEXT_CALLS = {"os.getenv", "os.environ.get", "decouple.config"}
-_SETTINGS_CLASSES = {"pydantic_settings.BaseSettings", "pydantic.BaseSettings"}
-_DEPTH = 4  # from a name to the settings object, through functions that give it
+_TEXTS = frozenset({"str", "str | None", "Optional[str]"})
 
 
 def every_origin(call: Visit[ast.Call]) -> Iterator[Found]:
@@ -131,9 +129,8 @@ def _is_text(call: Visit[ast.Call], value: ast.expr) -> bool:
     if isinstance(value, ast.Call):
         return _gives_text(call, value)
     if isinstance(value, ast.Attribute):
-        names = call.code.codebase.project.names
-        found = _settings_class(names, value.value, call.code.path)
-        return found is not None and value.attr in _text_fields(found)
+        field = field_of(call.code, value)
+        return field is not None and ast.unparse(field.node.annotation) in _TEXTS
     return isinstance(value, ast.JoinedStr)
 
 
@@ -143,45 +140,7 @@ def _gives_text(call: Visit[ast.Call], value: ast.Call) -> bool:
     if isinstance(maker, ast.Call) and call.resolve(maker.func) == "starlette.config.Config":
         target = "decouple.config"
     cast = next((item.value for item in value.keywords if item.arg == "cast"), None)
-    return target in _TEXT_CALLS and (cast is None or (isinstance(cast, ast.Name) and cast.id == "str"))
-
-
-def _settings_class(names: Names, node: ast.expr, path: str, depth: int = _DEPTH) -> ast.ClassDef | None:
-    """Return the class of the settings that `settings`, `get_settings()` or `Settings()` gives, `None` if unknown."""
-    called = isinstance(node, ast.Call)
-    found = names.lookup(node.func if isinstance(node, ast.Call) else node, path)
-    statement = names.statement(found) if isinstance(found, Own) else None
-    if not isinstance(found, Own) or statement is None or depth == 0:
-        return None
-    if isinstance(statement, ast.ClassDef):
-        return statement if called and _is_settings(names, statement, found.path) else None
-    if isinstance(statement, Function):
-        values = [item.value for item in nodes(statement) if isinstance(item, ast.Return)] if called else []
-    else:
-        values = [None if called else assigned_value(statement)]
-    classes = (_settings_class(names, value, found.path, depth - 1) for value in values if value is not None)
-    return next(filter(None, classes), None)
-
-
-def _is_settings(names: Names, node: ast.ClassDef, path: str, depth: int = _DEPTH) -> bool:
-    for base in node.bases:
-        found = names.lookup(base, path)
-        statement = names.statement(found) if isinstance(found, Own) else None
-        if found in _SETTINGS_CLASSES:
-            return True
-        if isinstance(found, Own) and isinstance(statement, ast.ClassDef) and depth > 0:
-            return _is_settings(names, statement, found.path, depth - 1)
-    return False
-
-
-def _text_fields(node: ast.ClassDef) -> set[str]:
-    return {
-        item.target.id
-        for item in node.body
-        if isinstance(item, ast.AnnAssign)
-        and isinstance(item.target, ast.Name)
-        and ast.unparse(item.annotation) in {"str", "str | None", "Optional[str]"}
-    }
+    return target in READERS and (cast is None or (isinstance(cast, ast.Name) and cast.id == "str"))
 
 
 _START = """\
