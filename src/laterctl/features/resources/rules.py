@@ -11,14 +11,14 @@ import ast
 from collections.abc import Iterator, Mapping
 
 from laterctl.doctor.code import Code, Codebase, Visit, constant, method_of
+from laterctl.doctor.http import is_verb
 from laterctl.doctor.injection import CONTAINERS, PROVIDERS, WIRING, injection
 from laterctl.doctor.rule import MAIN, Found, Rule, Severity
 from laterctl.project.names import resolve
 from laterctl.project.places import Place
-from laterctl.project.statements import assigned_value, bound_targets, is_main_guard, nodes
+from laterctl.project.statements import assigned_value, bound_targets, nodes
 
 MARKERS = frozenset(f"{WIRING}.{name}" for name in ("Provide", "Provider", "Closing"))
-VERBS = {"get", "post", "put", "patch", "delete", "options", "head", "trace", "api_route", "route", "websocket"}
 INSTEAD = {
     f"{PROVIDERS}.Scope": "use Singleton, Factory or ContextLocalSingleton",
     f"{PROVIDERS}.inject": f"import it from {WIRING}",
@@ -73,7 +73,7 @@ def async_in_a_thread(route: Visit[ast.FunctionDef]) -> Iterator[Found]:
 def inject_above_the_route(function: Visit[_Function]) -> Iterator[Found]:
     """Look at the order of decorators."""
     decorators = function.node.decorator_list
-    verbs = [number for number, item in enumerate(decorators) if _is_verb(item)]
+    verbs = [number for number, item in enumerate(decorators) if is_verb(item)]
     places = [number for number, item in enumerate(decorators) if _is_inject(function, item)] if verbs else []
     if places and places[0] < verbs[0]:
         reason = f"{function.node.name} is registered before @inject is applied; markers arrive as values"
@@ -82,7 +82,7 @@ def inject_above_the_route(function: Visit[_Function]) -> Iterator[Found]:
 
 def no_inject(function: Visit[_Function]) -> Iterator[Found]:
     """Look for markers in routes without any other decorator: one of the user's own may apply `inject` itself."""
-    if _is_route(function) and all(map(_is_verb, function.node.decorator_list)) and _markers(function):
+    if _is_route(function) and all(map(is_verb, function.node.decorator_list)) and _markers(function):
         reason = f"{function.node.name} asks for Provide[...] without @inject; the marker itself arrives"
         yield Found(function.line, reason)
 
@@ -171,7 +171,7 @@ def never_shut_down(call: Visit[ast.Call]) -> Iterator[Found]:
 
 def client_at_import(call: Visit[ast.Call]) -> Iterator[Found]:
     """Look for clients that a module builds when it is imported."""
-    if call.spot.scope or call.target not in CLIENTS or any(map(is_main_guard, call.code.enclosing(call.spot))):
+    if call.spot.scope or call.target not in CLIENTS:
         return
     later = [node.body for node in nodes(call.spot.node) if isinstance(node, ast.Lambda)]
     if not any(node is call.node for body in later for node in nodes(body)):
@@ -192,16 +192,7 @@ def masked_secrets(call: Visit[ast.Call]) -> Iterator[Found]:
 
 
 def _is_route(function: Visit[_Function]) -> bool:
-    return any(map(_is_verb, function.node.decorator_list))
-
-
-def _is_verb(node: ast.expr) -> bool:
-    """Whether a decorator registers a path operation: `@x.get("/path")`, where no other `get` takes a path."""
-    if method_of(node) not in VERBS or not isinstance(node, ast.Call):
-        return False
-    given = node.args[0] if node.args else next((item.value for item in node.keywords if item.arg == "path"), None)
-    text = constant(given)
-    return isinstance(text, str) and (not text or text.startswith("/"))
+    return any(map(is_verb, function.node.decorator_list))
 
 
 def _is_inject(function: Visit[_Function], node: ast.expr) -> bool:
