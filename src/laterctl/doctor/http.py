@@ -139,7 +139,12 @@ def per_request(code: Code) -> list[Function]:
     for visit in code.functions:
         function, owner = visit.node, visit.spot.scope[-1] if visit.spot.scope else None
         middleware = isinstance(owner, ast.ClassDef) and owner in http_middleware(code)
-        if (middleware and function.name in {"dispatch", "__call__"}) or function in http_middleware(code) or function.name in named or any(map(is_verb, function.decorator_list)):
+        if (
+            (middleware and function.name in {"dispatch", "__call__"})
+            or function in http_middleware(code)
+            or function.name in named
+            or any(map(is_verb, function.decorator_list))
+        ):
             todo.append(function)
     top = {node.name: node for node in code.tree.body if isinstance(node, Function)}
     while todo:

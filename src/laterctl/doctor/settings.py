@@ -73,8 +73,8 @@ def given(visit: Visit[ast.Call], node: ast.expr) -> Given | None:
     if isinstance(statement, ast.ClassDef):
         members = [item for item in statement.body if found.name.partition(".")[2] in _names(item)]
         statement = members[-1] if members else statement
-    value = assigned_value(statement)
-    return Given(_unwrapped(other, value), other) if value is not None else None
+    given_value = assigned_value(statement)
+    return Given(_unwrapped(other, given_value), other) if given_value is not None else None
 
 
 def field_of(code: Code, node: ast.expr) -> Field | None:
