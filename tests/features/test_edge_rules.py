@@ -738,3 +738,56 @@ def test_cors006_leaves_code_alone_that_asks_the_middleware() -> None:
     """
 
     assert lines("CORS006", dedent(source)) == []
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "router.add_middleware(M)",
+        "@router.middleware('http')\nasync def f(request, call_next): ...",
+        "routers.users.add_middleware(M)",
+        "from app.routers import users\nusers.add_middleware(M)",
+    ],
+)
+def test_mw003_finds_middleware_on_a_router(code: str) -> None:
+    files = {
+        "app/routers.py": "from fastapi import APIRouter\nusers = APIRouter()\n",
+        "app/main.py": f"from fastapi import APIRouter, FastAPI\nfrom app import routers\napp = FastAPI()\nrouter = APIRouter()\n{code}\n",
+    }
+    assert len(places(files, "MW003")) == 1
+    assert places({**files, "app/main.py": files["app/main.py"].replace(code, "app.add_middleware(M)")}, "MW003") == []
+
+
+@pytest.mark.parametrize(
+    ("policy", "reported"),
+    [
+        ("default-src 'self'", True),
+        ("default-src 'none'; frame-ancestors 'none'", True),
+        ("default-src 'self'; script-src 'self' 'unsafe-inline'", True),
+        ("default-src 'self'; script-src 'self' https://cdn.jsdelivr.net", True),
+        ("default-src 'self'; script-src 'self' https://cdn.jsdelivr.net 'unsafe-inline'", False),
+        ("frame-ancestors 'none'", False),
+        ("default-src * 'unsafe-inline'", False),
+    ],
+)
+def test_hdr006(policy: str, reported: bool) -> None:
+    source = FUNCTION_HEADERS.replace('"X-Frame-Options"] = "DENY"', f'"Content-Security-Policy"] = "{policy}"')
+    assert lines("HDR006", source) == ([7] if reported else [])
+    assert lines("HDR006", source.replace("FastAPI()", "FastAPI(docs_url=None)")) == []
+    asks = source.replace(
+        "    response.headers", "    if request.url.path.startswith('/api'):\n        response.headers"
+    )
+    assert lines("HDR006", asks) == []
+
+
+def test_hdr006_in_a_class_and_from_a_table() -> None:
+    table = 'HEADERS = {"Content-Security-Policy": "default-src \'self\'"}\n'
+    source = (
+        f"from fastapi import FastAPI\nfrom starlette.middleware.base import BaseHTTPMiddleware\n{table}"
+        "class Headers(BaseHTTPMiddleware):\n    async def dispatch(self, request, call_next):\n"
+        "        response = await call_next(request)\n        response.headers.update(HEADERS)\n        return response\n"
+        "app = FastAPI()\napp.add_middleware(Headers)\n"
+    )
+    assert len(lines("HDR006", source)) == 1
+    route = "@app.get('/page')\nasync def page(response):\n    response.headers.update(HEADERS)\n"
+    assert lines("HDR006", f"from fastapi import FastAPI\n{table}app = FastAPI()\n{route}") == []

@@ -77,6 +77,7 @@ def _written(visit: Visit[ast.AST]) -> Iterator[tuple[ast.expr, ast.expr]]:
                 yield node.args[0], node.args[1]
             elif visit.method == "update":
                 given = visit.argument(0)
+                given = visit.code.value(given) if given is not None else None
         elif visit.target.startswith(_RESPONSES):
             given = visit.keyword("headers")
         if isinstance(given, ast.Dict):
