@@ -670,3 +670,15 @@ def test_what_the_features_write_sets_nothing(name: str) -> None:
 
     files = {path: data.decode() for path, data in after.items()}
     assert [item.rule for item in ruling.found(files, ["JWT008", "MET004"])] == ["JWT008", "MET004"]
+
+
+@pytest.mark.parametrize(
+    ("reads", "reported"),
+    [('claims["refresh"]', []), ('claims.get("type")', []), ('claims["name"]', ["app/tokens.py:3"])],
+)
+def test_jwt002_looks_where_the_claims_go(reads: str, reported: list[str]) -> None:
+    files = {
+        "app/tokens.py": 'import jwt\ndef read(token, key):\n    return jwt.decode(token, key, algorithms=["HS256"])\n',
+        "app/users.py": f"from app.tokens import read\ndef user(token):\n    claims = read(token, 1)\n    return {reads}\n",
+    }
+    assert ruling.places(files, "JWT002") == reported

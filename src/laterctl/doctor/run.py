@@ -101,6 +101,8 @@ def _unread(codebase: Codebase, paths: Iterable[str]) -> Iterator[Finding]:
             codebase.code(path)
         except (Unreadable, Outside) as error:
             found = as_undecided(error)
+            if found.code == "syntax-error" and installed.is_template(codebase.project, found.places[0]):
+                continue
             unread.setdefault(found.code if found.code == "too-new" else path, []).append(found)
     for first, *others in unread.values():
         more = f" (and {len(others)} more files, {others[0].places[0].path} the next of them)" if others else ""

@@ -79,7 +79,22 @@ _SUPERSEDED = {
     ),
 }
 _PURPOSES = frozenset(
-    {"aud", "iss", "typ", "type", "token_type", "tokenType", "token_use", "use", "kind", "purpose", "scope", "scopes"}
+    {
+        "aud",
+        "iss",
+        "typ",
+        "type",
+        "token_type",
+        "tokenType",
+        "token_use",
+        "use",
+        "kind",
+        "purpose",
+        "scope",
+        "scopes",
+        "refresh",
+        "is_refresh",
+    }
 )
 _TIMES = frozenset({"exp", "iat", "nbf"})
 _SETTINGS_FILES = (".env", "settings.", "docker-compose", "compose.")
@@ -211,7 +226,7 @@ def not_verified(code: Code) -> Iterator[Found]:
 def only_the_signature(code: Code) -> Iterator[Found]:
     """Look for tokens of which nothing else is checked: once a file, unless it reads a claim that tells tokens apart."""
     candidates = [found for found in decodings(code) if _checks_nothing_else(found)]
-    if not candidates or any(map(_reads_purpose, nodes(code.tree))):
+    if not candidates or any(map(_reads_purpose, nodes(code.tree))) or _is_told_apart_elsewhere(code):
         return
     making = {call.spot.scope for call in code.calls if call.target in _ENCODERS}
     lines = [found.call.line for found in candidates if not (found.scope and found.scope in making)]
@@ -537,6 +552,18 @@ def _checks_nothing_else(found: Decoding) -> bool:
         return False
     told = {"audience", "issuer", "subject"} & set(found.arguments)
     return not told and not found.unverified and not found.without_algorithms
+
+
+def _is_told_apart_elsewhere(code: Code) -> bool:
+    """Whether a file that imports the one with the decoding reads a claim that says what a token is for."""
+    codebase = code.codebase
+    stem = code.path.removesuffix(".py").removesuffix("/__init__")
+    for other in codebase.containing(stem.rpartition("/")[2].encode()):
+        imported = [codebase.project.names.trace(dotted, other.path) for dotted in other.imports().values()]
+        uses = other is not code and any(isinstance(own, Own) and own.path == code.path for own in imported)
+        if uses and any(map(_reads_purpose, nodes(other.tree))):
+            return True
+    return False
 
 
 def _reads_purpose(node: ast.AST) -> bool:

@@ -42,19 +42,35 @@ def idle_handlers(code: Code) -> Iterator[Found]:
 
 def idle_handlers_elsewhere(codebase: Codebase) -> Iterator[Found]:
     """Look for handlers that another module puts on an application with a lifespan, or that has one assigned there."""
-    names = codebase.project.names
     for app in codebase.project.apps:
-        elsewhere = _is_assigned(app) and app.lifespan.place is not None and app.lifespan.place.path != app.path
-        setter = codebase.readable(app.lifespan.place.path) if elsewhere and app.lifespan.place else None
-        if app.scope or not (app.lifespan.name or setter is not None) or (setter is not None and _calls_other(setter)):
+        assigned = _assigned_elsewhere(codebase, app)
+        place = assigned or app.lifespan.place
+        if app.scope or not (app.lifespan.name or _is_assigned(app) or assigned):
             continue
         for code in codebase.containing(*(hook.encode() for hook in HOOKS)):
-            for visit in code.calls if code.path != app.path or elsewhere else ():
+            for visit in code.calls if code.path != app.path or assigned else ():
                 called = visit.node.func
                 owner = called.value if isinstance(called, ast.Attribute) and visit.method in HOOKS else None
-                if owner is not None and names.lookup(owner, code.path, visit.spot.scope) == Own(app.path, app.name):
-                    reason = f"{app.name} has a lifespan ({app.lifespan.place}), so this handler never runs"
+                if owner is not None and _is_app(code, owner, visit.spot.scope, app):
+                    reason = f"{app.name} has a lifespan ({place}), so this handler never runs"
                     yield Found(Place(code.path, visit.line), reason)
+
+
+def _assigned_elsewhere(codebase: Codebase, app: App) -> Place | None:
+    """Return where another module replaces the `router.lifespan_context` of an application."""
+    for code in codebase.containing(b"lifespan_context"):
+        for visit in code.visits(ast.Assign) if code.path != app.path and not _calls_other(code) else ():
+            for target in bound_targets(visit.node):
+                router = (
+                    target.value if isinstance(target, ast.Attribute) and target.attr == "lifespan_context" else None
+                )
+                if isinstance(router, ast.Attribute) and _is_app(code, router.value, visit.spot.scope, app):
+                    return Place(code.path, visit.line)
+    return None
+
+
+def _is_app(code: Code, node: ast.expr, scope: tuple[Scope, ...], app: App) -> bool:
+    return code.codebase.project.names.lookup(node, code.path, scope) == Own(app.path, app.name)
 
 
 def mounted_lifespan(codebase: Codebase) -> Iterator[Found]:
@@ -70,11 +86,8 @@ def mounted_lifespan(codebase: Codebase) -> Iterator[Found]:
             for call in code.calls
         )
         if not entered and not any(code.path for code in codebase.containing(*words)):
-            what = "the start-up handlers" if span.kind == "on_event" else "the lifespan"
-            yield Found(
-                place,
-                f"{what} of {app.name or app.module} ({span.place}) never run: it is mounted on another application",
-            )
+            what = "no start-up handler" if span.kind == "on_event" else "no lifespan"
+            yield Found(place, f"{what} of {app.name or app.module} ever runs ({span.place}): it is mounted on another")
 
 
 def mounted_elsewhere(codebase: Codebase) -> Iterator[Found]:
