@@ -156,3 +156,16 @@ def test_what_the_feature_writes_is_clean() -> None:
     files = memory.add({name: text.encode() for name, text in sample().items()}, "coverage")
     assert b"[tool.coverage.run]" in files["pyproject.toml"]
     assert reported({path: data.decode() for path, data in files.items()}, [f"COV00{n}" for n in range(1, 6)]) == []
+
+
+@pytest.mark.parametrize(
+    ("told", "expected"),
+    [
+        ('["greenlet"]', ["pyproject.toml:2"]),
+        ('["thread", "greenlet"]', []),
+        ('["multiprocessing"]', []),
+        ('["thread"]', []),
+    ],
+)
+def test_cov006_threads_that_are_not_traced(told: str, expected: list[str]) -> None:
+    assert cov("COV006", f"[tool.coverage.run]\nconcurrency = {told}\n") == expected

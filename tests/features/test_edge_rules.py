@@ -5,6 +5,7 @@ from __future__ import annotations
 from textwrap import dedent
 
 import pytest
+from pydantic import AnyHttpUrl, create_model
 
 from laterctl.doctor.rule import MAIN as MAIN_FILE
 from laterctl.finding import Finding
@@ -42,12 +43,13 @@ INSTALLED = {
     MAIN_FILE: "from fastapi import FastAPI\nfrom app.core.security_headers import SecurityHeadersMiddleware\n"
     "app = FastAPI()\napp.add_middleware(SecurityHeadersMiddleware)\n",
 }
+USED = "from app.module import *\napp.add_middleware(Headers)\n"
 
 
 def check(rule: str, source: str) -> list[Finding]:
     """Return what a rule says about a module; HDR001, of a project that has the feature."""
     if rule == "HDR001":
-        return found({**INSTALLED, "app/module.py": dedent(source)}, [rule])
+        return found({**INSTALLED, MAIN_FILE: INSTALLED[MAIN_FILE] + USED, "app/module.py": dedent(source)}, [rule])
     return found(dedent(source), [rule])
 
 
@@ -259,7 +261,7 @@ def test_cors004_leaves_alone(source: str) -> None:
         'response.headers.setdefault("access-control-allow-origin", "*")',
         'response.headers.update({"Access-Control-Allow-Methods": "GET"})',
         'from fastapi.responses import JSONResponse\nJSONResponse({}, headers={"Access-Control-Allow-Origin": "*"})',
-        'from fastapi import Response\nResponse(headers={"Access-Control-Expose-Headers": "X"})',
+        'from fastapi import Response\nResponse(headers={"Access-Control-Allow-Headers": "X"})',
         'from fastapi import HTTPException\nraise HTTPException(400, headers={"Access-Control-Allow-Origin": "*"})',
         'headers.append((b"access-control-allow-origin", b"*"))',
     ],
@@ -275,6 +277,7 @@ def test_cors006_finds(source: str) -> None:
         'allowed = response.headers["Access-Control-Allow-Origin"]',
         'assert response.headers.get("Access-Control-Allow-Origin") == "*"',
         'response.headers["X-Total-Count"] = "1"',
+        'from fastapi import Response\nResponse(headers={"Access-Control-Expose-Headers": "X"})',
         'upstream.put_object(headers={"Access-Control-Allow-Origin": "*"})',
         'allowed = b"access-control-allow-origin" in headers',
     ],
@@ -519,6 +522,102 @@ app = FastAPI()
 """
 
 
+BACKEND = "class Backend:\n    async def authenticate(self, conn):\n        raise AuthenticationError(conn)\n\n"
+AUTHENTICATES = "app.add_middleware(AuthenticationMiddleware, backend=Backend())\n"
+GATE = """\
+from starlette.responses import JSONResponse, RedirectResponse, Response
+@app.middleware("http")
+async def gate(request, call_next):
+    if not request.user:
+        return JSONResponse({}, 401)
+    return await call_next(request)
+"""
+BASE_GATE = """\
+from fastapi import Response
+from starlette.middleware.base import BaseHTTPMiddleware
+class Gate(BaseHTTPMiddleware):
+    async def dispatch(self, request, call_next):
+        try:
+            return await call_next(request)
+        except ValueError:
+            response = Response(status_code=500)
+            return response
+"""
+ASGI_GATE = """\
+from starlette.responses import JSONResponse
+class Gate:
+    async def __call__(self, scope, receive, send):
+        if scope["type"] == "http":
+            response = JSONResponse({}, 429)
+            return await response(scope, receive, send)
+        await self.app(scope, receive, send)
+"""
+REWRAPS = """\
+from starlette.responses import Response
+@app.middleware("http")
+async def shrink(request, call_next):
+    response = await call_next(request)
+    return Response(content=small(response), headers=dict(response.headers))
+"""
+
+
+@pytest.mark.parametrize(
+    ("origins", "reported"),
+    [
+        ('os.getenv("ORIGINS", "*").split(",")', True),
+        ('[item.strip() for item in os.getenv("ORIGINS", "*").split(",")]', True),
+        ('json.loads(os.environ.get("ORIGINS", \'["*"]\'))', True),
+        ("settings.origins", True),
+        ("get_settings().origins", True),
+        ("[str(item) for item in settings.origins]", True),
+        ("ORIGINS", True),
+        ("settings.listed", False),
+        ('os.getenv("ORIGINS", "").split(",")', False),
+        ('os.getenv("ORIGINS").split(",")', False),
+        ("[item for item in settings.origins if item != '*']", False),
+        ("without_star(settings.origins)", False),
+    ],
+)
+def test_cors001_reads_defaults(origins: str, reported: bool) -> None:
+    config = (
+        "import os\nfrom pydantic import Field\nfrom pydantic_settings import BaseSettings\n"
+        "class Base(BaseSettings):\n    origins: list[str] = Field(default=['*'])\n    listed: list[str] = ['https://a.example']\n"
+        "class Settings(Base):\n    name: str = ''\ndef get_settings():\n    return Settings()\nsettings = Settings()\n"
+        "ORIGINS = os.environ.get('O', '*').split(',')\n"
+    )
+    use = f"app.add_middleware(CORSMiddleware, allow_origins={origins}, allow_credentials=True)\n"
+    main = f"import os, json\nfrom app.config import *\n{MAIN}{use}"
+    assert found_in(("CORS001",), main, config=config) == ([("CORS001", "app/main.py:13")] if reported else [])
+
+
+@pytest.mark.parametrize(
+    ("origins", "annotation", "reported"),
+    [
+        ("[str(o) for o in settings.origins]", "list[AnyHttpUrl]", True),
+        ("[o.unicode_string() for o in settings.origins]", "List[HttpUrl]", True),
+        ("settings.origins", "list[AnyHttpUrl] | str", True),
+        ("list(get_settings().origins)", "list[AnyUrl]", True),
+        ("[str(o).rstrip('/') for o in settings.origins]", "list[AnyHttpUrl]", False),
+        ("[str(o) for o in settings.origins]", "list[str]", False),
+        ("settings.all_origins", "list[AnyHttpUrl]", False),
+    ],
+)
+def test_cors003_knows_what_pydantic_does_to_urls(origins: str, annotation: str, reported: bool) -> None:
+    config = (
+        "from pydantic import AnyHttpUrl, AnyUrl, HttpUrl\nfrom pydantic_settings import BaseSettings\n"
+        f"class Settings(BaseSettings):\n    origins: {annotation} = []\n"
+        "    @property\n    def all_origins(self):\n        return [str(o)[:-1] for o in self.origins]\n"
+        "settings = Settings()\ndef get_settings():\n    return settings\n"
+    )
+    main = f"from app.config import get_settings, settings\n{MAIN}app.add_middleware(CORSMiddleware, allow_origins={origins})\n"
+    assert found_in(("CORS003",), main, config=config) == ([("CORS003", "app/main.py:12")] if reported else [])
+
+
+def test_what_cors003_says_of_urls_is_true() -> None:
+    made = create_model("Settings", origin=(AnyHttpUrl, ...))(origin="https://a.example")
+    assert str(made.origin) == "https://a.example/"
+
+
 CORS_RULES = ("CORS002", "CORS005")
 HEADER_RULES = ("HDR001", "HDR004", "HDR005")
 
@@ -533,7 +632,15 @@ def found_in(rules: tuple[str, ...], main: str, **more: str) -> list[tuple[str, 
     [
         ("app.add_middleware(CorsMiddleware)\napp.add_middleware(SlowAPIMiddleware)", ["app/main.py:11"]),
         ("app.add_middleware(CORSMiddleware)\napp.add_middleware(SlowAPIMiddleware)", ["app/main.py:11"]),
-        ("app.add_middleware(CORSMiddleware)\napp.add_middleware(AuthenticationMiddleware)", ["app/main.py:11"]),
+        ("app.add_middleware(CORSMiddleware)\napp.add_middleware(AuthenticationMiddleware)", []),
+        (f"{BACKEND}app.add_middleware(CORSMiddleware)\n{AUTHENTICATES}", ["app/main.py:15"]),
+        (f"{BACKEND.replace('raise', 'return')}app.add_middleware(CORSMiddleware)\n{AUTHENTICATES}", []),
+        (f"app.add_middleware(CORSMiddleware)\n{GATE}", ["app/main.py:11"]),
+        (f"{GATE}app.add_middleware(CORSMiddleware)\n", []),
+        (f"app.add_middleware(CORSMiddleware)\n{GATE.replace('JSONResponse', 'RedirectResponse')}", []),
+        (f"app.add_middleware(CORSMiddleware)\n{BASE_GATE}app.add_middleware(Gate)\n", ["app/main.py:11"]),
+        (f"app.add_middleware(CORSMiddleware)\n{ASGI_GATE}app.add_middleware(Gate)\n", ["app/main.py:11"]),
+        (f"app.add_middleware(CORSMiddleware)\n{REWRAPS}", []),
         ("app.add_middleware(SlowAPIMiddleware)\napp.add_middleware(CorsMiddleware)", []),
         ("app.add_middleware(SlowAPIMiddleware)", []),
         ("app.add_middleware(CorsMiddleware)\napp.add_middleware(SecurityHeadersMiddleware)", []),
@@ -631,3 +738,56 @@ def test_cors006_leaves_code_alone_that_asks_the_middleware() -> None:
     """
 
     assert lines("CORS006", dedent(source)) == []
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "router.add_middleware(M)",
+        "@router.middleware('http')\nasync def f(request, call_next): ...",
+        "routers.users.add_middleware(M)",
+        "from app.routers import users\nusers.add_middleware(M)",
+    ],
+)
+def test_mw003_finds_middleware_on_a_router(code: str) -> None:
+    files = {
+        "app/routers.py": "from fastapi import APIRouter\nusers = APIRouter()\n",
+        "app/main.py": f"from fastapi import APIRouter, FastAPI\nfrom app import routers\napp = FastAPI()\nrouter = APIRouter()\n{code}\n",
+    }
+    assert len(places(files, "MW003")) == 1
+    assert places({**files, "app/main.py": files["app/main.py"].replace(code, "app.add_middleware(M)")}, "MW003") == []
+
+
+@pytest.mark.parametrize(
+    ("policy", "reported"),
+    [
+        ("default-src 'self'", True),
+        ("default-src 'none'; frame-ancestors 'none'", True),
+        ("default-src 'self'; script-src 'self' 'unsafe-inline'", True),
+        ("default-src 'self'; script-src 'self' https://cdn.jsdelivr.net", True),
+        ("default-src 'self'; script-src 'self' https://cdn.jsdelivr.net 'unsafe-inline'", False),
+        ("frame-ancestors 'none'", False),
+        ("default-src * 'unsafe-inline'", False),
+    ],
+)
+def test_hdr006(policy: str, reported: bool) -> None:
+    source = FUNCTION_HEADERS.replace('"X-Frame-Options"] = "DENY"', f'"Content-Security-Policy"] = "{policy}"')
+    assert lines("HDR006", source) == ([7] if reported else [])
+    assert lines("HDR006", source.replace("FastAPI()", "FastAPI(docs_url=None)")) == []
+    asks = source.replace(
+        "    response.headers", "    if request.url.path.startswith('/api'):\n        response.headers"
+    )
+    assert lines("HDR006", asks) == []
+
+
+def test_hdr006_in_a_class_and_from_a_table() -> None:
+    table = 'HEADERS = {"Content-Security-Policy": "default-src \'self\'"}\n'
+    source = (
+        f"from fastapi import FastAPI\nfrom starlette.middleware.base import BaseHTTPMiddleware\n{table}"
+        "class Headers(BaseHTTPMiddleware):\n    async def dispatch(self, request, call_next):\n"
+        "        response = await call_next(request)\n        response.headers.update(HEADERS)\n        return response\n"
+        "app = FastAPI()\napp.add_middleware(Headers)\n"
+    )
+    assert len(lines("HDR006", source)) == 1
+    route = "@app.get('/page')\nasync def page(response):\n    response.headers.update(HEADERS)\n"
+    assert lines("HDR006", f"from fastapi import FastAPI\n{table}app = FastAPI()\n{route}") == []

@@ -65,7 +65,7 @@ def ids(rule: str, code: str, head: str = HEAD) -> list[str]:
     ],
 )
 def test_jwt001_reports_tokens_that_are_not_checked(line: str) -> None:
-    assert found("JWT001", line) == [line]
+    assert found("JWT001", f"claims = {line}") == [f"claims = {line}"]
     assert ids("JWT001", f"def current_user(token, key):\n    return {line}") == ["JWT001"]
 
 
@@ -92,6 +92,173 @@ def test_jwt001_reports_tokens_that_are_not_checked(line: str) -> None:
 )
 def test_jwt001_leaves_alone(line: str) -> None:
     assert found("JWT001", line) == []
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "token = sign(claims, key)\n    return jwt.decode(token, options=NO)",
+        "return jwt.decode(fresh(), options=NO)",
+        "token = await fresh()\n    return jwt.decode(token, options=NO)",
+        "verify(token)\n    return jwt.decode(token, options=NO)",
+        "await self.keys.validate(token=token)\n    return jwt.decode(token, options=NO)",
+        "token = tokens['id_token']\n    return jwt.decode(token, options=NO)",
+        "return jwt.decode(tokens.get('access_token'), options=NO)",
+        "return jwt.decode(self.access_token, options=NO)['exp']",
+        "jwt.decode(token, options=NO)\n    return True",
+    ],
+)
+def test_jwt001_leaves_tokens_alone_that_are_known(code: str) -> None:
+    fresh = "async def fresh():\n    return sign({'sub': 'me'}, settings.key)\n"
+    code = code.replace("NO", '{"verify_signature": False}')
+    assert found("JWT001", f"{fresh}async def use(self, token, tokens, claims, key):\n    {code}\n") == []
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "token = request.headers['id_token']\n    return jwt.decode(token, options=NO)",
+        "return jwt.decode(request.cookies.get('access_token'), options=NO)",
+        "print(token)\n    return jwt.decode(token, options=NO)",
+        "verify(other)\n    return jwt.decode(token, options=NO)",
+        "return jwt.decode(read(), options=NO)",
+    ],
+)
+def test_jwt001_finds_tokens_that_come_from_outside(code: str) -> None:
+    code = code.replace("NO", '{"verify_signature": False}')
+    read = "def read():\n    return input()\n"
+    assert len(found("JWT001", f"{read}def use(request, token, other):\n    {code}\n")) == 1
+
+
+def test_jwt001_leaves_a_token_alone_that_a_dependency_has_checked() -> None:
+    code = "def use(token=Depends(verify_token)):\n    return jwt.decode(token, options={'verify_signature': False})\n"
+    assert found("JWT001", code) == []
+    assert len(found("JWT001", code.replace("verify_token", "bearer"))) == 1
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        'return jwt.decode(token, key, algorithms=[jwt.get_unverified_header(token)["alg"]])',
+        'header = jwt.get_unverified_header(token)\n    return jwt.decode(token, key, algorithms=header["alg"])',
+        'alg = jwt.get_unverified_header(token).get("alg")\n    return jwt.decode(token, key, algorithms=[alg])',
+        'header = jose_jwt.get_unverified_header(token)\n    return jose_jwt.decode(token, key, [header["alg"]])',
+    ],
+)
+def test_jwt001_finds_an_algorithm_that_the_token_chooses(code: str) -> None:
+    assert len(found("JWT001", f"def read(token, key):\n    {code}\n")) == 1
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        'header = jwt.get_unverified_header(token)\n    return jwt.decode(token, keys[header["kid"]], algorithms=["RS256"])',
+        'alg = jwt.get_unverified_header(token)["alg"]\n    assert alg in ALLOWED\n    return jwt.decode(token, key, [alg])',
+    ],
+)
+def test_jwt001_leaves_an_algorithm_alone_that_is_fixed_or_compared(code: str) -> None:
+    assert found("JWT001", f"def read(token, key):\n    {code}\n") == []
+
+
+IMPORTS = "from pydantic import Field, SecretStr\nfrom pydantic_settings import BaseSettings\n"
+SIGNS = 'import jwt\nfrom app import config\nfrom app.config import *\ntoken = jwt.encode({"sub": "1"}, KEY, "HS256")\n'
+
+
+@pytest.mark.parametrize(
+    ("config", "key"),
+    [
+        ("class Settings(BaseSettings):\n    key: str = 'x'\nsettings = Settings()\n", "config.settings.key"),
+        ("class Settings(BaseSettings):\n    key: str = Field('x')\nsettings = Settings()\n", "config.settings.key"),
+        (
+            "class Settings(BaseSettings):\n    key: SecretStr = SecretStr('x')\ndef get():\n    return Settings()\n",
+            "config.get().key.get_secret_value()",
+        ),
+        (
+            "class Base(BaseSettings):\n    key: str = 'x'\nclass Settings(Base):\n    a: int\nsettings = Settings()\n",
+            "config.settings.key",
+        ),
+        (
+            "class Part(BaseSettings):\n    key: str = 'x'\nclass All(BaseSettings):\n    jwt: Part = Part()\ns = All()\n",
+            "config.s.jwt.key",
+        ),
+        ("class Config:\n    KEY = 'x'\n", "config.Config.KEY"),
+        ("KEY = 'x'\n", "config.KEY"),
+        ("import os\nKEY = os.environ.get('KEY', 'x')\n", "config.KEY"),
+    ],
+)
+def test_jwt003_finds_a_key_in_another_module(config: str, key: str) -> None:
+    files = {"app/config.py": IMPORTS + config, "app/main.py": SIGNS.replace("KEY", key)}
+    assert [place.partition(":")[0] for place in ruling.places(files, "JWT003")] == ["app/config.py"]
+    assert ruling.places({**files, "app/config.py": IMPORTS + config.replace("'x'", "read()")}, "JWT003") == []
+
+
+def test_jwt003_leaves_a_default_alone_that_the_settings_refuse() -> None:
+    config = "class Settings(BaseSettings):\n    key: str = 'x'\n    def check(self):\n        assert self.key != 'x'\ns = Settings()\n"
+    files = {"app/config.py": IMPORTS + config, "app/main.py": SIGNS.replace("KEY", "config.s.key")}
+    assert ruling.places(files, "JWT003") == []
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        'from fastapi_login import LoginManager\nx = LoginManager("s", "/login")',
+        'from fastapi_jwt import JwtAccessBearer\nx = JwtAccessBearer(secret_key="s")',
+        'from itsdangerous import URLSafeTimedSerializer\nx = URLSafeTimedSerializer("s")',
+        'from authlib.jose import jwt\nx = jwt.encode({}, {}, "s")',
+    ],
+)
+def test_jwt003_knows_other_signers(line: str) -> None:
+    assert ruling.lines("JWT003", line) == [2]
+    assert ruling.lines("JWT003", line.replace('"s"', "read()")) == []
+
+
+DECODES = '\njwt.decode(token, settings.key, algorithms=["HS256"])\n'
+
+
+@pytest.mark.parametrize(
+    ("signature", "subject"),
+    [
+        ("user_id: int", "user_id"),
+        ("user_id: int | None", "user_id"),
+        ("user_id", "int(user_id)"),
+        ("user_id", "1"),
+        ("user: User", "user.id"),
+    ],
+)
+def test_jwt009_finds_a_subject_that_is_a_number(signature: str, subject: str) -> None:
+    user = "class User:\n    id: Mapped[int]\n"
+    code = f'{user}def make({signature}):\n    data = {{"sub": SUB}}\n    return jwt.encode(data, settings.key)\n'
+    assert found("JWT009", code.replace("SUB", subject) + DECODES) == [f'data = {{"sub": {subject}}}']
+    assert found("JWT009", code.replace("SUB", f"str({subject})") + DECODES) == []
+    assert found("JWT009", code.replace("SUB", subject)) == []  # nothing decodes it
+    unchecked = DECODES.replace(")", ', options={"verify_sub": False})')
+    assert found("JWT009", code.replace("SUB", subject) + unchecked) == []
+
+
+@pytest.mark.parametrize("subject", ["user.name", "name", "user_id"])
+def test_jwt009_leaves_alone_what_may_be_a_text(subject: str) -> None:
+    code = (
+        f'def make(user: User, name: str, user_id: int):\n    user_id = str(user_id)\n    return {{"sub": {subject}}}\n'
+    )
+    assert found("JWT009", f"class User:\n    id: int\n    name: str\n{code}{DECODES}") == []
+
+
+@pytest.mark.parametrize(
+    ("pin", "reported"),
+    [("pyjwt", 1), ("pyjwt>=2.10", 1), ("pyjwt<3", 1), ("pyjwt==2.9.0", 0), ("pyjwt<2.10", 0), ("pyjwt~=2.10.1", 1)],
+)
+def test_jwt009_asks_which_pyjwt_is_installed(pin: str, reported: int) -> None:
+    files = {
+        "app/main.py": f'{HEAD}def make(n: int):\n    return {{"sub": n}}\n{DECODES}',
+        "requirements.txt": f"fastapi\n{pin}\n",
+    }
+    assert len(ruling.places(files, "JWT009")) == reported
+
+
+def test_what_jwt009_says_is_true() -> None:
+    token = jwt.encode({"sub": 1}, "k" * 32, algorithm="HS256")
+    with pytest.raises(jwt.InvalidTokenError):
+        jwt.decode(token, "k" * 32, algorithms=["HS256"])
 
 
 def test_jwt001_lets_a_function_look_before_it_verifies() -> None:
@@ -503,3 +670,15 @@ def test_what_the_features_write_sets_nothing(name: str) -> None:
 
     files = {path: data.decode() for path, data in after.items()}
     assert [item.rule for item in ruling.found(files, ["JWT008", "MET004"])] == ["JWT008", "MET004"]
+
+
+@pytest.mark.parametrize(
+    ("reads", "reported"),
+    [('claims["refresh"]', []), ('claims.get("type")', []), ('claims["name"]', ["app/tokens.py:3"])],
+)
+def test_jwt002_looks_where_the_claims_go(reads: str, reported: list[str]) -> None:
+    files = {
+        "app/tokens.py": 'import jwt\ndef read(token, key):\n    return jwt.decode(token, key, algorithms=["HS256"])\n',
+        "app/users.py": f"from app.tokens import read\ndef user(token):\n    claims = read(token, 1)\n    return {reads}\n",
+    }
+    assert ruling.places(files, "JWT002") == reported

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tests.ruling import code as reported
+from tests.ruling import places
 
 HEAD = """
 from contextlib import asynccontextmanager
@@ -185,3 +186,98 @@ def test_it_is_true_that_a_lifespan_disables_handlers() -> None:
 def test_it_is_true_that_middleware_cannot_be_added_in_a_lifespan() -> None:
     with pytest.raises(RuntimeError, match="Cannot add middleware"):
         run(MIDDLEWARE.format(parameter="app", receiver="app"))
+
+
+APP = "from contextlib import asynccontextmanager\nfrom fastapi import FastAPI\n@asynccontextmanager\nasync def up(app):\n    yield\n"
+HOOK = "@app.on_event('startup')\ndef warm(): ...\n"
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        f"app = FastAPI()\n{HOOK}app.router.lifespan_context = up\n",
+        f"app = FastAPI()\napp.router.lifespan_context = up\n{HOOK}",
+        "app = FastAPI()\napp.router.lifespan_context = up\napp.add_event_handler('startup', print)\n",
+    ],
+)
+def test_app001_finds_handlers_beside_an_assigned_lifespan(code: str) -> None:
+    assert len(lines("APP001", APP + code)) == 1
+
+
+def test_app001_leaves_an_assigned_lifespan_alone_that_calls_the_first() -> None:
+    code = "app = FastAPI()\nbefore = app.router.lifespan_context\napp.router.lifespan_context = up\n"
+    assert lines("APP001", APP + code + HOOK) == []
+
+
+def test_app001_looks_into_other_modules() -> None:
+    main = f"import app.hooks\n{APP}"
+    hooks = f"from app.main import app\n{HOOK}"
+    given = {"app/main.py": f"{main}app = FastAPI(lifespan=up)\n", "app/hooks.py": hooks}
+    assert places(given, "APP001") == ["app/hooks.py:2"]
+    assigned = f"from app.main import app\n{APP}app.router.lifespan_context = up\n"
+    bare = {"app/main.py": f"{main}import app.life\napp = FastAPI()\n", "app/hooks.py": hooks}
+    assert places({**bare, "app/life.py": assigned}, "APP001") == ["app/hooks.py:2"]
+    assert places(bare, "APP001") == []
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "@app.on_event('startup')\ndef start():\n    app.add_middleware(M)\n",
+        "@app.on_event('startup')\nasync def start():\n    @app.middleware('http')\n    async def m(request, call_next): ...\n",
+        "def start():\n    app.add_middleware(M)\napp.add_event_handler('startup', start)\n",
+        "x = Instrumentator()\n@app.on_event('startup')\ndef start():\n    x.instrument(app)\n",
+        "def put(app):\n    app.add_middleware(M)\n@app.on_event('startup')\ndef start():\n    put(app)\n",
+        "def make():\n    inner = FastAPI()\n    @inner.on_event('startup')\n    def start():\n        inner.add_middleware(M)\n    return inner\n"
+        "x = make()\n",
+    ],
+)
+def test_app003_finds_middleware_in_start_up_handlers(code: str) -> None:
+    head = (
+        "from fastapi import FastAPI\nfrom prometheus_fastapi_instrumentator import Instrumentator\napp = FastAPI()\n"
+    )
+    assert len(lines("APP003", head + code)) == 1
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "@app.on_event('shutdown')\ndef stop():\n    app.add_middleware(M)\n",
+        "@app.on_event('startup')\ndef start():\n    other.add_middleware(M)\n    Other().instrument(app)\n",
+        "@app.on_event('startup')\ndef start():\n    Instrumentator().expose(app)\n    report(app)\n",
+        "def put(app):\n    app.add_middleware(M)\nput(app)\n",
+    ],
+)
+def test_app003_leaves_handlers_alone(code: str) -> None:
+    head = (
+        "from fastapi import FastAPI\nfrom prometheus_fastapi_instrumentator import Instrumentator\napp = FastAPI()\n"
+    )
+    assert lines("APP003", head + code) == []
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "sub = FastAPI(lifespan=up)\napp = FastAPI()\napp.mount('/sub', sub)\n",
+        "sub = FastAPI()\n@sub.on_event('startup')\ndef warm(): ...\napp = FastAPI()\napp.mount('/sub', app=sub)\n",
+        "def make():\n    sub = FastAPI(lifespan=up)\n    return sub\napp = FastAPI()\napp.mount('/sub', make())\n",
+        "sub = FastAPI(lifespan=up)\napp = Starlette(routes=[Mount('/sub', sub)])\n",
+    ],
+)
+def test_app004_finds_a_mounted_application_with_something_to_do(code: str) -> None:
+    head = f"from starlette.applications import Starlette\nfrom starlette.routing import Mount\n{APP}"
+    assert len(lines("APP004", head + code)) == 1
+    assert lines("APP004", head + code.replace("lifespan=up", "").replace("@sub.on_event('startup')", "")) == []
+
+
+def test_app004_leaves_a_lifespan_alone_that_the_outer_one_enters() -> None:
+    entered = "sub = FastAPI(lifespan=up)\n@asynccontextmanager\nasync def outer(app):\n    async with up(sub):\n        yield\n"
+    assert lines("APP004", f"{APP}{entered}app = FastAPI(lifespan=outer)\napp.mount('/sub', sub)\n") == []
+
+
+def test_app004_looks_into_other_modules() -> None:
+    files = {
+        "app/sub.py": f"{APP}sub = FastAPI(lifespan=up)\n",
+        "app/main.py": "from fastapi import FastAPI\nfrom app.sub import sub\napp = FastAPI()\napp.mount('/sub', sub)\n",
+    }
+    assert places(files, "APP004") == ["app/main.py:4"]

@@ -5,11 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from textwrap import dedent
 
+import prometheus_client
 import pytest
 
 from tests import memory
 from tests.features.metrics_app import write_project
-from tests.ruling import found, lines
+from tests.ruling import found, lines, places
 
 RULES = ["MET001", "MET002", "MET003"]
 
@@ -72,8 +73,9 @@ app = FastAPI()
     ],
 )
 def test_met001_finds_the_raw_path(body: str) -> None:
-    (line,) = lines("MET001", METRIC + dedent(body))
-    assert ".labels(" in (METRIC + dedent(body)).splitlines()[line - 1]
+    source = f"{METRIC}{dedent(body)}app.add_middleware(Middleware, count=count)\n"
+    (line,) = lines("MET001", source)
+    assert ".labels(" in source.splitlines()[line - 1]
 
 
 def test_met001_names_the_class_however_it_is_imported() -> None:
@@ -324,3 +326,86 @@ def test_met004_knows_that_metrics_are_served(more: dict[str, str]) -> None:
 )  # fmt: skip
 def test_met004_leaves_alone(files: dict[str, str]) -> None:
     assert met004({**START, **files}) == []
+
+
+ROUTE_OR_PATH = [
+    'route = request.scope.get("route")\n    path = route.path if route else request.url.path',
+    'path = getattr(request.scope.get("route"), "path", request.url.path)',
+    "path = template_of(request) or request.url.path",
+    'path = request.url.path\n    if request.scope.get("route"):\n        path = request.scope["route"].path',
+    'try:\n        path = request.scope["route"].path\n    except KeyError:\n        path = request.url.path',
+    "path = own(request)",
+    "path = request.scope.get('template', request.url.path)",
+]
+
+
+@pytest.mark.parametrize("code", ROUTE_OR_PATH)
+def test_met001_finds_the_raw_path_as_a_fallback(code: str) -> None:
+    own = "def own(request: Request) -> str:\n    for route in request.app.routes:\n        return route.path\n    return request.url.path\n"
+    middleware = f'@app.middleware("http")\nasync def count(request, call_next):\n    {code}\n    REQUESTS.labels("GET", path).inc()\n'
+    assert len(lines("MET001", METRIC + own + middleware)) == 1
+    fixed = (own + middleware).replace("request.url.path", '"unknown"')
+    assert lines("MET001", METRIC + fixed) == []
+
+
+def test_met001_follows_methods_and_other_modules() -> None:
+    method = (
+        "class Count(BaseHTTPMiddleware):\n    def path(self, request: Request):\n        return request.url.path\n"
+        "    async def dispatch(self, request, call_next):\n        REQUESTS.labels('GET', self.path(request)).inc()\n"
+        "app.add_middleware(Count)\n"
+    )
+    head = f"from starlette.middleware.base import BaseHTTPMiddleware\n{METRIC}"
+    assert len(lines("MET001", head + method)) == 1
+    files = {
+        "app/paths.py": "from fastapi import Request\ndef path_of(request: Request):\n    return str(request.url)\n",
+        "app/main.py": f"from app.paths import path_of\n{METRIC}@app.middleware('http')\nasync def count(request, call_next):\n"
+        "    REQUESTS.labels('GET', path_of(request)).inc()\n",
+    }
+    assert [place.partition(":")[0] for place in places(files, "MET001")] == ["app/main.py"]
+
+
+MAKES = 'Counter("n", "N.").inc()\n'
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        f"@app.get('/')\ndef route():\n    {MAKES}",
+        f"@app.middleware('http')\nasync def count(request, call_next):\n    {MAKES}",
+        f"def dependency():\n    {MAKES}@app.get('/')\ndef route(x=Depends(dependency)): ...\n",
+        f"def make():\n    {MAKES}@app.get('/')\ndef route():\n    make()\n",
+        f"class M:\n    async def __call__(self, scope, receive, send):\n        {MAKES}app.add_middleware(M)\n",
+    ],
+)
+def test_met006_finds_metrics_that_are_made_again(code: str) -> None:
+    assert len(lines("MET006", f"from fastapi import Depends\n{METRIC}{code}")) == 1
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        f"def make():\n    {MAKES}make()\n",
+        f"@app.get('/')\ndef route():\n    {MAKES.replace(')', ', registry=own)', 1)}",
+        f"from functools import cache\n@cache\ndef make():\n    {MAKES}@app.get('/')\ndef route():\n    make()\n",
+        f"class M:\n    def __init__(self, app):\n        {MAKES}app.add_middleware(M)\n",
+    ],
+)
+def test_met006_leaves_alone(code: str) -> None:
+    assert lines("MET006", f"{METRIC}{code}") == []
+
+
+def test_what_met006_says_is_true() -> None:
+    registry = prometheus_client.CollectorRegistry()
+    prometheus_client.Counter("orders", "Orders.", registry=registry)
+    with pytest.raises(ValueError, match="Duplicated timeseries"):
+        prometheus_client.Counter("orders", "Orders.", registry=registry)
+
+
+def test_met005_asks_for_several_workers_and_a_shared_folder() -> None:
+    main = "from fastapi import FastAPI\nfrom prometheus_client import generate_latest\napp = FastAPI()\nx = generate_latest()\n"
+    start = "ENV PROMETHEUS_MULTIPROC_DIR=/tmp/m\nCMD uvicorn app.main:app --workers 4\n"
+    assert places({"app/main.py": main, "Dockerfile": start}, "MET005") == ["app/main.py:4"]
+    assert places({"app/main.py": main, "Dockerfile": start.replace("4", "1")}, "MET005") == []
+    assert places({"app/main.py": main, "Dockerfile": start.partition("\n")[2]}, "MET005") == []
+    collects = "from prometheus_client.multiprocess import MultiProcessCollector\n"
+    assert places({"app/main.py": main, "app/collect.py": collects, "Dockerfile": start}, "MET005") == []

@@ -12,7 +12,7 @@ from fastapi.testclient import TestClient
 from pydantic import SecretStr, create_model
 
 from tests.ruling import code as reported
-from tests.ruling import found
+from tests.ruling import found, lines, places
 
 HEAD = """
 from typing import Annotated
@@ -551,3 +551,100 @@ def test_what_di011_says_is_true() -> None:
     settings = create_model("Settings", key=(SecretStr, SecretStr("k")))()
 
     assert settings.model_dump(mode="json") == {"key": "**********"}
+
+
+# DI012, DI013
+
+KEPT = """\
+import httpx
+from redis import asyncio as aioredis
+from redis.asyncio import Redis
+from dependency_injector import containers, providers
+class C(containers.DeclarativeContainer):
+    """
+
+
+@pytest.mark.parametrize(
+    "provider",
+    [
+        "x = providers.Singleton(httpx.AsyncClient)",
+        "x = providers.ThreadSafeSingleton(httpx.AsyncClient, timeout=5)",
+        "x = providers.Factory(httpx.AsyncClient)",
+        "x = providers.Singleton(Redis.from_url, 'redis://localhost')",
+        "x: providers.Singleton = providers.Singleton(aioredis.from_url, 'redis://localhost')",
+    ],
+)
+def test_di012_finds_clients_that_nothing_closes(provider: str) -> None:
+    assert places({"app/containers.py": KEPT + provider}, "DI012") == ["app/containers.py:6"]
+
+
+@pytest.mark.parametrize(
+    ("provider", "close"),
+    [
+        ("x = providers.Singleton(httpx.AsyncClient)", "async def stop(c):\n    await c.x().aclose()\n"),
+        (
+            "x = providers.Singleton(httpx.AsyncClient)",
+            "async def stop(c):\n    client = c.x()\n    await client.aclose()\n",
+        ),
+        ("x = providers.Singleton(httpx.AsyncClient)", "async def run(c):\n    async with c.x() as client: ...\n"),
+        (
+            "x = providers.Singleton(httpx.AsyncClient)\n    s = providers.Singleton(S, x)",
+            "class S:\n    async def stop(self):\n        await self.client.aclose()\n",
+        ),
+        ("x = providers.Resource(httpx.AsyncClient)", ""),
+        ("x = providers.Singleton(httpx.Client)", ""),
+        ("x = providers.Singleton(build)", ""),
+    ],
+)
+def test_di012_leaves_alone(provider: str, close: str) -> None:
+    assert places({"app/containers.py": KEPT + provider, "app/stop.py": close}, "DI012") == []
+
+
+def per_request(code: str) -> list[int]:
+    head = "import httpx\nfrom fastapi import Depends, FastAPI\napp = FastAPI()\n"
+    return lines("DI013", head + code)
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "@app.get('/')\nasync def route():\n    client = httpx.AsyncClient()\n    await client.get('/')\n",
+        "@app.get('/')\nasync def route():\n    await httpx.AsyncClient().get('/')\n",
+        "def client():\n    return httpx.AsyncClient()\n@app.get('/')\nasync def route(c=Depends(client)): ...\n",
+        "def make():\n    return httpx.AsyncClient()\n@app.get('/')\nasync def route():\n    make()\n",
+    ],
+)
+def test_di013_finds(code: str) -> None:
+    assert len(per_request(code)) == 1
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "@app.get('/')\nasync def route():\n    async with httpx.AsyncClient() as client: ...\n",
+        "@app.get('/')\nasync def route():\n    c = httpx.AsyncClient()\n    async with c: ...\n",
+        "@app.get('/')\nasync def route():\n    c = httpx.AsyncClient()\n    await c.aclose()\n",
+        "@app.get('/')\nasync def route(stack):\n    await stack.enter_async_context(httpx.AsyncClient())\n",
+        "async def start():\n    return httpx.AsyncClient()\n",
+        "import functools\n@functools.cache\ndef c():\n    return httpx.AsyncClient()\n@app.get('/')\nasync def r(c=Depends(c)): ...\n",
+    ],
+)
+def test_di013_leaves_alone(code: str) -> None:
+    assert per_request(code) == []
+
+
+def test_di005_knows_a_module_by_its_name_where_imports_start_from_an_unknown_folder() -> None:
+    files = {
+        "svc/main.py": "from parts import api\nfrom parts.box import Box\nBox().wire(modules=(api,))\n",
+        "svc/parts/__init__.py": "",
+        "svc/parts/box.py": "from dependency_injector import containers, providers\n"
+        "class Box(containers.DeclarativeContainer):\n    x = providers.Object(1)\n",
+        "svc/parts/api.py": "from dependency_injector.wiring import Provide, inject\nfrom parts.box import Box\n"
+        "@inject\ndef read(x=Provide[Box.x]): ...\n",
+    }
+    assert places(files, "DI005") == []
+    by_name = files["svc/main.py"].replace("(api,)", "['parts.api']")
+    assert places({**files, "svc/main.py": by_name}, "DI005") == []
+    assert places({**files, "svc/main.py": by_name.replace("parts.api", "parts.box")}, "DI005") == [
+        "svc/parts/api.py:4"
+    ]

@@ -7,11 +7,18 @@ from collections.abc import Iterator
 
 from msgspec import Struct
 
-from laterctl.doctor.code import Code, Visit, constant, once
+from laterctl.doctor.code import Code, Codebase, Visit, argument_of, constant, once
 from laterctl.project.application.registered import middleware_class
-from laterctl.project.statements import Function, StatementRef
+from laterctl.project.facts import Registration
+from laterctl.project.names import dotted_path
+from laterctl.project.statements import Function, StatementRef, assigned_value, bound_targets, nodes
 
+VERBS = frozenset(
+    {"get", "post", "put", "patch", "delete", "options", "head", "trace", "api_route", "route", "websocket"}
+)
 BASE_HTTP = "starlette.middleware.base.BaseHTTPMiddleware"
+_CACHES = frozenset({"functools.cache", "functools.lru_cache"})
+_REDIRECT = "starlette.responses.RedirectResponse"
 _RESPONSES = (
     "starlette.responses.",
     "fastapi.responses.",
@@ -70,6 +77,7 @@ def _written(visit: Visit[ast.AST]) -> Iterator[tuple[ast.expr, ast.expr]]:
                 yield node.args[0], node.args[1]
             elif visit.method == "update":
                 given = visit.argument(0)
+                given = visit.code.value(given) if given is not None else None
         elif visit.target.startswith(_RESPONSES):
             given = visit.keyword("headers")
         if isinstance(given, ast.Dict):
@@ -107,3 +115,96 @@ def is_http_decorator(node: ast.expr) -> bool:
 
 def _is_headers(node: ast.expr) -> bool:
     return isinstance(node, ast.Attribute) and node.attr == "headers"
+
+
+def is_verb(node: ast.expr) -> bool:
+    """Whether a decorator registers a path operation: `@x.get("/path")`, where no other `get` takes a path."""
+    if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute) or node.func.attr not in VERBS:
+        return False
+    text = constant(argument_of(node, 0, "path"))
+    return isinstance(text, str) and (not text or text.startswith("/"))
+
+
+@once
+def per_request(code: Code) -> list[Function]:
+    """Return the functions of a file that run for each request.
+
+    Path operations, HTTP middleware, what `Depends(...)` names, and the functions of the file that these call, but for
+    those with a cache.
+    """
+    named = {
+        dotted_path(item) for call in code.calls if call.target == "fastapi.Depends" for item in call.node.args[:1]
+    }
+    found: list[Function] = []
+    todo = []
+    for visit in code.functions:
+        function, owner = visit.node, visit.spot.scope[-1] if visit.spot.scope else None
+        middleware = isinstance(owner, ast.ClassDef) and owner in http_middleware(code)
+        if (
+            (middleware and function.name in {"dispatch", "__call__"})
+            or function in http_middleware(code)
+            or function.name in named
+            or any(map(is_verb, function.decorator_list))
+        ):
+            todo.append(function)
+    top = {node.name: node for node in code.tree.body if isinstance(node, Function)}
+    while todo:
+        function = todo.pop()
+        decorators = [item.func if isinstance(item, ast.Call) else item for item in function.decorator_list]
+        if function not in found and not any(code.resolve(item) in _CACHES for item in decorators):
+            found.append(function)
+            called = {dotted_path(node.func) for node in nodes(function) if isinstance(node, ast.Call)}
+            todo += [top[name] for name in sorted(called & top.keys())]
+    return found
+
+
+def answers(codebase: Codebase, item: Registration) -> bool:
+    """Whether a middleware of the project's own may answer a request without asking the application.
+
+    It returns, or as an ASGI application sends, a response that it makes, and that is not made of the application's.
+    Redirects do not count: they are for people.
+    """
+    own = codebase.statement(item.target, item.place.path)
+    code = codebase.readable(own[0].path) if own is not None else None
+    if own is None or code is None:
+        return False
+    names = {"dispatch", "__call__"}
+    members = own[1].body if isinstance(own[1], ast.ClassDef) else [own[1]]
+    functions = [node for node in members if isinstance(node, Function) and (node is own[1] or node.name in names)]
+    return any(_answers(code, function) for function in functions)
+
+
+def _answers(code: Code, function: Function) -> bool:
+    scope = next((visit.spot.scope for visit in code.functions if visit.node is function), ())
+    inside = list(nodes(function))
+    made: set[str] = set()
+    theirs: set[str] = set()
+    for node in inside:
+        if isinstance(node, ast.Assign):
+            targets = set(map(dotted_path, bound_targets(node)))
+            asked = any(
+                isinstance(part, ast.Call) and dotted_path(part.func) == "call_next" for part in nodes(node.value)
+            )
+            if asked:
+                theirs |= targets
+            elif _is_response(code, assigned_value(node), scope):
+                made |= targets
+
+    def is_own(node: ast.AST | None) -> bool:
+        if isinstance(node, ast.Name):
+            return node.id in made - theirs
+        if node is None or not _is_response(code, node, scope):
+            return False
+        return not any(isinstance(part, ast.Name) and part.id in theirs for part in nodes(node))
+
+    for node in inside:
+        if isinstance(node, ast.Return) and is_own(node.value):
+            return True
+        if isinstance(node, ast.Await) and isinstance(node.value, ast.Call) and is_own(node.value.func):
+            return True  # await JSONResponse(...)(scope, receive, send)
+    return False
+
+
+def _is_response(code: Code, node: ast.AST | None, scope: tuple[Function | ast.ClassDef, ...]) -> bool:
+    target = code.resolve(node.func, scope) if isinstance(node, ast.Call) else ""
+    return target.startswith(_RESPONSES[:2]) and target.endswith("Response") and target != _REDIRECT

@@ -199,11 +199,16 @@ def _module(names: Names, node: ast.expr, visit: Visit[ast.Call], package: str |
     if isinstance(node, ast.Constant) and isinstance(node.value, str):
         dotted = _absolute(node.value, package)
         file = names.module_file(dotted, path) if dotted else None
+        likely = names.files_ending(dotted.replace(".", "/")) if dotted and file is None else []
+        if likely:
+            return likely[0] if len(likely) == 1 else None
         return "" if file is None and dotted and not names.is_own(dotted, path) else file
     found = names.lookup(node, path, visit.spot.scope)
     if isinstance(found, Own):
         return None if found.name else found.path
-    return "" if found else None
+    # Where nobody knows from where imports start, a module of the project's may look like another distribution's.
+    likely = names.files_ending(found.replace(".", "/")) if found else []
+    return None if len(likely) > 1 or not found else likely[0] if likely else ""
 
 
 def _absolute(dotted: str, package: str | None) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
@@ -26,6 +27,7 @@ from laterctl.targets.statement import Statement
 if TYPE_CHECKING:
     from laterctl.engine.ledger import Entry
     from laterctl.project.discover import Project
+    from laterctl.project.facts import Undecided
 
 
 def _ledger(feature: str, *targets: Target) -> dict[str, str]:
@@ -132,7 +134,10 @@ LTR010 = Rule(
     why="A rule would look at it, so that what doctor says is not the whole truth.",
     fix="correct the file, or run laterctl under a Python that can read it",
     bad=({MAIN: _APP, "app/clients.py": "from httpx import AsyncClient\ndef (:  # LTR010\n"},),
-    good=({MAIN: _APP, "app/clients.py": "from httpx import AsyncClient\n"},),
+    good=(
+        {MAIN: _APP, "app/clients.py": "from httpx import AsyncClient\n"},
+        {MAIN: _APP, "sdk/clients.py": "from httpx import AsyncClient\n\n\nclass {{ name }}Client(AsyncClient): ...\n"},
+    ),
 )
 LTR011 = Rule(
     id="LTR011",
@@ -147,7 +152,14 @@ LTR012 = Rule(
     why="Rules about what is put on the application have nothing to look at.",
     fix="name it: laterctl --app MODULE:ATTR doctor, or app in [tool.laterctl]",
     bad=({MAIN: "from fastapi import FastAPI\n\napp = FastAPI(  # LTR012\n"},),
-    good=({MAIN: _APP},),
+    good=(
+        {MAIN: _APP},
+        {MAIN: 'from fastapi import FastAPI\n\nsub = FastAPI()\napp = FastAPI()\napp.mount("/sub", sub)\n'},
+        {
+            MAIN: _APP,
+            "service/settings.py": "from pydantic_settings import BaseSettings\n{% if cors %}\norigins = []\n{% endif %}\n",
+        },
+    ),
 )
 
 
@@ -182,18 +194,35 @@ def _journal(project: Project) -> Iterator[Finding]:
         yield LTR001.finding(Verdict.PROBLEM, f"an interrupted run is pending: {pending.command}", fix=LTR001.fix)
 
 
+_JINJA = re.compile(rb"\{%-?\s*(?:if|for|set|block|extends|include|import|from|macro|raw)\b|\{\{-?\s*[\w.]+[^{}]*\}\}")
 UNREAD = frozenset({"syntax-error", "too-new", "encoding", "nul", "toml", "permission", "outside"})
 """Reasons why a file could not be read; what else could not be decided only matters when a feature needs it."""
 
 
 def _undecided(project: Project) -> Iterator[Finding]:
-    """Without an application, and behind files that cannot be read, there is much that was not looked at."""
-    missed = [] if project.app is not None else [project.why_not("app")]
-    missed += [item for item in project.undecided if item.code in UNREAD]
+    """Without an application, and behind files that cannot be read, there is much that was not looked at.
+
+    Of several applications each is looked at, whichever is meant.
+    """
+    missed = [] if project.app is not None or project.apps else [project.why_not("app")]
+    missed += [item for item in project.undecided if item.code in UNREAD and not _is_template(project, item)]
     for item in dict.fromkeys(missed):
         if item is not None:
             place = item.places[0] if item.places else None
             yield LTR012.finding(Verdict.UNKNOWN, item.message, place, item.hint)
+
+
+def _is_template(project: Project, item: Undecided) -> bool:
+    return item.code in {"syntax-error", "toml"} and any(is_template(project, place) for place in item.places)
+
+
+def is_template(project: Project, place: Place) -> bool:
+    """Whether it is a mark of Jinja that stops a parser at a place: the file is none, but what files are made from."""
+    try:
+        lines = (project.tree.read(place.path) or b"").splitlines()
+    except (Unreadable, Outside):
+        return False
+    return any(_JINJA.search(line) for line in lines[max(place.line - 2, 0) : place.line + 1])
 
 
 def _ledger_lost(project: Project, entries: Mapping[str, Entry]) -> Iterator[Finding]:

@@ -46,6 +46,7 @@ class Rule(Struct, frozen=True, kw_only=True):
         needles: only files that hold one of these are looked at; without any, every file.
         checks: what is looked at, and by which function. `ast.Call` and other kinds of nodes are given as `Visit`,
             `Code` is a file, `Codebase` the project. Each function yields `Found`.
+        scripts: also look at code that no application reaches: what is wrong with it does not take a running one.
         feature: the feature that the rule belongs to; filled in where the rules are collected.
     """
 
@@ -58,6 +59,7 @@ class Rule(Struct, frozen=True, kw_only=True):
     good: tuple[Example, ...] = ()
     needles: tuple[bytes, ...] = ()
     checks: Mapping[type, Check] = field(default_factory=dict)
+    scripts: bool = False
     feature: str = ""
 
     def finding(

@@ -8,6 +8,7 @@ from functools import partial
 from laterctl.doctor import installed, rules
 from laterctl.doctor.code import Code, Codebase
 from laterctl.doctor.installed import LTR010
+from laterctl.doctor.reached import is_reached
 from laterctl.doctor.rule import Check, Found, Rule
 from laterctl.finding import Finding, Verdict
 from laterctl.project.discover import Project
@@ -39,7 +40,7 @@ def look(project: Project, ids: Collection[str], *, strict: bool = False) -> Ite
     for rule in asked:
         for finding in _asked(codebase, rule, files[rule.id], strict=strict):
             key = (finding.rule, finding.place or Place("", 0), finding.message)
-            if key not in seen:
+            if key not in seen and (rule.scripts or finding.place is None or is_reached(codebase, finding.place)):
                 seen.add(key)
                 yield finding
 
@@ -100,6 +101,8 @@ def _unread(codebase: Codebase, paths: Iterable[str]) -> Iterator[Finding]:
             codebase.code(path)
         except (Unreadable, Outside) as error:
             found = as_undecided(error)
+            if found.code == "syntax-error" and installed.is_template(codebase.project, found.places[0]):
+                continue
             unread.setdefault(found.code if found.code == "too-new" else path, []).append(found)
     for first, *others in unread.values():
         more = f" (and {len(others)} more files, {others[0].places[0].path} the next of them)" if others else ""

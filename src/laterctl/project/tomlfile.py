@@ -67,9 +67,18 @@ def line_of(text: str, header: tuple[str, ...], needle: str) -> int:
     """Return the line where `needle` stands below table `header`, or anywhere; 1 when nowhere.
 
     `header` may end in a key of the table. A parser that keeps positions is only needed to edit; this is for people.
+    An element, or where `header` is a table a key, is `needle` as a whole before it is a part of another.
     """
     lines = [line.strip() for line in text.splitlines()]
     starts: list[str] = [f"[{'.'.join(header[:count])}]" for count in range(len(header), 0, -1)]
     begin = next((lines.index(start) for start in starts if start in lines), 0)
+    key = re.compile(rf"[\"']?(?:[\w-]+\.)*{re.escape(header[-1])}[\"']?\s*=")
+    element = rf"[\"']{re.escape(needle)}[\"'](?!\s*=)"
+    if f"[{'.'.join(header)}]" in lines:
+        element = rf"^[\"']?{re.escape(needle)}[\"']?\s*="
+    else:
+        begin = next((number for number in range(begin, len(lines)) if key.match(lines[number])), begin)
     order = [*range(begin, len(lines)), *range(begin)]
-    return next((number + 1 for number in order if needle in lines[number]), 1)
+    whole = re.compile(element)
+    exact = next((number + 1 for number in order if whole.search(lines[number])), 0)
+    return exact or next((number + 1 for number in order if needle in lines[number]), 1)

@@ -9,22 +9,23 @@ import ast
 import re
 from collections.abc import Iterator
 
-from laterctl.doctor.code import Code, Codebase, Visit
-from laterctl.doctor.http import header_writes, middleware_of
+from laterctl.doctor.code import Code, Codebase, Visit, method_of
+from laterctl.doctor.http import answers, header_writes, middleware_of
 from laterctl.doctor.rule import Found, Rule, Severity
+from laterctl.doctor.settings import READERS, Field, Given, default_of, field_of, given
 from laterctl.edits.app_statements import rank_of
 from laterctl.edits.context import is_ours
 from laterctl.features import catalogue
 from laterctl.project.application.registered import outermost_first
 from laterctl.project.facts import Registration
-from laterctl.project.names import Names, Own
-from laterctl.project.statements import Function, Scope, assigned_value, nodes
+from laterctl.project.names import Own, dotted_path
+from laterctl.project.statements import Scope, nodes
 
 CORS = "starlette.middleware.cors.CORSMiddleware"
 OWN = "core.cors:CorsMiddleware"
-ANSWERING = frozenset({"starlette.middleware.authentication.AuthenticationMiddleware"})
-"""Middleware that may answer a request without asking the application, beside rate limits."""
+AUTHENTICATION = "starlette.middleware.authentication.AuthenticationMiddleware"
 
+# `expose-headers` is not among them: it belongs to a single answer, and a route may name what it sends.
 WRITTEN_BY_CORS = frozenset(
     f"access-control-{name}"
     for name in (
@@ -33,7 +34,6 @@ WRITTEN_BY_CORS = frozenset(
         "allow-headers",
         "allow-methods",
         "allow-private-network",
-        "expose-headers",
         "max-age",
     )
 )
@@ -41,21 +41,31 @@ WRITTEN_BY_CORS = frozenset(
 _NEEDLES = (b"CORSMiddleware",)
 _SENT = re.compile(r"[a-z][a-z0-9+.-]*://[^\s/?#@*A-Z]+")
 _STRANGER = "https://stranger.invalid"
-_TEXT_CALLS = {"os.getenv", "os.environ.get", "decouple.config"}
-_SETTINGS_CLASSES = {"pydantic_settings.BaseSettings", "pydantic.BaseSettings"}
-_DEPTH = 4  # from a name to the settings object, through functions that give it
+_URLS = frozenset(
+    f"pydantic.{name}" for name in ("AnyHttpUrl", "HttpUrl", "AnyUrl", "networks.AnyHttpUrl", "networks.HttpUrl")
+)
+_TEXTS = frozenset({"str", "str | None", "Optional[str]"})
 
 
 def every_origin(call: Visit[ast.Call]) -> Iterator[Found]:
-    """Look for origins, or a pattern, that any site matches."""
+    """Look for origins, or a pattern, that any site matches: written down, or where a variable is not set."""
     if middleware_of(call) != CORS or call.literal("allow_credentials") is not True:
         return
     origins, pattern = call.literal("allow_origins"), call.literal("allow_origin_regex")
-    if origins == "*" or (isinstance(origins, list | tuple | set) and "*" in origins):
+    if _is_everyone(origins):
         reason = 'with allow_origins=["*"] every website may call the API with its user\'s cookies'
         yield Found(call.line, reason)
     elif isinstance(pattern, str) and _matches_everyone(pattern):
         yield Found(call.line, f"the pattern {pattern!r} matches every origin, with credentials")
+    elif (node := call.keyword("allow_origins")) is not None and any(
+        _is_everyone(item) for item in _defaults(call, node)
+    ):
+        reason = (
+            "the origins are `*` when nothing sets them: every website may then call the API with its user's cookies"
+        )
+        yield Found(
+            call.line, reason, "let nothing stand for no origin: drop the default `*`; or drop allow_credentials"
+        )
 
 
 def origins_in_one_text(call: Visit[ast.Call]) -> Iterator[Found]:
@@ -67,13 +77,20 @@ def origins_in_one_text(call: Visit[ast.Call]) -> Iterator[Found]:
 
 
 def never_sent(call: Visit[ast.Call]) -> Iterator[Found]:
-    """Look for listed origins that no browser sends."""
-    origins = call.literal("allow_origins") if middleware_of(call) == CORS else None
+    """Look for listed origins that no browser sends, and for those that pydantic ends with a slash."""
+    if middleware_of(call) != CORS:
+        return
+    origins, node = call.literal("allow_origins"), call.keyword("allow_origins")
     for entry in origins if isinstance(origins, list | tuple | set) else ():
         if isinstance(entry, str) and entry not in {"*", "null"} and not _SENT.fullmatch(entry):
             better = entry.rstrip("/").lower()
             fix = f"write {better!r}" if _SENT.fullmatch(better) else ""
             yield Found(call.line, f"{entry!r} never matches: browsers send scheme://host:port", fix)
+    source = _as_written(call, node) if node is not None else None
+    field = field_of(call.code, source) if source is not None else None
+    if field is not None and _holds_urls(field):
+        reason = f"{ast.unparse(field.node.target)} holds URLs, which pydantic ends with a slash: none ever matches"
+        yield Found(call.line, reason, 'give [str(origin).rstrip("/") for origin in ...], or make it list[str]')
 
 
 def twice(codebase: Codebase) -> Iterator[Found]:
@@ -96,8 +113,27 @@ def inside_of_answers(codebase: Codebase) -> Iterator[Found]:
             if _is_cors(item.target) and outside:
                 reason = f"{outside[0]} is outside of CORS, and its answers go without CORS headers"
                 yield Found(item.place, reason, f"add CORS after {outside[0]}: what is added last is outside")
-            if rank_of(item.target, catalogue.middleware()) == "rate-limit" or item.target in ANSWERING:
+            if (
+                rank_of(item.target, catalogue.middleware()) == "rate-limit"
+                or _refuses(codebase, item)
+                or answers(codebase, item)
+            ):
                 outside.append(item.target.rpartition(".")[2])
+
+
+def _refuses(codebase: Codebase, item: Registration) -> bool:
+    """Whether Starlette's authentication is put on with a backend that raises: that is what it answers."""
+    if item.target != AUTHENTICATION:
+        return False
+    code = codebase.readable(item.place.path)
+    for call in code.calls if code is not None else ():
+        backend = call.keyword("backend") if call.line == item.place.line else None
+        made = backend.func if isinstance(backend, ast.Call) else backend
+        found = codebase.project.names.lookup(made, item.place.path, call.spot.scope) if made is not None else ""
+        node = codebase.project.names.statement(found) if isinstance(found, Own) else None
+        if node is not None and any(isinstance(part, ast.Raise) for part in nodes(node)):
+            return True
+    return False
 
 
 def header_by_hand(code: Code) -> Iterator[Found]:
@@ -117,6 +153,62 @@ def _is_cors(target: str) -> bool:
     return target == CORS or is_ours(target, OWN)
 
 
+def _is_everyone(origins: object) -> bool:
+    return origins == "*" or (isinstance(origins, list | tuple | set) and "*" in origins)
+
+
+def _defaults(call: Visit[ast.Call], node: ast.expr) -> Iterator[object]:
+    """Yield what the origins are while no variable is set, as far as it is a literal."""
+    read = _as_written(call, node)
+    found = given(call, read) if isinstance(read, ast.Name | ast.Attribute) else Given(read, call.code)
+    if found is not None and found.owner is None and found.node is not read:
+        found = Given(_split(found.code, found.node), found.code)
+    if found is None:
+        return
+    fallback = default_of(found.code, found.node)
+    value = found.code.literal(fallback) if fallback is not None else None
+    if found.owner is not None:
+        value = found.code.literal(found.node)
+    if isinstance(value, str):
+        yield from (part.strip(" []\"'") for part in value.split(","))
+    yield value
+
+
+def _as_written(call: Visit[ast.Call], node: ast.expr) -> ast.expr:
+    """Return what a list of origins is made of, where each is only made a text: `x` for `[str(o) for o in x]`."""
+    return _split(call.code, call.code.value(node))
+
+
+def _split(code: Code, node: ast.expr) -> ast.expr:
+    while True:
+        if isinstance(node, ast.ListComp) and len(node.generators) == 1 and _keeps(node.elt, node.generators[0]):
+            node = code.value(node.generators[0].iter)
+        elif isinstance(node, ast.Call) and method_of(node) == "split" and isinstance(node.func, ast.Attribute):
+            node = code.value(node.func.value)
+        elif isinstance(node, ast.Call) and dotted_path(node.func) in {"list", "json.loads"} and node.args:
+            node = code.value(node.args[0])
+        else:
+            return node
+
+
+def _keeps(element: ast.expr, loop: ast.comprehension) -> bool:
+    """Whether an element of a comprehension is what it runs over, at most made a text or rid of blanks."""
+    while True:
+        if isinstance(element, ast.Call) and dotted_path(element.func) == "str" and len(element.args) == 1:
+            element = element.args[0]
+        elif isinstance(element, ast.Call) and method_of(element) in {"strip", "unicode_string"} and not element.args:
+            element = element.func.value if isinstance(element.func, ast.Attribute) else element
+        else:
+            chooses = any(isinstance(node, ast.Compare) for condition in loop.ifs for node in nodes(condition))
+            return ast.unparse(element) == ast.unparse(loop.target) and not chooses
+
+
+def _holds_urls(field: Field) -> bool:
+    inside = [field.node.annotation, *(node for node in nodes(field.node.annotation))]
+    targets = {field.code.resolve(node) for node in inside if isinstance(node, ast.Name | ast.Attribute)}
+    return bool(targets & _URLS)
+
+
 def _matches_everyone(pattern: str) -> bool:
     try:
         return re.fullmatch(pattern, _STRANGER) is not None
@@ -132,9 +224,8 @@ def _is_text(call: Visit[ast.Call], value: ast.expr) -> bool:
     if isinstance(value, ast.Call):
         return _gives_text(call, value)
     if isinstance(value, ast.Attribute):
-        names = call.code.codebase.project.names
-        found = _settings_class(names, value.value, call.code.path)
-        return found is not None and value.attr in _text_fields(found)
+        field = field_of(call.code, value)
+        return field is not None and ast.unparse(field.node.annotation) in _TEXTS
     return isinstance(value, ast.JoinedStr)
 
 
@@ -144,45 +235,7 @@ def _gives_text(call: Visit[ast.Call], value: ast.Call) -> bool:
     if isinstance(maker, ast.Call) and call.resolve(maker.func) == "starlette.config.Config":
         target = "decouple.config"
     cast = next((item.value for item in value.keywords if item.arg == "cast"), None)
-    return target in _TEXT_CALLS and (cast is None or (isinstance(cast, ast.Name) and cast.id == "str"))
-
-
-def _settings_class(names: Names, node: ast.expr, path: str, depth: int = _DEPTH) -> ast.ClassDef | None:
-    """Return the class of the settings that `settings`, `get_settings()` or `Settings()` gives, `None` if unknown."""
-    called = isinstance(node, ast.Call)
-    found = names.lookup(node.func if isinstance(node, ast.Call) else node, path)
-    statement = names.statement(found) if isinstance(found, Own) else None
-    if not isinstance(found, Own) or statement is None or depth == 0:
-        return None
-    if isinstance(statement, ast.ClassDef):
-        return statement if called and _is_settings(names, statement, found.path) else None
-    if isinstance(statement, Function):
-        values = [item.value for item in nodes(statement) if isinstance(item, ast.Return)] if called else []
-    else:
-        values = [None if called else assigned_value(statement)]
-    classes = (_settings_class(names, value, found.path, depth - 1) for value in values if value is not None)
-    return next(filter(None, classes), None)
-
-
-def _is_settings(names: Names, node: ast.ClassDef, path: str, depth: int = _DEPTH) -> bool:
-    for base in node.bases:
-        found = names.lookup(base, path)
-        statement = names.statement(found) if isinstance(found, Own) else None
-        if found in _SETTINGS_CLASSES:
-            return True
-        if isinstance(found, Own) and isinstance(statement, ast.ClassDef) and depth > 0:
-            return _is_settings(names, statement, found.path, depth - 1)
-    return False
-
-
-def _text_fields(node: ast.ClassDef) -> set[str]:
-    return {
-        item.target.id
-        for item in node.body
-        if isinstance(item, ast.AnnAssign)
-        and isinstance(item.target, ast.Name)
-        and ast.unparse(item.annotation) in {"str", "str | None", "Optional[str]"}
-    }
+    return target in READERS and (cast is None or (isinstance(cast, ast.Name) and cast.id == "str"))
 
 
 _START = """\
@@ -191,6 +244,27 @@ from fastapi.middleware.cors import CORSMiddleware
 
 app = FastAPI()
 """
+_URLS_OF = """\
+from pydantic import AnyHttpUrl
+from pydantic_settings import BaseSettings
+
+
+class Settings(BaseSettings):
+    origins: list[AnyHttpUrl] = []
+
+
+settings = Settings()
+"""
+_GATE = """\
+@app.middleware("http")
+async def gate(request, call_next):
+    if "authorization" not in request.headers:
+        return JSONResponse({"detail": "no token"}, status_code=401)
+    return await call_next(request)
+
+
+"""
+_GATED = f"from fastapi.responses import JSONResponse\n{_START}"
 _LIMITED = f"from slowapi.middleware import SlowAPIMiddleware\n{_START}"
 
 CORS001 = Rule(
@@ -205,10 +279,16 @@ CORS001 = Rule(
     bad=(
         f'{_START}app.add_middleware(CORSMiddleware, allow_origins=["*"], allow_credentials=True)  # CORS001\n',
         f'{_START}app.add_middleware(CORSMiddleware, allow_origin_regex=".*", allow_credentials=True)  # CORS001\n',
+        f'import os\n\n{_START}ORIGINS = os.environ.get("ORIGINS", "*").split(",")\n'
+        "app.add_middleware(CORSMiddleware, allow_origins=ORIGINS, allow_credentials=True)  # CORS001\n",
     ),
     good=(
         f'{_START}app.add_middleware(CORSMiddleware, allow_origins=["https://a.example"], allow_credentials=True)\n',
         f'{_START}app.add_middleware(CORSMiddleware, allow_origins=["*"])\n',
+        f'import os\n\n{_START}ORIGINS = os.environ.get("ORIGINS", "https://a.example").split(",")\n'
+        "app.add_middleware(CORSMiddleware, allow_origins=ORIGINS, allow_credentials=True)\n",
+        f"{_START}\n\ndef open_to_all() -> None:\n"
+        '    app.add_middleware(CORSMiddleware, allow_origins=["*"], allow_credentials=True)\n',
     ),
 )
 CORS002 = Rule(
@@ -235,8 +315,15 @@ CORS003 = Rule(
     fix="write scheme://host or scheme://host:port",
     needles=_NEEDLES,
     checks={ast.Call: never_sent},
-    bad=(f'{_START}app.add_middleware(CORSMiddleware, allow_origins=["https://a.example/"])  # CORS003\n',),
-    good=(f'{_START}app.add_middleware(CORSMiddleware, allow_origins=["https://a.example"])\n',),
+    bad=(
+        f'{_START}app.add_middleware(CORSMiddleware, allow_origins=["https://a.example/"])  # CORS003\n',
+        f"{_URLS_OF}{_START}app.add_middleware(CORSMiddleware, allow_origins=[str(o) for o in settings.origins])  # CORS003\n",
+    ),
+    good=(
+        f'{_START}app.add_middleware(CORSMiddleware, allow_origins=["https://a.example"])\n',
+        f"{_URLS_OF}{_START}origins = [str(origin).rstrip('/') for origin in settings.origins]\n"
+        "app.add_middleware(CORSMiddleware, allow_origins=origins)\n",
+    ),
 )
 CORS004 = Rule(
     id="CORS004",
@@ -262,8 +349,10 @@ CORS005 = Rule(
     bad=(
         f'{_LIMITED}app.add_middleware(CORSMiddleware, allow_origins=["https://a.example"])  # CORS005\n'
         "app.add_middleware(SlowAPIMiddleware)\n",
+        f'{_GATED}app.add_middleware(CORSMiddleware, allow_origins=["https://a.example"])  # CORS005\n\n\n{_GATE}',
     ),
     good=(
+        f'{_GATED}\n\n{_GATE}app.add_middleware(CORSMiddleware, allow_origins=["https://a.example"])\n',
         f"{_LIMITED}app.add_middleware(SlowAPIMiddleware)\n"
         'app.add_middleware(CORSMiddleware, allow_origins=["https://a.example"])\n',
     ),
@@ -281,5 +370,10 @@ CORS006 = Rule(
         '@app.get("/")\ndef read(response: Response) -> str:\n'
         '    response.headers["Access-Control-Allow-Origin"] = "https://a.example"  # CORS006\n    return "ok"\n',
     ),
-    good=(f'{_START}app.add_middleware(CORSMiddleware, allow_origins=["https://a.example"])\n',),
+    good=(
+        f'{_START}app.add_middleware(CORSMiddleware, allow_origins=["https://a.example"])\n',
+        "from fastapi import FastAPI, Response\n\napp = FastAPI()\n\n\n"
+        '@app.get("/")\ndef read(response: Response) -> str:\n'
+        '    response.headers["Access-Control-Expose-Headers"] = "Content-Disposition"\n    return "ok"\n',
+    ),
 )

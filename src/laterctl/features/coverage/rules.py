@@ -67,6 +67,15 @@ def greenlets_not_traced(codebase: Codebase) -> Iterator[Found]:
             yield Found(place, "SQLAlchemy's asyncio runs in greenlets, and coverage is not told so")
 
 
+def threads_not_traced(codebase: Codebase) -> Iterator[Found]:
+    """Look for greenlets without threads, which the setting then leaves out."""
+    for home in configured(codebase)[:1]:
+        told = set(home.values("run", "concurrency"))
+        if "greenlet" in told and "thread" not in told:
+            reason = "only greenlets are traced: `def` routes run in threads, and their lines count as not covered"
+            yield Found(Place(home.path, home.line("concurrency")), reason)
+
+
 def built_in_list_replaced(codebase: Codebase) -> Iterator[Found]:
     """Look for `exclude_lines` without the pragma."""
     for home in configured(codebase)[:1]:
@@ -148,4 +157,14 @@ COV005 = Rule(
     checks={Codebase: greenlets_on_python_314},
     bad=({**_SHOP, "pyproject.toml": f"{_NEW}{_TOLD}  # COV005\n", "uv.lock": _locked("7.10.9")},),
     good=({**_SHOP, "pyproject.toml": f"{_NEW}{_TOLD}\n", "uv.lock": _locked("7.11.1")},),
+)
+COV006 = Rule(
+    id="COV006",
+    title="coverage.py is told of greenlets and not of threads",
+    why="`concurrency` replaces its default, which is `thread`; FastAPI runs every `def` route in one. "
+    "https://coverage.readthedocs.io/en/latest/config.html#run-concurrency",
+    fix='set concurrency = ["thread", "greenlet"]',
+    checks={Codebase: threads_not_traced},
+    bad=({**_SHOP, "pyproject.toml": f'{_RUN}concurrency = ["greenlet"]  # COV006\n'},),
+    good=({**_SHOP, "pyproject.toml": f"{_RUN}{_TOLD}\n"},),
 )

@@ -5,13 +5,15 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from laterctl.doctor.code import Codebase, method_of
+from laterctl.doctor.code import Codebase, Visit, method_of
 from laterctl.doctor.http import BASE_HTTP, is_asgi
-from laterctl.doctor.rule import Found, Rule
+from laterctl.doctor.rule import Found, Rule, Severity
 from laterctl.project.application.registered import outermost_first
 from laterctl.project.facts import Registration
 from laterctl.project.names import Own
 from laterctl.project.statements import Function, assigned_value, nodes
+
+ROUTER = "fastapi.APIRouter"
 
 
 def below_a_reader(codebase: Codebase) -> Iterator[Found]:
@@ -30,6 +32,22 @@ def below_a_reader(codebase: Codebase) -> Iterator[Found]:
                 )
             if own and isinstance(own[1], ast.ClassDef) and is_asgi(own[1]) and _reads(codebase, *own):
                 readers.append(item)
+
+
+def on_a_router(call: Visit[ast.Call]) -> Iterator[Found]:
+    """Look for middleware that is added to a router instead of an application."""
+    if call.method not in {"add_middleware", "middleware"} or not isinstance(call.node.func, ast.Attribute):
+        return
+    held = call.node.func.value
+    code = call.code
+    made: ast.expr | None = code.value(held)
+    if made is held:
+        own = code.codebase.project.names.lookup(held, code.path, call.spot.scope)
+        statement = code.codebase.project.names.statement(own) if isinstance(own, Own) else None
+        made = assigned_value(statement) if statement is not None else None
+        code = (code.codebase.readable(own.path) if isinstance(own, Own) else None) or code
+    if isinstance(made, ast.Call) and code.resolve(made.func, call.spot.scope if code is call.code else ()) == ROUTER:
+        yield Found(call.line, f"AttributeError: {call.receiver} is an APIRouter, which has no {call.method}()")
 
 
 def _last(item: Registration) -> str:
@@ -86,6 +104,14 @@ class Timing(BaseHTTPMiddleware):
 app = FastAPI()
 """
 
+_ROUTER = """\
+from fastapi import APIRouter, FastAPI
+from fastapi.middleware.gzip import GZipMiddleware
+
+app = FastAPI()
+router = APIRouter()
+"""
+
 MW002 = Rule(
     id="MW002",
     title="A BaseHTTPMiddleware is below a middleware that reads context variables",
@@ -96,4 +122,20 @@ MW002 = Rule(
     checks={Codebase: below_a_reader},
     bad=(f"{_LAYERS}app.add_middleware(Timing)  # MW002\napp.add_middleware(AccessLog)\n",),
     good=(f"{_LAYERS}app.add_middleware(AccessLog)\napp.add_middleware(Timing)\n",),
+)
+MW003 = Rule(
+    id="MW003",
+    title="Middleware is added to a router",
+    why="Only applications have middleware; a router has dependencies and a route class. "
+    "https://fastapi.tiangolo.com/reference/apirouter/",
+    fix="put it on the application, or use APIRouter(dependencies=[...])",
+    severity=Severity.ERROR,
+    needles=(b"add_middleware", b".middleware("),
+    checks={ast.Call: on_a_router},
+    bad=(
+        f"{_ROUTER}router.add_middleware(GZipMiddleware)  # MW003\napp.include_router(router)\n",
+        f'{_ROUTER}\n\n@router.middleware("http")  # MW003\nasync def pass_on(request, call_next):\n'
+        "    return await call_next(request)\n",
+    ),
+    good=(f"{_ROUTER}app.add_middleware(GZipMiddleware)\napp.include_router(router)\n",),
 )

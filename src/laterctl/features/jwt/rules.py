@@ -16,8 +16,9 @@ from msgspec import Struct
 from laterctl.dialects.settings import settings_of
 from laterctl.doctor.code import Code, Codebase, Visit, also_in, constant, method_of, once
 from laterctl.doctor.rule import MAIN, Found, Rule, Severity
+from laterctl.doctor.settings import READERS, Given, given
 from laterctl.project.installed import file_of
-from laterctl.project.names import resolve
+from laterctl.project.names import Own, dotted_path, resolve
 from laterctl.project.places import Place
 from laterctl.project.statements import Function, assigned_value, bound_targets, nodes
 from laterctl.project.variables import has_dotenv, is_set
@@ -25,6 +26,8 @@ from laterctl.project.workers import several_workers
 from laterctl.targets.owned_file import ORIGIN_COMMENT
 
 MINIMUM_KEY_BYTES = 32
+SUBJECT_IS_TEXT = (2, 10)
+"""The first version of PyJWT that refuses a `sub` that is no text."""
 PLACEHOLDER_CLASS = "PlaceholderAuthenticator"
 GETTER = "get_user_authenticator"
 
@@ -39,7 +42,32 @@ _ENCODERS = {"jwt.encode", "jwt.api_jwt.encode", "jose.jwt.encode"}
 _CLASSES = {"jwt.PyJWT", "jwt.api_jwt.PyJWT"}
 _LIBRARIES = ("jwt", "jose", "authlib", "joserfc")
 _NAIVE = {"datetime.datetime.utcnow", "datetime.datetime.utcfromtimestamp"}
-_READERS = {"os.getenv", "os.environ.get", "decouple.config"}
+_HEADER_READERS = {"jwt.get_unverified_header", "jose.jwt.get_unverified_header", "jwt.api_jwt.get_unverified_header"}
+_KEYED = {
+    "fastapi_users.authentication.JWTStrategy": 0,
+    "fastapi_users.authentication.strategy.JWTStrategy": 0,
+    "fastapi_users.authentication.strategy.jwt.JWTStrategy": 0,
+    "fastapi_users.jwt.generate_jwt": 1,
+    "fastapi_users.jwt.decode_jwt": 1,
+    "fastapi_login.LoginManager": 0,
+    "fastapi_jwt.JwtAccessBearer": 0,
+    "fastapi_jwt.JwtAccessBearerCookie": 0,
+    "fastapi_jwt.JwtRefreshBearer": 0,
+    "itsdangerous.URLSafeSerializer": 0,
+    "itsdangerous.URLSafeTimedSerializer": 0,
+    "itsdangerous.TimestampSigner": 0,
+    "authlib.jose.jwt.encode": 2,
+    "authlib.jose.jwt.decode": 1,
+    "joserfc.jwt.encode": 2,
+    "joserfc.jwt.decode": 1,
+}
+"""What signs or verifies tokens with a key, beside PyJWT and python-jose, and the place of the key."""
+
+_KEYED_NEEDLES = (b"JWTStrategy", b"LoginManager", b"JwtAccess", b"JwtRefresh", b"itsdangerous")
+_KEYED_WORDS = (b"strategy", b"generate_jwt", b"loginmanager", b"bearer", b"serializer", b"timestampsigner")
+_KEY_NAMES = ("key", "secret", "secret_key")
+_GRANTED = frozenset({"id_token", "access_token", "refresh_token"})
+_CHECKS = re.compile(r"verif|validat|introspect|authenticat", re.IGNORECASE)
 _SUPERSEDED = {
     "python-jose": (
         "it is hardly maintained, and FastAPI's documentation has moved to PyJWT",
@@ -51,7 +79,22 @@ _SUPERSEDED = {
     ),
 }
 _PURPOSES = frozenset(
-    {"aud", "iss", "typ", "type", "token_type", "tokenType", "token_use", "use", "kind", "purpose", "scope", "scopes"}
+    {
+        "aud",
+        "iss",
+        "typ",
+        "type",
+        "token_type",
+        "tokenType",
+        "token_use",
+        "use",
+        "kind",
+        "purpose",
+        "scope",
+        "scopes",
+        "refresh",
+        "is_refresh",
+    }
 )
 _TIMES = frozenset({"exp", "iat", "nbf"})
 _SETTINGS_FILES = (".env", "settings.", "docker-compose", "compose.")
@@ -85,6 +128,12 @@ class Decoding(Struct, frozen=True):
         return constant((self.options or {}).get("verify_signature")) is False
 
     @property
+    def without_key(self) -> bool:
+        """Whether there is nothing to verify a signature with."""
+        key = self.arguments.get("key")
+        return key is None or (isinstance(key, ast.Constant) and not key.value)
+
+    @property
     def without_algorithms(self) -> bool:
         """Whether the token says itself how it was signed."""
         if (given := self.arguments.get("algorithms")) is not None:
@@ -107,7 +156,7 @@ class Decoding(Struct, frozen=True):
     def _has_plain_key(self) -> bool:
         key = self.call.code.value(self.arguments["key"]) if "key" in self.arguments else None
         if isinstance(key, ast.Call):
-            return self.call.resolve(key.func) in _READERS
+            return self.call.resolve(key.func) in READERS
         return key is None or isinstance(key, ast.Constant | ast.JoinedStr | ast.Attribute)
 
 
@@ -159,7 +208,7 @@ def not_verified(code: Code) -> Iterator[Found]:
         if found.unverified:
             others = [other for other in decodings(code) if other.scope == found.scope and other is not found]
             verified = found.scope and any(not other.unverified for other in others)
-            if not verified and not _on_purpose(found):
+            if not verified and not _on_purpose(found) and not _is_known(found):
                 reason = "the signature is not verified: anybody can write a token that says what they like"
                 fix = "drop verify_signature=False and give key and algorithms; or call what it gives `unverified_...`"
                 yield Found(found.call.line, reason, fix)
@@ -168,12 +217,16 @@ def not_verified(code: Code) -> Iterator[Found]:
         elif any(name.lower() == "none" for name in found.algorithms):
             reason = '"none" is among the algorithms: a token without any signature is accepted'
             yield Found(found.call.line, reason, 'drop "none" from the algorithms')
+        elif _chosen_by_token(found):
+            yield Found(
+                found.call.line, "the algorithm is taken from the header of the token, which nobody has verified"
+            )
 
 
 def only_the_signature(code: Code) -> Iterator[Found]:
     """Look for tokens of which nothing else is checked: once a file, unless it reads a claim that tells tokens apart."""
     candidates = [found for found in decodings(code) if _checks_nothing_else(found)]
-    if not candidates or any(map(_reads_purpose, nodes(code.tree))):
+    if not candidates or any(map(_reads_purpose, nodes(code.tree))) or _is_told_apart_elsewhere(code):
         return
     making = {call.spot.scope for call in code.calls if call.target in _ENCODERS}
     lines = [found.call.line for found in candidates if not (found.scope and found.scope in making)]
@@ -184,22 +237,30 @@ def only_the_signature(code: Code) -> Iterator[Found]:
 
 def key_in_source(code: Code) -> Iterator[Found]:
     """Look for literal keys, and for literals that stand in when a variable is not set; each once."""
-    seen: set[int] = set()
-    for call in code.calls if code.mentions(b"encode", b"decode") else ():
-        key = call.argument(1, "key") if call.target in {*_DECODERS, *_ENCODERS} else None
-        value = code.value(key) if key is not None else None
+    seen: set[Place] = set()
+    for call in code.calls if code.mentions(b"encode", b"decode", *_KEYED_WORDS) else ():
+        at = 1 if call.target in {*_DECODERS, *_ENCODERS} else _KEYED.get(call.target)
+        key = call.argument(at, *_KEY_NAMES) if at is not None else None
         # In a function, a parameter or a local of the same name hides the constant of the module.
-        if value is None or value.lineno in seen or (isinstance(key, ast.Name) and value is key):
+        found = given(call, key) if key is not None else None
+        if found is None or (isinstance(key, ast.Name) and found.node is key) or _is_refused(found):
             continue
-        if _is_secret(value):
-            seen.add(value.lineno)
-            yield Found(value.lineno, "the key is a literal: whoever reads the source can sign tokens")
-        elif isinstance(value, ast.Call) and call.resolve(value.func) in _READERS:
-            fallbacks = [*value.args[1:2], *(item.value for item in value.keywords if item.arg == "default")]
-            if any(_is_secret(code.value(fallback)) for fallback in fallbacks):
-                seen.add(value.lineno)
-                reason = "when the variable is not set, tokens are signed with a key that everybody can read here"
-                yield Found(value.lineno, reason, "drop the default, and let it fail when the key is missing")
+        place = Place(found.code.path, found.node.lineno)
+        if place in seen or not _is_secret(found.default):
+            continue
+        seen.add(place)
+        if found.owner is not None or found.default is not found.node:
+            reason = "when the variable is not set, tokens are signed with a key that everybody can read here"
+            yield Found(place, reason, "drop the default, and let it fail when the key is missing")
+        else:
+            yield Found(place, "the key is a literal: whoever reads the source can sign tokens")
+
+
+def _is_refused(found: Given) -> bool:
+    """Whether the class of the settings looks for the default itself, to refuse it."""
+    value = constant(found.default)
+    same = [node for node in nodes(found.owner) if constant(node) == value] if found.owner is not None else []
+    return len(same) > 1
 
 
 def key_in_a_tracked_file(codebase: Codebase) -> Iterator[Found]:
@@ -227,6 +288,93 @@ def superseded_library(codebase: Codebase) -> Iterator[Found]:
         if requirement.name in _SUPERSEDED:
             why, instead = _SUPERSEDED[requirement.name]
             yield Found(requirement.place, f"{requirement.name}: {why}", instead)
+
+
+def number_as_subject(code: Code) -> Iterator[Found]:
+    """Look for claims whose `sub` is surely a number, where PyJWT verifies tokens and insists on a text."""
+    found = [
+        value
+        for visit in code.visits(ast.Dict)
+        for key, value in zip(visit.node.keys, visit.node.values, strict=True)
+        if constant(key) == "sub" and _is_number(visit, value)
+    ]
+    if found and _insists_on_text(code.codebase):
+        yield Found(
+            found[0].lineno,
+            f"sub is a number: jwt.decode refuses the token{also_in(item.lineno for item in found[1:])}",
+        )
+
+
+@once
+def _insists_on_text(codebase: Codebase) -> bool:
+    """Whether tokens are decoded by a PyJWT that may be 2.10 or newer, with the check of `sub` left on."""
+    manifest = codebase.project.manifest
+    if manifest is not None:
+        pinned = [item.text for item in manifest.requirements if item.name == "pyjwt"]
+        version = manifest.locked.get("pyjwt", "") or next(filter(None, map(_highest, pinned)), "")
+        numbers = tuple(int(part) for part in re.findall(r"\d+", version)[:2])
+        if numbers and numbers < SUBJECT_IS_TEXT:
+            return False
+    read = [item for code in codebase.containing(b"jwt") for item in decodings(code) if item.library == "pyjwt"]
+    return any(not item.unverified and constant((item.options or {}).get("verify_sub")) is not False for item in read)
+
+
+def _highest(requirement: str) -> str:
+    """Return the highest version that a requirement allows, `""` when it allows any newer one."""
+    match = re.search(r"(?:==|~=|<=|<)\s*(?P<version>\d[\d.]*)", requirement)
+    if match is None:
+        return ""
+    below = match[0].startswith("<") and not match[0].startswith("<=")
+    return (
+        "2.9"
+        if below and match["version"].startswith("2.10")
+        else ""
+        if below and match["version"] == "3"
+        else match["version"]
+    )
+
+
+def _is_number(near: Visit[ast.Dict], node: ast.expr) -> bool:
+    if isinstance(node, ast.Constant):
+        return isinstance(node.value, int)
+    if isinstance(node, ast.Call):
+        return isinstance(node.func, ast.Name) and node.func.id == "int"
+    name = node.value if isinstance(node, ast.Attribute) else node
+    if not isinstance(name, ast.Name):
+        return False
+    for function in reversed(near.spot.scope):
+        arguments = function.args if isinstance(function, Function) else None
+        for item in [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs] if arguments else ():
+            if item.arg == name.id and item.annotation is not None and not _is_rebound(function, name.id):
+                annotation = near.code.codebase.project.names.lookup(item.annotation, near.code.path, near.spot.scope)
+                return (
+                    _is_number_type(item.annotation)
+                    if node is name
+                    else _has_number(near.code.codebase, annotation, node)
+                )
+    return False
+
+
+def _is_rebound(function: ast.AST, name: str) -> bool:
+    return any(
+        isinstance(node, ast.Name) and node.id == name and isinstance(node.ctx, ast.Store) for node in nodes(function)
+    )
+
+
+def _is_number_type(annotation: ast.expr) -> bool:
+    inner = annotation.slice if isinstance(annotation, ast.Subscript) else annotation  # Mapped[int]
+    return ast.unparse(inner) in {"int", "int | None"}
+
+
+def _has_number(codebase: Codebase, own: Own | str, node: ast.expr) -> bool:
+    """Whether the attribute is a number by the annotation of the class, which is one of the project's own."""
+    names = codebase.project.names
+    statement = names.statement(own) if isinstance(own, Own) else None
+    members = statement.body if isinstance(statement, ast.ClassDef) else []
+    return isinstance(node, ast.Attribute) and any(
+        isinstance(item, ast.AnnAssign) and dotted_path(item.target) == node.attr and _is_number_type(item.annotation)
+        for item in members
+    )
 
 
 def naive_times(code: Code) -> Iterator[Found]:
@@ -264,6 +412,8 @@ def placeholder(code: Code) -> Iterator[Found]:
 def mixed_algorithms(code: Code) -> Iterator[Found]:
     """Look for algorithms with a shared secret beside algorithms with a pair of keys."""
     for found in decodings(code):
+        if found.unverified or found.without_key:
+            continue  # nothing is verified: JWT001 says so
         symmetric = [name for name in found.algorithms if name.startswith(_SYMMETRIC)]
         asymmetric = [name for name in found.algorithms if name.startswith(_ASYMMETRIC)]
         if symmetric and asymmetric:
@@ -290,10 +440,106 @@ def _on_purpose(found: Decoding) -> bool:
     targets = [ast.unparse(target) for target in bound_targets(node)] if assigned_value(node) is not None else []
     if any("unverified" in name.lower() for name in (*targets, *(scope.name for scope in scopes))):
         return True
-    token = found.arguments.get("token")
+    if isinstance(node, ast.Expr) and node.value is found.call.node:
+        return True  # whether it is a token at all: nobody looks at what it says
+    token = _token(found)
     if isinstance(token, ast.Subscript) and constant(token.slice) is not None:
-        return constant(token.slice) in {"id_token", "access_token"} and not _is_from_request(token.value)
+        return constant(token.slice) in _GRANTED and not _is_from_request(token.value)
+    if isinstance(token, ast.Call) and method_of(token) == "get" and token.args and constant(token.args[0]) in _GRANTED:
+        return not _is_from_request(token.func)
+    if isinstance(token, ast.Attribute) and isinstance(token.value, ast.Name) and token.value.id == "self":
+        return "token" in token.attr  # a client's own: it wants to know when to ask for another
     return token is not None and ".state." in ast.unparse(token)
+
+
+def _token(found: Decoding) -> ast.expr | None:
+    """Return the token that is decoded; where a local name holds it, what was put into that once."""
+    token = found.arguments.get("token")
+    inner = found.scope[-1] if found.scope else None
+    if not isinstance(token, ast.Name) or not isinstance(inner, Function):
+        return token
+    values = [
+        node.value
+        for node in nodes(inner)
+        if isinstance(node, ast.Assign) and token.id in map(dotted_path, bound_targets(node))
+    ]
+    value = values[0] if len(values) == 1 else token
+    return value.value if isinstance(value, ast.Await) else value
+
+
+def _is_known(found: Decoding) -> bool:
+    """Whether the function has made the token itself, or has had it checked by another."""
+    token, inner = _token(found), found.scope[-1] if found.scope else None
+    if isinstance(token, ast.Call) and _makes_token(found.call, token):
+        return True
+    given_token = found.arguments.get("token")
+    if not isinstance(inner, Function) or not isinstance(given_token, ast.Name):
+        return False
+    defaults = [*inner.args.defaults, *(item for item in inner.args.kw_defaults if item is not None)]
+    checks = [node for node in nodes(inner) if isinstance(node, ast.Call) and node is not found.call.node]
+    name = given_token.id
+    return any(
+        _CHECKS.search(dotted_path(call.func).rpartition(".")[2])
+        and any(isinstance(item, ast.Name) and item.id == name for part in _passed(call) for item in nodes(part))
+        for call in checks
+    ) or any(
+        isinstance(item, ast.Call) and item.args and _CHECKS.search(dotted_path(item.args[0])) for item in defaults
+    )
+
+
+def _passed(call: ast.Call) -> list[ast.expr]:
+    return [*call.args, *(item.value for item in call.keywords)]
+
+
+def _makes_token(near: Visit[ast.Call], call: ast.Call) -> bool:
+    """Whether a call gives a token that is signed here: `jwt.encode(...)`, or a function of the project that does it."""
+    if near.resolve(call.func) in _ENCODERS:
+        return True
+    codebase = near.code.codebase
+    own = codebase.project.names.lookup(call.func, near.code.path, near.spot.scope)
+    statement = codebase.project.names.statement(own) if isinstance(own, Own) else None
+    code = codebase.readable(own.path) if isinstance(own, Own) else None
+    if code is None or not isinstance(statement, Function):
+        return False
+    return any(inner.target in _ENCODERS for inner in code.calls if statement in inner.spot.scope)
+
+
+def _chosen_by_token(found: Decoding) -> bool:
+    """Whether the algorithms come from the header of a token, and nobody compares them with those that are allowed."""
+    inner: ast.AST = found.scope[-1] if found.scope else found.call.code.tree
+    inside = list(nodes(inner))
+    headers = {
+        name
+        for node in inside
+        if isinstance(node, ast.Assign) and any(_reads_header(found.call, item) for item in nodes(node.value))
+        for name in map(dotted_path, bound_targets(node))
+    }
+
+    def is_algorithm(node: ast.AST) -> bool:
+        from_header = any(
+            _reads_header(found.call, item) or (isinstance(item, ast.Name) and item.id in headers)
+            for item in nodes(node)
+        )
+        return from_header and any(constant(item) == "alg" for item in nodes(node))
+
+    held = {
+        name
+        for node in inside
+        if isinstance(node, ast.Assign) and is_algorithm(node.value)
+        for name in map(dotted_path, bound_targets(node))
+    }
+
+    def holds(node: ast.AST) -> bool:
+        return is_algorithm(node) or any(isinstance(item, ast.Name) and item.id in held for item in nodes(node))
+
+    algorithms = found.arguments.get("algorithms")
+    if algorithms is None or not holds(algorithms):
+        return False
+    return not any(isinstance(node, ast.Compare) and holds(node) for node in inside)
+
+
+def _reads_header(near: Visit[ast.Call], node: ast.AST) -> bool:
+    return isinstance(node, ast.Call) and near.resolve(node.func) in _HEADER_READERS
 
 
 def _is_from_request(node: ast.expr) -> bool:
@@ -306,6 +552,18 @@ def _checks_nothing_else(found: Decoding) -> bool:
         return False
     told = {"audience", "issuer", "subject"} & set(found.arguments)
     return not told and not found.unverified and not found.without_algorithms
+
+
+def _is_told_apart_elsewhere(code: Code) -> bool:
+    """Whether a file that imports the one with the decoding reads a claim that says what a token is for."""
+    codebase = code.codebase
+    stem = code.path.removesuffix(".py").removesuffix("/__init__")
+    for other in codebase.containing(stem.rpartition("/")[2].encode()):
+        imported = [codebase.project.names.trace(dotted, other.path) for dotted in other.imports().values()]
+        uses = other is not code and any(isinstance(own, Own) and own.path == code.path for own in imported)
+        if uses and any(map(_reads_purpose, nodes(other.tree))):
+            return True
+    return False
 
 
 def _reads_purpose(node: ast.AST) -> bool:
@@ -369,6 +627,9 @@ _HEAD = "import jwt\n\nfrom app.config import settings\n\n\ndef read(token: str)
 _CLAIMS = 'algorithms=["HS256"], audience="shop", issuer="shop"'
 _KEY = base64.b64encode(bytes(range(MINIMUM_KEY_BYTES))).decode()
 _MAKE = "from datetime import datetime, timedelta, timezone\n\nimport jwt\n\n\ndef make(key: str) -> str:\n"
+_SUBJECT = "import jwt\n\nfrom app.config import settings\n\n\ndef make(user_id: int) -> str:\n"
+_USER_ID = '    return jwt.encode({"sub": user_id}, settings.key, algorithm="HS256")'
+_READ = f"\n\n{_HEAD[_HEAD.index('def read') :]}    return jwt.decode(token, settings.key, {_CLAIMS})\n"
 _PLACEHOLDER = f"class {PLACEHOLDER_CLASS}: ...\n\n\nclass Users: ...\n\n\ndef {GETTER}():\n"
 _INSTALLED = {
     MAIN: "from fastapi import FastAPI\n\napp = FastAPI()\n",
@@ -389,8 +650,18 @@ JWT001 = Rule(
     bad=(
         f'{_HEAD}    return jwt.decode(token, options={{"verify_signature": False}})  # JWT001\n',
         f"{_HEAD}    return jwt.decode(token, settings.key)  # JWT001\n",
+        f"{_HEAD}    header = jwt.get_unverified_header(token)\n"
+        '    return jwt.decode(token, settings.key, algorithms=[header["alg"]], audience="shop")  # JWT001\n',
     ),
-    good=(f"{_HEAD}    return jwt.decode(token, settings.key, {_CLAIMS})\n",),
+    good=(
+        f"{_HEAD}    return jwt.decode(token, settings.key, {_CLAIMS})\n",
+        f'{_HEAD}    header = jwt.get_unverified_header(token)\n    if header["alg"] not in ("RS256", "ES256"):\n'
+        '        raise ValueError\n    return jwt.decode(token, settings.key, algorithms=[header["alg"]], audience="shop")\n',
+        f'{_HEAD}    verify(token)\n    return jwt.decode(token, options={{"verify_signature": False}})\n',
+        "import jwt\n\nfrom app.config import settings\n\n\ndef sign(user: str) -> str:\n"
+        '    return jwt.encode({"sub": user}, settings.key)\n\n\ndef expires(user: str) -> int:\n    token = sign(user)\n'
+        '    return jwt.decode(token, options={"verify_signature": False})["exp"]\n',
+    ),
 )
 JWT002 = Rule(
     id="JWT002",
@@ -414,15 +685,29 @@ JWT003 = Rule(
     "variable that is not set is as good as the key.",
     fix="read it from the environment; `laterctl secret jwt` prints a new one",
     severity=Severity.ERROR,
-    needles=_NEEDLES,
+    needles=(*_NEEDLES, *_KEYED_NEEDLES),
     checks={Code: key_in_source, Codebase: key_in_a_tracked_file},
     bad=(
         'import jwt\n\ntoken = jwt.encode({"sub": "1"}, "secret", algorithm="HS256")  # JWT003\n',
         'import os\n\nimport jwt\n\nKEY = os.getenv("KEY", "secret")  # JWT003\n\n\n'
         'def make() -> str:\n    return jwt.encode({"sub": "1"}, KEY, algorithm="HS256")\n',
         {MAIN: "", "settings.toml": f'jwt_keys = "main:{_KEY}"  # JWT003\n'},
+        {
+            MAIN: "import jwt\n\nfrom app.config import settings\n\n\ndef make() -> str:\n"
+            '    return jwt.encode({"sub": "1"}, settings.key, algorithm="HS256")\n',
+            "app/config.py": "from pydantic_settings import BaseSettings\n\n\nclass Settings(BaseSettings):\n"
+            '    key: str = "changethis"  # JWT003\n\n\nsettings = Settings()\n',
+        },
+        "from fastapi_users.authentication import JWTStrategy\n\n\ndef strategy() -> JWTStrategy:\n"
+        '    return JWTStrategy(secret="SECRET", lifetime_seconds=3600)  # JWT003\n',
     ),
     good=(
+        {
+            MAIN: "import jwt\n\nfrom app.config import settings\n\n\ndef make() -> str:\n"
+            '    return jwt.encode({"sub": "1"}, settings.key, algorithm="HS256")\n',
+            "app/config.py": "from pydantic_settings import BaseSettings\n\n\nclass Settings(BaseSettings):\n"
+            "    key: str\n\n\nsettings = Settings()\n",
+        },
         'import os\n\nimport jwt\n\ntoken = jwt.encode({"sub": "1"}, os.environ["KEY"], algorithm="HS256")\n',
         {MAIN: "", "settings.toml": 'jwt_keys = "main:replace-me"\n'},
     ),
@@ -473,7 +758,11 @@ JWT007 = Rule(
     needles=_NEEDLES,
     checks={Code: mixed_algorithms},
     bad=(f"{_HEAD}    return jwt.decode(token, settings.key, {_CLAIMS})  # JWT007\n".replace('"]', '", "RS256"]'),),
-    good=(f"{_HEAD}    return jwt.decode(token, settings.key, {_CLAIMS})\n",),
+    good=(
+        f"{_HEAD}    return jwt.decode(token, settings.key, {_CLAIMS})\n",
+        f'{_HEAD}    unverified = jwt.decode(token, algorithms=["HS256", "RS256"], options={{"verify_signature": False}})\n'
+        "    return unverified\n",
+    ),
 )
 JWT008 = Rule(
     id="JWT008",
@@ -482,7 +771,26 @@ JWT008 = Rule(
     "kept in one process, so that another one refuses them, and does not notice a stolen one.",
     fix="set REDIS_URL for all of them, or start one process",
     severity=Severity.ERROR,
+    scripts=True,
     checks={Codebase: kept_apart},
     bad=({**_INSTALLED, "Dockerfile": "CMD gunicorn -w 4 app.main:app  # JWT008\n"},),
     good=({**_INSTALLED, "Dockerfile": "ENV REDIS_URL=redis://redis\nCMD gunicorn -w 4 app.main:app\n"},),
+)
+JWT009 = Rule(
+    id="JWT009",
+    title="The subject of a token is no text",
+    why="From PyJWT 2.10 on `decode` refuses it, as RFC 7519 has it in section 4.1.2: every login succeeds, and every "
+    "request after it fails. https://pyjwt.readthedocs.io/en/stable/changelog.html",
+    fix='write "sub": str(user.id)',
+    severity=Severity.ERROR,
+    needles=(b'"sub"', b"'sub'"),
+    checks={Code: number_as_subject},
+    bad=(f"{_SUBJECT}{_USER_ID}  # JWT009\n{_READ}",),
+    good=(
+        f"{_SUBJECT}{_USER_ID.replace('user_id}', 'str(user_id)}')}\n{_READ}",
+        {
+            MAIN: f"{_SUBJECT}{_USER_ID}\n{_READ}",
+            "pyproject.toml": '[project]\nname = "app"\ndependencies = ["pyjwt<2.10"]\n',
+        },
+    ),
 )

@@ -8,13 +8,24 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from typing import Any
 
-from laterctl.doctor.code import Code, Codebase, Visit, constant
-from laterctl.doctor.http import is_http_decorator
+from laterctl.doctor.code import Code, Codebase, Visit, constant, method_of, receiver_of
+from laterctl.doctor.http import is_http_decorator, per_request
 from laterctl.doctor.rule import MAIN, Found, Rule, Severity
 from laterctl.project.installed import file_of
-from laterctl.project.places import is_test_or_docs
-from laterctl.project.statements import Function, StatementRef, expressions, is_main_guard, nodes, own_nodes, spots_in
+from laterctl.project.names import Own, dotted_path
+from laterctl.project.places import Place, is_test_or_docs
+from laterctl.project.statements import (
+    Function,
+    StatementRef,
+    assigned_value,
+    bound_targets,
+    expressions,
+    is_main_guard,
+    own_nodes,
+    spots_in,
+)
 from laterctl.project.variables import is_set
 from laterctl.project.workers import several_workers
 from laterctl.targets.owned_file import ORIGIN_COMMENT
@@ -34,6 +45,11 @@ PERSONAL = frozenset(
     }
 )
 
+_DEPTH = 3  # from the value of a label through names and functions
+_RENDERERS = frozenset(
+    f"prometheus_client.{name}"
+    for name in ("generate_latest", "make_asgi_app", "exposition.generate_latest", "asgi.make_asgi_app")
+)
 _EXPORTERS = (b"prometheus_fastapi_instrumentator", b"starlette_exporter", b"starlette_prometheus")
 _SERVES = (b"generate_latest", b"make_asgi_app", b"make_wsgi_app", b"start_http_server", b"start_wsgi_server")
 _COLLECTS = (b"MultiProcessCollector", b"mark_process_dead")
@@ -89,6 +105,35 @@ def workers_that_count_apart(codebase: Codebase) -> Iterator[Found]:
             yield Found(item.place, reason)
 
 
+def default_registry(codebase: Codebase) -> Iterator[Found]:
+    """Look for the registry of one process being served, where several workers share a folder."""
+    project = codebase.project
+    if project.app is None or not several_workers(project.tree, project.app.path):
+        return
+    if not is_set(project.tree, "PROMETHEUS_MULTIPROC_DIR", ORIGIN_COMMENT):
+        return
+    codes = list(codebase.containing(b"prometheus_client"))
+    if any(code.mentions(*(word.lower() for word in _COLLECTS)) for code in codes):
+        return
+    for call in (call for code in codes for call in code.calls):
+        if call.target in _RENDERERS and call.argument(0, "registry") is None:
+            reason = (
+                f"{call.target.rpartition('.')[2]}() serves the registry of one process, though several share a folder"
+            )
+            yield Found(Place(call.code.path, call.line), reason)
+
+
+def metric_per_request(call: Visit[ast.Call]) -> Iterator[Found]:
+    """Look for metrics that are made in what runs for each request, and registered where all of them are."""
+    if not _is_metric_class(call.target) or call.keyword("registry") is not None:
+        return
+    guarded = any(isinstance(node, ast.Try | ast.If) for node in call.code.enclosing(call.spot))
+    inner = call.spot.scope[-1] if call.spot.scope else None
+    if inner in per_request(call.code) and not guarded:
+        kind = call.target.rpartition(".")[2]
+        yield Found(call.line, f"{inner.name} makes a {kind} each time: the second one is refused as a duplicate")
+
+
 def _serves(codebase: Codebase) -> bool:
     """Whether metrics are served, by our feature or by hand, and not collected from several processes already."""
     tree = codebase.project.tree
@@ -118,15 +163,19 @@ def _is_metric_class(target: str) -> bool:
     return target in METRICS or f"prometheus_client.{target.removeprefix(DEFINED_IN)}" in METRICS
 
 
-def _is_raw_path(node: ast.expr, call: Visit[ast.Call]) -> bool:
-    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in _TEXT and node.args:
-        return _is_raw_path(node.args[0], call)
+def _is_raw_path(node: ast.expr, call: Visit[Any], depth: int = _DEPTH) -> bool:
+    """Whether a value is, or in some case may be, the path of the request as it came."""
+    if isinstance(node, ast.Call):
+        return _gives_raw_path(node, call, depth)
     if isinstance(node, ast.JoinedStr):
         parts = [part.value for part in node.values if isinstance(part, ast.FormattedValue)]
-        return any(_is_raw_path(part, call) for part in parts)
+        return any(_is_raw_path(part, call, depth) for part in parts)
+    if isinstance(node, ast.IfExp | ast.BoolOp):
+        cases = [node.body, node.orelse] if isinstance(node, ast.IfExp) else node.values
+        return any(_is_raw_path(case, call, depth) for case in cases)
     if isinstance(node, ast.Name):
-        value = _local_value(node.id, call.spot)
-        return value is not None and not isinstance(value, ast.Name) and _is_raw_path(value, call)
+        values = _local_values(node.id, call.spot) if depth else []
+        return any(_is_raw_path(value, call, depth - 1) for value in values)
     match node:
         case ast.Attribute(value=ast.Attribute(value=ast.Name(id=name), attr="url"), attr="path"):
             return _is_request(name, call)
@@ -139,6 +188,32 @@ def _is_raw_path(node: ast.expr, call: Visit[ast.Call]) -> bool:
         case ast.Subscript(value=ast.Name(id=name), slice=ast.Constant(value="path" | "raw_path")):
             return _is_scope(name, call.spot)
     return False
+
+
+def _gives_raw_path(node: ast.Call, call: Visit[Any], depth: int) -> bool:
+    if isinstance(node.func, ast.Name) and node.func.id in _TEXT and node.args:
+        return _is_raw_path(node.args[0], call, depth)
+    if (isinstance(node.func, ast.Name) and node.func.id == "getattr") or method_of(node) == "get":
+        return any(_is_raw_path(fallback, call, depth) for fallback in node.args[1:])
+    found = _function_called(node, call) if depth else None
+    if found is None:
+        return False
+    code, function = found
+    returns = [visit for visit in code.visits(ast.Return) if visit.spot.scope and visit.spot.scope[-1] is function]
+    return any(item.node.value is not None and _is_raw_path(item.node.value, item, depth - 1) for item in returns)
+
+
+def _function_called(node: ast.Call, call: Visit[Any]) -> tuple[Code, Function] | None:
+    """Return the function of the project that a call calls, a method of the same class included."""
+    owners = [scope for scope in call.spot.scope if isinstance(scope, ast.ClassDef)]
+    if owners and receiver_of(node) in {"self", "cls", owners[-1].name}:
+        methods = [item for item in owners[-1].body if isinstance(item, Function) and item.name == method_of(node)]
+        return (call.code, methods[0]) if methods else None
+    codebase = call.code.codebase
+    own = codebase.project.names.lookup(node.func, call.code.path, call.spot.scope)
+    statement = codebase.project.names.statement(own) if isinstance(own, Own) else None
+    code = codebase.readable(own.path) if isinstance(own, Own) else None
+    return (code, statement) if code is not None and isinstance(statement, Function) else None
 
 
 def _functions(spot: StatementRef) -> list[Function]:
@@ -170,19 +245,26 @@ def _arguments(function: Function) -> list[ast.arg]:
     return [*function.args.posonlyargs, *function.args.args, *function.args.kwonlyargs]
 
 
-def _local_value(name: str, spot: StatementRef) -> ast.expr | None:
-    """Return what the innermost function binds a name to, when it does so once and by a plain assignment."""
-    for function in _functions(spot)[:1]:
-        inside = [node for statement in function.body for node in nodes(statement)]
-        names = [node for node in inside if isinstance(node, ast.Name) and node.id == name]
-        bound = [node for node in names if not isinstance(node.ctx, ast.Load)]
-        for inner in spots_in(function.body, ()) if len(bound) == 1 else ():
-            node = inner.node
-            if isinstance(node, ast.Assign | ast.AnnAssign):
-                targets = node.targets if isinstance(node, ast.Assign) else [node.target]
-                if any(target is bound[0] for target in targets):
-                    return node.value
-    return None
+def _local_values(name: str, spot: StatementRef) -> list[ast.expr]:
+    """Return what the innermost function may have put into a name by plain assignments, as far as nothing replaces it.
+
+    A later assignment in the same list of statements, or in one around it, replaces what an earlier one put there.
+    """
+    functions = _functions(spot)[:1]
+    found = [inner for function in functions for inner in spots_in(function.body, ()) if not inner.scope]
+    bound = [inner for inner in found if name in map(dotted_path, bound_targets(inner.node))]
+
+    def is_replaced(item: StatementRef) -> bool:
+        later = (other for other in bound if other.node.lineno > item.node.lineno)
+        return any(item.body[: len(other.body)] == other.body for other in later)
+
+    kept = [item.node for item in bound if not is_replaced(item)]
+    plain = (
+        node
+        for node in kept
+        if isinstance(node, ast.AnnAssign) or (isinstance(node, ast.Assign) and len(node.targets) == 1)
+    )
+    return [value for node in plain if (value := assigned_value(node)) is not None]
 
 
 def _imports_client(node: ast.stmt) -> bool:
@@ -239,6 +321,23 @@ app = FastAPI()
 async def count(request: Request, call_next):
     response = await call_next(request)
 """
+_SHARED = "ENV PROMETHEUS_MULTIPROC_DIR=/tmp/m\nCMD uvicorn app.main:app --workers 4\n"
+_LATEST = """\
+from fastapi import FastAPI, Response
+from prometheus_client import CollectorRegistry, generate_latest, multiprocess
+
+app = FastAPI()
+
+
+@app.get("/metrics")
+def metrics() -> Response:
+"""
+_ORDERS = """\
+from fastapi import FastAPI
+from prometheus_client import Counter
+
+app = FastAPI()
+"""
 _SERVED = {
     MAIN: "from fastapi import FastAPI\nfrom prometheus_client import make_asgi_app\n\n"
     'app = FastAPI()\napp.mount("/metrics", make_asgi_app())\n',
@@ -253,8 +352,16 @@ MET001 = Rule(
     severity=Severity.ERROR,
     needles=_NEEDLES,
     checks={ast.Call: raw_path},
-    bad=(f"{_COUNT}    REQUESTS.labels(request.method, request.url.path).inc()  # MET001\n    return response\n",),
-    good=(f'{_COUNT}    REQUESTS.labels(request.method, request.scope["route"].path).inc()\n    return response\n',),
+    bad=(
+        f"{_COUNT}    REQUESTS.labels(request.method, request.url.path).inc()  # MET001\n    return response\n",
+        f'{_COUNT}    route = request.scope.get("route")\n    path = route.path if route else request.url.path\n'
+        "    REQUESTS.labels(request.method, path).inc()  # MET001\n    return response\n",
+    ),
+    good=(
+        f'{_COUNT}    route = request.scope.get("route")\n    path = route.path if route else "none"\n'
+        "    REQUESTS.labels(request.method, path).inc()\n    return response\n",
+        f'{_COUNT}    REQUESTS.labels(request.method, request.scope["route"].path).inc()\n    return response\n',
+    ),
 )
 MET002 = Rule(
     id="MET002",
@@ -291,7 +398,59 @@ MET004 = Rule(
     why="Nothing sets PROMETHEUS_MULTIPROC_DIR: each scrape reads the counters of the one process that answers it.",
     fix="set it there, to a folder that is emptied at start; code of your own needs MultiProcessCollector too",
     severity=Severity.ERROR,
+    scripts=True,
     checks={Codebase: workers_that_count_apart},
     bad=({**_SERVED, "Dockerfile": "CMD uvicorn app.main:app --workers 4  # MET004\n"},),
-    good=({**_SERVED, "Dockerfile": "ENV PROMETHEUS_MULTIPROC_DIR=/tmp/m\nCMD uvicorn app.main:app --workers 4\n"},),
+    good=(
+        {
+            MAIN: f"{_LATEST}    registry = CollectorRegistry()\n    multiprocess.MultiProcessCollector(registry)\n"
+            "    return Response(generate_latest(registry))\n",
+            "Dockerfile": _SHARED,
+        },
+    ),
+)
+MET005 = Rule(
+    id="MET005",
+    title="Several workers share a folder for their metrics, and the registry of one is served",
+    why="Without a MultiProcessCollector a scrape shows the counters of the process that answers it. The folder has to "
+    "be empty at the start, so it is none that a volume keeps. https://prometheus.github.io/client_python/multiprocess/",
+    fix="collect: registry = CollectorRegistry(); MultiProcessCollector(registry); generate_latest(registry)",
+    severity=Severity.ERROR,
+    scripts=True,
+    checks={Codebase: default_registry},
+    bad=(
+        {
+            MAIN: f"{_LATEST.replace('CollectorRegistry, ', '').replace(', multiprocess', '')}"
+            "    return Response(generate_latest())  # MET005\n",
+            "Dockerfile": _SHARED,
+        },
+        {**_SERVED, MAIN: _SERVED[MAIN].replace("())\n", "())  # MET005\n"), "Dockerfile": _SHARED},
+    ),
+    good=(
+        {
+            MAIN: f"{_LATEST}    registry = CollectorRegistry()\n    multiprocess.MultiProcessCollector(registry)\n"
+            "    return Response(generate_latest(registry))\n",
+            "Dockerfile": _SHARED,
+        },
+        {
+            MAIN: f"{_LATEST.replace('CollectorRegistry, ', '').replace(', multiprocess', '')}"
+            "    return Response(generate_latest())\n",
+            "Dockerfile": _SHARED.replace("4", "1"),
+        },
+    ),
+)
+MET006 = Rule(
+    id="MET006",
+    title="A metric is made for each request",
+    why="A registry takes a name once: the second request ends in `Duplicated timeseries in CollectorRegistry`.",
+    fix="make it once, where the module is imported",
+    severity=Severity.ERROR,
+    needles=_NEEDLES,
+    checks={ast.Call: metric_per_request},
+    bad=(
+        f'{_ORDERS}\n\n@app.get("/orders")\ndef orders() -> None:\n    Counter("orders", "Orders.").inc()  # MET006\n',
+    ),
+    good=(
+        f'{_ORDERS}ORDERS = Counter("orders", "Orders.")\n\n\n@app.get("/orders")\ndef orders() -> None:\n    ORDERS.inc()\n',
+    ),
 )

@@ -10,15 +10,15 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator, Mapping
 
-from laterctl.doctor.code import Code, Codebase, Visit, constant, method_of
+from laterctl.doctor.code import Code, Codebase, Visit, constant, method_of, receiver_of
+from laterctl.doctor.http import is_verb, per_request
 from laterctl.doctor.injection import CONTAINERS, PROVIDERS, WIRING, injection
 from laterctl.doctor.rule import MAIN, Found, Rule, Severity
-from laterctl.project.names import resolve
+from laterctl.project.names import dotted_path, resolve
 from laterctl.project.places import Place
-from laterctl.project.statements import assigned_value, bound_targets, is_main_guard, nodes
+from laterctl.project.statements import assigned_value, bound_targets, nodes
 
 MARKERS = frozenset(f"{WIRING}.{name}" for name in ("Provide", "Provider", "Closing"))
-VERBS = {"get", "post", "put", "patch", "delete", "options", "head", "trace", "api_route", "route", "websocket"}
 INSTEAD = {
     f"{PROVIDERS}.Scope": "use Singleton, Factory or ContextLocalSingleton",
     f"{PROVIDERS}.inject": f"import it from {WIRING}",
@@ -40,6 +40,13 @@ An engine of SQLAlchemy is not among them: it connects when it is first used, an
 import.
 """
 
+KEEPERS = frozenset(
+    f"{PROVIDERS}.{name}"
+    for name in ("Singleton", "ThreadSafeSingleton", "ThreadLocalSingleton", "ContextLocalSingleton", "Factory")
+)
+_CLOSES = frozenset({"close", "aclose", "disconnect", "wait_closed"})
+_ENTERS = frozenset({"enter_async_context", "push_async_callback", "push_async_exit", "callback"})
+_ENTERS_BYTES = (b"enter_async_context", b"push_async")
 _SYNCHRONOUS = "make it a Singleton over a synchronous constructor and close it in the lifespan"
 _Function = ast.FunctionDef | ast.AsyncFunctionDef
 
@@ -73,7 +80,7 @@ def async_in_a_thread(route: Visit[ast.FunctionDef]) -> Iterator[Found]:
 def inject_above_the_route(function: Visit[_Function]) -> Iterator[Found]:
     """Look at the order of decorators."""
     decorators = function.node.decorator_list
-    verbs = [number for number, item in enumerate(decorators) if _is_verb(item)]
+    verbs = [number for number, item in enumerate(decorators) if is_verb(item)]
     places = [number for number, item in enumerate(decorators) if _is_inject(function, item)] if verbs else []
     if places and places[0] < verbs[0]:
         reason = f"{function.node.name} is registered before @inject is applied; markers arrive as values"
@@ -82,7 +89,7 @@ def inject_above_the_route(function: Visit[_Function]) -> Iterator[Found]:
 
 def no_inject(function: Visit[_Function]) -> Iterator[Found]:
     """Look for markers in routes without any other decorator: one of the user's own may apply `inject` itself."""
-    if _is_route(function) and all(map(_is_verb, function.node.decorator_list)) and _markers(function):
+    if _is_route(function) and all(map(is_verb, function.node.decorator_list)) and _markers(function):
         reason = f"{function.node.name} asks for Provide[...] without @inject; the marker itself arrives"
         yield Found(function.line, reason)
 
@@ -171,12 +178,68 @@ def never_shut_down(call: Visit[ast.Call]) -> Iterator[Found]:
 
 def client_at_import(call: Visit[ast.Call]) -> Iterator[Found]:
     """Look for clients that a module builds when it is imported."""
-    if call.spot.scope or call.target not in CLIENTS or any(map(is_main_guard, call.code.enclosing(call.spot))):
+    if call.spot.scope or call.target not in CLIENTS:
         return
     later = [node.body for node in nodes(call.spot.node) if isinstance(node, ast.Lambda)]
     if not any(node is call.node for body in later for node in nodes(body)):
         reason = f"{call.target} is built at import: the first event loop that uses it keeps its connections"
         yield Found(call.line, reason)
+
+
+def never_closed(codebase: Codebase) -> Iterator[Found]:
+    """Look for clients that a container makes, once or for each injection, and that nothing closes."""
+    known = injection(codebase)
+    for own, container in known.containers.items():
+        for item in container.node.body:
+            value = assigned_value(item)
+            made = known.names.resolve(value.func, own.path) if isinstance(value, ast.Call) else ""
+            first = known.names.resolve(value.args[0], own.path) if isinstance(value, ast.Call) and value.args else ""
+            names = [target.id for target in bound_targets(item) if isinstance(target, ast.Name)]
+            if made in KEEPERS and first in CLIENTS and names and not _is_closed(codebase, names[0], container.node):
+                often = "a client for each injection" if made == f"{PROVIDERS}.Factory" else "one client"
+                reason = (
+                    f"{names[0]} makes {often}, and nothing closes it: it outlives the event loop that it belongs to"
+                )
+                yield Found(Place(own.path, item.lineno), reason)
+
+
+def client_per_request(call: Visit[ast.Call]) -> Iterator[Found]:
+    """Look for clients that are made for each request and left open."""
+    inner = call.spot.scope[-1] if call.spot.scope else None
+    if call.target not in CLIENTS or inner not in per_request(call.code):
+        return
+    inside = list(nodes(inner))
+    held = (
+        set(map(dotted_path, bound_targets(call.spot.node))) if assigned_value(call.spot.node) is call.node else set()
+    )
+    entered = [
+        item.context_expr for node in inside if isinstance(node, ast.With | ast.AsyncWith) for item in node.items
+    ]
+    entered += [
+        item for node in inside if method_of(node) in _ENTERS and isinstance(node, ast.Call) for item in node.args
+    ]
+    closed = any(
+        method_of(node) in _CLOSES and isinstance(node, ast.Call) and receiver_of(node) in held for node in inside
+    )
+    if not closed and not any(
+        node is call.node or dotted_path(node) in held for item in entered for node in nodes(item)
+    ):
+        yield Found(call.line, f"{inner.name} makes a {call.target} for each request, and closes none")
+
+
+def _is_closed(codebase: Codebase, name: str, container: ast.ClassDef) -> bool:
+    """Whether some code that closes something mentions the provider, or what it makes goes on to another provider."""
+    uses = [node for node in nodes(container) if isinstance(node, ast.Name) and node.id == name]
+    handed_on = any(isinstance(node.ctx, ast.Load) for node in uses)
+    for code in codebase.containing(b"close", b"async with", *_ENTERS_BYTES):
+        closing = [call for call in code.calls if call.method in {*_CLOSES, *_ENTERS}]
+        if handed_on and closing:
+            return True
+        blocks: list[ast.AST] = [call.spot.scope[0] if call.spot.scope else code.tree for call in closing]
+        blocks += [item.context_expr for visit in code.visits(ast.AsyncWith) for item in visit.node.items]
+        if any(name in {getattr(node, "attr", ""), constant(node)} for block in blocks for node in nodes(block)):
+            return True
+    return False
 
 
 def masked_secrets(call: Visit[ast.Call]) -> Iterator[Found]:
@@ -192,16 +255,7 @@ def masked_secrets(call: Visit[ast.Call]) -> Iterator[Found]:
 
 
 def _is_route(function: Visit[_Function]) -> bool:
-    return any(map(_is_verb, function.node.decorator_list))
-
-
-def _is_verb(node: ast.expr) -> bool:
-    """Whether a decorator registers a path operation: `@x.get("/path")`, where no other `get` takes a path."""
-    if method_of(node) not in VERBS or not isinstance(node, ast.Call):
-        return False
-    given = node.args[0] if node.args else next((item.value for item in node.keywords if item.arg == "path"), None)
-    text = constant(given)
-    return isinstance(text, str) and (not text or text.startswith("/"))
+    return any(map(is_verb, function.node.decorator_list))
 
 
 def _is_inject(function: Visit[_Function], node: ast.expr) -> bool:
@@ -285,6 +339,25 @@ _FILL = (
     "from app.config import Settings\nfrom app.containers import Container\n\ncontainer = Container()\n"
     "container.config.from_dict(Settings().model_dump())\n"
 )
+
+
+_CLIENT = """\
+import httpx
+from dependency_injector import containers, providers
+
+
+class Container(containers.DeclarativeContainer):
+"""
+_FETCH = """\
+import httpx
+from fastapi import FastAPI
+
+app = FastAPI()
+
+
+@app.get("/page")
+async def page(url: str) -> str:
+"""
 
 
 def _files(files: Mapping[str, str], main: str) -> dict[str, str]:
@@ -431,4 +504,33 @@ DI011 = Rule(
     checks={ast.Call: masked_secrets},
     bad=(_files(_SETTINGS, _FILL.replace("model_dump())", 'model_dump(mode="json"))  # DI011')),),
     good=(_files(_SETTINGS, _FILL),),
+)
+DI012 = Rule(
+    id="DI012",
+    title="A client in a container is never closed",
+    why="A Singleton keeps it, and its connections, until the process ends, and hands it to the next event loop; a "
+    "Factory makes one for each injection. "
+    "https://python-dependency-injector.ets-labs.org/providers/resource.html",
+    fix="close it after the `yield` of the lifespan: await container.client().aclose(); or: laterctl add resources",
+    needles=_WIRED,
+    checks={Codebase: never_closed},
+    bad=(
+        f"{_CLIENT}    client = providers.Singleton(httpx.AsyncClient)  # DI012\n",
+        f"{_CLIENT}    client = providers.Factory(httpx.AsyncClient, timeout=5)  # DI012\n",
+    ),
+    good=(
+        f"{_CLIENT}    client = providers.Singleton(httpx.AsyncClient)\n\n\n"
+        "async def stop(container: Container) -> None:\n    await container.client().aclose()\n",
+    ),
+)
+DI013 = Rule(
+    id="DI013",
+    title="A client is made for each request and left open",
+    why="Each keeps connections until the garbage collector finds it, and none is used again. "
+    "https://www.python-httpx.org/advanced/clients/",
+    fix="make one in the lifespan: `laterctl add resources`; or close it: async with httpx.AsyncClient() as client",
+    needles=(b"Redis", b"from_url", b"AsyncClient", b"ClientSession"),
+    checks={ast.Call: client_per_request},
+    bad=(f"{_FETCH}    client = httpx.AsyncClient()  # DI013\n    return (await client.get(url)).text\n",),
+    good=(f"{_FETCH}    async with httpx.AsyncClient() as client:\n        return (await client.get(url)).text\n",),
 )

@@ -20,6 +20,7 @@ from laterctl.project.places import Place
 from laterctl.project.statements import Function, Scope, nodes
 
 OWN = "core.security_headers:SecurityHeadersMiddleware"
+CSP = "content-security-policy"
 HSTS = "strict-transport-security"
 OBSOLETE = "x-xss-protection"
 SENT = frozenset(
@@ -125,6 +126,35 @@ def inside_of_answers(codebase: Codebase) -> Iterator[Found]:
                 outside.append(item.target.rpartition(".")[2])
 
 
+def blank_documentation(code: Code) -> Iterator[Found]:
+    """Look for a policy on every answer, the page of the documentation among them, that its scripts do not meet."""
+    apps = code.codebase.project.apps
+    if not apps or all({"docs_url", "openapi_url"} & set(app.keywords) or app.open_keywords for app in apps):
+        return
+    writes = [write for write in header_writes(code) if write.name == CSP and _stops_scripts(_text(code, write))]
+    middleware = http_middleware(code) if writes else []
+    for write in writes:
+        around = [node for node in code.enclosing(write.spot) if node in middleware]
+        if around and not any(_looks_at_path(node) for node in nodes(around[0])):
+            yield Found(write.line, "this policy stops the scripts of /docs and /redoc: the pages stay blank")
+
+
+def _stops_scripts(policy: str) -> bool:
+    """Whether a policy keeps Swagger's page from its script in the page, or from the one that it loads."""
+    directives = {part.split()[0].lower(): part.split()[1:] for part in policy.split(";") if part.split()}
+    scripts = directives.get("script-src", directives.get("default-src"))
+    if scripts is None:
+        return False
+    loads = any(item in {"*", "https:"} or "jsdelivr.net" in item for item in scripts)
+    return not loads or not any(item.startswith(("'unsafe-inline'", "'nonce-", "'sha")) for item in scripts)
+
+
+def _looks_at_path(node: ast.AST) -> bool:
+    if isinstance(node, ast.Constant):
+        return isinstance(node.value, str) and (node.value.startswith(("/docs", "/redoc")) or node.value == "path")
+    return isinstance(node, ast.Attribute) and node.attr in {"path", "docs_url", "media_type"}
+
+
 def headers_by_hand(code: Code) -> Iterator[Found]:
     """Look for middleware that sets at least two of the headers, until the feature is installed."""
     writes = [(write.name, code.enclosing(write.spot)) for write in _writes(code)]
@@ -190,6 +220,7 @@ async def headers(request: Request, call_next):
 """
 _FRAME = '    response.headers["X-Frame-Options"] = "DENY"\n'
 _HSTS = '    response.headers["Strict-Transport-Security"] = "max-age=31536000"'
+_POLICY = """    response.headers["Content-Security-Policy"] = "default-src 'self'\""""
 _INSTALLED = {
     "app/core/security_headers.py": "class SecurityHeadersMiddleware: ...\n",
     MAIN: "from fastapi import FastAPI\nfrom fastapi.middleware.gzip import GZipMiddleware\n\n"
@@ -210,6 +241,7 @@ HDR001 = Rule(
     bad=(
         {
             **_INSTALLED,
+            MAIN: f"{_INSTALLED[MAIN]}\nfrom app.frames import Frames\n\napp.add_middleware(Frames)\n",
             "app/frames.py": "class Frames:\n    async def __call__(self, scope, receive, send):\n"
             "        async def sending(message):\n"
             '            message["headers"].append((b"x-frame-options", b"DENY"))  # HDR001\n'
@@ -275,4 +307,18 @@ HDR005 = Rule(
         ),
     ),
     good=(_MIDDLEWARE,),
+)
+HDR006 = Rule(
+    id="HDR006",
+    title="A Content-Security-Policy on every answer leaves the documentation blank",
+    why="The pages at /docs and /redoc hold a script and load another from cdn.jsdelivr.net; a policy that allows "
+    "neither stops both. https://fastapi.tiangolo.com/how-to/custom-docs-ui-assets/",
+    fix="leave the paths of the documentation out, or run: laterctl add security-headers",
+    needles=(b"Content-Security-Policy", b"content-security-policy"),
+    checks={Code: blank_documentation},
+    bad=(_MIDDLEWARE.replace(_FRAME, f"{_POLICY}  # HDR006\n"),),
+    good=(
+        _MIDDLEWARE.replace(_FRAME, f'    if request.url.path != "/docs":\n    {_POLICY}\n'),
+        _MIDDLEWARE.replace(_FRAME, f"{_POLICY}\n").replace("FastAPI()", "FastAPI(docs_url=None, redoc_url=None)"),
+    ),
 )
