@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
-from laterctl.engine import catalogue
+from laterctl.features import catalogue
 
 RUNS = 11
 BULK = "app/bulk"

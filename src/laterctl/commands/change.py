@@ -112,7 +112,11 @@ def load_project(start: Path, app: str | None = None) -> tuple[Project, dict[str
     return project, ledger.load(project.tree)
 
 
-def prepare(start: Path, request: Request, app: str | None = None) -> Prepared:
+Requesting = Callable[["Mapping[str, Entry]"], "Request"]
+"""What a run is to do, decided when it is known what is installed."""
+
+
+def prepare(start: Path, request: Request | Requesting, app: str | None = None) -> Prepared:
     """Plan a run and prove it statically; nothing is written.
 
     Raises:
@@ -123,8 +127,9 @@ def prepare(start: Path, request: Request, app: str | None = None) -> Prepared:
 
     with readable():
         project, installed = load_project(start, app)
-        plan = planning.make(project, installed, request)
-        return checked(project, installed, request, plan)
+        wanted = request(installed) if callable(request) else request
+        plan = planning.make(project, installed, wanted)
+        return checked(project, installed, wanted, plan)
 
 
 @contextmanager

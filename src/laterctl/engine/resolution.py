@@ -14,11 +14,12 @@ from laterctl.edits.beside import Beside
 from laterctl.edits.context import MOVABLE, Edit, FeatureContext
 from laterctl.edits.provider import Provider
 from laterctl.edits.setting import Setting
-from laterctl.engine import catalogue, ledger
+from laterctl.engine import ledger
 from laterctl.engine.ledger import Entry
+from laterctl.features import catalogue
 from laterctl.project.places import Place
 from laterctl.refusal import Note, Refusal, Refused
-from laterctl.targets.base import Anchor, Conflict, Imported, Record, State, Target
+from laterctl.targets.base import Anchor, Conflict, Imported, Inspection, Record, State, Target
 from laterctl.targets.document import Document, inspect
 from laterctl.targets.owned_file import alternative
 from laterctl.targets.resolved import Resolved
@@ -153,6 +154,7 @@ class Resolution(Struct):
             {item.name: item for item in every if isinstance(item, Setting)},
             {item.name: item.source for item in every if isinstance(item, Provider)},
             {place: alternative(place) for record in records if (place := record.target.default_place)},
+            catalogue.middleware,
         )
 
     def _record(
@@ -177,13 +179,24 @@ class Resolution(Struct):
         if resolved.complete is not None:
             target = resolved.complete()
         known = had.get(target.key)
+        if known is not None and known.target.equals(target):
+            return known
         if known is not None and known.ours:
-            if known.target.equals(target):
-                return known
-            if resolved.anchor is not None:
-                self.anchors[target] = resolved.anchor
-            return Record(target, replaced=known.replaced, imported=known.imported)
+            return self._changed(context, target, known, resolved.anchor)
         return self._new(context, replace(resolved, target=target), mine, own)
+
+    def _changed(self, context: FeatureContext, target: Target, known: Record, anchor: Anchor | None) -> Record:
+        """Return the record of a target of ours that is to be another one; what the user deleted stays deleted."""
+        data = self.project.tree.read(target.path)
+        inspection = inspect(known.target, data)
+        if inspection.state is State.ABSENT:
+            return known
+        edited = not target.whole_file and inspection.state is State.ALTERED
+        if edited and inspect(target, data).state is not State.PRESENT:
+            raise Refused(_edited(context, target, known, inspection))
+        if anchor is not None:
+            self.anchors[target] = anchor
+        return Record(target, replaced=known.replaced, imported=known.imported)
 
     def _new(self, context: FeatureContext, resolved: Resolved, mine: Mapping[Key, Record], own: set[int]) -> Record:
         target = resolved.target
@@ -193,7 +206,7 @@ class Resolution(Struct):
             inspection = replace(inspection, state=State.ABSENT)
         if inspection.state is State.PRESENT:
             return self._adopted(context, target, mine)
-        for other in resolved.alternatives() if data is not None else ():
+        for other in target.alternatives() if data is not None else ():
             if inspect(other, data).state is State.PRESENT:
                 return Record(other, ours=False)
         if inspection.state is State.ALTERED and target.is_lost(data or b""):
@@ -230,11 +243,28 @@ def _around(edits: Iterable[Edit], context: FeatureContext) -> FeatureContext:
         context.notice(
             f"{context.path(usual)} is yours, so ours is {context.path(other)}", Place(context.path(usual), 1)
         )
-    for head in sorted({file.path.partition("/")[0] for file in files} & MOVABLE):
+    heads = {file.path.partition("/")[0] for file in files if not file.root}
+    for head in sorted(heads & context.project.homes.keys()):
+        what = "new routers go" if head == "api" else "shared code goes"
+        context.notice(f"{what} to {context.path(head)}/, where yours is; [tool.laterctl] {head} chooses another place")
+    for head in sorted(heads & MOVABLE):
         module = context.project.in_the_way(head)
         if module and not context.project.tree.is_dir(context.path(head)):
             context.notice(f"{module} is yours, so ours go to {context.path(head)}/", Place(module, 1))
     return replace(context, relocated={**context.relocated, **blocked}) if blocked else context
+
+
+def _edited(context: FeatureContext, target: Target, known: Record, inspection: Inspection) -> Refusal:
+    return Refusal(
+        "edited",
+        f"you edited what {context.feature} has in {target.path}, and it is to be another now",
+        Place(target.path, inspection.line or 1),
+        seen=inspection.detail,
+        expected=known.target.describe(),
+        snippet=target.describe(),
+        remedy="make it what is in the snippet, or what it was, then run the command again",
+        feature=context.feature,
+    )
 
 
 def _conflict(context: FeatureContext, target: Target, other: str) -> Refusal:

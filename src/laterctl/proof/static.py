@@ -8,7 +8,7 @@ import difflib
 import re
 import sys
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache, cached_property
 from typing import TYPE_CHECKING
 
@@ -17,6 +17,7 @@ from msgspec import Struct
 from laterctl.codemods import newer
 from laterctl.codemods.requirements import oldest_python
 from laterctl.codemods.statements import split_lines
+from laterctl.edits.context import layout_of
 from laterctl.engine.ledger import load, records_of
 from laterctl.project.installed import FOLDER
 from laterctl.project.places import Place
@@ -24,6 +25,7 @@ from laterctl.project.source import Source
 from laterctl.project.statements import bound_names, nodes
 from laterctl.proof.survival import differences
 from laterctl.targets.base import Record, State, Target
+from laterctl.targets.converge import without_others
 from laterctl.targets.document import Document, inspect
 
 if TYPE_CHECKING:
@@ -64,7 +66,7 @@ def prove(project: Project, plan: Plan) -> list[Failure]:
     version = _oldest(project)
     documents: dict[str, Document] = {}
     for path, change in plan.changeset.items():
-        if not path.endswith(".py") or change.after is None:
+        if not path.endswith(".py") or change.after is None or path in plan.conflicts:
             continue
         documents[path] = Document(path, change.after)
         try:
@@ -74,7 +76,9 @@ def prove(project: Project, plan: Plan) -> list[Failure]:
     by_path: dict[str, list[Record]] = {}
     for record in records:
         by_path.setdefault(record.target.path, []).append(record)
-    for record in plan.fresh(load(project.tree)):
+    installed = load(project.tree)
+    whole = [record.target for record in records_of(installed.values()) if record.target.whole_file]
+    for record in plan.fresh(installed):
         path = record.target.path
         if path in read and record.ours:
             document = documents[path]
@@ -82,7 +86,8 @@ def prove(project: Project, plan: Plan) -> list[Failure]:
             for item in record.target.imports(document):
                 failures.extend(_import(path, item.line, item.module, item.name, result))
         state = inspect(record.target, after.tree.read(path), by_path[path]).state
-        edited = record.target.whole_file and project.tree.read(path) is not None  # merged with what the user made
+        # What a file of ours was, at this path or another, is merged with what the user made of it.
+        edited = any(path == old.path or record.target.succeeds(old) for old in whole)
         if state is not State.PRESENT and not edited:
             failures.append(Failure("present", f"{record.target.describe()} would be {state.value}", Place(path, 1)))
     return list(dict.fromkeys(failures))
@@ -224,7 +229,17 @@ def _law_three(project: Project, plan: Plan) -> Iterator[Failure]:
             yield from _survives(path, change, records)
         elif not plan.removed:
             spare = Counter(line.strip() for item in records for line in (item.replaced or "").splitlines())
-            yield from _lines_survive(path, change.before, change.after, spare)
+            failures = list(_lines_survive(path, change.before, change.after, spare))
+            if failures:  # was it a line of ours that is another one now?
+                layout = layout_of(project)
+                old = without_others(path, change.before, _in_file(path, before.values()), layout)
+                new = without_others(path, change.after, _in_file(path, after.values()), layout)
+                failures = list(_lines_survive(path, old, new, spare))
+            yield from failures
+
+
+def _in_file(path: str, records: Iterable[Record]) -> list[Record]:
+    return [record for record in records if record.target.path == path]
 
 
 def _sides(project: Project, plan: Plan) -> tuple[list[Record], list[Record]]:

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from typing import TypeVar
 
 from laterctl.codemods.statements import split_lines
+from laterctl.project.source import newline_of
 from laterctl.targets.base import Inspection, Record, State
 from laterctl.targets.document import Document
 from laterctl.targets.pruning import Substitutes, is_filler, pruned, substitutes
@@ -24,6 +25,9 @@ class Side:
         self.text: Text = document.text
         self.ours: Substitutes = substitutes(found)
         self.lines = split_lines(self.text.source)
+        if self.lines and not self.lines[-1].endswith(("\r", "\n")):
+            # A last line without an end gets one when something is put behind it.
+            self.lines[-1] += newline_of(self.text.source) or "\n"
 
     def dump(self) -> str:
         """Return the user's part of the syntax tree, as text."""
@@ -47,14 +51,18 @@ class Side:
     def rest(self, named: Sequence[ast.stmt]) -> list[str]:
         """Return the lines that belong to none of the `named` statements, to none of ours, and to no filler."""
         gone: set[int] = set()
-        for node in [*named, *self._whole_statements()]:
+        for node in named:
             gone.update(lines_of(node))
+        for lines in self._whole_statements():
+            gone.update(lines)
         return [line for number, line in enumerate(self.lines, 1) if number not in gone]
 
-    def _whole_statements(self) -> Iterator[ast.stmt]:
-        for item in self.text.statements:
-            if id(item.node) in self.ours or is_filler(item.node) or self._is_all_ours(item.node):
-                yield item.node
+    def _whole_statements(self) -> Iterator[range]:
+        for node in (item.node for item in self.text.statements):
+            if id(node) in self.ours and not self.ours[id(node)]:
+                yield range(lines_of(node).start, (node.end_lineno or node.lineno) + 1)  # what is in it too
+            elif id(node) in self.ours or is_filler(node) or self._is_all_ours(node):
+                yield lines_of(node)
 
     def code(self, node: ast.stmt) -> list[str]:
         """Return the lines of a statement, line ends kept."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import ClassVar
 
 from msgspec.structs import replace
@@ -12,14 +12,14 @@ from laterctl.codemods.statements import same_code
 from laterctl.project.places import ALTERNATIVE, Place
 from laterctl.project.statements import nodes
 from laterctl.refusal import Refusal
+from laterctl.targets import origin
 from laterctl.targets.base import Binding, Imported, Inspection, Record, State, Target
 from laterctl.targets.document import Document
+from laterctl.targets.origin import ORIGIN
 from laterctl.targets.pruning import is_without, substitutes
 
-ORIGIN = "From laterctl: "
-"""How the one line begins that says where an owned file came from."""
-
 ORIGIN_COMMENT = f"# {ORIGIN}".encode()
+"""What a Python file of ours starts with."""
 
 CHOOSE_FOLDERS = (
     'choose other folders: core = "package.module", api = "package.module" or tests = "folder" in [tool.laterctl]'
@@ -82,14 +82,22 @@ class OwnedFile(Target, frozen=True):
         return Record(self, ours=bool(self.template), ledger_lost=bool(self.template))
 
     def clash(self, inspection: Inspection) -> Refusal:
+        is_module = self.path.endswith(".py")
         return Refusal(
             "file-exists",
             f"{self.path} exists already and is not what this feature would write",
             Place(self.path, 1),
-            expected=f"no file there, or none at {alternative(self.path)} either",
+            expected=f"no file there, or none at {alternative(self.path)} either" if is_module else "no file there",
             snippet=self.text,
-            remedy=f"move it away, or {CHOOSE_FOLDERS}",
+            remedy=f"move it away, or {CHOOSE_FOLDERS}" if is_module else "move it away, or merge the two by hand",
         )
+
+    def alternatives(self) -> Iterable[Target]:
+        text = origin.unsigned(self.path, self.text)  # as `laterctl new` writes it
+        return (replace(self, text=text),) if text != self.text else ()
+
+    def succeeds(self, other: Target) -> bool:
+        return isinstance(other, OwnedFile) and bool(self.template) and self.template == other.template
 
     @property
     def is_open(self) -> bool:
@@ -103,14 +111,10 @@ class OwnedFile(Target, frozen=True):
     def default_place(self) -> str:
         return self.default_path
 
-    def created(self) -> bytes | None:
-        return self.text.encode()
-
-
-def unsigned(target: OwnedFile) -> OwnedFile:
-    """Return an owned file without the line that says where it came from: as `laterctl new` writes it."""
-    first, _, rest = target.text.partition("\n")
-    return replace(target, text=rest) if first.startswith(f"# {ORIGIN}") else target
+    def created(self, newline: str = "\n") -> bytes | None:
+        name = self.path.rpartition("/")[2].lower()
+        is_script = self.text.startswith("#!") or "." not in name or name.startswith("dockerfile")
+        return self.text.replace("\n", "\n" if is_script else newline).encode()  # scripts do not run with others
 
 
 def alternative(place: str) -> str:

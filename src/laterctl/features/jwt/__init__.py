@@ -11,7 +11,7 @@ from laterctl.edits.file import File
 from laterctl.edits.manifest import DependencyFloor
 from laterctl.edits.provider import Provider
 from laterctl.edits.setting import Setting
-from laterctl.feature import ExistingSigns, Feature
+from laterctl.feature import ExistingSigns, Feature, Group
 
 
 def authenticator(context: FeatureContext) -> str:
@@ -59,7 +59,7 @@ def fresh_key() -> dict[str, str]:
 
 feature = Feature(
     name="jwt",
-    group="API scaling",
+    group=Group.SCALING,
     aliases=("auth",),
     summary="sign-in with access tokens and rotating refresh tokens",
     requires=("settings", "lifespan", "errors", "redis"),

@@ -14,7 +14,7 @@ from laterctl.project.source import Unreadable
 from laterctl.project.statements import (
     Function,
     Scope,
-    Spot,
+    StatementRef,
     assigned_value,
     bound_targets,
     calls,
@@ -33,7 +33,7 @@ class Construction(Struct, frozen=True):
     """A call that makes a FastAPI object. `name` is the local expression that holds it, `""` when nothing does."""
 
     path: str
-    spot: Spot
+    spot: StatementRef
     call: ast.Call
     name: str
     subclass: Own | None = None
@@ -59,7 +59,7 @@ class Step(Struct, frozen=True):
     """A statement that binds the object to `name` on its way out: a call of a factory."""
 
     path: str
-    spot: Spot
+    spot: StatementRef
     name: str
 
 
@@ -74,7 +74,7 @@ class Export(Struct, frozen=True):
     attr: str
     place: Place
     factory: bool = False
-    spot: Spot | None = None
+    spot: StatementRef | None = None
     wrapped: str = ""
     steps: tuple[Step, ...] = ()
 
@@ -208,7 +208,7 @@ def own_body(function: Function) -> Iterator[ast.AST]:
             yield from own_nodes(statement)
 
 
-def _module_exports(names: Names, path: str, name: str, spot: Spot) -> list[Export]:
+def _module_exports(names: Names, path: str, name: str, spot: StatementRef) -> list[Export]:
     """Return the module-level names that hold an object first bound to `name` at `spot`."""
     found = {name: Export(path, name, Place(path, spot.node.lineno), spot=spot)}
     tree = names.tree.python(path).tree
@@ -262,7 +262,7 @@ def _instance_exports(names: Names, site: Construction, owner: ast.ClassDef) -> 
 
 
 def _instances_in(names: Names, path: str, target: Own, members: set[str], attr: str) -> Iterator[Export]:
-    instances: dict[str, Spot] = {}
+    instances: dict[str, StatementRef] = {}
     taken = False
     for spot in spots(names.tree.python(path).tree):
         value = assigned_value(spot.node)
@@ -300,7 +300,7 @@ def _maker_exports(
                     found += [replace(export, steps=through) for export in made]
                     continue
                 caller = spot.scope[-1] if spot.scope else None
-                own = Own(path, _qualname(spot))
+                own = Own(path, spot.qualname)
                 if isinstance(caller, Function) and own != maker and depth > 0 and returns(caller, name, call):
                     outer += _maker_exports(names, own, caller, depth - 1, through)
         except (Unreadable, Outside):
@@ -312,7 +312,7 @@ def _maker_exports(
     return found
 
 
-def _calls_of(names: Names, path: str, maker: Own) -> Iterator[tuple[Spot, ast.Call]]:
+def _calls_of(names: Names, path: str, maker: Own) -> Iterator[tuple[StatementRef, ast.Call]]:
     word = maker.name.rpartition(".")[2]
     locals_ = {local for local, dotted in names.imports(path).items() if dotted.rpartition(".")[2] == word} | {word}
     for spot, node in calls(names.tree.python(path).tree):
@@ -332,10 +332,6 @@ def _is_method(names: Names, func: ast.expr, path: str, maker: Own) -> bool:
     if isinstance(holder, ast.Name) and isinstance(bound := names.bound(path).get(holder.id), ast.Assign):
         holder = bound.value.func if isinstance(bound.value, ast.Call) else holder
     return names.lookup(holder, path) == Own(maker.path, owner)
-
-
-def _qualname(spot: Spot) -> str:
-    return ".".join(node.name for node in spot.scope)
 
 
 def _required(function: Function) -> bool:
