@@ -54,10 +54,22 @@ def check(root: Path, files: Iterable[File]) -> None:
 
 
 def _file(root: Path, number: int, path: str, change: Change) -> File:
-    place = resolved(root, path)
+    place = _lock_above(root, path) or resolved(root, path)
     with named(path):
         mode, owner = disk.permissions(root / place) or (change.mode, None)
     return File(number, path, place, change.before, change.after, extra=False, mode=mode, owner=owner)
+
+
+def _lock_above(root: Path, path: str) -> str:
+    """Return the place of the lock file of a workspace that the project is a member of, `""` for any other path.
+
+    It is the one file outside of the project that an undo writes.
+    """
+    folder, name = os.path.split(path)
+    if name != "uv.lock" or not folder or set(folder.split("/")) != {".."}:
+        return ""
+    place = Path(os.path.normpath(root / path))
+    return place.as_posix() if not place.is_symlink() else ""
 
 
 def _extra_file(root: Path, number: int, path: str) -> File:

@@ -112,7 +112,15 @@ class Run:
                 with named(folder):
                     disk.remove_folder(self._root / folder)
             with named(os.fspath(self._state)):
+                if any(file.extra for file in self._journal.files):
+                    record.rewrite(
+                        self._state, replace(self._journal, files=tuple(map(self._settled, self._journal.files)))
+                    )
                 record.finish(self._state)
+
+    def _settled(self, file: File) -> File:
+        """Return a file of the journal with what others wrote into it."""
+        return replace(file, after=disk.read(self._root / file.place), known=True) if file.extra else file
 
     def _stage(self, file: File) -> None:
         if file.after is not None:
@@ -140,7 +148,7 @@ def begin(held: Lock, changeset: Changeset, *, command: str, extra: Iterable[str
         changeset: what to write, not empty. Folders that its deletions leave empty are removed.
         command: what the user typed, for `pending` and `last_run`.
         extra: files that others write while the journal is open (lock files, also `../uv.lock` or an absolute path):
-            put back on failure, not undone.
+            put back on failure, and by `undo` as long as they are as the run left them.
 
     Raises:
         ChangedError: files are not what the changeset says they were.

@@ -167,7 +167,7 @@ class Manifest(Struct, frozen=True):
     `locked` maps canonical names to locked versions. `others` are further places that list dependencies.
     `python_place` is where `requires_python` stands. `compiled` are the requirements files that are compiled from
     others, by path, and `pinned` what those pin that are compiled from this manifest. `constraints` are versions that
-    hold without being dependencies. `own_build` is the place that makes locking run code of the project's own.
+    hold without being dependencies.
     """
 
     manager: str
@@ -184,7 +184,6 @@ class Manifest(Struct, frozen=True):
     compiled: Mapping[str, Compiled] = field(default_factory=dict)
     pinned: tuple[Requirement, ...] = ()
     constraints: tuple[Requirement, ...] = ()
-    own_build: Place | None = None
 
 
 class Layout(Struct, frozen=True):

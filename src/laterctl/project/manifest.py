@@ -12,7 +12,6 @@ from msgspec.structs import replace
 
 from laterctl.project import conda
 from laterctl.project.facts import DependencyHome, Evidence, Manifest, Requirement, Undecided
-from laterctl.project.own_build import own_build
 from laterctl.project.places import Place
 from laterctl.project.requirements_file import (
     Compiled,
@@ -120,7 +119,6 @@ def _completed(tree: Tree, manifest: Manifest, project: Mapping[str, Any], serve
         compiled=made,
         pinned=tuple(pinned),
         constraints=tuple(_constraints(tree, manifest, project, served_by)),
-        own_build=own_build(tree, manifest.manager, project) if manifest.path == PYPROJECT else None,
     )
 
 

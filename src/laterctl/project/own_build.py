@@ -37,9 +37,16 @@ def own_build(tree: Tree, manager: str, project: Mapping[str, Any]) -> Place | N
         first = [("", project)] if manager == "uv" else []
     below = [(folder, found) for folder in _local(project) if (found := _loaded(tree, folder)) is not None]
     for folder, found in [*first, *below] if manager in {"uv", "poetry", "pdm"} else []:
-        if (place := _runs_own_code(tree, folder, found)) is not None:
+        # uv is told not to install what is local; the others build it.
+        if (place := _runs_own_code(tree, folder, found, is_built=manager != "uv")) is not None:
             return place
     return None
+
+
+def local_projects(project: Mapping[str, Any]) -> list[str]:
+    """Return the names of the dependencies that uv takes from this machine."""
+    sources = table(project, "tool", "uv", "sources")
+    return sorted(name for name in sources if any("path" in item for item in _tables({name: sources[name]})))
 
 
 def _loaded(tree: Tree, folder: str) -> Mapping[str, Any] | None:
@@ -76,10 +83,12 @@ def _tables(values: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
         yield from (item for item in (value if isinstance(value, list) else [value]) if isinstance(item, dict))
 
 
-def _runs_own_code(tree: Tree, folder: str, project: Mapping[str, Any]) -> Place | None:
+def _runs_own_code(tree: Tree, folder: str, project: Mapping[str, Any], *, is_built: bool) -> Place | None:
     metadata, build = table(project, "project"), table(project, "build-system")
     path = posixpath.join(folder, _PYPROJECT)
-    if (metadata and not metadata.get("dynamic")) or not (build or tree.exists(posixpath.join(folder, "setup.py"))):
+    if metadata and not metadata.get("dynamic") and not is_built:
+        return None
+    if not (build or tree.exists(posixpath.join(folder, "setup.py"))):
         return None
     text = (tree.read(path) or b"").decode("utf-8", "replace")
     if build.get("backend-path"):
