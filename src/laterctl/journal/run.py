@@ -175,6 +175,7 @@ def begin_undo(held: Lock, *, extra: Iterable[str] = ()) -> Iterator[Run]:
     last = _undoable(held)
     draft = _draft(f"undo of {last.command}", emptied=last.created[::-1], written=last.written)
     changeset = last.changeset.inverted()
+    extra = [path for path in extra if path not in changeset]
     with _opened(held, replace(draft, modes=last.modes, reverts=True), changeset, extra) as run:
         yield run
 
