@@ -20,6 +20,7 @@ from laterctl.journal import (
     KeptError,
 )
 from tests.journal.journal_scene import (
+    BEFORE,
     CHANGES,
     COMMAND,
     GONE,
@@ -70,17 +71,18 @@ def test_a_run_writes_its_changeset_and_nothing_else(root: Path) -> None:
     last = journal.last_run(root)
     assert last is not None
     assert last.command == COMMAND
-    assert last.changeset.keys() == CHANGES.keys()
+    assert last.changeset.keys() == {*CHANGES, LOCK}
 
 
-def test_undo_gives_everything_back_but_lock_files(root: Path) -> None:
+def test_undo_gives_everything_back_lock_files_too(root: Path) -> None:
     before = look(root)
     change(root)
     with journal.lock(root) as held:
         undone = journal.undo(held)
         assert undone.command == COMMAND
         assert dict(undone.changeset) == {
-            path: Change(given.before, given.after, undone.changeset[path].mode) for path, given in CHANGES.items()
+            path: Change(given.before, given.after, undone.changeset[path].mode)
+            for path, given in {**CHANGES, LOCK: Change(BEFORE[LOCK], b"lock after\n")}.items()
         }
         with pytest.raises(JournalError, match="no run to undo"):
             journal.undo(held)
@@ -132,10 +134,10 @@ def test_undo_can_have_steps_that_fail_too(root: Path) -> None:
     with (
         pytest.raises(ZeroDivisionError),
         journal.lock(root) as held,
-        journal.begin_undo(held, extra=[LOCK]) as open_run,
+        journal.begin_undo(held, extra=["poetry.lock"]) as open_run,
     ):
         open_run.apply()
-        (root / LOCK).write_bytes(b"third\n")
+        (root / "poetry.lock").write_bytes(b"third\n")
         raise ZeroDivisionError
     assert look(root) == after
     assert journal.last_run(root) is not None

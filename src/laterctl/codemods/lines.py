@@ -120,8 +120,8 @@ def _refuse_closed(text: str) -> None:
     if _lines(text)[_end(text) - 1].endswith("\\"):
         raise LineEditError("the last line is continued, but nothing follows", _end(text))
     found = compiled("", text)
-    if found is not None and found.told:
-        raise LineEditError("the file is compiled from another one, which should get the entry", found.line)
+    if found is not None and found.tool:
+        raise LineEditError("the file is generated from another one, which should get the entry", found.line)
     if found is not None:
         raise LineEditError("the file pins hashes, so an entry without one cannot be added", found.line)
 

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from msgspec.structs import replace
 
-from laterctl.changeset import Change, Changeset
+from laterctl.changeset import Change
 from laterctl.journal import disk
 from laterctl.journal.errors import ChangedError, JournalError, named
 from laterctl.journal.record import File, Journal
 
 
-def captured(root: Path, draft: Journal, changeset: Changeset, extra: Iterable[str]) -> Journal:
+def captured(root: Path, draft: Journal, changes: Mapping[str, Change], extra: Iterable[str]) -> Journal:
     """Complete a journal with what is on disk now, and check that the changeset fits it and may be written."""
-    written = [_file(root, number, path, change) for number, (path, change) in enumerate(changeset.items())]
+    written = [_file(root, number, path, change) for number, (path, change) in enumerate(changes.items())]
     others = [_extra_file(root, number, path) for number, path in enumerate(extra, start=len(written))]
     check(root, written)
     _check_places(root, [*written, *others])

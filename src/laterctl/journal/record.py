@@ -76,9 +76,18 @@ class Journal(Struct, frozen=True):
     @property
     def changeset(self) -> Changeset:
         """What the run writes, and what it is known to have had written by others."""
+        known = {path: change for path, change in self._known.items() if not path.startswith("../")}
+        return Changeset({file.path: Change(file.before, file.after, file.mode) for file in self.targets} | known)
+
+    @property
+    def above(self) -> dict[str, Change]:
+        """What others are known to have written above the project: the lock file of a workspace."""
+        return {path: change for path, change in self._known.items() if path.startswith("../")}
+
+    @property
+    def _known(self) -> dict[str, Change]:
         known = (file for file in self.files if file.known and file.before != file.after)
-        files = (*self.targets, *known)
-        return Changeset({file.path: Change(file.before, file.after, file.mode) for file in files})
+        return {file.path: Change(file.before, file.after, file.mode) for file in known}
 
     @property
     def all_written(self) -> dict[str, str]:

@@ -65,11 +65,12 @@ class Entry(Struct, frozen=True):
 class Compiled(Struct, frozen=True):
     """What the header of a compiled requirements file says: the line, the command, and the files that it reads.
 
-    `command` is `()` when it is not known, or has words beside a compiler's own options and files of the project.
+    `tool` is the compiler, `""` where there is no header and hashes alone tell that the file was compiled. `command` is `()` when it is not known, or has words beside a compiler's own options and files of the project.
     `told` is the command as it is written there.
     """
 
     line: int
+    tool: str = ""
     told: str = ""
     command: tuple[str, ...] = ()
     sources: tuple[str, ...] = ()
@@ -133,15 +134,15 @@ def compiled(path: str, text: str) -> Compiled | None:
     lines = text.removeprefix("\ufeff").splitlines()
     for number, line in enumerate(lines[:_COMMENTS], 1):
         if match := _COMPILED.match(line):
-            calls = (match for other in lines[number:_COMMENTS] if (match := _CALL.match(other)))
+            calls = filter(None, map(_CALL.match, lines[number:_COMMENTS]))
             told = next((call[1].strip() for call in calls), "")
-            return _compiled(path, number, told)
+            return _compiled(path, number, match["tool"].lower(), told)
     if match := _HASH.search(text):
         return Compiled(text[: match.start()].count("\n") + 1)
     return None
 
 
-def _compiled(path: str, line: int, told: str) -> Compiled:
+def _compiled(path: str, line: int, tool: str, told: str) -> Compiled:
     try:
         words = shlex.split(told)
     except ValueError:
@@ -156,7 +157,7 @@ def _compiled(path: str, line: int, told: str) -> Compiled:
             options.append(("--output-file", path))
         flat = [word for option, value in options for word in (option, value) if word]
         command = (*words[:start], *flat, *sources)
-    return Compiled(line, told, command, tuple(sources))
+    return Compiled(line, tool, told, command, tuple(sources))
 
 
 def _arguments(words: list[str]) -> tuple[list[tuple[str, str]] | None, list[str]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import configparser
 import posixpath
 from typing import Any
 
@@ -26,7 +25,13 @@ def testpaths(tree: Tree) -> tuple[str, ...]:
 
 
 def _from_ini(tree: Tree) -> str:
-    for name, section in _INI.items():
+    present = [name for name in _INI if b"testpaths" in (tree.read(name) or b"")]
+    if not present:
+        return ""
+    import configparser  # it costs, and few projects need it
+
+    for name in present:
+        section = _INI[name]
         parser = configparser.ConfigParser(interpolation=None, strict=False)
         try:
             parser.read_string((tree.read(name) or b"").decode("utf-8", "replace"))

@@ -22,6 +22,7 @@ EXCLUDED = (
 
 
 _SOURCES = frozenset({"source", "source_dirs", "source_pkgs"})
+_NEEDED = frozenset({"branch", "parallel"})
 _UNITED = frozenset({"concurrency", "exclude_also", "patch"})
 """Lists in which an entry of ours does not change what the user's own mean."""
 
@@ -55,7 +56,7 @@ def tables(context: FeatureContext) -> Iterator[Edit]:
         values = {
             key: value
             for key, value in wanted.items()
-            if key not in users and not (key in _SOURCES and _SOURCES & users.keys())
+            if key in _NEEDED or (key not in users and not (key in _SOURCES and _SOURCES & users.keys()))
         }
         if name == "report" and "fail_under" in context.options:
             values["fail_under"] = wanted["fail_under"]  # asked for: what the user has stands against it
