@@ -152,10 +152,13 @@ def _constraints(
             continue
         seen.add(path)
         for what, named, _ in includes(_text(tree, path)):
-            (waiting.append if what == "r" else files.setdefault)(beside(path, named))
+            if what == "r":
+                waiting.append(beside(path, named))
+            else:
+                files[beside(path, named)] = None
     for path in served_by:
         for match in _CONSTRAINED.finditer(_text(tree, path)):
-            files.setdefault(match[1].removeprefix("./"))
+            files[match[1].removeprefix("./")] = None
     for path in files:
         if path not in manifest.compiled and path != manifest.path:
             yield from parse_requirements(tree, path) if tree.exists(path) else ()
@@ -530,7 +533,12 @@ def parse_requirements(tree: Tree, path: str) -> list[Requirement]:
 
 
 def _compiled(tree: Tree, path: str) -> Compiled | None:
-    return compiled(path, _text(tree, path)) if path.endswith(".txt") else None
+    found = compiled(path, _text(tree, path)) if path.endswith(".txt") else None
+    if found is None or all(tree.exists(source) for source in found.sources):
+        return found
+    # It was called in another folder, most often in that of the file.
+    sources = tuple(source if tree.exists(source) else beside(path, source) for source in found.sources)
+    return replace(found, command=(), sources=sources)
 
 
 def _dev_file(tree: Tree, home: str = "") -> str:
