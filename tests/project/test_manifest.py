@@ -490,7 +490,9 @@ def test_requirements_in_utf_16_with_their_mark(tmp_path: Path, encoding: str) -
 
 # Other manifests
 
-PIPFILE = '[packages]\nfastapi = "*"\nredis = {version = "==4.6", extras = ["hiredis"]}\n\n[dev-packages]\npytest = "*"\n'
+PIPFILE = (
+    '[packages]\nfastapi = "*"\nredis = {version = "==4.6", extras = ["hiredis"]}\n\n[dev-packages]\npytest = "*"\n'
+)
 CONDA = """\
 name: shop
 dependencies:
@@ -615,7 +617,8 @@ def test_a_command_given_in_another_folder_is_known_by_its_files(tmp_path: Path)
 
 
 @pytest.mark.parametrize(
-    "path", ["requirements_dev.txt", "requirements/requirements.dev.txt", "requirements-test.in", "dev-requirements.txt"]
+    "path",
+    ["requirements_dev.txt", "requirements/requirements.dev.txt", "requirements-test.in", "dev-requirements.txt"],
 )
 def test_development_goes_into_the_file_that_is_there(tmp_path: Path, path: str) -> None:
     manifest = the_manifest(make(tmp_path, {"pyproject.toml": PROJECT, path: "pytest\n"}))
