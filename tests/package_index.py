@@ -14,9 +14,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 def wheel(name: str, version: str) -> bytes:
     """Return a wheel that holds one module, with the metadata that installers check."""
-    info = f"{name}-{version}.dist-info"
+    module = name.replace("-", "_")
+    info = f"{module}-{version}.dist-info"
     files = {
-        f"{name}.py": f'VERSION = "{version}"\n',
+        f"{module}.py": f'VERSION = "{version}"\n',
         f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n\n",
         f"{info}/WHEEL": "Wheel-Version: 1.0\nGenerator: tests\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
     }
@@ -37,7 +38,7 @@ def _digest(data: bytes) -> str:
 def package_index(packages: Mapping[str, tuple[str, ...]]) -> Iterator[str]:
     """Serve packages (names and their versions) and yield the index URL, which ends in `/simple/`."""
     wheels = {
-        f"{name}-{version}-py3-none-any.whl": wheel(name, version)
+        f"{name.replace('-', '_')}-{version}-py3-none-any.whl": wheel(name, version)
         for name, versions in packages.items()
         for version in versions
     }
@@ -49,7 +50,7 @@ def package_index(packages: Mapping[str, tuple[str, ...]]) -> Iterator[str]:
                 links = [
                     f'<a href="/files/{file}#sha256={hashlib.sha256(data).hexdigest()}">{file}</a><br>'
                     for file, data in wheels.items()
-                    if file.startswith(f"{name}-")
+                    if file.startswith(f"{name.replace('-', '_')}-")
                 ]
                 self._answer(200, "text/html", f"<!DOCTYPE html><html><body>{''.join(links)}</body></html>".encode())
             elif kind == "files" and name in wheels:

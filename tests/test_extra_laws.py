@@ -15,7 +15,7 @@ import pytest
 
 from laterctl import install
 from laterctl.commands import doctor
-from laterctl.commands.change import extended_homes
+from laterctl.commands.dependencies import changed_homes
 from laterctl.engine import ledger, plan
 from laterctl.engine.plan import Request
 from laterctl.project.places import Place
@@ -177,7 +177,7 @@ def test_a_group_of_its_own_is_installed(name: str, options: tuple[str, ...]) ->
     steps = install.commands(
         project.manifest.manager,
         project.manifest,
-        extended_homes(made, {}),
+        [home for home, grows in changed_homes({}, made).items() if grows],
         made.requirements,
         python=Path("python"),
     )

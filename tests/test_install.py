@@ -252,7 +252,7 @@ def test_uv_on_a_requirements_file_has_no_lock(tmp_path: Path) -> None:
     assert install.derived("uv", manifest) == ()
 
 
-@pytest.mark.parametrize("manager", ["pip", "pipenv"])
+@pytest.mark.parametrize("manager", ["pip", "hatch"])
 def test_what_cannot_be_installed_says_what_to_do(manager: str) -> None:
     with pytest.raises(install.CannotInstall, match="install plum>=1"):
         install.commands(manager, _manifest("pip"), [], ["plum>=1"])

@@ -23,7 +23,13 @@ from laterctl.project.facts import DependencyHome, Manifest
 
 Argv = tuple[str, ...]
 
-LOCKS: Mapping[str, str] = {"uv": "uv.lock", "poetry": "poetry.lock", "pdm": "pdm.lock"}
+LOCKS: Mapping[str, str] = {"uv": "uv.lock", "poetry": "poetry.lock", "pdm": "pdm.lock", "pipenv": "Pipfile.lock"}
+
+LEFT: Mapping[str, str] = {
+    "pipenv": "left to you: pipenv locks every version anew",
+    "conda": "left to you: conda solves the whole environment anew",
+}
+"""Managers whose commands are named and not run, and why."""
 
 _WINDOWS = os.name == "nt"
 _GRACE = 5.0
@@ -72,36 +78,51 @@ def commands(
     python: Path | None = None,
     version: Sequence[int] = (),
     lock: str = "",
+    local: Sequence[str] = (),
 ) -> tuple[Argv, ...]:
     """Return the commands that bring lock and environment in line with a manifest that was just changed.
 
-    `homes` are those that got entries and `new` are the PEP 508 entries; `python` is the project's interpreter,
-    `version` the manager's, and `lock` the text of its lock file, `""` when there is none.
+    `homes` are those that got entries, none when entries only went: then the lock alone follows. `new` are the
+    PEP 508 entries; `python` is the project's interpreter, `version` the manager's, `lock` the text of its lock file,
+    `""` when there is none, and `local` names projects on this machine that it depends on.
     Each command is a list of arguments, to be run in the folder of the manifest, in order.
-    What is locked stays locked, and packages that are installed but not in the lock are left alone.
+    What is locked stays locked, packages that are installed but not in the lock are left alone, and neither hooks of
+    the project's own nor its build run.
 
     Raises `CannotInstall` when the manager is unknown, or has no environment to install into.
     """
     if manager == "uv" and manifest.runtime.form != "lines":
         chosen = _options(homes, extra="--extra", group="--group")
-        return (("uv", "lock"), ("uv", "sync", "--frozen", "--inexact", "--no-install-project", *chosen))
+        mine = ("--no-install-workspace", *(word for name in local for word in ("--no-install-package", name)))
+        install = ("uv", "sync", "--frozen", "--inexact", "--no-install-project", *mine, *chosen)
+        return (("uv", "lock"), install)[: 2 if homes else 1]
     if manager == "poetry":
-        # `poetry lock` moved every version up until 2.0 made `--no-update` the only way.
-        keep = ("--no-update",) if version and tuple(version) < (2,) else ()
         chosen = _options(homes, extra="--extras", group="--with")
         return (
-            ("poetry", "lock", *keep, "--no-interaction"),
+            for_version(("poetry", "lock", "--no-interaction"), version),
             ("poetry", "install", "--no-root", "--no-interaction", *chosen),
-        )
+        )[: 2 if homes else 1]
     if manager == "pdm":
         chosen = _options(homes, extra="--group", group="--group")
         return (
-            ("pdm", "--non-interactive", "lock", "--update-reuse", *_pdm_groups(lock, homes)),
-            ("pdm", "--non-interactive", "install", "--frozen-lockfile", "--no-self", *chosen),
-        )
+            ("pdm", "--non-interactive", "lock", "--skip", ":all", "--update-reuse", *_pdm_groups(lock, homes)),
+            ("pdm", "--non-interactive", "install", "--skip", ":all", "--frozen-lockfile", "--no-self", *chosen),
+        )[: 2 if homes else 1]
+    if manager == "pipenv":
+        return (("pipenv", "lock"), ("pipenv", "sync", "--dev"))[: 2 if homes else 1]
+    if manager == "conda":
+        return (("conda", "env", "update", "--file", manifest.path),) if homes else ()
     if manager in {"pip", "uv"}:
         return (_pip(manager, python, new),) if new else ()
     raise CannotInstall(f"laterctl does not know {manager!r}; install {', '.join(new)} with it")
+
+
+def for_version(command: Argv, version: Sequence[int]) -> Argv:
+    """Return a command as a version of its program takes it; `()` stands for the newest."""
+    if command[:2] == ("poetry", "lock") and version and tuple(version) < (2,):
+        # `poetry lock` moved every version up until 2.0 made `--no-update` the only way.
+        return (*command[:2], "--no-update", *command[2:])
+    return command
 
 
 def _pip(manager: str, python: Path | None, new: Sequence[str]) -> Argv:
@@ -152,12 +173,21 @@ def _groups(homes: Sequence[DependencyHome]) -> list[tuple[str, str]]:
     return found
 
 
-def derived(manager: str, manifest: Manifest) -> tuple[str, ...]:
-    """Return the files that the commands write, relative to the project: lock files, there already or not."""
-    lock = manifest.lock or LOCKS.get(manager, "")
-    if manager == "uv" and manifest.runtime.form == "lines":
-        lock = ""
-    return (lock,) if lock else ()
+def derived(manager: str, manifest: Manifest, root: Path | None = None) -> tuple[str, ...]:
+    """Return the files that the commands write, relative to the project: lock files, there already or not.
+
+    A member of uv's workspace below `root` is locked where the workspace is.
+    """
+    if manager not in LOCKS or (manager == "uv" and manifest.runtime.form == "lines"):
+        return ()
+    lock = manifest.lock if manifest.manager == manager and manifest.lock else LOCKS[manager]
+    if manager == "uv" and root is not None and not (root / lock).exists():
+        folder, above = root.resolve(), ""
+        while not (folder / ".git").exists() and folder.parent != folder:
+            folder, above = folder.parent, f"../{above}"
+            if (folder / lock).is_file():
+                return (f"{above}{lock}",)
+    return (lock,)
 
 
 def manager_version(manager: str, folder: Path) -> tuple[int, ...]:

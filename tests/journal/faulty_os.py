@@ -21,7 +21,6 @@ from laterctl.journal import (
     run,
 )
 from tests.journal.journal_scene import (
-    LOCK,
     Tree,
     begun,
     build,
@@ -127,7 +126,7 @@ def scene(undoing: bool, trees: tuple[Tree, Tree]) -> tuple[Callable[[Path], Non
     """A job, what goes before it, and the trees that it leads from and to."""
     before, after = trees
     if undoing:
-        return take_back, change, after, before | {LOCK: after[LOCK]}
+        return take_back, change, after, before
     return change, lambda _: None, before, after
 
 

@@ -20,6 +20,7 @@ from laterctl.journal import (
     KeptError,
 )
 from tests.journal.journal_scene import (
+    BEFORE,
     CHANGES,
     COMMAND,
     GONE,
@@ -70,21 +71,22 @@ def test_a_run_writes_its_changeset_and_nothing_else(root: Path) -> None:
     last = journal.last_run(root)
     assert last is not None
     assert last.command == COMMAND
-    assert last.changeset.keys() == CHANGES.keys()
+    assert last.changeset.keys() == {*CHANGES, LOCK}
 
 
-def test_undo_gives_everything_back_but_lock_files(root: Path) -> None:
+def test_undo_gives_everything_back_lock_files_too(root: Path) -> None:
     before = look(root)
     change(root)
     with journal.lock(root) as held:
         undone = journal.undo(held)
         assert undone.command == COMMAND
         assert dict(undone.changeset) == {
-            path: Change(given.before, given.after, undone.changeset[path].mode) for path, given in CHANGES.items()
+            path: Change(given.before, given.after, undone.changeset[path].mode)
+            for path, given in {**CHANGES, LOCK: Change(BEFORE[LOCK], b"lock after\n")}.items()
         }
         with pytest.raises(JournalError, match="no run to undo"):
             journal.undo(held)
-    assert look(root) == before | {LOCK: ("file", b"lock after\n", before[LOCK][2])}
+    assert look(root) == before
     assert journal.last_run(root) is None
 
 
@@ -132,13 +134,45 @@ def test_undo_can_have_steps_that_fail_too(root: Path) -> None:
     with (
         pytest.raises(ZeroDivisionError),
         journal.lock(root) as held,
-        journal.begin_undo(held, extra=[LOCK]) as open_run,
+        journal.begin_undo(held, extra=["poetry.lock"]) as open_run,
     ):
         open_run.apply()
-        (root / LOCK).write_bytes(b"third\n")
+        (root / "poetry.lock").write_bytes(b"third\n")
         raise ZeroDivisionError
     assert look(root) == after
     assert journal.last_run(root) is not None
+
+
+def test_undo_refuses_when_the_lock_file_changed_since(root: Path) -> None:
+    change(root)
+    (root / LOCK).write_bytes(b"updated since\n")
+    changed = look(root)
+    with journal.lock(root) as held, pytest.raises(ChangedError) as caught:
+        journal.undo(held)
+    assert caught.value.paths == (LOCK,)
+    assert look(root) == changed
+
+
+def test_undo_takes_a_lock_file_away_that_the_run_made_and_leaves_one_that_it_did_not_touch(root: Path) -> None:
+    before = look(root)
+    with begun(root, extra=["poetry.lock", LOCK]) as open_run:
+        open_run.apply()
+        (root / "poetry.lock").write_text("new")
+        open_run.commit()
+    (root / LOCK).write_bytes(b"updated since\n")
+    take_back(root)
+    assert look(root) == before | {LOCK: ("file", b"updated since\n", before[LOCK][2])}
+
+
+def test_undo_gives_back_the_lock_file_of_a_workspace(root: Path) -> None:
+    above = root.parent / "uv.lock"
+    above.write_text("before")
+    with begun(root, extra=["../uv.lock"]) as open_run:
+        open_run.apply()
+        above.write_text("after")
+        open_run.commit()
+    take_back(root)
+    assert above.read_text() == "before"
 
 
 def test_leaving_without_commit_restores(root: Path) -> None:

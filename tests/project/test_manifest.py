@@ -381,8 +381,7 @@ def test_requirements_in_another_encoding_are_reported(tmp_path: Path, data: byt
         ("setup.py", "from setuptools import setup\nsetup(install_requires=['fastapi'])\n", 2),
         ("setup.cfg", "[metadata]\nname = fastapi-shop\n[options]\ninstall_requires = fastapi; uvicorn\n", 4),
         ("setup.cfg", "[options]\ninstall_requires =\n    fastapi\n  uvicorn\n", 3),
-        ("Pipfile", '[packages]\nfastapi = "*"\n', 2),
-        ("environment.yml", "dependencies:\n  - pip:\n    - fastapi\n", 3),
+        ("environment.yml", "dependencies:\n  - fastapi\n", 2),
     ],
 )
 def test_files_that_are_not_edited_are_named(tmp_path: Path, name: str, text: str, line: int) -> None:
@@ -487,3 +486,143 @@ def test_requirements_in_utf_16_with_their_mark(tmp_path: Path, encoding: str) -
     data = "\ufefffastapi>=0.115\r\n# Jørgen's\r\nuvicorn\r\n".encode(encoding)
     manifest = the_manifest(make(tmp_path, {"requirements.txt": data}))
     assert [(item.name, item.place.line) for item in manifest.requirements] == [("fastapi", 1), ("uvicorn", 3)]
+
+
+# Other manifests
+
+PIPFILE = (
+    '[packages]\nfastapi = "*"\nredis = {version = "==4.6", extras = ["hiredis"]}\n\n[dev-packages]\npytest = "*"\n'
+)
+CONDA = """\
+name: shop
+dependencies:
+  - python=3.12
+  - conda-forge::fastapi>=0.115  # the web
+  - numpy 1.26
+  - pip:
+      - pydantic-settings>=2.6
+      - "httpx"
+prefix: /opt
+"""
+
+
+def test_pipfile(tmp_path: Path) -> None:
+    manifest = the_manifest(make(tmp_path, {"Pipfile": PIPFILE + '\n[requires]\npython_version = "3.12"\n'}))
+    assert (manifest.manager, manifest.requires_python) == ("pipenv", "==3.12.*")
+    assert manifest.runtime == DependencyHome("poetry", "Pipfile", ("packages",))
+    assert manifest.dev == DependencyHome("poetry", "Pipfile", ("dev-packages",))
+    assert [(item.text, item.group, item.place.line) for item in manifest.requirements] == [
+        ("fastapi", "", 2),
+        ("redis ==4.6", "", 3),
+        ("pytest", "dev", 6),
+    ]
+
+
+@pytest.mark.parametrize("newline", ["\n", "\r\n"])
+def test_conda_s_list_for_pip_is_the_manifest(tmp_path: Path, newline: str) -> None:
+    manifest = the_manifest(make(tmp_path, {"environment.yml": CONDA.replace("\n", newline).encode()}))
+    assert (manifest.manager, manifest.requires_python) == ("conda", "==3.12.*")
+    assert manifest.runtime == manifest.dev == DependencyHome("cfg", "environment.yml", ("dependencies", "pip"))
+    assert [(item.text, item.place.line) for item in manifest.requirements] == [
+        ("fastapi>=0.115", 4),
+        ("numpy==1.26.*", 5),
+        ("pydantic-settings>=2.6", 7),
+        ("httpx", 8),
+    ]
+
+
+def test_conda_without_a_list_for_pip_says_what_to_do(tmp_path: Path) -> None:
+    project = make(tmp_path, {"environment.yml": "dependencies:\n  - fastapi\n"})
+    assert refused(project)[0] == "manifest-unsupported"
+    (undecided,) = [item for item in project.undecided if "app" not in item.code]
+    assert "- pip:" in undecided.hint
+    assert make(tmp_path, {"requirements.txt": "fastapi\n"}).manifest is not None, "the other way works"
+
+
+# What limits versions
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        {"requirements.txt": "-c limits.txt\nfastapi\n", "limits.txt": "redis==4.6\n"},
+        {"requirements.txt": "--constraint=limits.txt\nfastapi\n", "limits.txt": "redis==4.6\n"},
+        {
+            "requirements/prod.txt": "-r base.txt\nfastapi\n",
+            "requirements/base.txt": "-c ../limits.txt\n",
+            "limits.txt": "redis==4.6\n",
+        },
+        {
+            "requirements.txt": "fastapi\n",
+            "Dockerfile": "RUN pip install -r requirements.txt -c limits.txt\n",
+            "limits.txt": "redis==4.6\n",
+        },
+        {"pyproject.toml": PROJECT + '[tool.uv]\nconstraint-dependencies = ["redis==4.6"]\n', "uv.lock": ""},
+        {"pyproject.toml": PROJECT + '[tool.pdm.resolution.overrides]\nredis = "4.6"\n', "pdm.lock": ""},
+    ],
+)
+def test_constraints(tmp_path: Path, files: dict[str, str]) -> None:
+    (limit,) = the_manifest(make(tmp_path, files)).constraints
+    assert (limit.name, limit.text) == ("redis", "redis==4.6")
+    path = next(path for path in ("limits.txt", "pyproject.toml") if path in files)
+    assert files[path].splitlines()[limit.place.line - 1].startswith(("redis", "constraint"))
+    assert limit.place.path == path
+
+
+@pytest.mark.parametrize(
+    ("files", "place", "range_"),
+    [
+        ({"requirements.txt": "fastapi\n", "pyproject.toml": '[project]\nname = "x"\nrequires-python = ">=3.8"\n'},
+         "pyproject.toml:3", ">=3.8"),
+        ({"requirements.txt": "fastapi\n", "pyproject.toml": '[tool.poetry.dependencies]\npython = "~3.9"\n'},
+         "pyproject.toml:2", "~3.9"),
+        ({"setup.cfg": "[options]\npython_requires = >=3.8\ninstall_requires =\n    fastapi\n"}, "setup.cfg:2", ">=3.8"),
+        ({"pyproject.toml": POETRY}, "pyproject.toml:5", "^3.11"),
+        ({"environment.yml": CONDA}, "environment.yml:3", "==3.12.*"),
+    ],
+)  # fmt: skip
+def test_the_range_of_python_and_where_it_stands(
+    tmp_path: Path, files: dict[str, str], place: str, range_: str
+) -> None:
+    manifest = the_manifest(make(tmp_path, files))
+    assert (str(manifest.python_place), manifest.requires_python) == (place, range_)
+
+
+# Compiled files
+
+
+def test_a_file_compiled_from_pyproject_pins_for_it(tmp_path: Path) -> None:
+    header = "# This file was autogenerated by uv via the following command:\n#    uv pip compile pyproject.toml\n"
+    files = {
+        "pyproject.toml": PROJECT,
+        "requirements.txt": header + "fastapi==0.100.0\n    # via x (pyproject.toml)\n",
+        "Dockerfile": "RUN pip install -r requirements.txt\n",
+    }
+    manifest = the_manifest(make(tmp_path, files))
+    assert manifest.path == "pyproject.toml"
+    assert [(item.text, str(item.place)) for item in manifest.pinned] == [("fastapi==0.100.0", "requirements.txt:3")]
+    assert manifest.compiled["requirements.txt"].sources == ("pyproject.toml",)
+
+
+def test_a_command_given_in_another_folder_is_known_by_its_files(tmp_path: Path) -> None:
+    header = "#\n# This file is autogenerated by pip-compile\n# To update, run:\n#\n#    pip-compile prod.in\n#\n"
+    files = {"requirements/prod.in": "fastapi\n", "requirements/prod.txt": header + "fastapi==0.120.0\n"}
+    manifest = the_manifest(make(tmp_path, files))
+    assert manifest.path == "requirements/prod.in"
+    found = manifest.compiled["requirements/prod.txt"]
+    assert (found.sources, found.command, found.told) == (("requirements/prod.in",), (), "pip-compile prod.in")
+
+
+# Development
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["requirements_dev.txt", "requirements/requirements.dev.txt", "requirements-test.in", "dev-requirements.txt"],
+)
+def test_development_goes_into_the_file_that_is_there(tmp_path: Path, path: str) -> None:
+    manifest = the_manifest(make(tmp_path, {"pyproject.toml": PROJECT, path: "pytest\n"}))
+    assert manifest.dev == lines(path)
+    assert [(item.name, item.group) for item in manifest.requirements][-1] == ("pytest", "dev")
+    grouped = PROJECT + '\n[dependency-groups]\ndev = ["pytest"]\n'
+    assert the_manifest(make(tmp_path, {"pyproject.toml": grouped})).dev == array("dependency-groups", "dev")

@@ -334,3 +334,71 @@ def test_the_repository_around_the_project_may_set_it(tmp_path: Path) -> None:
     assert not has_dotenv(Tree(tmp_path / "backend"))
     (tmp_path / ".env").write_text("")
     assert has_dotenv(Tree(tmp_path / "backend"))
+
+
+# Charts and hosting platforms
+
+RENDER = """\
+services:
+  - type: worker
+    name: queue
+    numInstances: 4
+    startCommand: celery -A app worker
+  - type: web
+    name: shop
+    startCommand: uvicorn app.main:app --workers 3
+    numInstances: 2
+"""
+CHART = {"chart/Chart.yaml": "name: shop\n"}
+
+
+@pytest.mark.parametrize(
+    ("path", "text", "found"),
+    [
+        ("chart/values.yaml", "image: shop\nreplicaCount: 3\n", ["2 replicaCount: 3"]),
+        ("chart/values-prod.yaml", "replicas: 2\n", ["1 replicas: 2"]),
+        ("chart/values.yaml", "replicaCount: 1\nautoscaling:\n  enabled: true\n  minReplicas: 2\n", ["4 minReplicas: 2"]),
+        ("chart/values.yaml", "env:\n  WEB_CONCURRENCY: 4\n", ["2 WEB_CONCURRENCY=4"]),
+        ("chart/values.yaml", "args: [uvicorn, app.main:app, --workers, 4]\n", ["1 --workers 4"]),
+        ("render.yaml", RENDER, ["8 --workers 3", "9 numInstances = 2"]),
+        ("fly.toml", "[http_service]\ninternal_port = 80\nmin_machines_running = 2\n", ["3 min_machines_running = 2"]),
+        ("fly.toml", '[env]\nWEB_CONCURRENCY = "3"\n', ["2 WEB_CONCURRENCY=3"]),
+        ("railway.toml", "[deploy]\nnumReplicas = 2\n", ["2 numReplicas = 2"]),
+        ("railway.json", '{"deploy": {\n"numReplicas": 2}}\n', ["2 numReplicas = 2"]),
+        ("app.json", '{"formation": {"web": {\n  "quantity": 2}}}\n', ["2 quantity = 2"]),
+        ("app.yaml", "runtime: python312\nautomatic_scaling:\n  min_instances: 2\n", ["3 min_instances = 2"]),
+        ("app.yaml", "runtime: python312\nentrypoint: gunicorn -w 4 app.main:app\n", ["2 -w 4"]),
+        (
+            "service.yaml",
+            "apiVersion: serving.knative.dev/v1\nmetadata:\n  annotations:\n    autoscaling.knative.dev/minScale: '2'\n",
+            ["4 autoscaling.knative.dev/minScale = 2"],
+        ),
+        ("copilot/api/manifest.yml", "name: api\ntype: Load Balanced Web Service\ncount: 2\n", ["3 count = 2"]),
+    ],
+)  # fmt: skip
+def test_charts_and_platforms(path: str, text: str, found: list[str]) -> None:
+    assert started({**CHART, path: text}) == [f"{path}:{item}" for item in found]
+
+
+@pytest.mark.parametrize(
+    ("path", "text"),
+    [
+        ("chart/values.yaml", "replicaCount: 1\n"),
+        ("chart/values.yaml", "redis:\n  replicaCount: 3\n"),
+        ("chart/values.yaml", "autoscaling:\n  enabled: false\n  minReplicas: 2\n"),
+        ("chart/values-dev.yaml", "replicaCount: 3\n"),
+        ("values.yaml", "replicaCount: 3\n"),
+        ("render.yaml", RENDER.replace("numInstances: 2", "numInstances: 1").replace(" --workers 3", "")),
+        ("app.json", '{"formation": {"worker": {"quantity": 2}}}\n'),
+        ("app.yaml", "runtime: nodejs20\nmin_instances: 2\n"),
+        ("service.yaml", "apiVersion: v1\nkind: Service\nminScale: 2\n"),
+        ("copilot/jobs/manifest.yml", "type: Worker Service\ncount: 2\n"),
+    ],
+)
+def test_other_numbers_of_charts_and_platforms(path: str, text: str) -> None:
+    assert started({**CHART, path: text}) == []
+
+
+def test_a_replica_has_an_address_of_its_own() -> None:
+    tree = memory.project({"fly.toml": b"[http_service]\nmin_machines_running = 2\n"}).tree
+    assert [item.replicas for item in several_workers(tree, "main.py")] == [True]

@@ -27,8 +27,8 @@ def yes_no(question: str) -> bool:
 def accept(prepared: Prepared, *, prove: bool, install: bool) -> bool:
     """Ask the one question of a run: it names the dirty files, the install step and the proof."""
     parts = ["Write this"]
-    if install and prepared.plan.requirements:
-        parts.append("install the dependencies")
+    if install and prepared.dependencies.runs:
+        parts.append("install the dependencies" if prepared.plan.requirements else "bring the lock file up to date")
     if prove:
         parts.append("start the app in a scratch copy to prove it")
     question = ", ".join(parts[:-1]) + f" and {parts[-1]}" if len(parts) > 1 else parts[0]

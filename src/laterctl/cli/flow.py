@@ -109,7 +109,9 @@ def run(command: Command, request: Request | Requesting, flags: Flags) -> None:
         pending(command.directory)
     else:
         _recover(command.directory)
-    prepared = change.prepare(command.directory, request, command.reference)
+    prepared = change.prepare(
+        command.directory, request, command.reference, install=flags.install, manager=flags.manager
+    )
     if not prepared.plan.changeset:
         if flags.output is not None:
             show.patch_file(prepared, flags.output)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -18,6 +19,7 @@ from laterctl.masking import masked
 if TYPE_CHECKING:
     from laterctl.changeset import Change, Changeset
     from laterctl.commands.change import InstallFailed, Prepared, ProofFailed, RunResult
+    from laterctl.commands.dependencies import DependencyStep
     from laterctl.commands.doctor import Report
     from laterctl.commands.read import Listed, Listing, Secret
     from laterctl.dialects.settings import Settings
@@ -199,6 +201,8 @@ def planned(prepared: Prepared) -> dict[str, Any]:
         "conflicts": list(made.conflicts),
         "kept": [{"path": target.path, "what": target.describe(), "reason": reason} for target, reason in made.kept],
         "dependencies": list(made.requirements),
+        "derived": list(prepared.dependencies.derived),
+        "commands": [shlex.join(command) for command in prepared.dependencies.commands],
         "dirty": list(prepared.dirty) if prepared.dirty is not None else None,
         "notes": [_note(note) for note in prepared.notes],
         "patch": _patch(prepared).decode("utf-8", errors="replace"),
@@ -232,6 +236,7 @@ def plan(prepared: Prepared, stage: str, *, as_json: bool) -> None:
         say(f"  {careful('!')} {_named(target)} stays: {reason}")
     for requirement in made.requirements:
         say(f"  {label('dependency')} {requirement}")
+    _derived(prepared.dependencies)
     _notes(prepared.notes, "choice")
     for behaviour in _behaviour(prepared):
         say(f"  {label('changes')} {behaviour}")
@@ -240,6 +245,21 @@ def plan(prepared: Prepared, stage: str, *, as_json: bool) -> None:
     say(f"{counts.created} created, {counts.edited} edited, {counts.deleted} deleted")
     if stage == "question":
         patch_to_read(prepared, whole=False)
+
+
+def _derived(step: DependencyStep) -> None:
+    """Say which files and commands follow from the manifest, and by whom."""
+    who = "to run" if step.runs else "left to you"
+    for path in step.derived:
+        say(f"  {label('follows')} {path}")
+    for command in step.commands:
+        say(f"  {label(who)} {_shown(command)}")
+
+
+def _shown(command: Sequence[str]) -> str:
+    """Return a command for a person: the project's interpreter is `python`."""
+    program, *rest = command
+    return masked(shlex.join(["python" if os.path.isabs(program) else program, *rest]))
 
 
 def _named(target: Target) -> str:
@@ -417,6 +437,7 @@ def summary(result: RunResult, again: str, undo: str) -> dict[str, Any]:
         "undo": undo,
         "installed": list(result.installed),
         "skipped_install": list(result.skipped_install),
+        "left": list(result.left),
         "proof": proof,
         **planned(result.prepared),
     }
@@ -445,6 +466,10 @@ def done(result: RunResult, again: str, undo: str, *, as_json: bool) -> None:
     if result.skipped_install:
         missing = ", ".join(result.skipped_install)
         say(f"  not installed: {missing} ({result.skipped_because})")
+    for command in result.left:
+        say(f"  {label('next')} {masked(command)}")
+    for note in prepared.dependencies.notes:
+        say(f"  {label('next')} {note.message}")
     say(f"  {_proved(result)}")
     _notes(prepared.notes, "notice")
     _next_steps(prepared)

@@ -73,17 +73,25 @@ def satisfiable(declared: str, floor: str) -> bool:
 
 
 def oldest_python(requires_python: str) -> tuple[int, int] | None:
-    """Return the oldest Python 3, from 3.6 on, some release of which a `requires-python` allows.
+    """Return the oldest Python 3, from 3.6 on, some release of which a range allows, PEP 440's or poetry's.
 
     `None` when there is none, or when it cannot be read.
     """
     if match := _PYTHON.fullmatch(requires_python):
         return 3, max(int(match[1]), _PYTHONS.start)
     try:
-        allowed = _specifiers(requires_python)
+        allowed = [_specifiers(requires_python)]
     except RequirementError:
-        return None
-    return next(((3, minor) for minor in _PYTHONS if allowed.contains(f"3.{minor}.99", prereleases=True)), None)
+        try:
+            allowed = _poetry_ranges(requires_python)
+        except RequirementError:
+            return None
+    micros = ("0", "99", *re.findall(r"3\.\d+\.(\d+)", requires_python))
+    releases = ((minor, f"3.{minor}.{micro}") for minor in _PYTHONS for micro in micros)
+    return next(
+        ((3, minor) for minor, release in releases if any(one.contains(release, prereleases=True) for one in allowed)),
+        None,
+    )
 
 
 def with_extras(declared: str, extras: Iterable[str]) -> str:

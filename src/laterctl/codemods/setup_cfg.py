@@ -1,10 +1,11 @@
-"""Edits of the lists of dependencies in a `setup.cfg`: each is a requirements file with a margin."""
+"""Edits of the lists of dependencies in a `setup.cfg` and of conda's pip list: each is a requirements file with a margin."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
 from laterctl.codemods.placement import TextEditError
+from laterctl.project import conda
 from laterctl.project.setup_cfg import values
 
 _BOM = "\ufeff"
@@ -35,7 +36,7 @@ def edited(text: str, table: tuple[str, ...], edit: Callable[[str], str]) -> str
 def _split(text: str, table: tuple[str, ...]) -> tuple[str, str, str, str]:
     """Return what is above a list, the list without its margin, what is below it, and the margin."""
     section, key = table
-    value = values(text).get((section, key))
+    value = conda.pip_list(text) if table == conda.PIP else values(text).get((section, key))
     if value is None:
         raise TextEditError(f"there is no {key} in [{section}]")
     if not value.is_list or value.indent is None:

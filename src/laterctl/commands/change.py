@@ -12,8 +12,8 @@ from msgspec import Struct, field
 
 from laterctl import git
 from laterctl.codemods import newer
+from laterctl.commands.dependencies import DependencyStep, planned, refined
 from laterctl.engine import ledger
-from laterctl.project.facts import DependencyHome
 from laterctl.project.installed import FOLDER, is_derived
 from laterctl.project.places import Place
 from laterctl.refusal import Note, Refusal, Refused
@@ -58,7 +58,7 @@ class Prepared(Struct, frozen=True):
     """Everything that is known before anything is written.
 
     `dirty` are files that the run edits and that hold uncommitted bytes other than laterctl's own last write;
-    `None` without git.
+    `None` without git. `dependencies` is what follows from the change of the manifest.
     """
 
     project: Project
@@ -67,6 +67,7 @@ class Prepared(Struct, frozen=True):
     plan: Plan
     dirty: tuple[str, ...] | None = ()
     notes: tuple[Note, ...] = ()
+    dependencies: DependencyStep = DependencyStep()
 
     @property
     def root(self) -> Path:
@@ -75,7 +76,7 @@ class Prepared(Struct, frozen=True):
 
 
 class RunResult(Struct, frozen=True):
-    """What a run did. `proof` is `None` when the dynamic proof was not asked for."""
+    """What a run did. `proof` is `None` when the dynamic proof was not asked for; `left` are commands for the user."""
 
     prepared: Prepared
     installed: tuple[str, ...] = ()
@@ -83,6 +84,7 @@ class RunResult(Struct, frozen=True):
     skipped_because: str = ""
     proof: Report | None = None
     notes: tuple[Note, ...] = ()
+    left: tuple[str, ...] = ()
 
 
 class RunOptions(Struct, frozen=True):
@@ -116,8 +118,21 @@ Requesting = Callable[["Mapping[str, Entry]"], "Request"]
 """What a run is to do, decided when it is known what is installed."""
 
 
-def prepare(start: Path, request: Request | Requesting, app: str | None = None) -> Prepared:
+def prepare(
+    start: Path,
+    request: Request | Requesting,
+    app: str | None = None,
+    *,
+    install: bool = True,
+    manager: str = "",
+) -> Prepared:
     """Plan a run and prove it statically; nothing is written.
+
+    Args:
+        start: a folder of the project.
+        request: what to do.
+        app: the application, as `module:attribute`, when it was named.
+        install, manager: as `RunOptions` has them; they decide what the plan says about dependencies.
 
     Raises:
         Refused: the project cannot take it; every reason is in it.
@@ -129,7 +144,7 @@ def prepare(start: Path, request: Request | Requesting, app: str | None = None) 
         project, installed = load_project(start, app)
         wanted = request(installed) if callable(request) else request
         plan = planning.make(project, installed, wanted)
-        return checked(project, installed, wanted, plan)
+        return checked(project, installed, wanted, plan, install=install, manager=manager)
 
 
 @contextmanager
@@ -146,11 +161,21 @@ def readable() -> Iterator[None]:
         raise Refused(Refusal(found.code, found.message, found.places[0], remedy=found.hint)) from error
 
 
-def checked(project: Project, installed: Mapping[str, Entry], request: Request, plan: Plan) -> Prepared:
+def checked(
+    project: Project,
+    installed: Mapping[str, Entry],
+    request: Request,
+    plan: Plan,
+    *,
+    install: bool = True,
+    manager: str = "",
+) -> Prepared:
     """Prove a plan statically and look at what git makes of it.
 
     Raises:
-        Refused: the plan was refused, git would ignore what it writes, or something is in the way of a new file.
+        Refused: the plan was refused, git would ignore what it writes, something is in the way of a new file, or the
+            dependency step would run code of the project's own.
+        InstallFailed: the package manager that was asked for cannot do it.
         ProofFailed: the result would not be whole.
     """
     if plan.refusals:
@@ -164,7 +189,8 @@ def checked(project: Project, installed: Mapping[str, Entry], request: Request, 
     failures = prove(project, plan)
     if failures:
         raise ProofFailed(failures)
-    return Prepared(project, installed, request, plan, _dirty(project, plan), plan.notes)
+    step = _dependencies(project, installed, plan, install=install, manager=manager)
+    return Prepared(project, installed, request, plan, _dirty(project, plan), (*plan.notes, *step.notes), step)
 
 
 def _in_the_way(project: Project, plan: Plan) -> Iterator[Refusal]:
@@ -253,8 +279,12 @@ def execute(prepared: Prepared, choices: RunOptions) -> RunResult:
     """
     from laterctl import journal
 
-    steps, derived, reason = _steps(prepared, choices)
-    installed = prepared.plan.requirements if steps else ()
+    step = _dependencies(
+        prepared.project, prepared.installed, prepared.plan, install=choices.install, manager=choices.manager
+    )
+    if step.runs and prepared.project.manifest is not None:
+        step = refined(step, prepared.root, choices.manager or prepared.project.manifest.manager)
+    installed = prepared.plan.requirements if step.runs else ()
     report = None
     with journal.lock(prepared.root) as held:
         journal.recover(held)
@@ -268,54 +298,33 @@ def execute(prepared: Prepared, choices: RunOptions) -> RunResult:
 
             choices.progress("starting the app as it is, in a scratch copy")
             baseline = dynamic.observe(prepared.project, expectations(prepared.plan, prepared.installed))
-        with journal.begin(held, prepared.plan.changeset, command=choices.command, extra=derived) as run:
+        with journal.begin(held, prepared.plan.changeset, command=choices.command, extra=step.derived) as run:
             run.apply()
-            for step in steps:
-                choices.progress(shlex.join(step))
-                _install(step, prepared.root)
+            for command in step.commands if step.runs else ():
+                choices.progress(shlex.join(command))
+                _install(command, prepared.root)
             if choices.prove and baseline is not None:
                 choices.progress("starting the app as it is now, in a scratch copy")
                 report = dynamic.compare(prepared.project, prepared.plan, baseline)
                 if report.failures:
                     raise ProofFailed(list(report.failures), installed)
             run.commit()
-    skipped = () if steps else prepared.plan.requirements
-    return RunResult(prepared, installed, skipped, reason, report, prepared.notes)
+    skipped = () if step.runs else prepared.plan.requirements
+    return RunResult(prepared, installed, skipped, step.reason, report, prepared.notes, step.left)
 
 
-def _steps(prepared: Prepared, choices: RunOptions) -> tuple[tuple[Argv, ...], tuple[str, ...], str]:
-    """Return the commands of the dependency step, the files they write, and why there are none when there are none."""
-    from laterctl import install
+def _dependencies(
+    project: Project, installed: Mapping[str, Entry], plan: Plan, *, install: bool, manager: str
+) -> DependencyStep:
+    from laterctl.install import CannotInstall
 
-    plan, manifest = prepared.plan, prepared.project.manifest
-    if not choices.install or not plan.requirements or manifest is None:
-        return (), (), "left to you by --no-install" if plan.requirements else ""
-    manager = choices.manager or manifest.manager
-    python = install.interpreter(prepared.root, manager)
-    version = install.relevant_version(manager, prepared.root)
-    homes = extended_homes(plan, prepared.installed)
-    lock = prepared.project.tree.read(manifest.lock) if manifest.lock else None
     try:
-        steps = install.commands(
-            manager,
-            manifest,
-            homes,
-            plan.requirements,
-            python=python,
-            version=version,
-            lock=(lock or b"").decode("utf-8", errors="replace"),
-        )
-    except install.CannotInstall as error:
-        if choices.manager:
-            raise InstallFailed(choices.manager, str(error)) from error
-        return (), (), str(error)
-    return steps, install.derived(manager, manifest), ""
-
-
-def extended_homes(plan: Plan, installed: Mapping[str, Entry]) -> list[DependencyHome]:
-    """Return the homes of dependencies that get entries, by file and table: a group that nobody asked for before too."""
-    homes = {record.target.home for record in plan.fresh(installed) if record.ours}
-    return sorted((home for home in homes if home is not None), key=lambda home: (home.path, home.table))
+        step = planned(project, installed, plan, install_them=install, manager=manager)
+    except CannotInstall as error:
+        raise InstallFailed(manager, str(error)) from error
+    if step.refusals:
+        raise Refused(*step.refusals)
+    return step
 
 
 def _install(step: Argv, root: Path) -> None:

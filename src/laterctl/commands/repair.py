@@ -10,11 +10,11 @@ from laterctl.engine.plan import Request
 
 
 def prepare_repair(start: Path, app: str | None = None) -> Prepared:
-    """Plan to put missing wiring back, and prove it statically; nothing is written.
+    """Plan to put missing wiring back, and prove it statically; nothing is written, nothing will be installed.
 
     Raises:
         Refused, ProofFailed: as `laterctl.commands.change.prepare` does.
     """
     with readable():
         project, installed = load_project(start, app)
-        return checked(project, installed, Request(), planning.repair(project, installed))
+        return checked(project, installed, Request(), planning.repair(project, installed), install=False)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 from msgspec import Struct
 
+from laterctl import git
 from laterctl.edits.context import FeatureContext
 from laterctl.edits.file import File, http_client
 from laterctl.edits.manifest import DependencyFloor
@@ -30,10 +31,19 @@ class DroppedTest(Struct, frozen=True):
     when: Callable[[FeatureContext], bool] | None = None
 
     def resolve(self, context: FeatureContext) -> Iterator[Resolved]:
-        if self.when is not None and not self.when(context):
+        if (self.when is not None and not self.when(context)) or self._is_ignored(context):
             return
         yield from test_dependencies(context, ["pytest", *([http_client(context)] if self.client else [])])
         yield from self.file.resolve(context)
+
+    def _is_ignored(self, context: FeatureContext) -> bool:
+        """Whether git would never see the file, so that the feature goes in without it, which is said."""
+        path = context.path(self.file.path)
+        root = context.project.root
+        if context.project.tree.read(path) is not None or not git.ignored(root, [path]):
+            return False
+        context.warn(f"git ignores {path} ({git.ignore_rule(root, path)}): {context.feature} goes in without it")
+        return True
 
     @property
     def file(self) -> File:

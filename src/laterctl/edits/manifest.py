@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from msgspec import Struct
 
+from laterctl.dialects.manifest import declared_range
 from laterctl.edits.context import FeatureContext
-from laterctl.project.facts import Manifest
+from laterctl.project.facts import Manifest, Requirement
 from laterctl.project.manifest import PYPROJECT, group_home
-from laterctl.refusal import Refused
+from laterctl.project.requirements_file import canonical_name
+from laterctl.refusal import Refusal, Refused
 from laterctl.targets.base import frozen
 from laterctl.targets.dependency import Dependency
 from laterctl.targets.resolved import Resolved
@@ -46,22 +48,87 @@ class DependencyFloor(Struct, frozen=True):
 
     `group` puts it into a group of any name, which is made when there is none: an array, a table or a file, as the
     project has them. `provides` are the modules that the distribution brings, when they are not called like it.
+    `accepts` is a lower floor, for a declaration of the user's that keeps to older versions.
     """
 
     requirement: str
     dev: bool = False
     provides: tuple[str, ...] = ()
     group: str = ""
+    accepts: str = ""
 
     def resolve(self, context: FeatureContext) -> Iterator[Resolved]:
         from laterctl.codemods.placement import entry_name
 
         manifest = manifest_of(context, self.requirement)
+        name = entry_name(self.requirement)
         home = manifest.dev if self.dev else manifest.runtime
+        listed = [item for item in _of_the_user(context, manifest) if item.name == name]
         if self.group:
             home = group_home(context.project.tree, manifest, self.group)
-        name = entry_name(self.requirement)
-        yield Resolved(Dependency(home.path, home.form, home.table, name, self.requirement, self.provides))
+        elif self.dev:
+            home = next((item.home for item in listed if item.home is not None), home)
+        wanted = self._fitting(manifest, listed)
+        self._check_hidden(context, manifest, name)
+        self._check_limits(context, manifest, wanted, [item for item in listed if item.home != home])
+        yield Resolved(Dependency(home.path, home.form, home.table, name, wanted, self.provides))
+
+    def _fitting(self, manifest: Manifest, listed: Sequence[Requirement]) -> str:
+        """Return the floor, or the lower one when nothing else fits what the user declares."""
+        from laterctl.codemods.requirements import satisfiable
+
+        ranges = [declared_range(manifest, item) for item in listed] if self.accepts else []
+        return self.requirement if all(satisfiable(item, self.requirement) for item in ranges) else self.accepts
+
+    def _check_hidden(self, context: FeatureContext, manifest: Manifest, name: str) -> None:
+        """Refuse beside a distribution that brings a module of the same name: one of the two would be imported."""
+        module = self.provides[0] if self.provides else name
+        other = next((item for item in manifest.requirements if item.name == canonical_name(module) != name), None)
+        if other is not None:
+            raise Refused(
+                Refusal(
+                    "module-hidden",
+                    f"{other.name} brings a module {module}, and so does {name}: one would hide the other",
+                    other.place,
+                    seen=other.text,
+                    expected=self.requirement,
+                    remedy=f"take {other.name} out, and run the command again",
+                    feature=context.feature,
+                )
+            )
+
+    def _check_limits(
+        self, context: FeatureContext, manifest: Manifest, wanted: str, listed: Sequence[Requirement]
+    ) -> None:
+        """Refuse what a constraint, or a declaration in another place, excludes."""
+        from laterctl.codemods.placement import entry_name
+        from laterctl.codemods.requirements import satisfiable
+
+        limits = [item for item in manifest.constraints if item.name == entry_name(wanted)]
+        for item in [*limits, *listed]:
+            if not satisfiable(declared_range(manifest, item), wanted):
+                raise Refused(
+                    Refusal(
+                        "version-cap",
+                        f"{item.place.path} holds {item.text}, which excludes {wanted}",
+                        item.place,
+                        seen=item.text,
+                        expected=wanted,
+                        snippet=wanted,
+                        remedy="raise the cap yourself: it is never raised for you",
+                        feature=context.feature,
+                    )
+                )
+
+
+def _of_the_user(context: FeatureContext, manifest: Manifest) -> list[Requirement]:
+    """Return what the user declares, without what is compiled from it."""
+    own = {(item.target.home, item.target.key[-1]) for item in context.installed if item.target.requires and item.ours}
+    return [
+        item
+        for item in manifest.requirements
+        if (item.home, item.name) not in own and item.place.path not in manifest.compiled
+    ]
 
 
 class TomlTable(Struct, frozen=True):

@@ -339,11 +339,13 @@ def _converged(
                 conflicts=conflicts,
             )
         except TextEditError as refused:
+            lines = sorted({item.requires for item in wanted - had if item.path == path and item.requires})
             refusal = Refusal(
                 "cannot-edit",
                 f"{path} cannot be edited: {refused.reason}",
                 Place(path, refused.line),
-                remedy="edit it by hand",
+                snippet="\n".join(lines),
+                remedy="put these in by hand, and run the command again" if lines else "edit it by hand",
             )
             return replace(made, entries=installed, refusals=(refusal,))
         except SyntaxError as error:

@@ -71,7 +71,7 @@ def _floors(feature: Feature, context: FeatureContext) -> Iterator[Refusal]:
             continue
         from laterctl.codemods import requirements
 
-        for item in manifest.requirements:
+        for item in (*manifest.requirements, *manifest.constraints, *manifest.pinned):
             declared = declared_range(manifest, item)
             if item.name == name and not item.group and not requirements.satisfiable(declared, f"{name}>={floor}"):
                 yield _below(feature, f"{item.text} excludes {name} {floor} and newer", item.place, f"{name}>={floor}")
@@ -105,7 +105,7 @@ def _python_floor(feature: Feature, context: FeatureContext, manifest: Manifest,
         yield _below(
             feature,
             f"the project supports Python 3.{oldest[1]}, which is too old",
-            _mention(context, manifest.path, "python"),
+            manifest.python_place or Place(manifest.path, 1),
             f"requires-python >= {floor}",
         )
 

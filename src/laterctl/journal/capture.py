@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from msgspec.structs import replace
 
-from laterctl.changeset import Change, Changeset
+from laterctl.changeset import Change
 from laterctl.journal import disk
 from laterctl.journal.errors import ChangedError, JournalError, named
 from laterctl.journal.record import File, Journal
 
 
-def captured(root: Path, draft: Journal, changeset: Changeset, extra: Iterable[str]) -> Journal:
+def captured(root: Path, draft: Journal, changes: Mapping[str, Change], extra: Iterable[str]) -> Journal:
     """Complete a journal with what is on disk now, and check that the changeset fits it and may be written."""
-    written = [_file(root, number, path, change) for number, (path, change) in enumerate(changeset.items())]
+    written = [_file(root, number, path, change) for number, (path, change) in enumerate(changes.items())]
     others = [_extra_file(root, number, path) for number, path in enumerate(extra, start=len(written))]
     check(root, written)
     _check_places(root, [*written, *others])
@@ -54,10 +54,22 @@ def check(root: Path, files: Iterable[File]) -> None:
 
 
 def _file(root: Path, number: int, path: str, change: Change) -> File:
-    place = resolved(root, path)
+    place = _lock_above(root, path) or resolved(root, path)
     with named(path):
         mode, owner = disk.permissions(root / place) or (change.mode, None)
     return File(number, path, place, change.before, change.after, extra=False, mode=mode, owner=owner)
+
+
+def _lock_above(root: Path, path: str) -> str:
+    """Return the place of the lock file of a workspace that the project is a member of, `""` for any other path.
+
+    It is the one file outside of the project that an undo writes.
+    """
+    folder, name = os.path.split(path)
+    if name != "uv.lock" or not folder or set(folder.split("/")) != {".."}:
+        return ""
+    place = Path(os.path.normpath(root / path))
+    return place.as_posix() if not place.is_symlink() else ""
 
 
 def _extra_file(root: Path, number: int, path: str) -> File:

@@ -28,7 +28,7 @@ _SIDES = ("before", "after")
 class File(Struct, frozen=True):
     """One file of a journal; `place` is `path` with its links resolved, `None` bytes mean that it does not exist.
 
-    `extra` files are written by others and only restored on failure: what they hold afterwards is not known.
+    `extra` files are written by others: what they hold afterwards is `known` only when the run is finished.
     `mode` and `owner` are those of the file before; for a new one, `mode` is what it is to get.
     """
 
@@ -40,6 +40,7 @@ class File(Struct, frozen=True):
     extra: bool
     mode: int | None
     owner: tuple[int, int] | None
+    known: bool = False
 
 
 class Journal(Struct, frozen=True):
@@ -74,8 +75,19 @@ class Journal(Struct, frozen=True):
 
     @property
     def changeset(self) -> Changeset:
-        """What the run writes."""
-        return Changeset({file.path: Change(file.before, file.after, file.mode) for file in self.targets})
+        """What the run writes, and what it is known to have had written by others."""
+        known = {path: change for path, change in self._known.items() if not path.startswith("../")}
+        return Changeset({file.path: Change(file.before, file.after, file.mode) for file in self.targets} | known)
+
+    @property
+    def above(self) -> dict[str, Change]:
+        """What others are known to have written above the project: the lock file of a workspace."""
+        return {path: change for path, change in self._known.items() if path.startswith("../")}
+
+    @property
+    def _known(self) -> dict[str, Change]:
+        known = (file for file in self.files if file.known and file.before != file.after)
+        return {file.path: Change(file.before, file.after, file.mode) for file in known}
 
     @property
     def all_written(self) -> dict[str, str]:
@@ -112,14 +124,19 @@ def save(state: Path, journal: Journal) -> None:
     The bytes before are also laid out as files ready to be moved back: taking back must work on a full disk. They
     are not flushed, being a copy.
     """
-    import json
-
     disk.remove(state / _APPLIED)
     clear_reserve(state)
     os.makedirs(state / _RESERVE, mode=0o700, exist_ok=True)
     for file in journal.files:
         if file.before is not None:
             disk.create(reserve(state, file), file.before, 0o600, flush=False)
+    rewrite(state, journal)
+
+
+def rewrite(state: Path, journal: Journal) -> None:
+    """Put the journal on disk in place of the pending one, in one step."""
+    import json
+
     fields = {**asdict(journal), "files": [_encoded(file) for file in journal.files]}
     fresh = state / f"{PENDING}.new"
     disk.remove(fresh)

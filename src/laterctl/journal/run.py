@@ -10,7 +10,7 @@ from pathlib import Path
 from msgspec import Struct
 from msgspec.structs import replace
 
-from laterctl.changeset import Changeset
+from laterctl.changeset import Change, Changeset
 from laterctl.journal import disk, record
 from laterctl.journal.capture import captured, check, resolved
 from laterctl.journal.errors import ChangedError, JournalError, named
@@ -108,11 +108,19 @@ class Run:
         Raises `WriteError` when that fails; leaving the `begin` block then restores everything.
         """
         with uninterrupted():
+            with named(os.fspath(self._state)):
+                if any(file.extra for file in self._journal.files):  # while there is nothing yet that needs space again
+                    files = tuple(map(self._settled, self._journal.files))
+                    record.rewrite(self._state, replace(self._journal, files=files))
             for folder in self._journal.emptied:
                 with named(folder):
                     disk.remove_folder(self._root / folder)
             with named(os.fspath(self._state)):
                 record.finish(self._state)
+
+    def _settled(self, file: File) -> File:
+        """Return a file of the journal with what others wrote into it."""
+        return replace(file, after=disk.read(self._root / file.place), known=True) if file.extra else file
 
     def _stage(self, file: File) -> None:
         if file.after is not None:
@@ -140,7 +148,7 @@ def begin(held: Lock, changeset: Changeset, *, command: str, extra: Iterable[str
         changeset: what to write, not empty. Folders that its deletions leave empty are removed.
         command: what the user typed, for `pending` and `last_run`.
         extra: files that others write while the journal is open (lock files, also `../uv.lock` or an absolute path):
-            put back on failure, not undone.
+            put back on failure, and by `undo` as long as they are as the run left them.
 
     Raises:
         ChangedError: files are not what the changeset says they were.
@@ -167,7 +175,9 @@ def begin_undo(held: Lock, *, extra: Iterable[str] = ()) -> Iterator[Run]:
     last = _undoable(held)
     draft = _draft(f"undo of {last.command}", emptied=last.created[::-1], written=last.written)
     changeset = last.changeset.inverted()
-    with _opened(held, replace(draft, modes=last.modes, reverts=True), changeset, extra) as run:
+    extra = [path for path in extra if path not in changeset]
+    above = {path: Change(change.after, change.before) for path, change in last.above.items()}
+    with _opened(held, replace(draft, modes=last.modes, reverts=True), changeset, extra, above) as run:
         yield run
 
 
@@ -206,14 +216,16 @@ def _draft(command: str, *, emptied: Iterable[str], written: Mapping[str, str]) 
 
 
 @contextmanager
-def _opened(held: Lock, draft: Journal, changeset: Changeset, extra: Iterable[str]) -> Iterator[Run]:
+def _opened(
+    held: Lock, draft: Journal, changeset: Changeset, extra: Iterable[str], above: Mapping[str, Change] | None = None
+) -> Iterator[Run]:
     if record.is_pending(held.state):
         message = "an unfinished run has to be recovered first"
         raise JournalError(message)
     if not changeset:
         message = "there is nothing to write"
         raise ValueError(message)
-    journal = captured(held.root, draft, changeset, extra)
+    journal = captured(held.root, draft, {**changeset, **(above or {})}, extra)
     reported: tuple[str, ...] = ()
     with terminable():
         try:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from msgspec import Struct, field
 
 from laterctl.project.places import Place
+from laterctl.project.requirements_file import Compiled
 from laterctl.render import Style
 
 BodyPath = tuple[tuple[int, str], ...]
@@ -131,26 +132,31 @@ class App(Struct, frozen=True):
         return self.name
 
 
-class Requirement(Struct, frozen=True):
-    """One declared dependency: its canonical name, the text as written (PEP 508 or poetry's), and where."""
-
-    name: str
-    text: str
-    place: Place
-    group: str = ""
-
-
 class DependencyHome(Struct, frozen=True):
     """Where dependencies of one kind are written.
 
-    `form`: `array` (a TOML array of PEP 508 strings at `table`, dotted), `poetry` (a TOML table of name = constraint),
-    `lines` (a requirements file) or `cfg` (a list in setup.cfg). `table` is a tuple of keys:
-    `("project", "dependencies")`, of setup.cfg a section and a key: `("options", "install_requires")`.
+    `form`: `array` (a TOML array of PEP 508 strings at `table`, dotted), `poetry` (a TOML table of name = constraint,
+    also in a Pipfile), `lines` (a requirements file) or `cfg` (a list in setup.cfg, or the pip list of a conda
+    environment). `table` is a tuple of keys: `("project", "dependencies")`, of setup.cfg a section and a key:
+    `("options", "install_requires")`.
     """
 
     form: str
     path: str
     table: tuple[str, ...] = ()
+
+
+class Requirement(Struct, frozen=True):
+    """One declared dependency: its canonical name, the text as written (PEP 508 or poetry's), and where.
+
+    `home` is where it is edited, `None` when that is not known.
+    """
+
+    name: str
+    text: str
+    place: Place
+    group: str = ""
+    home: DependencyHome | None = None
 
 
 class Manifest(Struct, frozen=True):
@@ -159,6 +165,9 @@ class Manifest(Struct, frozen=True):
     `manager`: `uv`, `poetry`, `pdm` or `pip`. `runtime` and `dev` say where entries go; `dev` may name a home that
     does not exist yet. `requires_python` is the declared range or `""`. `lock` is the lock file's path or `""`;
     `locked` maps canonical names to locked versions. `others` are further places that list dependencies.
+    `python_place` is where `requires_python` stands. `compiled` are the requirements files that are compiled from
+    others, by path, and `pinned` what those pin that are compiled from this manifest. `constraints` are versions that
+    hold without being dependencies.
     """
 
     manager: str
@@ -171,6 +180,10 @@ class Manifest(Struct, frozen=True):
     locked: Mapping[str, str] = field(default_factory=dict)
     others: tuple[Place, ...] = ()
     evidence: tuple[Evidence, ...] = ()
+    python_place: Place | None = None
+    compiled: Mapping[str, Compiled] = field(default_factory=dict)
+    pinned: tuple[Requirement, ...] = ()
+    constraints: tuple[Requirement, ...] = ()
 
 
 class Layout(Struct, frozen=True):

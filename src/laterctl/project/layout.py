@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import sys
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from laterctl.project.application.served import Served
 from laterctl.project.facts import App, Layout
@@ -13,6 +13,7 @@ from laterctl.project.names import Names
 from laterctl.project.places import is_test_or_docs
 from laterctl.project.source import Unreadable
 from laterctl.project.statements import nodes
+from laterctl.project.testpaths import testpaths
 from laterctl.project.tree import Outside, Tree
 from laterctl.render import Style
 
@@ -81,7 +82,7 @@ def find_layout(names: Names, app_path: str, *, tests: str = "", style: Style | 
         package=package,
         folder=folder,
         import_root=import_root,
-        tests=tests or _tests(tree, folder),
+        tests=tests or _collected(_tests(tree, folder), testpaths(tree)),
         relative=_is_relative(names, app_path),
         first_party=_first_party(tree, import_root),
         style=style or Style(),
@@ -160,6 +161,13 @@ def _tests(tree: Tree, folder: str) -> str:
     if len(counted) == 1:
         return next(iter(counted))
     return beside if counted else "tests"
+
+
+def _collected(folder: str, collected: Sequence[str]) -> str:
+    """Return the folder of tests, or the first that pytest collects when it does not look there."""
+    inside = any(folder == path or folder.startswith(f"{path}/") for path in collected)
+    folders = [path for path in collected if not path.endswith(".py")]
+    return folder if inside or not folders else folders[0]
 
 
 def _is_relative(names: Names, app_path: str) -> bool:

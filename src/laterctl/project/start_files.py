@@ -19,7 +19,7 @@ OTHER = re.compile(  # what is not the application, by its image, its name or it
     r"\b(?:celery|dramatiq|rq|arq|taskiq|huey|flower|beat|workers?|consumer|scheduler|cron|postgres\w*|mysql|mariadb"
     r"|mongo\w*|redis|valkey|rabbitmq|kafka|nginx|traefik|caddy|haproxy|node|npm|puma|rails|front-?end|client|ui)\b"
 )
-_MORE = re.compile(r"\.(?:ya?ml|tf)$|(?:^|/)(?:app|[\w.-]*(?:settings|config)[\w.-]*)\.json$")
+_MORE = re.compile(r"\.(?:ya?ml|tf)$|(?:^|/)(?:app|railway|[\w.-]*(?:settings|config)[\w.-]*)\.json$")
 
 
 def start_parts(tree: Tree, wanted: re.Pattern[str]) -> Iterator[tuple[str, Lines]]:

@@ -43,8 +43,32 @@ _TRIAL = re.compile(
     r"(?:^|[/_.-])(?:tests?|bench\w*|load|e2e|ci|dev(?:elop\w*|container)?|local|override|examples?|templates?|sample)(?:[/_.-]|$)"
 )
 _GUNICORN = re.compile(r"(?:^|/)(?:gunicorn[^/]*|[^/]*gunicorn[^/]*conf[^/]*)\.py$")
-_SEVERAL = re.compile(r"--workers|[\"'\s]-w|CONCURRENCY|UVICORN_WORKERS|replicas:|scale:")
+_SEVERAL = re.compile(
+    r"--workers|[\"'\s]-w|CONCURRENCY|UVICORN_WORKERS|replicas:|scale:|replicaCount|minReplicas|numInstances|numReplicas"
+    r"|min_machines_running|min_instances|minInstances|min-?[sS]cale|quantity|count:"
+)
 _CORES = frozenset({"cpu_count", "process_cpu_count", "sched_getaffinity"})
+
+
+# Charts of Helm, and what hosting platforms read: the file, what says that a service is served, and its numbers.
+_VALUES = re.compile(r"(?:^|/)values[\w.-]*\.ya?ml$")
+_CHART = re.compile(rf"^(?P<name>replicaCount|replicas):\s*{_VALUE}", re.MULTILINE)
+_SCALED = re.compile(r"^autoscaling:\s*$(?P<body>(?:\n[ ]+.*)+)", re.MULTILINE)
+_ENABLED = re.compile(r"^\s+enabled:\s*true\b", re.MULTILINE)
+_LEAST = re.compile(rf"^\s+(?P<name>minReplicas):\s*{_VALUE}", re.MULTILINE)
+_PLATFORMS = (
+    (re.compile(r"(?:^|/)render\.ya?ml$"), re.compile(r"type:\s*web\b"), r"numInstances|minInstances"),
+    (re.compile(r"(?:^|/)copilot/[^/]+/manifest\.ya?ml$"), re.compile(r"type:.*\bWeb Service"), r"count"),
+    (re.compile(r"(?:^|/)app\.ya?ml$"), re.compile(r"^runtime:\s*python", re.MULTILINE), r"min_instances|instances"),
+    (
+        re.compile(r"(?:^|/)[\w.-]*service[\w.-]*\.ya?ml$"),
+        re.compile(r"serving\.knative\.dev/"),
+        r"(?:[\w.]+/)?min-?[sS]cale",
+    ),
+    (re.compile(r"(?:^|/)fly[\w.-]*\.toml$"), re.compile(r"http_service|services"), r"min_machines_running"),
+    (re.compile(r"(?:^|/)railway\.(?:toml|json)$"), re.compile(r"deploy"), r"numReplicas"),
+    (re.compile(r"(?:^|/)app\.json$"), re.compile(r"\"web\""), r"quantity"),
+)
 
 
 class Workers(Struct, frozen=True):
@@ -67,7 +91,10 @@ def several_workers(tree: Tree, app: str) -> list[Workers]:
     for path, part in start_parts(tree, _SEVERAL):
         yaml, text = path.endswith(YAML), text_of(part)
         pod = yaml and _POD.search(text) is not None
-        if _TRIAL.search(path.lower()) or not (pod or starts(path)):
+        if _TRIAL.search(path.lower()):
+            continue
+        found += _hosted(tree, path, part)
+        if not (pod or starts(path)):
             continue
         started = _entries(part) if yaml else _logical(part)
         served = any(_SERVER.search(text_of(command)) for command in started)
@@ -76,7 +103,7 @@ def several_workers(tree: Tree, app: str) -> list[Workers]:
             continue
         found += [item for command in started for item in _in_command(path, command)]
         configured += _matches(_VARIABLE, path, part, "=")
-        replicas = list(_matches(_REPLICAS, path, part, ": ")) if yaml else []
+        replicas = list(_matches(_REPLICAS, path, part, ": ", replicas=True)) if yaml else []
         if pod and not served:
             pods += [replicas] if "containerPort:" in text else []
         elif served or "build:" in text:
@@ -87,6 +114,38 @@ def several_workers(tree: Tree, app: str) -> list[Workers]:
     ours = {"", project_below(tree, app)}
     found = [item for item in found if item.count is None or item.count > 1]
     return sorted((item for item in found if project_below(tree, item.place.path) in ours), key=lambda item: item.place)
+
+
+def _hosted(tree: Tree, path: str, part: Lines) -> Iterator[Workers]:
+    """Yield what the values of a chart and the files of hosting platforms say about one service of this project."""
+    if _VALUES.search(path) and tree.exists("/".join(filter(None, (path.rpartition("/")[0], "Chart.yaml")))):
+        yield from _matches(_CHART, path, part, ": ", replicas=True)
+        scaled = _SCALED.search(text_of(part))
+        if scaled is not None and _ENABLED.search(scaled["body"]):
+            yield from _matches(_LEAST, path, part, ": ", scaled.start(), scaled.end(), replicas=True)
+        yield from _matches(_VARIABLE, path, part, "=")
+        yield from (item for command in _entries(part) for item in _in_command(path, command))
+        return
+    for file, ours, names in _PLATFORMS:
+        if not file.search(path):
+            continue
+        number = re.compile(rf"(?<![\w.-])(?P<name>{names})[\"']?\s*[:=]\s*{_VALUE}")
+        for service in _services(part):
+            if ours.search(text_of(service)):
+                yield from _matches(number, path, service, " = ", replicas=True)
+                if not starts(path):
+                    yield from _matches(_VARIABLE, path, service, "=")
+                    yield from (item for line in service for item in _in_command(path, [line]))
+
+
+def _services(lines: Lines) -> list[Lines]:
+    """Return the entries of a list of services, or everything where there is no more than one."""
+    heads = [number for number, (_, line) in enumerate(lines) if line.lstrip().startswith("- ")]
+    margin = min((indent_of(lines[number][1]) for number in heads), default=0)
+    starts_at = [number for number in heads if indent_of(lines[number][1]) == margin]
+    if len(starts_at) < 2:
+        return [lines]
+    return [lines[start:stop] for start, stop in zip(starts_at, [*starts_at[1:], len(lines)], strict=True)]
 
 
 def _logical(lines: Lines) -> list[Lines]:
@@ -129,14 +188,21 @@ def _in_command(path: str, command: Lines) -> Iterator[Workers]:
 
 
 def _matches(
-    pattern: re.Pattern[str], path: str, lines: Lines, between: str, start: int = 0, end: int | None = None
+    pattern: re.Pattern[str],
+    path: str,
+    lines: Lines,
+    between: str,
+    start: int = 0,
+    end: int | None = None,
+    *,
+    replicas: bool = False,
 ) -> Iterator[Workers]:
     text = text_of(lines)
     for match in pattern.finditer(text, start, len(text) if end is None else end):
         line = lines[text.count("\n", 0, match.start("name"))][0]
         number = match["count"] or match["default"]
         what = f"{match['name']}{between}{match['value']}"
-        yield Workers(int(number) if number else None, Place(path, line), what, pattern is _REPLICAS)
+        yield Workers(int(number) if number else None, Place(path, line), what, replicas)
 
 
 def _in_python(tree: Tree) -> Iterator[Workers]:

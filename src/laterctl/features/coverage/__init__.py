@@ -3,11 +3,14 @@
 from collections.abc import Iterator
 
 from laterctl.edits.context import Edit, FeatureContext
-from laterctl.edits.manifest import DependencyFloor, IgnoreLine, TomlTable
+from laterctl.edits.manifest import DependencyFloor, IgnoreLine, TomlEntry, TomlTable
 from laterctl.feature import Feature, Group, Option
 from laterctl.project.coverage_config import FILES, homes
 from laterctl.project.places import Place
+from laterctl.project.tomlfile import load_toml, table
 from laterctl.refusal import Refusal
+from laterctl.targets.toml_item import TomlItem
+from laterctl.targets.toml_key import TomlKey
 
 PYPROJECT = "pyproject.toml"
 EXCLUDED = (
@@ -16,6 +19,12 @@ EXCLUDED = (
     "if __name__ == .__main__.:",
     "raise NotImplementedError",
 )
+
+
+_SOURCES = frozenset({"source", "source_dirs", "source_pkgs"})
+_NEEDED = frozenset({"branch", "parallel"})
+_UNITED = frozenset({"concurrency", "exclude_also", "patch"})
+"""Lists in which an entry of ours does not change what the user's own mean."""
 
 
 def second_home(context: FeatureContext) -> Refusal | None:
@@ -38,12 +47,26 @@ def second_home(context: FeatureContext) -> Refusal | None:
 
 
 def tables(context: FeatureContext) -> Iterator[Edit]:
-    """Yield the configuration for this project's layout and libraries."""
-    run, paths, report = _run(context), _paths(context), _report(context)
-    yield TomlTable(("tool", "coverage", "run"), tuple(run.items()))
-    if paths:
-        yield TomlTable(("tool", "coverage", "paths"), tuple(paths.items()))
-    yield TomlTable(("tool", "coverage", "report"), tuple(report.items()))
+    """Yield the configuration for this project's layout and libraries, as far as the user's own does not say it."""
+    for name, wanted in (("run", _run(context)), ("paths", _paths(context)), ("report", _report(context))):
+        keys = ("tool", "coverage", name)
+        own = {item.target.key for item in context.installed if item.ours}
+        present = table(load_toml(context.project.tree, PYPROJECT), *keys)
+        users = {key: value for key, value in present.items() if TomlKey(PYPROJECT, keys, key, None).key not in own}
+        values = {
+            key: value
+            for key, value in wanted.items()
+            if key in _NEEDED or (key not in users and not (key in _SOURCES and _SOURCES & users.keys()))
+        }
+        if name == "report" and "fail_under" in context.options:
+            values["fail_under"] = wanted["fail_under"]  # asked for: what the user has stands against it
+        if values:
+            yield TomlTable(keys, tuple(values.items()))
+        for key in sorted(_UNITED & wanted.keys() & users.keys()):
+            listed, more = users[key], wanted[key]
+            for item in more if isinstance(listed, list) and isinstance(more, list) else ():
+                if item not in listed or TomlItem(PYPROJECT, keys, key, item).key in own:
+                    yield TomlEntry(keys, key, item)
 
 
 def _package(context: FeatureContext) -> tuple[str, str, bool]:
@@ -107,7 +130,7 @@ feature = Feature(
     options=(Option("fail_under", "lowest percentage that passes; none unless given", int, minimum=0, maximum=100),),
     edits=(
         DependencyFloor("coverage[toml]>=7.11.1", dev=True),
-        DependencyFloor("pytest-cov>=7", dev=True),
+        DependencyFloor("pytest-cov>=7", dev=True, accepts="pytest-cov>=4"),
         *(IgnoreLine(line) for line in (".coverage", ".coverage.*", "htmlcov/", "coverage.xml")),
     ),
     edits_for=tables,

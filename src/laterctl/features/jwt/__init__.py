@@ -63,10 +63,10 @@ feature = Feature(
     aliases=("auth",),
     summary="sign-in with access tokens and rotating refresh tokens",
     requires=("settings", "lifespan", "errors", "redis"),
-    floors={"python": "3.10", "fastapi": "0.112.2", "pydantic": "2"},
+    floors={"python": "3.10", "fastapi": "0.115.4", "pydantic": "2"},
     edits=(
-        DependencyFloor("pyjwt>=2.11", provides=("jwt",)),
-        DependencyFloor("python-multipart>=0.0.18", provides=("python_multipart", "multipart")),
+        DependencyFloor("pyjwt>=2.12", provides=("jwt",)),
+        DependencyFloor("python-multipart>=0.0.31", provides=("python_multipart", "multipart")),
         Setting(
             "jwt_keys",
             "SecretStr | None",

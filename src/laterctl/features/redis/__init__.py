@@ -14,7 +14,7 @@ feature = Feature(
     requires=("settings", "lifespan"),
     floors={"python": "3.10", "fastapi": "0.112.2", "pydantic": "2"},
     edits=(
-        DependencyFloor("redis[hiredis]>=6"),
+        DependencyFloor("redis[hiredis]>=5.0.1"),
         Setting("redis_url", "str", "", help="redis://host:6379/0; empty: nothing is shared between processes"),
         Setting("redis_timeout_seconds", "float", 1.0, help="limit for connecting and for each answer"),
         Setting("redis_max_connections", "int", 100),
