@@ -21,11 +21,10 @@ from laterctl.dialects.settings.base import (
 )
 from laterctl.dialects.settings.pydantic_v1 import PydanticV1
 from laterctl.dialects.settings.unsupported import as_unsupported
-from laterctl.project.application.find import own_body
 from laterctl.project.facts import BodyPath, Evidence
 from laterctl.project.names import Names, Own, dotted_path
 from laterctl.project.places import Place, is_test_or_docs
-from laterctl.project.statements import Function, assigned_value, body_at, bound_targets, nodes, spots
+from laterctl.project.statements import Function, assigned_value, body_at, bound_targets, nodes, own_body, spots
 from laterctl.refusal import Refusal, Refused
 from laterctl.render import Expr
 from laterctl.targets.base import Anchor

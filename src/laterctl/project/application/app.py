@@ -5,7 +5,8 @@ from __future__ import annotations
 import ast
 from collections.abc import Sequence
 
-from laterctl.project.application.find import Candidate, Construction, Export, gives_back
+from laterctl.project.application.find import Candidate, Construction, Export, returns
+from laterctl.project.application.handed import gives_back
 from laterctl.project.application.registered import Registered, registered_on
 from laterctl.project.arguments import keyword, keywords_of, listed_middleware
 from laterctl.project.facts import App, BodyPath, Evidence, Lifespan
@@ -25,7 +26,7 @@ from laterctl.project.statements import (
 )
 from laterctl.project.tree import Outside
 
-_SERVERS = frozenset({"uvicorn.run", "hypercorn.run.run", "granian.Granian"})
+SERVERS = frozenset({"uvicorn.run", "hypercorn.run.run", "granian.Granian"})
 
 
 def describe(names: Names, candidate: Candidate, export: Export | None, evidence: Sequence[Evidence]) -> App:
@@ -44,10 +45,12 @@ def describe(names: Names, candidate: Candidate, export: Export | None, evidence
         editable, reason = False, "the application is built by a dependency-injector provider"
     elif not name:
         editable, reason = False, "no name holds the application: it is returned or wrapped where it is made"
-    elif scope and not candidate.exports and isinstance(scope[-1], Function) and not name.startswith("self."):
+    elif not candidate.exports and _is_kept(site):
         editable, reason = False, f"{site.qualname}() builds the application and does not hand it out"
     elif _is_global(scope[-1] if scope else None, name):
         editable, reason = False, f"{site.qualname}() binds the application to a global name"
+    if editable and export is not None and export.lost:
+        editable, reason = False, export.lost
     tree = names.tree.python(path).tree
     statements = body_at(tree, body)
     limit = _limit(names, path, statements, index, name, bool(scope)) if name else None
@@ -122,6 +125,14 @@ def _anchor(sites: Sequence[Construction]) -> tuple[BodyPath, int]:
     return body, index
 
 
+def _is_kept(site: Construction) -> bool:
+    """Whether a function builds the application for itself alone."""
+    function = site.function
+    if function is None or site.name.startswith("self."):
+        return False
+    return not returns(function, site.name, site.call)
+
+
 def _is_global(function: ast.AST | None, name: str) -> bool:
     if not isinstance(function, Function):
         return False
@@ -139,12 +150,12 @@ def _limit(names: Names, path: str, statements: list[ast.stmt], index: int, name
             return number
         if any(dotted_path(target) == name for target in bound_targets(node)):
             value = assigned_value(node)
-            if not (isinstance(value, ast.Call) and gives_back(names, value, path)):
+            if not gives_back(names, value, path, {name}):
                 return number
         if isinstance(node, ast.Delete) and any(dotted_path(target) == name for target in node.targets):
             return number
         called = node.value.func if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call) else None
-        if called is not None and names.resolve(called, path) in _SERVERS:
+        if called is not None and names.resolve(called, path) in SERVERS:
             return number
     return None
 
