@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from laterctl.project.application.find import Candidate, Construction, Export, returns
 from laterctl.project.application.handed import gives_back
-from laterctl.project.application.registered import Registered, registered_on
+from laterctl.project.application.registered import Context, Registered, registered_on
 from laterctl.project.arguments import keyword, keywords_of, listed_middleware
 from laterctl.project.facts import App, BodyPath, Evidence, Lifespan
 from laterctl.project.lifespan import lifespan_of
@@ -229,11 +229,14 @@ def _last_part(path: str) -> str:
 
 
 def _by_importers(names: Names, candidate: Candidate, app_path: str, last: int) -> Registered:
-    """Collect what modules register that import the app object."""
+    """Collect what modules register that import the app object, or the module that holds it."""
     found = Registered()
     exports = {Own(export.path, export.attr) for export in candidate.exports if not export.factory}
     attrs = {own.name for own in exports}
-    words = (b"add_middleware", b"include_router", b"exception_handler", b"on_event", b"add_event_handler")
+    words = (
+        *(b"add_middleware", b"include_router", b"exception_handler", b"on_event", b"add_event_handler"),
+        b"lifespan_context",
+    )
     modules = {_last_part(own.path).encode() for own in exports}
     paths = {path for module in modules for word in words for path in names.tree.files_containing(module, word)}
     for path in sorted(paths - {app_path}):
@@ -246,6 +249,12 @@ def _by_importers(names: Names, candidate: Candidate, app_path: str, last: int) 
                 for local, dotted in imports.items()
                 if dotted.rpartition(".")[2] in attrs and names.trace(dotted, path) in exports
             }
+            held |= {
+                f"{local}.{own.name}"
+                for local, dotted in imports.items()
+                for own in exports
+                if dotted.rpartition(".")[2] == _last_part(own.path) and names.trace(dotted, path) == Own(own.path)
+            }
             if held:
                 body = names.tree.python(path).tree.body
                 found.extend(registered_on(names, path, body, held, index=last, outside=True, everywhere=True))
@@ -256,7 +265,7 @@ def _by_importers(names: Names, candidate: Candidate, app_path: str, last: int) 
 
 def _lifespan(names: Names, candidate: Candidate, found: Registered, opened: bool) -> Lifespan:
     if found.contexts:
-        return Lifespan("foreign", found.contexts[0], reason="router.lifespan_context is assigned")
+        return _assigned_lifespan(names, found.contexts)
     site = candidate.site
     spans = []
     for each in candidate.sites:
@@ -280,6 +289,16 @@ def _lifespan(names: Names, candidate: Candidate, found: Registered, opened: boo
         reason = "the call takes a mapping of keywords that may hold a lifespan"
         return Lifespan("foreign", site.place, reason=reason)
     return Lifespan()
+
+
+def _assigned_lifespan(names: Names, contexts: Sequence[Context]) -> Lifespan:
+    """Describe what is assigned to `router.lifespan_context`, which takes the place of everything before it."""
+    last = contexts[-1]
+    span = lifespan_of(names, last.value, last.place.path, last.scope)
+    if len(contexts) == 1 and span.body:
+        return span
+    reason = "more than once" if len(contexts) > 1 else span.reason
+    return Lifespan("assigned", last.place, reason=f"router.lifespan_context is assigned: {reason}")
 
 
 def _subclass_lifespan(names: Names, subclass: Own) -> list[Lifespan]:
