@@ -99,7 +99,8 @@ class App(Struct, frozen=True):
     (`**mapping`, a subclass, two calls in an `if`): then add no keyword, use statements.
     `middleware_argument` is the source of the call's `middleware=`, `""` without one; `middleware_list` is where its
     list literal stands, `None` when there is none to extend. `routers` are `include_router` calls, `mounts` are
-    mounted applications.
+    mounted applications. `mounted` is where another application mounts this one, which nothing serves by itself:
+    its lifespan never runs.
     """
 
     path: str
@@ -122,6 +123,7 @@ class App(Struct, frozen=True):
     routers: tuple[Registration, ...] = ()
     handlers: tuple[Registration, ...] = ()
     lifespan: Lifespan = Lifespan()
+    mounted: Place | None = None
     editable: bool = True
     reason: str = ""
     evidence: tuple[Evidence, ...] = ()

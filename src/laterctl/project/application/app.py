@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from laterctl.project.application.find import Candidate, Construction, Export, returns
 from laterctl.project.application.handed import gives_back
+from laterctl.project.application.mounted import mounted_at
 from laterctl.project.application.registered import Context, Registered, registered_on
 from laterctl.project.arguments import keyword, keywords_of, listed_middleware
 from laterctl.project.facts import App, BodyPath, Evidence, Lifespan
@@ -83,6 +84,7 @@ def describe(names: Names, candidate: Candidate, export: Export | None, evidence
         mounts=tuple(found.mounts),
         wrapped=export.wrapped if export is not None else "",
         lifespan=span,
+        mounted=None if evidence else mounted_at(names, candidate),
         editable=editable,
         reason=reason,
         evidence=(
