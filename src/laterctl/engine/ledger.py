@@ -34,7 +34,8 @@ class Entry(Struct, frozen=True):
     """One installed feature.
 
     `requested` is false when it was only pulled in. `version` is that of the laterctl that resolved the records.
-    `declined` are the features it recommends that the user did without.
+    `declined` are the features it recommends that the user did without. `app` is the `module:attr` of the application
+    that it has something in the file of, `""` when that is none.
     """
 
     feature: str
@@ -43,6 +44,7 @@ class Entry(Struct, frozen=True):
     options: Mapping[str, Value] = field(default_factory=dict)
     records: tuple[Record, ...] = ()
     declined: tuple[str, ...] = ()
+    app: str = ""
 
     @property
     def path(self) -> str:
@@ -78,6 +80,8 @@ def dump(entry: Entry) -> bytes:
         "options": dict(sorted(entry.options.items())),
         "requested": entry.requested,
     }
+    if entry.app:
+        head["app"] = entry.app
     if entry.declined:
         head["declined"] = sorted(entry.declined)
     lines = [f"{json.dumps(name)}: {json.dumps(value, ensure_ascii=False)},\n" for name, value in sorted(head.items())]
@@ -158,6 +162,7 @@ def parse(path: str, data: bytes, tree: Tree | None = None) -> Entry:
             dict(values["options"]),
             tuple(from_json(_with_content(item, tree)) for item in records),
             tuple(values.get("declined", ())),
+            str(values.get("app", "")),
         )
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         number = error.lineno if isinstance(error, json.JSONDecodeError) else 1

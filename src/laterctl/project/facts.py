@@ -129,6 +129,11 @@ class App(Struct, frozen=True):
     evidence: tuple[Evidence, ...] = ()
 
     @property
+    def shown(self) -> str:
+        """The application's name for people, and for the ledger: `module:attr`, of where it is made when need be."""
+        return self.reference or f"{self.module}:{self.name or self.scope}"
+
+    @property
     def holder(self) -> str:
         """The target that the constructing statement assigns to, as source text."""
         return self.name

@@ -230,7 +230,7 @@ def _asked(
         return Apps(tuple(apps), None, (_several(f"{asked} may mean any of", fits),), notes)
     if not apps and notes:
         return Apps((), None, (_nothing(names, []),), notes)
-    shown = ", ".join(_shown(app) for app in apps) or "none"
+    shown = ", ".join(app.shown for app in apps) or "none"
     places = tuple(app.place for app in apps)
     missing = Undecided("app-not-found", f"no application {asked}; found: {shown}", _HINT, places)
     return Apps(tuple(apps), None, (missing,), notes)
@@ -263,12 +263,8 @@ def _chosen(ranked: Sequence[_Ranked], apps: Sequence[App]) -> App | Undecided:
 
 
 def _several(message: str, apps: Sequence[App]) -> Undecided:
-    shown = ", ".join(_shown(app) for app in apps)
+    shown = ", ".join(app.shown for app in apps)
     return Undecided("several-apps", f"{message} {shown}", _HINT, tuple(app.place for app in apps))
-
-
-def _shown(app: App) -> str:
-    return app.reference or f"{app.module}:{app.name or app.scope}"
 
 
 def _spellings(app: App) -> set[str]:
