@@ -337,7 +337,9 @@ class Names:
         return any(place in self._modules or place in self._folders for place in places)
 
     def _roots_for(self, near: str) -> list[str]:
-        return [root for root in self.roots if not root or near.startswith(f"{root}/")] or [""]
+        found = [root for root in self.roots if not root or near.startswith(f"{root}/")] or [""]
+        nameless = _nameless(near)
+        return [root for root in found if f"{root}/".startswith(f"{nameless}/")] or [nameless] if nameless else found
 
     def _trace(self, dotted: str, near: str, depth: int) -> Own | str:
         if depth == 0:
@@ -404,6 +406,13 @@ class Names:
         if path is not None:
             return self._inside(path, parts, depth) if path != near else ""
         return canonical(".".join([source, *parts])) if parts[0] in _STARRED.get(source, ()) else ""
+
+
+def _nameless(path: str) -> str:
+    """Return the innermost folder above a file that no import can name (`my app`): imports start in it."""
+    parts = path.split("/")[:-1]
+    last = max((number for number, part in enumerate(parts) if not part.isidentifier()), default=-1)
+    return "/".join(parts[: last + 1])
 
 
 def _stem(path: str) -> str:

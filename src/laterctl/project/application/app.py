@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Sequence
+from keyword import iskeyword
 
 from laterctl.project.application.find import Candidate, Construction, Export, returns
 from laterctl.project.application.handed import gives_back
@@ -36,7 +37,9 @@ def describe(names: Names, candidate: Candidate, export: Export | None, evidence
     path, name, body, index = site.path, site.name, *_anchor(candidate.sites)
     scope = site.spot.scope
     editable, reason = True, ""
-    open_keywords = len(candidate.sites) > 1 or site.subclass is not None
+    # An argument is put into the call of an assignment alone: `(app := FastAPI())` is extended by statements.
+    assigned = assigned_value(site.spot.node) is site.call or not name
+    open_keywords = len(candidate.sites) > 1 or site.subclass is not None or not assigned
     if not name and export is not None and export.steps:
         # A factory that returns the call itself: register where its caller holds the object.
         step = export.steps[0]
@@ -60,9 +63,9 @@ def describe(names: Names, candidate: Candidate, export: Export | None, evidence
     argument = keyword(site, "middleware")
     where, listed = listed_middleware(names, site, index)
     span = _lifespan(names, candidate, found, opened)
-    reference = ""
-    if export is not None:
-        reference = f"{names.module_name(export.path)}:{export.attr}"
+    module = names.module_name(export.path) if export is not None else ""
+    importable = all(part.isidentifier() and not iskeyword(part) for part in module.split("."))
+    reference = f"{module}:{export.attr}" if export is not None and importable else ""
     return App(
         path=path,
         module=names.module_name(path),
