@@ -38,9 +38,7 @@ def lifespan_of(names: Names, value: ast.expr, path: str, scope: tuple[Scope, ..
     return Lifespan("foreign", there, shown, reason=f"`lifespan={shown}` is not a plain function")
 
 
-def _function(
-    names: Names, path: str, node: Function, inner: BodyPath, scope: tuple[Scope, ...] = ()
-) -> Lifespan:
+def _function(names: Names, path: str, node: Function, inner: BodyPath, scope: tuple[Scope, ...] = ()) -> Lifespan:
     place = Place(path, node.lineno)
     qualname = ".".join([*(part.name for part in scope), node.name])
 

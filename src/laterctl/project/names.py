@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from msgspec import Struct
 
 from laterctl.project.source import Unreadable
-from laterctl.project.statements import Function, Scope, blocks, bound_targets, expressions, own_nodes
+from laterctl.project.statements import Function, Scope, blocks, bound_targets, expressions, is_main_guard, own_nodes
 from laterctl.project.tree import Outside, Tree
 
 _DEPTH = 12  # re-exports followed before giving up
@@ -325,7 +325,10 @@ class Names:
         return self.bound(found.path).get(found.name.partition(".")[0])
 
     def bound(self, path: str) -> Mapping[str, ast.stmt]:
-        """Map the names that a file's top level binds by anything but an import to the last such statement."""
+        """Map the names that a file's top level binds by anything but an import to the last such statement.
+
+        What only a script binds, below `if __name__ == "__main__":`, is left out.
+        """
         if path not in self._bound:
             self._bound[path] = _bindings(self.tree.python(path).tree.body)
         return self._bound[path]
@@ -424,6 +427,8 @@ def _bindings(body: Iterable[ast.stmt]) -> dict[str, ast.stmt]:
     for node in body:
         if isinstance(node, Scope):
             found[node.name] = node
+            continue
+        if is_main_guard(node):  # no other module can import what a script binds
             continue
         for target in bound_targets(node):
             if isinstance(target, ast.Name):

@@ -117,10 +117,13 @@ def _filler(records: Iterable[Record], scope: str) -> str | None:
 
 
 def _placeholder(work: Work, body: BodyPath) -> Located | None:
-    """The `pass` or `...` that is all there is in a block besides a docstring and our own statements."""
+    """The `pass` or `...` that is all there is in a block besides a docstring and our own statements.
+
+    One with a comment stays: the comment is the user's.
+    """
     rest = [item for item in work.text.in_body(body) if not is_docstring(item.node)]
     users = [item for item in rest if item.spot not in work.own or item.spot in work.drop]
-    if not body or len(users) != 1:
+    if not body or len(users) != 1 or work.text.comment_after(users[0].node):
         return None
     node = users[0].node
     ellipsis = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and node.value.value is ...
@@ -203,8 +206,11 @@ def _region(work: Work, body: BodyPath, nodes: Sequence[ast.stmt], start: int, s
     old_above: ast.stmt | Fresh | None = above
     new_above: ast.stmt | Fresh | None = above
     queue = list(fresh)
+    apart = above is not None and _is_commented(work, body, above)
 
     def gap(over: ast.stmt | Fresh | None, item: ast.stmt | Fresh) -> int:
+        if apart and over is above:
+            return 1
         if shared is not None and work.section_at(item) == shared:
             return 0
         return _gap(work, over, item, nested=nested)
@@ -234,6 +240,18 @@ def _region(work: Work, body: BodyPath, nodes: Sequence[ast.stmt], start: int, s
     if shared is None or above is None:
         tail = _tail(work, above, new_above, below) - _tail(work, above, old_above, below)
     return Region(body, start, stop, tuple(items), tail)
+
+
+def _is_commented(work: Work, body: BodyPath, node: ast.stmt) -> bool:
+    """Whether a statement of a class is one of a group below a comment, which would be taken to be about ours, too."""
+    around = next((item.node for item in work.text.statements if body and item.spot == (body[:-1], body[-1][0])), None)
+    if not isinstance(around, ast.ClassDef):
+        return False
+    for line in reversed(work.text.lines[around.lineno : node.lineno - 1]):
+        text = line.strip()
+        if not text or text.startswith("#"):
+            return bool(text)
+    return False
 
 
 def _gap(work: Work, above: ast.stmt | Fresh | None, item: ast.stmt | Fresh, *, nested: bool) -> int:

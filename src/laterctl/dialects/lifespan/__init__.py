@@ -60,5 +60,7 @@ def lifespan_dialect(source: str, app: App, ground: Ground) -> Dialect:
     for other in ground.project.apps:
         if other.mounted is not None and other.lifespan.kind != "none":
             place = other.lifespan.place or other.place
-            ground.notice(f"the lifespan of {other.reference or other.name} never runs: {other.mounted} mounts it", place)
+            ground.notice(
+                f"the lifespan of {other.reference or other.name} never runs: {other.mounted} mounts it", place
+            )
     return next(dialect for dialect in LADDER if dialect.fits(source, app, ground))

@@ -190,4 +190,3 @@ def _of_value(
     if isinstance(value, ast.Call):
         return _given(names, value.func, path, scope, depth - 1)
     return Given.UNKNOWN
-

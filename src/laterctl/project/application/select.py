@@ -178,7 +178,10 @@ def _handed_to_a_server(names: Names) -> Iterator[tuple[Own, Place]]:
         try:
             for spot, call in calls(names.tree.python(path).tree):
                 given = call.args[0] if call.args else None
-                if isinstance(given, ast.Name | ast.Attribute) and names.resolve(call.func, path, spot.scope) in SERVERS:
+                if (
+                    isinstance(given, ast.Name | ast.Attribute)
+                    and names.resolve(call.func, path, spot.scope) in SERVERS
+                ):
                     target = names.lookup(given, path, spot.scope)
                     if isinstance(target, Own):
                         yield target, Place(path, call.lineno)

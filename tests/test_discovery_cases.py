@@ -1,0 +1,433 @@
+"""Reports about what discovery got wrong, by their case: which application is served, and what belongs to it."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from laterctl.engine.plan import Request
+from laterctl.proof.static import prove
+from laterctl.refusal import Refusal
+from tests import memory
+from tests.memory import Refusing
+
+LISTED = b"fastapi>=0.115\npydantic>=2.9\npydantic-settings>=2.6\nuvicorn\n"
+
+
+def project(**files: str) -> dict[str, bytes]:
+    """Return files by their names, in which `__` stands for a slash."""
+    named = {f"{name.replace('__', '/')}.py": text.encode() for name, text in files.items()}
+    return {"requirements.txt": LISTED, **named}
+
+
+def refused(files: memory.Files, *features: str, app: str = "") -> Refusal:
+    """Return the one reason, of as many as there are, why features are refused."""
+    with pytest.raises(Refusing) as refusing:
+        memory.add(files, *features, app=app)
+    return refusing.value.refusals[0]
+
+
+def changed(before: memory.Files, after: memory.Files) -> set[str]:
+    """Return the Python files of the user's that a run edited."""
+    return {path for path in before if path.endswith(".py") and after[path] != before[path]}
+
+
+def added(files: memory.Files, *features: str, app: str = "") -> dict[str, bytes]:
+    """Add features, prove the result, and see that removing them gives back what was there."""
+    plan = memory.planned(files, Request(add=features), app)
+    after = memory.applied(files, plan)
+    assert prove(memory.project(files, app), plan) == []
+    assert memory.remove(after, *features, app=app) == files
+    return after
+
+
+WRAPPING = (
+    "from fastapi import FastAPI\n{head}\napp = FastAPI()\n\n\n@app.get('/a')\ndef a():\n    return 1\n\n\n{last}\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("head", "last"),
+    [
+        ("from fastapi_versioning import VersionedFastAPI", "app = VersionedFastAPI(app)"),
+        ("from fastapi_versioning import VersionedFastAPI", "app = VersionedFastAPI(app=app, enable_latest=True)"),
+        ("import other", "app = other.made(other.first(app))"),
+        ("from starlette.middleware.gzip import GZipMiddleware\nimport other", "app = GZipMiddleware(other.made(app))"),
+        ("import other, uvicorn", "outer = other.made(app)\nuvicorn.run(outer)"),
+        ("import other, uvicorn", "outer = other.made(app)\n\n\ndef main():\n    uvicorn.run(outer)"),
+        ("from own import unread", "app = unread(app)"),
+    ],
+)
+def test_19_an_unknown_call_is_no_wrapper(head: str, last: str) -> None:
+    own = "import other\n\n\ndef unread(app):\n    return other.made(app)\n"
+    files = project(main=WRAPPING.format(head=head, last=last), own=own)
+    refusal = refused(files, "cors")
+    assert refusal.code == "app-not-editable"
+    assert "may make another application" in refusal.message
+
+
+@pytest.mark.parametrize("attr", ["app", "served"])
+def test_19_in_another_module_that_is_served(attr: str) -> None:
+    outer = f"from fastapi_versioning import VersionedFastAPI\n\nfrom main import app as inner\n\n{attr} = VersionedFastAPI(inner)\n"
+    files = project(main=WRAPPING.format(head="", last=""), asgi=outer)
+    files["Procfile"] = b"web: uvicorn asgi:app\n"
+    if attr == "app":
+        assert "asgi.py:5" in refused(files, "cors").message
+    else:
+        assert changed(files, added(files, "cors")) == {"main.py"}
+
+
+@pytest.mark.parametrize(
+    ("head", "last"),
+    [
+        ("from starlette.middleware.gzip import GZipMiddleware", "app = GZipMiddleware(app)"),
+        ("import socketio", "app = socketio.ASGIApp(None, app)"),
+        ("from typing import cast", "app = cast(FastAPI, app)"),
+        ("from own import same", "app = same(app)"),
+        ("from own import around", "app = around(app)"),
+        ("from own import Gate", "app = Gate(app, 3)"),
+        ("from own import Gate", "app = Gate(Gate(app, 1), 2)"),
+        ("from own import Tools", "app = Tools.around(app)"),
+        ("from own import tools", "app = tools.around(app)"),
+    ],
+)
+def test_19_what_is_known_or_read_is_a_wrapper(head: str, last: str) -> None:
+    own = (
+        "class Gate:\n    def __init__(self, app, number):\n        self.app = app\n\n"
+        "    async def __call__(self, scope, receive, send):\n        await self.app(scope, receive, send)\n\n\n"
+        "def same(app):\n    app.state.x = 1\n    return app\n\n\n"
+        "def around(app):\n    app = Gate(app, 1)\n    return app\n\n\n"
+        "class Tools:\n    @staticmethod\n    def around(app):\n        return Gate(app, 1)\n\n\ntools = Tools()\n"
+    )
+    files = project(main=WRAPPING.format(head=head, last=last), own=own)
+    after = added(files, "cors")
+    assert after["main.py"].index(b"add_middleware(CorsMiddleware)") < after["main.py"].index(last.encode())
+
+
+VERSIONS = """\
+from fastapi import FastAPI
+
+
+def versioned(source: FastAPI) -> FastAPI:
+    {made}
+    for route in source.routes:
+        outer.add_api_route("/v1" + route.path, route.endpoint)
+    return outer
+"""
+
+
+@pytest.mark.parametrize("made", ["outer = FastAPI(title=source.title)", "outer: FastAPI = FastAPI()"])
+def test_19b_a_function_of_the_project_that_makes_another_one_is_edited(made: str) -> None:
+    main = WRAPPING.format(head="from versions import versioned", last="app = versioned(app)")
+    files = project(main=main, versions=VERSIONS.format(made=made))
+    facts = memory.project(files).app
+    assert facts is not None
+    assert (facts.path, facts.reference) == ("versions.py", "main:app")
+    assert changed(files, added(files, "cors", "metrics")) == {"versions.py"}
+
+
+@pytest.mark.parametrize(
+    ("body", "refuses"),
+    [
+        ("    app = FastAPI()\n    return made(app)", True),
+        ("    app = FastAPI()\n    app = made(app)\n    return app", True),
+        ("    return made(FastAPI())", True),
+        ("    app = FastAPI()\n    return GZipMiddleware(app)", False),
+    ],
+)
+def test_19_in_a_factory(body: str, refuses: bool) -> None:
+    head = "from fastapi import FastAPI\nfrom starlette.middleware.gzip import GZipMiddleware\nfrom other import made\n"
+    files = project(main=f"{head}\n\ndef create_app():\n{body}\n\n\napp = create_app()\n")
+    if refuses:
+        assert refused(files, "cors").code == "app-not-editable"
+    else:
+        assert changed(files, added(files, "cors")) == {"main.py"}
+
+
+MOUNTING = """\
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+from starlette.applications import Starlette
+from starlette.routing import Mount
+
+
+@asynccontextmanager
+async def span(app):
+    {span}
+
+
+{sub}
+
+
+@sub.get("/a")
+def a():
+    return 1
+
+
+{mount}
+"""
+
+
+@pytest.mark.parametrize(
+    "mount",
+    [
+        'app = Starlette(routes=[Mount("/api", app=sub)])',
+        'app = Starlette(routes=[Mount("/api", sub)])',
+        'app = Starlette()\napp.mount("/api", sub)',
+        'app = FastAPI()\napp.mount("/api", app=sub)',
+    ],
+)
+def test_31_and_02_a_mounted_application_has_no_lifespan(mount: str) -> None:
+    files = project(main=MOUNTING.format(span="yield", sub="sub = FastAPI()", mount=mount))
+    refusal = refused(files, "resources", app="main:sub")
+    assert refusal.code == "app-mounted"
+    assert refusal.place is not None
+    line = files["main.py"].decode().splitlines()[refusal.place.line - 1]
+    assert "sub)" in line
+    assert changed(files, added(files, "cors", app="main:sub")) == {"main.py"}
+
+
+def test_31_a_lifespan_that_the_host_enters_runs() -> None:
+    span = "async with sub.router.lifespan_context(sub):\n        yield"
+    mount = 'app = Starlette(lifespan=span, routes=[Mount("/api", app=sub)])'
+    files = project(main=MOUNTING.format(span=span, sub="sub = FastAPI()", mount=mount))
+    assert changed(files, added(files, "resources", app="main:sub")) == {"main.py"}
+
+
+def test_31_an_application_that_is_served_by_itself_too_has_its_lifespan() -> None:
+    mount = 'app = Starlette(routes=[Mount("/api", app=sub)])'
+    files = project(main=MOUNTING.format(span="yield", sub="sub = FastAPI()", mount=mount))
+    files["Dockerfile"] = b'CMD ["uvicorn", "main:sub"]\n'
+    assert changed(files, added(files, "resources")) == {"main.py"}
+
+
+@pytest.mark.parametrize(
+    "sub", ["sub = FastAPI(lifespan=span)", "sub = FastAPI()\nsub.add_event_handler('startup', print)"]
+)
+def test_02_the_plan_names_a_lifespan_that_never_runs(sub: str) -> None:
+    files = project(main=MOUNTING.format(span="yield", sub=sub, mount='app = FastAPI()\napp.mount("/api", sub)'))
+    plan = memory.planned(files, Request(add=("resources",)), "main:app")
+    (note,) = [note for note in plan.notes if "never runs" in note.message]
+    assert "main:sub" in note.message
+    assert note.place is not None
+    assert note.place.path == "main.py"
+
+
+LIFESPAN = """\
+@asynccontextmanager
+async def span(app):
+    ran.append("up")
+    yield
+    ran.append("down")
+"""
+
+
+@pytest.mark.parametrize(
+    "last",
+    [
+        f"app = FastAPI()\n\n\n{LIFESPAN}\n\napp.router.lifespan_context = span\n",
+        f"{LIFESPAN}\n\ndef install(application):\n    application.router.lifespan_context = span\n\n\n"
+        "app = FastAPI()\ninstall(app)\n",
+        f"{LIFESPAN}\n\ndef create_app():\n    app = FastAPI()\n    app.router.lifespan_context = span\n    return app\n\n\n"
+        "app = create_app()\n",
+    ],
+)
+def test_52_a_lifespan_that_is_assigned_is_wrapped(last: str) -> None:
+    head = "from contextlib import asynccontextmanager\n\nfrom fastapi import FastAPI\n\nran = []\n\n\n"
+    after = added(project(main=head + last), "resources")
+    assert b"    async with managed_resources(app):\n        yield\n" in after["main.py"]
+
+
+@pytest.mark.parametrize("receiver", ["routes.app", "app", "application"])
+def test_52f_also_in_another_module(receiver: str) -> None:
+    imported = {
+        "routes.app": "import routes",
+        "app": "from routes import app",
+        "application": "from routes import app as application",
+    }
+    head = f"from contextlib import asynccontextmanager\n\n{imported[receiver]}\n\nran = []\n\n\n{LIFESPAN}\n\n"
+    files = project(
+        main=f"{head}{receiver}.router.lifespan_context = span\n",
+        routes="from fastapi import FastAPI\n\napp = FastAPI()\n",
+    )
+    after = added(files, "resources")
+    assert b"    async with managed_resources(app):\n        yield\n" in after["main.py"]
+    assert changed(files, after) == {"main.py"}
+
+
+@pytest.mark.parametrize(
+    "last",
+    [
+        "app.router.lifespan_context = made(app.router.lifespan_context)\n",
+        "app.router.lifespan_context = other\n",
+        f"\n\n{LIFESPAN}\n\napp.router.lifespan_context = span\napp.router.lifespan_context = other\n",
+    ],
+)
+def test_52_what_would_overwrite_ours_is_refused(last: str) -> None:
+    head = "from contextlib import asynccontextmanager\n\nfrom fastapi import FastAPI\nfrom there import made, other\n\nran = []\n"
+    files = project(main=f"{head}app = FastAPI()\n{last}")
+    refusal = refused(files, "resources")
+    assert refusal.code == "lifespan-assigned"
+    assert refusal.place is not None
+    assert refusal.place.line == len(files["main.py"].splitlines())
+    assert changed(files, added(files, "cors")) == {"main.py"}
+
+
+@pytest.mark.parametrize("other", ["public", "admin"])
+def test_102_two_applications_of_one_repository_are_two(other: str) -> None:
+    source = "from fastapi import FastAPI\n\napp = FastAPI()\n"
+    files = project(public=source, admin=source)
+    first = "admin" if other == "public" else "public"
+    after = memory.add(files, "cors", app=f"{first}:app")
+    assert json.loads(after[".laterctl/feature-cors.json"])["app"] == f"{first}:app"
+    refusal = refused(after, "cors", app=f"{other}:app")
+    assert refusal.code == "other-application"
+    assert f"{first}:app" in refusal.message
+    assert memory.add(after, "cors", app=f"{first}:app") == after
+    both = memory.add(after, "metrics", "coverage", app=f"{other}:app")
+    assert changed(after, both) == {f"{other}.py", "core/settings.py"}
+    assert "app" not in json.loads(both[".laterctl/feature-coverage.json"])
+    assert refused(both, "metrics", app=f"{first}:app").code == "other-application"
+    assert memory.remove(memory.remove(both, "metrics", "coverage"), "cors") == files
+
+
+def test_102_an_application_that_got_another_name_is_still_the_one() -> None:
+    files = project(public="from fastapi import FastAPI\n\napp = FastAPI()\n")
+    after = memory.add(files, "cors")
+    after["public.py"] = after["public.py"].replace(b"app.", b"service.").replace(b"app =", b"service =")
+    assert "core/metrics.py" in memory.add(after, "metrics")
+
+
+HELD = "from fastapi import FastAPI\n\n\nclass Holder:\n    def __init__(self{more}) -> None:\n        self.api = FastAPI()\n"
+
+
+@pytest.mark.parametrize("more", ["", "\n\nholder = Holder()\n"])
+def test_a_and_s_an_application_without_an_importable_name(more: str) -> None:
+    files = project(main=HELD.format(more="" if more else ", config: dict") + more)
+    after = added(files, "cors", "metrics")
+    assert b"        self.api.add_middleware(MetricsMiddleware)\n" in after["main.py"]
+    test = after["tests/test_metrics.py"]
+    assert (b"from main import holder\n" in test, b"real: object = holder.api\n" in test) == (bool(more), bool(more))
+
+
+@pytest.mark.parametrize("folder", ["my app", "2nd", "my app/shop", "srv-1/web"])
+def test_attack_05_a_folder_that_no_import_can_name_is_an_import_root(folder: str) -> None:
+    files = {"requirements.txt": LISTED, f"{folder}/main.py": b"from fastapi import FastAPI\n\napp = FastAPI()\n"}
+    after = added(files, "cors")
+    package = folder.partition("/")[2]
+    assert (
+        f"from {package + '.' if package else ''}core.cors import CorsMiddleware\n".encode()
+        in after[f"{folder}/main.py"]
+    )
+    assert f"{folder}/core/cors.py" in after
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "with suppress(KeyError):\n    app = FastAPI()\n",
+        "try:\n    app = FastAPI()\nfinally:\n    pass\n",
+        "if True:\n    app = FastAPI()\n",
+        "x = 1; app = FastAPI(middleware=[Middleware(GZipMiddleware)])\n",
+        "(app := FastAPI())\n",
+        "(app := FastAPI(middleware=[Middleware(GZipMiddleware)]))\n",
+        "print(app := FastAPI())\n",
+    ],
+)
+def test_attacks_06_07_and_17_unusual_statements_that_make_the_application(source: str) -> None:
+    head = (
+        "from contextlib import suppress\n\nfrom fastapi import FastAPI\nfrom starlette.middleware import Middleware\n"
+        "from starlette.middleware.gzip import GZipMiddleware\n\n"
+    )
+    last = '\n\n@app.middleware("http")\nasync def timing(request, call_next):\n    return await call_next(request)\n'
+    for files in (project(main=head + source), project(main=head + source + last)):
+        assert changed(files, added(files, "cors", "resources")) == {"main.py"}
+
+
+@pytest.mark.parametrize("filler", ["pass  # nothing yet", "pass", "...", "...  # later"])
+def test_attack_16_the_comment_of_a_placeholder_is_the_users(filler: str) -> None:
+    config = f"from pydantic_settings import BaseSettings\n\n\nclass Settings(BaseSettings):\n    {filler}\n\n\nsettings = Settings()\n"
+    main = "from fastapi import FastAPI\n\nfrom config import settings\n\napp = FastAPI()\n"
+    after = added(project(main=main, config=config), "cors")
+    assert (filler.partition("#")[2].encode() in after["config.py"]) or "#" not in filler
+
+
+def test_b_what_only_a_script_binds_does_not_count() -> None:
+    config = (
+        "from pydantic_settings import BaseSettings\n\n\nclass Settings(BaseSettings):\n    name: str = 'x'\n\n\n"
+        "if __name__ == '__main__':\n    settings = Settings()\n    print(settings.name)\n"
+    )
+    main = "from fastapi import FastAPI\n\nfrom config import Settings\n\napp = FastAPI(title=Settings().name)\n"
+    files = project(main=main, config=config)
+    after = added(files, "cors")
+    assert b"import settings" not in after["core/cors.py"]
+    assert changed(files, after) == {"main.py"}
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ('models: list[str] = []\n    """Names of models."""', '"""Names of models."""\n    cors_credentials'),
+        ('models: list[str] = Field([])\n    """Several\n    lines."""', 'lines."""\n    cors_credentials'),
+        ("# Models\n    models: list[str] = []\n    more: int = 3", "more: int = 3\n\n    cors_credentials"),
+        ("models: list[str] = []\n\n    # More\n    more: int = 3", "more: int = 3\n\n    cors_credentials"),
+        ("# Models\n    models: list[str] = []\n\n    more: int = 3", "more: int = 3\n    cors_credentials"),
+    ],
+)
+def test_c_where_fields_go(fields: str, expected: str) -> None:
+    config = f"from pydantic import Field\nfrom pydantic_settings import BaseSettings\n\n\nclass Settings(BaseSettings):\n    {fields}\n\n\nsettings = Settings()\n"
+    main = "from fastapi import FastAPI\n\nfrom config import settings\n\napp = FastAPI(title=str(settings.models))\n"
+    files = project(main=main, config=config)
+    after = added(files, "cors")
+    assert expected.encode() in after["config.py"]
+    one, two = (memory.add(memory.add(files, a), b) for a, b in (("cors", "resources"), ("resources", "cors")))
+    assert one == two
+
+
+@pytest.mark.parametrize("nested", ["", "    class Inner:\n        pass\n\n"])
+def test_k_a_lifespan_nested_in_the_factory_is_wrapped(nested: str) -> None:
+    source = (
+        "from contextlib import asynccontextmanager\n\nfrom fastapi import FastAPI\n\n\ndef lifespan() -> None:\n    ...\n\n\n"
+        f"def create_app() -> FastAPI:\n{nested}    @asynccontextmanager\n    async def lifespan(app: FastAPI):\n"
+        '        """Start."""\n        yield\n        print("stop")\n\n'
+        "    app = FastAPI(lifespan=lifespan)\n    return app\n\n\napp = create_app()\n"
+    )
+    after = added(project(main=source), "resources")
+    assert b"        async with managed_resources(app):\n            yield\n" in after["main.py"]
+
+
+SERVER = """\
+from fastapi import FastAPI
+
+
+class Server:
+    def __init__(self) -> None:
+        self.app: FastAPI = self._make()
+
+    def _make(self) -> FastAPI:
+        {made}
+"""
+
+
+@pytest.mark.parametrize(
+    ("made", "last", "reference"),
+    [
+        ("app = FastAPI()\n        return app", "\n\napp = create_app()\n", "main:app"),
+        ("app = FastAPI()\n        return app", "", "main:create_app"),
+        ("app = FastAPI()\n        app.state.x = 1\n        return app", "\n\napp = create_app()\n", "main:app"),
+    ],
+)
+def test_f_an_application_made_by_a_method(made: str, last: str, reference: str) -> None:
+    main = f"def create_app():\n    from server import Server\n\n    server = Server()\n    return server.app\n{last}"
+    files = project(main=main, server=SERVER.format(made=made))
+    facts = memory.project(files).app
+    assert facts is not None
+    assert facts.reference == reference
+    assert changed(files, added(files, "cors", "metrics")) == {"server.py"}
+
+
+def test_f_what_a_method_hands_out_to_nobody_that_is_known_is_edited_all_the_same() -> None:
+    files = project(main=SERVER.format(made="app = FastAPI()\n        return app"))
+    assert changed(files, added(files, "cors", "metrics")) == {"main.py"}
