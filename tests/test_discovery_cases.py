@@ -431,3 +431,143 @@ def test_f_an_application_made_by_a_method(made: str, last: str, reference: str)
 def test_f_what_a_method_hands_out_to_nobody_that_is_known_is_edited_all_the_same() -> None:
     files = project(main=SERVER.format(made="app = FastAPI()\n        return app"))
     assert changed(files, added(files, "cors", "metrics")) == {"main.py"}
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        "",
+        "\n\n@app.get('/x')\ndef x():\n    try:\n        raise KeyError\n    except jwt.PyJWTError:\n        return 1\n",
+    ],
+)
+def test_n_a_token_for_another_service_is_no_sign_in(more: str) -> None:
+    head = "import jwt\nfrom fastapi import FastAPI\n\napp = FastAPI()\n\n\n"
+    made = 'def header(key: str) -> str:\n    return "Bearer " + jwt.encode({"iss": "app"}, key, algorithm="RS256")\n'
+    files = project(main=head + made + more)
+    files["requirements.txt"] += b"pyjwt>=2.11\n"
+    assert changed(files, added(files, "jwt")) == {"main.py"}
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "import jwt\n\n\ndef read(token):\n    return jwt.decode(token, 'k', algorithms=['HS256'])\n",
+        "from jose import jwt as tokens\n\n\ndef read(token):\n    return tokens.decode(token, 'k', algorithms=['HS256'])\n",
+        "from jwt import decode\n\n\ndef read(token):\n    return decode(token, 'k', algorithms=['HS256'])\n",
+    ],
+)
+def test_n_a_token_that_is_verified_is(source: str) -> None:
+    refusal = refused(project(main="from fastapi import FastAPI\n\napp = FastAPI()\n", auth=source), "jwt")
+    assert refusal.code == "already-by-hand"
+    assert refusal.place is not None
+    assert refusal.place.path == "auth.py"
+
+
+@pytest.mark.parametrize(
+    "lists",
+    [
+        'expose_headers=["X-Frame-Options", "X-Content-Type-Options"]',
+        'expose_headers=("X-Frame-Options", "X-Content-Type-Options"), allow_headers=["Referrer-Policy", "Permissions-Policy"]',
+        'expose_headers=["X-Frame-Options", "X-Content-Type-Options", "Referrer-Policy"]',
+    ],
+)
+def test_m_names_of_headers_in_a_list_set_none(lists: str) -> None:
+    head = "from fastapi import FastAPI\nfrom fastapi.middleware.cors import CORSMiddleware\n\napp = FastAPI()\n"
+    files = project(main=f"{head}app.add_middleware(CORSMiddleware, allow_origins=['https://a.example'], {lists})\n")
+    assert changed(files, added(files, "security-headers")) == {"main.py"}
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        'response.headers["X-Frame-Options"] = "DENY"\n    response.headers["Referrer-Policy"] = "no-referrer"',
+        'response.headers.update({"X-Frame-Options": "DENY", "Referrer-Policy": "no-referrer"})',
+        'response.headers.setdefault("X-Frame-Options", "DENY")\n    response.headers.append("Referrer-Policy", "x")',
+        'response.raw_headers += [(b"x-frame-options", b"DENY"), [b"referrer-policy", b"x"]]',
+    ],
+)
+def test_m_headers_that_are_set_are_by_hand(lines: str) -> None:
+    code = f"def harden(response):\n    {lines}\n    return response\n"
+    files = project(main="from fastapi import FastAPI\n\napp = FastAPI()\n", harden=code)
+    assert refused(files, "security-headers").code == "already-by-hand"
+
+
+def test_m_what_another_application_has_is_not_this_ones() -> None:
+    source = "from fastapi import FastAPI\n\napp = FastAPI()\n"
+    admin = (
+        "from fastapi import FastAPI\nfrom fastapi.middleware.cors import CORSMiddleware\n\napp = FastAPI()\n"
+        "app.add_middleware(CORSMiddleware, allow_origins=['https://a.example'])\n\n\n"
+        "@app.get('/metrics')\ndef metrics():\n    return 1\n"
+    )
+    files = project(public=source, admin=admin)
+    assert changed(files, added(files, "cors", "metrics", app="public:app")) == {"public.py"}
+    assert refused(files, "cors", app="admin:app").code == "already-by-hand"
+    assert refused(files, "metrics", app="admin:app").code == "already-by-hand"
+
+
+ROUTES = "from fastapi import APIRouter\n\nrouter = APIRouter()\n"
+
+
+@pytest.mark.parametrize(
+    ("main", "others", "core"),
+    [
+        ("main.py", {"shop/__init__.py": "", "shop/routes.py": ROUTES}, "shop/core"),
+        ("main.py", {"shop/__init__.py": "", "shop/routes.py": ROUTES, "tests/test_x.py": ""}, "shop/core"),
+        ("src/main.py", {"src/shop/__init__.py": "", "src/shop/routes.py": ROUTES}, "src/shop/core"),
+        ("main.py", {"shop/__init__.py": "", "shop/routes.py": ROUTES, "helpers.py": ""}, "core"),
+        ("main.py", {"shop/routes.py": ROUTES}, "core"),
+        ("main.py", {"shop/__init__.py": "", "shop/routes.py": ROUTES, "core/__init__.py": ""}, "core"),
+        ("api/src/main.py", {"api/__init__.py": "# a package\n", "api/src/core/__init__.py": ""}, "api/src/core"),
+        ("api/src/main.py", {"api/__init__.py": "X = 1\n", "api/src/core/__init__.py": ""}, "api/src/core"),
+        (
+            "api/src/main.py",
+            {"api/__init__.py": "X = 1\n", "api/core/__init__.py": "", "api/src/core/__init__.py": ""},
+            "api/core",
+        ),
+        ("api/src/main.py", {"api/__init__.py": "X = 1\n"}, "api/core"),
+    ],
+)
+def test_o_and_r3_where_core_goes(main: str, others: dict[str, str], core: str) -> None:
+    imports = "from shop.routes import router\n" if "shop" in str(others) else "router = None\n"
+    inside = "from .core import config\n" if "api/src/core/__init__.py" in others else ""
+    files = {
+        "requirements.txt": LISTED,
+        main: f"from fastapi import FastAPI\n\n{inside}{imports}\napp = FastAPI()\n".encode(),
+        **{path: text.encode() for path, text in others.items()},
+    }
+    if inside:
+        files["api/src/core/config.py"] = b""
+    after = added(files, "cors")
+    assert f"{core}/cors.py" in after
+
+
+@pytest.mark.parametrize("folder", ["routers", "api", "services"])
+def test_o_a_part_of_an_application_is_no_package_of_it(folder: str) -> None:
+    main = f"from fastapi import FastAPI\n\nfrom {folder}.routes import router\n\napp = FastAPI()\napp.include_router(router)\n"
+    files = {
+        "requirements.txt": LISTED,
+        "main.py": main.encode(),
+        f"{folder}/__init__.py": b"",
+        f"{folder}/routes.py": ROUTES.encode(),
+    }
+    assert "core/cors.py" in added(files, "cors")
+
+
+def test_q_coverage_measures_the_import_root() -> None:
+    files = project(
+        src__main__app="from fastapi import FastAPI\n\nfrom common import x\n\napp = FastAPI(title=x)\n",
+        src__main__common="x = 'a'\n",
+    )
+    after = added({**files, "pyproject.toml": b"[tool.other]\n"}, "coverage")
+    assert b'source_dirs = ["src/main"]\n' in after["pyproject.toml"]
+
+
+def test_e3_imports_start_where_they_are_found_without_an_application_too() -> None:
+    files = project(
+        app__main="from backend import api\n",
+        app__backend__api="from fastapi import APIRouter\n\nfrom backend.container import Services\n\nrouter = APIRouter()\n",
+        app__backend__container="class Services: ...\n",
+    )
+    facts = memory.project(files)
+    assert facts.names.roots[0] == "app"
+    assert facts.module_of("app/backend/api.py") == "backend.api"
