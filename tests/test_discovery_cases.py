@@ -571,3 +571,43 @@ def test_e3_imports_start_where_they_are_found_without_an_application_too() -> N
     facts = memory.project(files)
     assert facts.names.roots[0] == "app"
     assert facts.module_of("app/backend/api.py") == "backend.api"
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        "Middleware(GZipMiddleware) if x else Middleware(GZipMiddleware)",
+        "(Middleware(GZipMiddleware))",
+        "*([Middleware(GZipMiddleware)] if x else [])",
+        "more",
+    ],
+)
+def test_attacks_a_list_of_middleware_with_expressions_comes_back(entry: str) -> None:
+    head = (
+        "from fastapi import FastAPI\nfrom starlette.middleware import Middleware\n"
+        "from starlette.middleware.gzip import GZipMiddleware\n\nx = True\nmore = Middleware(GZipMiddleware)\n"
+    )
+    files = project(main=f"{head}app = FastAPI(middleware=[{entry}])\n")
+    after = added(files, "cors")
+    assert after["main.py"].count(b"import Middleware\n") == 1
+
+
+@pytest.mark.parametrize("count", [600, 900, 3000])
+def test_attacks_a_long_chain_of_operators_is_done_or_refused(count: int) -> None:
+    chain = " + ".join(["1"] * count)
+    files = project(main=f"from fastapi import FastAPI\n\napp = FastAPI()\nx = {chain}\n")
+    refusal = refused(files, "cors")
+    assert "too deeply" in refusal.message
+    assert refusal.place is not None
+
+
+@pytest.mark.parametrize("bound", ["auth_router = 1\n", "from users import router as auth_router\n"])
+def test_a_router_whose_name_is_taken_has_another(bound: str) -> None:
+    files = project(
+        main=f"from fastapi import FastAPI\n{bound}\napp = FastAPI()\n",
+        users="from fastapi import APIRouter\n\nrouter = APIRouter()\n",
+    )
+    after = added(files, "jwt")
+    assert b"from api.auth import router as app_auth_router\n" in after["main.py"]
+    assert b"app.include_router(app_auth_router)\n" in after["main.py"]
+    assert memory.add(after, "jwt") == after

@@ -70,6 +70,9 @@ def rank_of(target: str) -> int | None:
     return RANKS[name] if name is not None else None
 
 
+MIDDLEWARE = "starlette.middleware.Middleware"
+
+
 class Middleware(Struct, frozen=True):
     """The middleware class `source` (`core.cors:CORSMiddleware`), at its rank.
 
@@ -222,15 +225,14 @@ def _listing(context: FeatureContext, app: App, rank: str) -> _Listing | None:
 
 
 def _wrapper(context: FeatureContext, path: str, entries: Sequence[ast.expr]) -> str:
-    """Return how the entries of a list spell Starlette's `Middleware`, `""` where none says."""
-    from laterctl.project.names import imports_of, resolve
+    """Return how a list, or else its file, spells Starlette's `Middleware`, `""` where neither does."""
+    from laterctl.project.names import canonical, imports_of, resolve
 
     tree = context.project.tree.python(path).tree
     imports = imports_of(tree, context.project.module_of(path), path.endswith("__init__.py"))
-    for node in entries:
-        if isinstance(node, ast.Call) and resolve(node.func, imports) == "starlette.middleware.Middleware":
-            return ast.unparse(node.func)
-    return ""
+    calls = [part.func for entry in entries for part in ast.walk(entry) if isinstance(part, ast.Call)]
+    spelled = [ast.unparse(func) for func in calls if resolve(func, imports) == MIDDLEWARE]
+    return next(iter([*spelled, *(name for name, dotted in imports.items() if canonical(dotted) == MIDDLEWARE)]), "")
 
 
 def _below_limit(context: FeatureContext, app: App, place: int, code: str) -> int:

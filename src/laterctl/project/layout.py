@@ -16,7 +16,6 @@ from laterctl.project.statements import nodes
 from laterctl.project.tree import Outside, Tree
 from laterctl.render import Style
 
-
 _PARTS = frozenset(
     {
         *(

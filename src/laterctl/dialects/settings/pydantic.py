@@ -93,6 +93,8 @@ class Pydantic(Settings, frozen=True, kw_only=True):
             return False
         if fits(spec.annotation, self.types[name]):
             return True
+        if there and isinstance(statements[there[-1]], ast.AnnAssign):
+            return False  # a field of another type: the two are shown beside each other
         line = statements[there[-1]].lineno if there else self.place.line if self.place is not None else 1
         raise Refused(
             Refusal(

@@ -256,9 +256,9 @@ def _instance_exports(names: Names, path: str, name: str, owner: ast.ClassDef) -
             members.add(member.name)
     found: list[Export] = []
     target = Own(path, owner.name)
-    for path in names.tree.files_containing(owner.name.encode()):
+    for user in names.tree.files_containing(owner.name.encode()):
         try:
-            found += _instances_in(names, path, target, members, attr)
+            found += _instances_in(names, user, target, members, attr)
         except (Unreadable, Outside):
             continue
     return found

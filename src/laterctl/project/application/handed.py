@@ -129,7 +129,7 @@ def _given(names: Names, func: ast.expr, path: str, scope: tuple[Scope, ...], de
 def _definition(names: Names, own: Own, depth: int) -> tuple[Scope | None, tuple[Scope, ...]]:
     """Return the function or class of the project that a name stands for: also the method of a class or an object."""
     node = names.statement(own)
-    head, _, method = own.name.partition(".")
+    method = own.name.partition(".")[2]
     if isinstance(node, Scope) and not method:
         return node, (node,)
     value = assigned_value(node) if node is not None else None

@@ -94,9 +94,8 @@ def _nothing(names: Names, files_containing: Sequence[str]) -> Undecided:
     if hidden:
         places = tuple(place for item in hidden for place in item.places)
         message = f"no application was found; {hidden[0].message}"
-        return Undecided(
-            "app-unreadable", message, f"{hidden[0].hint}; when the application is elsewhere: {_HINT}", places
-        )
+        elsewhere = f"when the application is elsewhere: {_HINT}"
+        return Undecided("app-unreadable", message, "; ".join(filter(None, [hidden[0].hint, elsewhere])), places)
     aside = find_candidates(names, [path for path in files_containing if is_test_or_docs(path)])
     if aside:
         places = tuple(candidate.site.place for candidate in aside)
@@ -154,7 +153,9 @@ def _handed(names: Names, target: Own, exports: Mapping[Own, Export]) -> Export 
     statement = names.statement(target)
     value = assigned_value(statement) if statement is not None else None
     for node in own_nodes(value) if isinstance(value, ast.Call) else ():
-        held = names.lookup(node, target.path) if isinstance(node, ast.Name | ast.Attribute) else ""
+        if not isinstance(node, ast.Name | ast.Attribute):
+            continue
+        held = names.lookup(node, target.path)
         export = exports.get(held) if isinstance(held, Own) else None
         given = hand_over(names, value, target.path, {dotted_path(node)}) if export is not None else None
         if export is not None and given is not None:
