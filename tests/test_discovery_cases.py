@@ -611,3 +611,35 @@ def test_a_router_whose_name_is_taken_has_another(bound: str) -> None:
     assert b"from api.auth import router as app_auth_router\n" in after["main.py"]
     assert b"app.include_router(app_auth_router)\n" in after["main.py"]
     assert memory.add(after, "jwt") == after
+
+
+@pytest.mark.parametrize(
+    ("imported", "config"),
+    [
+        (
+            "from config import settings",
+            "import starlette.config\n\n\nclass Own:\n    read = starlette.config.Config('.env')\n    name = read('NAME', default='x')\n\n\nsettings = Own()\n",
+        ),
+        ("from config import settings", "import decouple\n\nsettings = decouple.AutoConfig()\n"),
+        ("import config", "import os\n\nNAME = os.environ.get('NAME', 'x')\nREDIS_URL = os.getenv('REDIS_URL', '')\n"),
+        (
+            "from config import settings",
+            "import os\n\n\nclass Settings:\n    name = os.environ.get('NAME', 'x')\n\n\nsettings = Settings()\n",
+        ),
+        (
+            "from config import settings",
+            "from os import getenv\n\nfrom pydantic import BaseModel\n\n\nclass Settings(BaseModel):\n    name: str\n\n\nsettings = Settings(name=getenv('NAME', 'x'))\n",
+        ),
+        (
+            "from config import get_settings",
+            "import os\n\n\ndef get_settings():\n    return {'name': os.environ['NAME']}\n",
+        ),
+    ],
+    ids=["starlette", "decouple", "constants", "class", "model", "getter"],
+)
+def test_no_second_settings_system_is_put_beside_an_own_one(imported: str, config: str) -> None:
+    files = project(main=f"from fastapi import FastAPI\n\n{imported}\n\napp = FastAPI()\n", config=config)
+    after = added(files, "cors")
+    assert "core/settings.py" not in after
+    assert b'os.environ.get("CORS_ORIGINS", "")' in after["core/cors.py"]
+    assert after["config.py"] == files["config.py"]
