@@ -22,10 +22,10 @@ def project(**files: str) -> dict[str, bytes]:
 
 
 def refused(files: memory.Files, *features: str, app: str = "") -> Refusal:
-    """Return the one reason, of as many as there are, why features are refused."""
+    """Return the first reason why features are refused that is about an application or its settings."""
     with pytest.raises(Refusing) as refusing:
         memory.add(files, *features, app=app)
-    return refusing.value.refusals[0]
+    return next(item for item in refusing.value.refusals if item.code != "fastapi-undeclared")
 
 
 def changed(before: memory.Files, after: memory.Files) -> set[str]:
@@ -643,3 +643,28 @@ def test_no_second_settings_system_is_put_beside_an_own_one(imported: str, confi
     assert "core/settings.py" not in after
     assert b'os.environ.get("CORS_ORIGINS", "")' in after["core/cors.py"]
     assert after["config.py"] == files["config.py"]
+
+
+SERVICE = b"from fastapi import FastAPI\n\napp = FastAPI()\n"
+
+
+@pytest.mark.parametrize(
+    ("manifest", "text"),
+    [
+        ("pyproject.toml", b'[project]\nname = "x"\nversion = "1"\ndependencies = ["fastapi>=0.115"]\n'),
+        ("requirements.txt", b"fastapi\n"),
+        ("requirements/base.txt", b"fastapi\n"),
+        ("Pipfile", b'[packages]\nfastapi = "*"\n'),
+        ("setup.py", b'from setuptools import setup\n\nsetup(install_requires=["fastapi"])\n'),
+        ("setup.cfg", b"[options]\ninstall_requires =\n    fastapi\n"),
+    ],
+)
+@pytest.mark.parametrize("listed", [False, True])
+def test_the_root_of_a_monorepo_lists_the_projects_below_it(manifest: str, text: bytes, listed: bool) -> None:
+    files = {
+        f"{folder}/{name}": data for folder in ("one", "two") for name, data in ((manifest, text), ("main.py", SERVICE))
+    }
+    refusal = refused({**files, "requirements.txt": b"fastapi\n" if listed else b"ruff\n"}, "errors")
+    assert refusal.code == ("several-apps" if listed and manifest != "pyproject.toml" else "project-below")
+    assert "-C one" in refusal.remedy
+    assert "-C two" in refusal.remedy

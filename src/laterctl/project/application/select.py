@@ -15,7 +15,7 @@ from laterctl.project.application.served import Served
 from laterctl.project.facts import App, Evidence, Undecided
 from laterctl.project.names import Names, Own, dotted_path
 from laterctl.project.places import Place, is_test_or_docs
-from laterctl.project.roots import project_below
+from laterctl.project.roots import manifests_above, project_below
 from laterctl.project.source import Unreadable
 from laterctl.project.statements import assigned_value, calls, own_nodes
 from laterctl.project.tree import Outside
@@ -70,7 +70,7 @@ def find_apps(names: Names, served: Sequence[Served], asked: str = "") -> Apps:
         return _asked(names, asked, ranked, apps, notes)
     if not apps:
         return Apps((), None, (_nothing(names, files_containing),), notes)
-    app = _chosen(ranked, apps)
+    app = _chosen(names, ranked, apps)
     if isinstance(app, Undecided):
         return Apps(tuple(apps), None, (app,), notes)
     return Apps((app, *(other for other in apps if other.place != app.place)), app, (), notes)
@@ -244,7 +244,7 @@ def _module_spellings(names: Names, path: str) -> set[str]:
     return {names.module_name(path), path.removesuffix(".py").replace("/", "."), path}
 
 
-def _chosen(ranked: Sequence[_Ranked], apps: Sequence[App]) -> App | Undecided:
+def _chosen(names: Names, ranked: Sequence[_Ranked], apps: Sequence[App]) -> App | Undecided:
     """Choose the application that is served; between several that mount each other in one file, ask."""
     top = max((item.level for item in ranked if not item.candidate.superseded), default=0)
     mounted = {entry.target for app in apps for entry in app.mounts}
@@ -263,12 +263,14 @@ def _chosen(ranked: Sequence[_Ranked], apps: Sequence[App]) -> App | Undecided:
                 return replace(likely[0], evidence=(*likely[0].evidence, why))
             if likely:
                 break
-    return _several("several applications:", outer)
+    folders = sorted({folder for app in outer for folder, _ in manifests_above(names.tree, app.path)})
+    return _several("several applications:", outer, folders)
 
 
-def _several(message: str, apps: Sequence[App]) -> Undecided:
+def _several(message: str, apps: Sequence[App], folders: Sequence[str] = ()) -> Undecided:
     shown = ", ".join(app.shown for app in apps)
-    return Undecided("several-apps", f"{message} {shown}", _HINT, tuple(app.place for app in apps))
+    hint = " or ".join([*_into(folders), _HINT])
+    return Undecided("several-apps", f"{message} {shown}", hint, tuple(app.place for app in apps))
 
 
 def _spellings(app: App) -> set[str]:
