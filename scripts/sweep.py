@@ -35,7 +35,7 @@ from typing import Any
 from typer.testing import CliRunner
 
 from laterctl.cli.app import app
-from laterctl.engine import catalogue
+from laterctl.features import catalogue
 from laterctl.project.discover import discover, find_root
 
 Files = Mapping[str, bytes]

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import lzma
 import re
@@ -14,10 +15,14 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
+from msgspec.structs import replace
 from typer.testing import CliRunner
 
 from laterctl.cli.app import app
-from laterctl.engine import catalogue
+from laterctl.engine import ledger
+from laterctl.engine.plan import Request
+from laterctl.features import catalogue
+from laterctl.proof.static import prove
 from tests import memory
 from tests.test_laws import assert_same
 
@@ -59,7 +64,9 @@ def test_doctor_finds_everything_whole(case: dict[str, Any], tmp_path: Path) -> 
 
     found = [item for item in json.loads(printed)["findings"] if item["rule"].startswith("LTR")]
     assert [item for item in found if item["verdict"] != "ok"] == []
-    installed = {match[1] for name in case["after"] if (match := re.fullmatch(r"\.laterctl/(?:feature-)?([^/]+)\.json", name))}
+    installed = {
+        match[1] for name in case["after"] if (match := re.fullmatch(r"\.laterctl/(?:feature-)?([^/]+)\.json", name))
+    }
     assert installed >= {*case["features"]}
     assert {item["feature"] for item in found if item["rule"] == "LTR003"} == installed
 
@@ -70,9 +77,7 @@ def test_adding_again_writes_the_ledger_at_most(case: dict[str, Any]) -> None:
 
     after = memory.add(before, *case["features"])
 
-    assert_same(
-        *({path: data for path, data in tree.items() if not path.startswith(LEDGER)} for tree in (before, after)), "A;A"
-    )
+    assert_same(code(before), code(after), "A;A")
 
 
 @each_project
@@ -83,6 +88,88 @@ def test_removing_gives_the_original_bytes(case: dict[str, Any]) -> None:
     for name in case["features"]:
         after = memory.remove(after, name)
     assert_same(after, before, "one by one")
+
+
+def _has_adopted_file(entry: ledger.Entry) -> bool:
+    files = [record for record in entry.records if record.target.whole_file and record.target.created()]
+    return any(not record.ours for record in files)
+
+
+@each_project
+def test_an_update_gives_what_adding_today_gives(case: dict[str, Any]) -> None:
+    before, after = files(case["before"]), files(case["after"])
+
+    updated = update(after)
+
+    options = {}
+    for item in case["options"]:
+        key, _, value = item.partition("=")
+        feature, _, name = key.partition(".")
+        (option,) = (known for known in catalogue.feature(feature).options if known.name == name)
+        options[feature] = {name: option.parse(value)}
+    # What `laterctl new` of that version wrote is the user's: today's may not be equal to it, and an update leaves it.
+    adopted = {entry.feature for entry in ledger.load(memory.project(after).tree).values() if _has_adopted_file(entry)}
+    if not adopted:
+        request = Request(add=tuple(case["features"]), options=options)
+        assert_same(updated, memory.run(before, request), "update")
+    assert_same(update(updated), updated, "update again")
+    assert_same(memory.remove(updated, *case["features"]), before, "and out")
+
+
+@each_project
+def test_what_the_user_changed_is_there_after_an_update(case: dict[str, Any]) -> None:
+    after = files(case["after"])
+    paths = [path for path in owned(after) if path.endswith(".py") and after[path].strip()]
+    newline = b"\r\n" if any(b"\r\n" in after[path] for path in paths) else b"\n"
+    more = newline * 3 + b"MINE = 1" + newline
+    edited = {**after, **{path: after[path].rstrip() + more for path in paths}}
+
+    request = Request(update=tuple(ledger.load(memory.project(after).tree)))
+    plan = memory.planned(edited, request)
+    if plan.refusals:  # today's version has something else at the end of a file
+        assert {item.code for item in plan.refusals} == {"merge-conflict"}
+        plan = memory.planned(edited, replace(request, conflicts=True))
+    updated = memory.applied(edited, plan)
+
+    assert sum(b"MINE = 1" in data for data in code(updated).values()) == len(paths)
+    plain = update(after)
+    for path in set(paths) & plain.keys():
+        assert b"<<<<<<<" in updated[path] or updated[path] == plain[path].rstrip() + more, path
+
+
+@each_project
+def test_edits_are_in_the_way_of_nothing_but_their_own(case: dict[str, Any]) -> None:
+    """Adding the other features of today leaves edited files as they are, updated or not."""
+    after = files(case["after"])
+    paths = [path for path in owned(after) if path.endswith(".py") and after[path].strip()]
+    edited = {**after, **{path: after[path] + b"# mine\n" for path in paths}}
+    others = [item.name for item in catalogue.every() if not item.hidden and item.name not in case["features"]]
+
+    more = memory.add(update(edited), *others) if others else update(edited)
+
+    for path in set(paths) & more.keys():
+        assert more[path].endswith(b"# mine\n")
+        ast.parse(more[path])
+
+
+def update(tree: Mapping[str, bytes]) -> dict[str, bytes]:
+    """Return a project with all its features brought to today's version; that is proved."""
+    names = tuple(ledger.load(memory.project(tree).tree))
+    plan = memory.planned(tree, Request(update=names))
+    after = memory.applied(tree, plan)
+    assert prove(memory.project(tree), plan) == []
+    return after
+
+
+def code(tree: Mapping[str, bytes]) -> dict[str, bytes]:
+    """Return the files without the ledger."""
+    return {path: data for path, data in tree.items() if not path.startswith(LEDGER)}
+
+
+def owned(tree: Mapping[str, bytes]) -> list[str]:
+    """Return the paths of the files that laterctl created."""
+    records = ledger.records_of(ledger.load(memory.project(tree).tree).values())
+    return sorted({record.target.path for record in records if record.target.whole_file and record.ours})
 
 
 @each_project

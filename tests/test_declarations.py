@@ -16,13 +16,13 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.version import Version
 
-from laterctl.commands import new, read
-from laterctl.edits.app_statements import OURS, RANKS, Middleware
+from laterctl.commands import new
+from laterctl.edits.app_statements import RANKS, Middleware
 from laterctl.edits.manifest import DependencyFloor
 from laterctl.edits.provider import Provider
 from laterctl.edits.setting import Setting
-from laterctl.engine import catalogue
-from laterctl.feature import Feature
+from laterctl.feature import Feature, Group
+from laterctl.features import catalogue
 from laterctl.project.installed import file_of
 from laterctl.render import TEMPLATES
 from tests import memory
@@ -92,7 +92,7 @@ def test_it_is_listed_under_a_known_group(feature: Feature) -> None:
     assert feature.summary
     assert not feature.summary.endswith(".")
     assert "\n" not in feature.summary
-    assert feature.group in read.GROUPS
+    assert feature.group in [*Group]
     assert bool(feature.group) != feature.hidden
 
 
@@ -126,12 +126,6 @@ def test_its_options_can_be_set(feature: Feature) -> None:
 def test_its_middleware_has_a_rank(feature: Feature) -> None:
     for edit in edits(feature, Middleware):
         assert edit.rank in RANKS
-        assert OURS.get(edit.source) == edit.rank, f"others do not find their place beside {edit.source}"
-
-
-def test_each_rank_is_that_of_what_is_declared() -> None:
-    declared = {edit.source for item in FEATURES for edit in edits(item, Middleware)}
-    assert {*OURS} - declared == {"core.request_id:RequestIDMiddleware"}, "the foundation's own"
 
 
 def test_each_template_is_used() -> None:

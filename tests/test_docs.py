@@ -20,7 +20,7 @@ import laterctl.edits
 from laterctl.cli.app import app
 from laterctl.cli.exits import Exit
 from laterctl.doctor import rules
-from laterctl.engine import catalogue
+from laterctl.features import catalogue
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
@@ -85,7 +85,7 @@ def problems(line: str) -> Iterator[str]:
 
 def unknown(command: str, word: str) -> Iterator[str]:
     """Yield why an argument does not exist."""
-    if command in {"add", "remove", "info", "secret"}:
+    if command in {"add", "remove", "update", "diff", "info", "secret"}:
         try:
             catalogue.find(word)
         except catalogue.UnknownFeature:
@@ -120,7 +120,7 @@ def test_every_flag_of_the_changing_commands_is_in_the_readme() -> None:
     told = " ".join(inline(README))
     missing = {
         name
-        for command in ("add", "remove", "doctor", "new")
+        for command in ("add", "remove", "update", "diff", "doctor", "new")
         for name in flags(COMMAND.commands[command])
         if name.startswith("--") and not re.search(rf"{name}\b", told)
     }

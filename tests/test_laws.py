@@ -12,8 +12,8 @@ from itertools import combinations
 
 import pytest
 
-from laterctl.engine import catalogue
 from laterctl.engine.plan import Request
+from laterctl.features import catalogue
 from laterctl.proof.static import prove
 from tests import memory
 from tests.memory import Refusing

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping
+from enum import StrEnum
 
 from msgspec import Struct, field
 
@@ -12,6 +13,20 @@ from laterctl.refusal import Refusal
 
 Value = str | int | float | bool
 """The value of an option."""
+
+
+class Group(StrEnum):
+    """The sections of the list of features, in order."""
+
+    NONE = ""
+    TESTING = "Testing"
+    INJECTION = "Dependency injection"
+    SCALING = "API scaling"
+    SECURITY = "Security hardening"
+    DATABASE = "Database"
+    PERFORMANCE = "Performance"
+    OPERATIONS = "Operations"
+    MONITORING = "Monitoring"
 
 
 class Option(Struct, frozen=True):
@@ -52,6 +67,13 @@ class Option(Struct, frozen=True):
         if not isinstance(value, str) and not self._within(value):
             raise ValueError(f"{text} is not {self.range}")
         return value
+
+    def recorded(self, value: Value) -> Value | None:
+        """Return a value that a ledger has, as one of today's type; `None` when it is none any more."""
+        try:
+            return self.parse(str(value))
+        except ValueError:
+            return None
 
     def _within(self, value: float) -> bool:
         low = -math.inf if self.minimum is None else self.minimum
@@ -115,7 +137,7 @@ class Feature(Struct, frozen=True):
 
     name: str
     summary: str
-    group: str = ""
+    group: Group = Group.NONE
     aliases: tuple[str, ...] = ()
     hidden: bool = False
     requires: tuple[str, ...] = ()

@@ -51,7 +51,10 @@ def _joined(one: Refusal, other: Refusal) -> Refusal:
 
 
 class Note(Struct, frozen=True):
-    """Something worth saying that stops nothing. `level` is `warning` (beside the diff) or `notice` (after)."""
+    """Something worth saying that stops nothing. `level` is `warning` (beside the diff), `notice` (after) or `choice`.
+
+    A choice is what was decided for this project where another decision was possible; the plan says it.
+    """
 
     level: str
     message: str

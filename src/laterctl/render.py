@@ -74,23 +74,28 @@ class Context(Struct, frozen=True):
     values: Mapping[str, Any] = field(default_factory=dict)
 
 
-def render(template: str, context: Context, *, origin: str = "") -> str:
+def render(template: str, context: Context) -> str:
     """Render one template to the text of an owned file, with `\\n` line endings.
 
     Args:
         template: path below the template folder, such as `cors/core/cors.py.jinja`.
         context: the project's spelling of things.
-        origin: the one line that says where the file came from; written as a comment at the top when given.
 
     Returns:
         The text. Python files come back with their imports merged and sorted, and in the project's quotes.
 
     Raises:
-        jinja2.TemplateError: the template is missing or asks for a name that the context does not have.
+        jinja2.TemplateError: the template is missing, asks for a name that the context does not have, or for an
+            expression where it is no Python.
     """
+    import jinja2
+
     needed: list[Import] = []
+    is_python = template.removesuffix(".jinja").endswith(".py")
 
     def spelled(expr: Expr) -> str:
+        if not is_python:
+            raise jinja2.TemplateRuntimeError(f"{template} is no Python, and asks for the expression {expr.text}")
         needed.extend(expr.imports)
         return expr.text
 
@@ -109,11 +114,7 @@ def render(template: str, context: Context, *, origin: str = "") -> str:
             }
         )
     )
-    if template.removesuffix(".jinja").endswith(".py"):
-        text = in_style(text, needed, context.style, context.first_party)
-    if origin:
-        text = f"# {origin}\n{text}"
-    return text
+    return in_style(text, needed, context.style, context.first_party) if is_python else text
 
 
 def _module_import(place: str, dotted: str) -> str:

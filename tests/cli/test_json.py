@@ -39,11 +39,11 @@ def test_the_schema_is_published_and_strict() -> None:
     assert kinds == {kind for kind, item in schema["$defs"].items() if "kind" in item.get("properties", ())}
     assert all(schema["$defs"][kind]["additionalProperties"] is False for kind in kinds)
     for wrong in (
-        {"schema": 1, "kind": "undone", "command": "x"},
-        {"schema": 1, "kind": "undone", "command": "x", "files": [], "more": 1},
-        {"schema": 2, "kind": "undone", "command": "x", "files": []},
-        {"schema": 1, "kind": "hope"},
-        {"schema": 1, "kind": "error", "code": "Not A Code", "message": ""},
+        {"schema": 2, "kind": "undone", "command": "x"},
+        {"schema": 2, "kind": "undone", "command": "x", "files": [], "more": 1},
+        {"schema": 3, "kind": "undone", "command": "x", "files": []},
+        {"schema": 2, "kind": "hope"},
+        {"schema": 2, "kind": "error", "code": "Not A Code", "message": ""},
     ):
         with pytest.raises(jsonschema.ValidationError):
             validator().validate(wrong)
@@ -80,7 +80,7 @@ def test_a_run_from_the_plan_to_undo(tmp_path: Path) -> None:
     assert done(folder, *METRICS).document["stage"] == "nothing-to-do"
     ran = done(folder, *document["undo"].split()[1:], "--json")
     assert ran.document == {
-        "schema": 1,
+        "schema": 2,
         "kind": "undone",
         "command": "laterctl add metrics --yes --no-install",
         "files": sorted(changed),

@@ -146,3 +146,16 @@ def test_an_interrupted_run_is_named_and_left_alone(tmp_path: Path) -> None:
     assert "restored the files of an interrupted run" in ran.err
     assert contents(folder) == before
     assert git(folder, "status", "--porcelain") == ""
+
+
+def test_the_plan_says_where_new_routers_go_and_why(tmp_path: Path) -> None:
+    folder = project(tmp_path, "router_loop")
+    ran = run(folder, "add", "metrics", "jwt", "--dry-run")
+    choice = "choice new routers go to zoo/routers/, where yours are; api in [tool.laterctl] chooses another place"
+    assert [line.strip() for line in ran.out.splitlines() if "choice" in line] == [choice]
+    assert "+ zoo/routers/metrics.py" in ran.out
+    append(folder / "pyproject.toml", '[tool.laterctl]\napi = "zoo.api"\n')
+    commit(folder)
+    ran = run(folder, "add", "metrics", "--dry-run")
+    assert "choice" not in ran.out
+    assert "+ zoo/api/metrics.py" in ran.out

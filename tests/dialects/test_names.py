@@ -12,7 +12,7 @@ import pytest
 
 from laterctl.commands.read import secret
 from laterctl.dialects.settings import SettingLine, SettingSpec, named, setting_lines, settings_of
-from laterctl.engine import catalogue
+from laterctl.features import catalogue
 from laterctl.project.discover import discover
 from tests.memory import add
 from tests.project.making import write

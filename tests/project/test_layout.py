@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from laterctl.project.discover import discover, find_root
+from laterctl.project.layout_evidence import layout_evidence
 from laterctl.render import Style
 from tests.project.making import make, write
 
@@ -268,3 +269,60 @@ def test_no_future_import_where_ruff_would_move_what_fastapi_reads(tmp_path: Pat
     for ruff in ('select = ["ALL"]', 'extend-select = ["TC002"]', 'select = ["TCH"]'):
         assert not style_of(tmp_path, app, {"ruff.toml": f"[lint]\n{ruff}\n"}).future, ruff
     assert style_of(tmp_path, app, {"ruff.toml": '[lint]\nselect = ["ALL"]\nignore = ["TC"]\n'}).future
+
+
+ROUTED = "from fastapi import FastAPI\n{}\napp = FastAPI()\n"
+ROUTER = "from fastapi import APIRouter\n\nrouter = APIRouter()\n"
+
+
+@pytest.mark.parametrize(
+    ("modules", "home"),
+    [
+        (("routers/books.py", "routers/users.py"), "shop.routers"),
+        (("web/books.py", "web/users.py"), "shop.web"),
+        (("books/web.py", "books/admin.py"), "shop.books"),
+        (("routers/books.py",), "shop.routers"),
+        (("presentation/rest/books.py",), "shop.presentation.rest"),
+        (("books/router.py",), "shop.api"),
+        (("books/router.py", "users/router.py"), "shop.api"),
+        (("books.py", "users.py"), "shop.api"),
+        (("api/books.py", "api/users.py"), "shop.api"),
+        (("routers/__init__.py",), "shop.routers"),
+    ],
+)
+def test_new_routers_go_where_all_of_them_are(tmp_path: Path, modules: tuple[str, ...], home: str) -> None:
+    dotted = [f"shop.{name.removesuffix('.py').removesuffix('/__init__').replace('/', '.')}" for name in modules]
+    imports = "\n".join(f"from {name} import router as r{number}" for number, name in enumerate(dotted))
+    calls = "".join(f"app.include_router(r{number})\n" for number in range(len(dotted)))
+    files = {"shop/main.py": ROUTED.format(imports) + calls, **{f"shop/{name}": ROUTER for name in modules}}
+    project = make(tmp_path, files)
+    assert project.package_of("api") == home
+    assert project.folder_of("api") == home.replace(".", "/")
+    chosen = make(tmp_path, {"pyproject.toml": '[tool.laterctl]\napi = "shop.mine"\n'})
+    assert chosen.package_of("api") == "shop.mine"
+
+
+@pytest.mark.parametrize(
+    ("modules", "home"),
+    [
+        (("common/log.py",), "shop.common"),
+        (("shared/log.py", "books/x.py"), "shop.shared"),
+        (("common/log.py", "shared/x.py"), "shop.core"),
+        (("common/log.py", "core/x.py"), "shop.core"),
+        (("common.py",), "shop.core"),
+        (("utils/log.py",), "shop.core"),
+        ((), "shop.core"),
+    ],
+)
+def test_shared_code_goes_where_it_is(tmp_path: Path, modules: tuple[str, ...], home: str) -> None:
+    project = make(tmp_path, {"shop/main.py": ROUTED.format(""), **{f"shop/{name}": "" for name in modules}})
+    assert project.package_of("core") == home
+
+
+def test_the_layout_says_what_was_chosen(tmp_path: Path) -> None:
+    project = make(
+        tmp_path, {"src/shop/main.py": ROUTED.format("from shop.common import log"), "src/shop/common/log.py": ""}
+    )
+    assert (project.package_of("core"), project.folder_of("core")) == ("shop.common", "src/shop/common")
+    told = [f"{item.what} {item.place}" for item in layout_evidence(project) if "core" in item.what]
+    assert told == ["new modules of core go to shop.common src/shop/common/log.py:1"]

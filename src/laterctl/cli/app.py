@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
+from laterctl.cli import complete
+from laterctl.cli.complete import MANAGERS
 from laterctl.cli.exits import Exit, outcomes
-
-MANAGERS = ("uv", "poetry", "pdm", "pip")
 
 app = typer.Typer(
     name="laterctl",
@@ -26,22 +26,40 @@ Check = Annotated[bool, typer.Option("--check", help="Exit with 1 when something
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Accept the plan; never means overwrite.")]
 NoInstall = Annotated[bool, typer.Option("--no-install", help="Leave the dependencies to me.")]
-Manager = Annotated[str, typer.Option("--install", help=f"Package manager: {', '.join(MANAGERS)}.", metavar="MANAGER")]
+Manager = Annotated[
+    str,
+    typer.Option(
+        "--install",
+        help=f"Package manager: {', '.join(MANAGERS)}.",
+        metavar="MANAGER",
+        autocompletion=complete.manager,
+    ),
+]
 Prove = Annotated[
     bool | None, typer.Option("--prove/--no-prove", help="Start the app before and after, in a scratch copy.")
 ]
 AllowDirty = Annotated[bool, typer.Option("--allow-dirty", help="Edit files with uncommitted changes.")]
-Set = Annotated[list[str] | None, typer.Option("--set", help="Option of a feature.", metavar="FEATURE.NAME=VALUE")]
-
-
-def complete_feature(incomplete: str) -> list[str]:
-    """Return feature names for shell completion."""
-    from laterctl.engine import catalogue
-
-    return [item.name for item in catalogue.every() if not item.hidden and item.name.startswith(incomplete)]
-
-
-Features = Annotated[list[str] | None, typer.Argument(metavar="FEATURE...", autocompletion=complete_feature)]
+Set = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        help="Option of a feature; one that is installed converges to it.",
+        metavar="FEATURE.NAME=VALUE",
+        autocompletion=complete.option,
+    ),
+]
+Without = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--without",
+        help="Do without a feature that is only recommended.",
+        metavar="FEATURE",
+        autocompletion=complete.recommended,
+    ),
+]
+Conflicts = Annotated[bool, typer.Option("--conflicts", help="Write conflict markers where you edited the same lines.")]
+Features = Annotated[list[str] | None, typer.Argument(metavar="FEATURE...", autocompletion=complete.listed)]
+Installed = Annotated[list[str] | None, typer.Argument(metavar="FEATURE...", autocompletion=complete.installed)]
 
 
 def _version(asked: bool) -> None:
@@ -80,28 +98,31 @@ def add(
     prove: Prove = None,
     allow_dirty: AllowDirty = False,
     options: Set = None,
+    without: Without = None,
 ) -> None:
     """Add features, and what they need."""
-    from laterctl.cli import ask, show
-    from laterctl.cli.flow import Command, Flags, is_settled, run
+    from laterctl.cli import ask, names, show
+    from laterctl.cli.flow import Command, Flags, installed_in, is_settled, run
 
     directory, reference = context.obj
     with outcomes(as_json=json):
-        if features and not (options or json or output) and is_settled(directory, features, reference):
+        if features and not (options or without or json or output) and is_settled(directory, features, reference):
             show.as_is(list(dict.fromkeys(features)), "installed already", aside=diff)
             return
         from laterctl.engine.plan import Request
 
         flags = Flags(dry_run, diff, output, check, json, yes, not no_install, _manager(install), prove, allow_dirty)
-        wanted = _names(features or ask.pick(directory, as_json=json))
-        request = Request(add=wanted, options=_options(options, wanted))
-        run(Command(directory, reference, ("add", *wanted), options or ()), request, flags)
+        wanted = names.asked(features or ask.pick(directory, as_json=json))
+        chosen = names.options(options or (), wanted, installed_in(directory))
+        request = Request(add=wanted, options=chosen, without=names.declined(without or (), wanted))
+        given = [("--set", item) for item in options or ()] + [("--without", item) for item in request.without]
+        run(Command(directory, reference, ("add", *wanted), [word for pair in given for word in pair]), request, flags)
 
 
 @app.command()
 def remove(
     context: typer.Context,
-    features: Annotated[list[str], typer.Argument(metavar="FEATURE...", autocompletion=complete_feature)],
+    features: Annotated[list[str], typer.Argument(metavar="FEATURE...", autocompletion=complete.installed)],
     dry_run: DryRun = False,
     diff: Diff = False,
     output: Output = None,
@@ -114,14 +135,60 @@ def remove(
     allow_dirty: AllowDirty = False,
 ) -> None:
     """Take features out again; what you edited stays."""
-    from laterctl.cli.flow import Command, Flags, run
+    from laterctl.cli import names
+    from laterctl.cli.flow import Command, Flags, installed_in, run
     from laterctl.engine.plan import Request
 
     directory, reference = context.obj
     with outcomes(as_json=json):
         flags = Flags(dry_run, diff, output, check, json, yes, not no_install, _manager(install), prove, allow_dirty)
-        wanted = _names(features)
+        wanted = names.asked(features, installed_in(directory))
         run(Command(directory, reference, ("remove", *wanted)), Request(remove=wanted), flags)
+
+
+@app.command()
+def update(
+    context: typer.Context,
+    features: Installed = None,
+    dry_run: DryRun = False,
+    diff: Diff = False,
+    output: Output = None,
+    check: Check = False,
+    json: Json = False,
+    yes: Yes = False,
+    no_install: NoInstall = False,
+    install: Manager = "",
+    prove: Prove = None,
+    allow_dirty: AllowDirty = False,
+    conflicts: Conflicts = False,
+    without: Without = None,
+) -> None:
+    """Bring installed features, all of them when none is named, to what this version writes; what you edited is merged."""
+    from laterctl.cli import names
+    from laterctl.cli.flow import Command, Flags, installed_in, run
+    from laterctl.commands.update import updating
+
+    directory, reference = context.obj
+    with outcomes(as_json=json):
+        flags = Flags(dry_run, diff, output, check, json, yes, not no_install, _manager(install), prove, allow_dirty)
+        wanted = names.asked(features or (), installed_in(directory))
+        left_out = names.declined(without or (), wanted or installed_in(directory))
+        given = [*(["--conflicts"] if conflicts else []), *(word for name in left_out for word in ("--without", name))]
+        request = updating(wanted, conflicts=conflicts, without=left_out)
+        run(Command(directory, reference, ("update", *wanted), given), request, flags)
+
+
+@app.command("diff")
+def diff_(context: typer.Context, features: Installed = None, json: Json = False) -> None:
+    """Show what you changed in features since they were written, and what an update would bring."""
+    from laterctl.cli import flow, names, show_comparison
+    from laterctl.commands.compare import compare
+
+    directory, reference = context.obj
+    with outcomes(as_json=json, looks=True):
+        flow.pending(directory)
+        wanted = names.asked(features or (), flow.installed_in(directory))
+        show_comparison.comparison(compare(directory, wanted, reference), as_json=json)
 
 
 @app.command()
@@ -142,8 +209,14 @@ def doctor(
     json: Json = False,
     fix: Annotated[bool, typer.Option("--fix", help="Put back missing wiring of installed features.")] = False,
     run: Annotated[bool, typer.Option("--run", help="Also start the app, in a scratch copy.")] = False,
-    only: Annotated[list[str] | None, typer.Option("--only", help=f"Ask {RULES} only.", metavar="RULE")] = None,
-    skip: Annotated[list[str] | None, typer.Option("--skip", help=f"Leave {RULES} out.", metavar="RULE")] = None,
+    only: Annotated[
+        list[str] | None,
+        typer.Option("--only", help=f"Ask {RULES} only.", metavar="RULE", autocompletion=complete.rule),
+    ] = None,
+    skip: Annotated[
+        list[str] | None,
+        typer.Option("--skip", help=f"Leave {RULES} out.", metavar="RULE", autocompletion=complete.rule),
+    ] = None,
     yes: Yes = False,
     prove: Prove = None,
     allow_dirty: AllowDirty = False,
@@ -184,7 +257,7 @@ def list_(context: typer.Context, json: Json = False) -> None:
 @app.command()
 def info(
     context: typer.Context,
-    feature: Annotated[str, typer.Argument(autocompletion=complete_feature)] = "",
+    feature: Annotated[str, typer.Argument(autocompletion=complete.listed)] = "",
     project: Annotated[bool, typer.Option("--project", help="What was detected, and on what evidence.")] = False,
     json: Json = False,
 ) -> None:
@@ -205,13 +278,14 @@ def info(
             return
         declared = read.about(feature)
         entry = installed.get(declared.name)
-        show.feature(declared, read.by_hand(entry) if entry else [], settings_of(found), as_json=json)
+        values = entry.options if entry else {}
+        show.feature(declared, read.by_hand(entry) if entry else [], values, settings_of(found), as_json=json)
 
 
 @app.command()
 def secret(
     context: typer.Context,
-    feature: Annotated[str, typer.Argument(autocompletion=complete_feature)],
+    feature: Annotated[str, typer.Argument(autocompletion=complete.listed)],
     json: Json = False,
 ) -> None:
     """Print fresh key material for a feature; nothing is written."""
@@ -228,7 +302,10 @@ def secret(
 
 
 @app.command()
-def explain(rule: Annotated[str, typer.Argument(help="A rule id, such as JWT001.")] = "", json: Json = False) -> None:
+def explain(
+    rule: Annotated[str, typer.Argument(help="A rule id, such as JWT001.", autocompletion=complete.rule)] = "",
+    json: Json = False,
+) -> None:
     """Explain a doctor rule; without one, list them."""
     from laterctl.cli import show
     from laterctl.doctor import rules
@@ -242,7 +319,7 @@ def explain(rule: Annotated[str, typer.Argument(help="A rule id, such as JWT001.
 def new(
     context: typer.Context,
     name: Annotated[str, typer.Argument(help="The project's name; its folder is created here.")],
-    settings: Annotated[str, typer.Option(help="dynaconf or pydantic.")] = "dynaconf",
+    settings: Annotated[str, typer.Option(help="dynaconf or pydantic.", autocompletion=complete.settings)] = "dynaconf",
     python: Annotated[str, typer.Option(help="The oldest Python to support.")] = "3.12",
     json: Json = False,
 ) -> None:
@@ -258,35 +335,7 @@ def new(
         show.created(name, paths, as_json=json)
 
 
-def _names(given: list[str]) -> tuple[str, ...]:
-    """Return the own names of features given by name or alias. Raises `laterctl.engine.catalogue.UnknownFeature`."""
-    from laterctl.engine import catalogue
-
-    return tuple(dict.fromkeys(catalogue.find(name).name for name in given))
-
-
 def _manager(given: str) -> str:
     if given and given not in MANAGERS:
         raise typer.BadParameter(f"{given} is none of {', '.join(MANAGERS)}", param_hint="--install")
     return given
-
-
-def _options(given: list[str] | None, wanted: tuple[str, ...]) -> dict[str, dict[str, str]]:
-    """Read `--set FEATURE.NAME=VALUE`. Raises `typer.BadParameter` for what no requested feature has."""
-    from laterctl.engine import catalogue
-
-    options: dict[str, dict[str, str]] = {}
-    for item in given or []:
-        key, equals, value = item.partition("=")
-        feature_name, dot, option_name = key.partition(".")
-        if not equals or not dot:
-            raise typer.BadParameter(f"{item!r} is not FEATURE.NAME=VALUE", param_hint="--set")
-        feature = catalogue.find(feature_name)
-        option = next((known for known in feature.options if known.name == option_name), None)
-        if option is None or feature.name not in catalogue.closure(wanted):
-            names = ", ".join(f"{feature.name}.{known.name}" for known in feature.options) or "none"
-            raise typer.BadParameter(f"{key} is not an option here; {feature.name} has {names}", param_hint="--set")
-        if option.choices and value not in option.choices:
-            raise typer.BadParameter(f"{key} takes {', '.join(option.choices)}", param_hint="--set")
-        options.setdefault(feature.name, {})[option_name] = value
-    return options

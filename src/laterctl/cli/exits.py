@@ -44,7 +44,7 @@ def _told(error: BaseException, *, as_json: bool, looks: bool) -> Exit:
     from laterctl.cli import show
     from laterctl.commands.change import Dirty, InstallFailed, ProofFailed
     from laterctl.doctor.rules import UnknownRule
-    from laterctl.engine.catalogue import UnknownFeature
+    from laterctl.features.catalogue import UnknownFeature
     from laterctl.journal import JournalError
     from laterctl.refusal import Refused
 

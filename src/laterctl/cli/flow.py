@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from laterctl import __version__
 from laterctl.cli.exits import Exit
 
 if TYPE_CHECKING:
-    from laterctl.commands.change import Prepared, RunResult
+    from laterctl.commands.change import Prepared, Requesting, RunResult
     from laterctl.engine.plan import Request
 
 
@@ -40,7 +41,7 @@ class Flags:
 
 @dataclass(frozen=True)
 class Command:
-    """What the user typed, apart from the flags: where, the verb with its words, and the options of features."""
+    """What the user typed: where, the verb with its words, and what only this verb takes."""
 
     directory: Path
     reference: str | None
@@ -51,9 +52,7 @@ class Command:
         """Return the command that repeats this run without questions."""
         import shlex
 
-        words = [*self._start(), *self.verb, "--yes"]
-        for option in self.options:
-            words += ["--set", option]
+        words = [*self._start(), *self.verb, "--yes", *self.options]
         if not flags.install and "doctor" not in self.verb:
             words.append("--no-install")
         if flags.manager:
@@ -80,7 +79,7 @@ class Command:
 
 
 def is_settled(directory: Path, names: Sequence[str], reference: str | None) -> bool:
-    """Whether features of these names are all installed, by request, and no interrupted run waits to be taken back.
+    """Whether features of these names are all installed, by request and as this version has them, and nothing is pending.
 
     The ledger alone answers, so that adding again costs next to nothing; not for an application that was chosen, for
     the features may be those of another one.
@@ -92,10 +91,19 @@ def is_settled(directory: Path, names: Sequence[str], reference: str | None) -> 
     root = find_root(directory)
     if reference or installed.chooses(root):
         return False
-    return set(names) <= installed.requested(root) and not os.path.lexists(private.state_dir(root) / private.PENDING)
+    known = installed.requested(root, __version__)
+    return set(names) <= known and not os.path.lexists(private.state_dir(root) / private.PENDING)
 
 
-def run(command: Command, request: Request, flags: Flags) -> None:
+def installed_in(directory: Path) -> frozenset[str]:
+    """Return the names of the features that are installed in the project around a folder, as far as can be told."""
+    from laterctl.project import installed
+    from laterctl.project.roots import find_root
+
+    return frozenset(installed.options(find_root(directory)))
+
+
+def run(command: Command, request: Request | Requesting, flags: Flags) -> None:
     """Carry a changing command through to its summary or its exit code."""
     from laterctl.cli import show
     from laterctl.commands import change

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from laterctl import __version__
 from laterctl.cli.screen import bad, careful, faint, good, is_terminal, label, say, show_diff, strong, tell
 from laterctl.masking import masked
 
@@ -22,15 +23,15 @@ if TYPE_CHECKING:
     from laterctl.dialects.settings import Settings
     from laterctl.doctor.rule import Example, Rule
     from laterctl.doctor.rules import UnknownRule
-    from laterctl.engine.catalogue import UnknownFeature
     from laterctl.feature import Feature
+    from laterctl.features.catalogue import UnknownFeature
     from laterctl.journal import JournalError, LastRun
     from laterctl.project.places import Place
     from laterctl.proof.static import Failure
     from laterctl.refusal import Note, Refusal
     from laterctl.targets.base import Target
 
-SCHEMA = 1
+SCHEMA = 2
 """Version of the JSON documents; `schema.json` beside this module describes them."""
 
 
@@ -63,7 +64,7 @@ def failure(code: str, message: str, *, as_json: bool) -> None:
         tell(f"{bad('error')} {message}")
 
 
-def _plain(value: Any) -> dict[str, Any]:
+def plain(value: Any) -> dict[str, Any]:
     """Return an object as plain JSON values, all the way down."""
     from msgspec import to_builtins
 
@@ -103,7 +104,7 @@ def unknown_rule(error: UnknownRule, *, as_json: bool) -> None:
 def refused(refusals: Sequence[Refusal], *, as_json: bool, looks: bool = False) -> None:
     """Show refusals: what, where, what to paste, what makes it work next time."""
     if as_json:
-        document("refused", refusals=[_plain(item) for item in refusals])
+        document("refused", refusals=[plain(item) for item in refusals])
         return
     for item in refusals:
         where = f"{item.place}: " if item.place else ""
@@ -172,7 +173,7 @@ def unanswered(prepared: Prepared, again: str, *, as_json: bool) -> None:
     if prepared.dirty:
         questions.append(f"uncommitted changes in {', '.join(prepared.dirty)}: --allow-dirty accepts them")
     if as_json:
-        document("unanswered", questions=questions, command=again, **_plan(prepared))
+        document("unanswered", questions=questions, command=again, **planned(prepared))
         return
     plan(prepared, "unanswered", as_json=False)
     tell(f"{bad('stopped')} there is no terminal to ask")
@@ -181,17 +182,21 @@ def unanswered(prepared: Prepared, again: str, *, as_json: bool) -> None:
     tell(f"  without questions: {again}")
 
 
-def _plan(prepared: Prepared) -> dict[str, Any]:
+def planned(prepared: Prepared) -> dict[str, Any]:
+    """Return a plan as plain JSON values."""
     made = prepared.plan
     counts = made.changeset.counts()
     return {
         "added": list(made.added),
         "pulled": list(made.pulled),
+        "recommended": list(made.recommended),
+        "updated": list(made.updated),
         "removed": list(made.removed),
         "files": [
             {"path": path, "action": _action(change.before, change.after)} for path, change in made.changeset.items()
         ],
         "counts": {"created": counts.created, "edited": counts.edited, "deleted": counts.deleted},
+        "conflicts": list(made.conflicts),
         "kept": [{"path": target.path, "what": target.describe(), "reason": reason} for target, reason in made.kept],
         "dependencies": list(made.requirements),
         "dirty": list(prepared.dirty) if prepared.dirty is not None else None,
@@ -214,49 +219,83 @@ GLYPHS = {"create": good("+"), "edit": careful("~"), "delete": bad("-")}
 def plan(prepared: Prepared, stage: str, *, as_json: bool) -> None:
     """Show a plan, one line a file."""
     if as_json:
-        document("plan", stage=stage, **_plan(prepared))
+        document("plan", stage=stage, **planned(prepared))
         return
     made = prepared.plan
     _detected(prepared)
-    say(_aim(prepared, "add", "remove", "put back"))
+    say(_aim(prepared, "add", "remove", "update", "put back"))
+    _also(prepared)
     files(made.changeset)
+    for path in made.conflicts:
+        say(f"  {careful('!')} {path} gets conflict markers")
     for target, reason in made.kept:
         say(f"  {careful('!')} {_named(target)} stays: {reason}")
     for requirement in made.requirements:
         say(f"  {label('dependency')} {requirement}")
+    _notes(prepared.notes, "choice")
     for behaviour in _behaviour(prepared):
         say(f"  {label('changes')} {behaviour}")
     _notes(prepared.notes, "warning")
     counts = made.changeset.counts()
     say(f"{counts.created} created, {counts.edited} edited, {counts.deleted} deleted")
     if stage == "question":
-        _diff(prepared, whole=False)
+        patch_to_read(prepared, whole=False)
 
 
 def _named(target: Target) -> str:
     return target.path if target.whole_file else f"{target.path}: {target.describe()}"
 
 
-def _aim(prepared: Prepared, add: str, remove: str, repair: str) -> str:
+def _aim(prepared: Prepared, add: str, remove: str, update: str, repair: str) -> str:
     """Say in a few words what a plan is about."""
-    made = prepared.plan
-    if not made.added and not made.removed:
-        return repair
-    verb, names = (add, made.added) if made.added else (remove, made.removed)
-    asked = [name for name in names if name in (*prepared.request.add, *prepared.request.remove)] or list(names)
+    made, request = prepared.plan, prepared.request
+    changes = [(add, made.added), (remove, made.removed)]
+    changes.insert(0 if request.update else 2, (update, made.updated))
+    ledger = "bring the ledger into today's form" if request.add or request.remove or request.update else repair
+    verb, names = next(((verb, names) for verb, names in changes if names), (ledger, ()))
+    asked = [name for name in names if name in (*request.add, *request.remove, *request.update)] or list(names)
     more = [name for name in names if name not in asked]
     with_them = " " + faint(f"(with {', '.join(more)})") if more else ""
-    return f"{verb} {strong(', '.join(asked))}{with_them}"
+    return f"{verb} {strong(', '.join(asked))}{with_them}" if asked else verb
+
+
+def _also(prepared: Prepared) -> None:
+    """Say what a plan brings that was not asked for by name: what is recommended, and newer versions of others."""
+    made = prepared.plan
+    aim = next((names for names in (prepared.request.update and made.updated, made.added, made.removed) if names), ())
+    for verb, names in (("add", made.added), ("remove", made.removed)):
+        for name in names if names != aim else ():
+            say(f"  {label(verb)} {name}")
+    for name in made.recommended:
+        say(f"  {label('recommended')} {name}: --without {name} leaves it out")
+    for name in made.updated:
+        old, new = (side[name].version for side in (prepared.installed, made.entries))
+        if old != new:
+            say(f"  {label('update')} {name} from {old} to {new}")
+        else:
+            before, after = (side[name].options for side in (prepared.installed, made.entries))
+            changed = [f"{key} = {value}" for key, value in after.items() if before.get(key) != value]
+            if changed:
+                say(f"  {label('option')} {name}: {', '.join(changed)}")
 
 
 def files(changeset: Changeset) -> None:
-    """Show what happens to files, one line each."""
+    """Show what happens to files, one line each, and one for the ledger."""
     for path, change in changeset.items():
-        say(f"  {GLYPHS[_action(change.before, change.after)]} {path}")
+        if not path.startswith(LEDGER):
+            say(f"  {GLYPHS[_action(change.before, change.after)]} {path}")
+    ledger = [change for path, change in changeset.items() if path.startswith(LEDGER)]
+    actions = {_action(change.before, change.after) for change in ledger}
+    if ledger:
+        say(f"  {GLYPHS[actions.pop() if len(actions) == 1 else 'edit']} {LEDGER} ({_number(len(ledger), 'file')})")
+
+
+def _number(count: int, what: str) -> str:
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"
 
 
 def _behaviour(prepared: Prepared) -> list[str]:
-    from laterctl.engine import catalogue
+    from laterctl.features import catalogue
 
     return [text for name in prepared.plan.added for text in catalogue.feature(name).changes]
 
@@ -276,13 +315,14 @@ def _detected(prepared: Prepared) -> None:
         say(faint("; ".join(parts)))
 
 
+LEDGER = ".laterctl/"
 LONG = 400
 """Lines of a diff beyond which the question comes with the edited files alone."""
 
 
-def _diff(prepared: Prepared, *, whole: bool) -> None:
+def patch_to_read(prepared: Prepared, *, whole: bool) -> None:
     """Show the diff to a person: without the ledger, and new files only when `whole` or when all of it is short."""
-    shown = {path: change for path, change in prepared.plan.changeset.items() if not path.startswith(".laterctl/")}
+    shown = {path: change for path, change in prepared.plan.changeset.items() if not path.startswith(LEDGER)}
     text = _patch(prepared, shown)
     if not whole and text.count(b"\n") > LONG:
         edited = {path: change for path, change in shown.items() if None not in (change.before, change.after)}
@@ -307,7 +347,7 @@ def _patch(prepared: Prepared, changes: Mapping[str, Change] | None = None) -> b
 def patch(prepared: Prepared) -> None:
     """Print the patch: in colours for a person, plain for a pipe."""
     if is_terminal():
-        _diff(prepared, whole=True)
+        patch_to_read(prepared, whole=True)
         return
     data = _patch(prepared)
     _warn_of_credentials(prepared)
@@ -337,19 +377,28 @@ def _warn_of_credentials(prepared: Prepared) -> None:
 
 
 def _notes(notes: Iterable[Note], level: str) -> None:
-    for note in notes:
-        if note.level == level:
-            where = f"{note.place}: " if note.place else ""
-            say(f"  {careful(level)} {where + note.message}")
+    for message, place in dict.fromkeys((note.message, note.place) for note in notes if note.level == level):
+        where = f"{place}: " if place else ""
+        say(f"  {careful(level)} {where + message}")
 
 
 def nothing_to_do(prepared: Prepared, *, as_json: bool, aside: bool = False) -> None:
     """Say that all is as asked for already; on standard error when `aside`, where a patch would be printed."""
     if as_json:
-        document("plan", stage="nothing-to-do", **_plan(prepared))
+        document("plan", stage="nothing-to-do", **planned(prepared))
         return
+    _notes(prepared.notes, "warning")
     request = prepared.request
-    as_is(request.add or request.remove, "installed already" if request.add else "not installed", aside=aside)
+    if request.add:
+        as_is(request.add, "installed already", aside=aside)
+        if older := [name for name in request.add if prepared.plan.entries[name].version != __version__]:
+            progress(f"`laterctl update {' '.join(older)}` brings what this version writes")
+    elif request.remove:
+        as_is(request.remove, "not installed", aside=aside)
+    elif request.update:
+        as_is(request.update, "up to date", aside=aside)
+    else:
+        (tell if aside else say)("Nothing to do: no feature is installed.")
 
 
 def as_is(names: Sequence[str], state: str, *, aside: bool = False) -> None:
@@ -360,7 +409,7 @@ def as_is(names: Sequence[str], state: str, *, aside: bool = False) -> None:
 
 def summary(result: RunResult, again: str, undo: str) -> dict[str, Any]:
     """Return what a run did, for a JSON document."""
-    proof = _plain(result.proof) if result.proof is not None else None
+    proof = plain(result.proof) if result.proof is not None else None
     if proof is not None:
         proof["failures"] = [_failure(item) for item in result.proof.failures] if result.proof else []
     return {
@@ -369,7 +418,7 @@ def summary(result: RunResult, again: str, undo: str) -> dict[str, Any]:
         "installed": list(result.installed),
         "skipped_install": list(result.skipped_install),
         "proof": proof,
-        **_plan(result.prepared),
+        **planned(result.prepared),
     }
 
 
@@ -384,8 +433,11 @@ def done(result: RunResult, again: str, undo: str, *, as_json: bool) -> None:
         document("done", **summary(result, again, undo))
         return
     counts = prepared.plan.changeset.counts()
-    aim = _aim(prepared, good("Added"), good("Removed"), good("Put back"))
+    aim = _aim(prepared, good("Added"), good("Removed"), good("Updated"), good("Put back"))
     say(f"{aim}: {counts.created} created, {counts.edited} edited, {counts.deleted} deleted")
+    _also(prepared)
+    for path in prepared.plan.conflicts:
+        say(f"  {careful('!')} {path} has conflict markers: resolve them")
     for target, reason in prepared.plan.kept:
         say(f"  {careful('!')} {_named(target)} stayed: {reason}")
     if result.installed:
@@ -408,7 +460,7 @@ def _proved(result: RunResult) -> str:
 
 def _next_steps(prepared: Prepared) -> None:
     from laterctl.dialects.settings import named, settings_of
-    from laterctl.engine import catalogue
+    from laterctl.features import catalogue
 
     settings = settings_of(prepared.project)
     for name in prepared.plan.added:
@@ -440,7 +492,7 @@ def report(made: Report, *, as_json: bool, fixed: Mapping[str, Any] | None = Non
 
     found = made.findings
     if as_json:
-        items = [_plain(item) for item in found]
+        items = [plain(item) for item in found]
         onion = [{"middleware": item.target, "place": _place(item.place)} for item in made.onion]
         document("doctor", findings=items, onion=onion, fixed=fixed, message=message)
         return
@@ -470,7 +522,7 @@ def listing(found: Listing, *, as_json: bool) -> None:
     """Show the features there are."""
     items = found.features
     if as_json:
-        document("list", features=[_plain(item) for item in items], unread=[_plain(item) for item in found.unread])
+        document("list", features=[plain(item) for item in items], unread=[plain(item) for item in found.unread])
         return
     group = ""
     width = max((len(item.name) for item in items), default=0)
@@ -493,8 +545,18 @@ def choices(items: Sequence[Listed]) -> None:
         say(f"{number:>3}  {item.name:<18} {item.summary}")
 
 
-def feature(declared: Feature, present: Sequence[str], settings_dialect: Settings, *, as_json: bool) -> None:
-    """Explain a feature, with the names that the project gives its settings."""
+_TYPES = {str: "text", int: "int", float: "float", bool: "bool"}
+
+
+def feature(
+    declared: Feature,
+    present: Sequence[str],
+    values: Mapping[str, Any],
+    settings_dialect: Settings,
+    *,
+    as_json: bool,
+) -> None:
+    """Explain a feature, with the names that the project gives its settings, and the values of its options."""
     from laterctl.dialects.settings import named
     from laterctl.edits.setting import Setting
 
@@ -509,8 +571,11 @@ def feature(declared: Feature, present: Sequence[str], settings_dialect: Setting
         {
             "name": f"{declared.name}.{item.name}",
             "help": item.help,
+            "type": _TYPES[item.type],
+            "range": item.range,
             "default": item.default,
             "choices": list(item.choices),
+            "value": values.get(item.name),
         }
         for item in declared.options
     ]
@@ -522,6 +587,7 @@ def feature(declared: Feature, present: Sequence[str], settings_dialect: Setting
             group=declared.group,
             aliases=list(declared.aliases),
             requires=list(declared.requires),
+            recommends=list(declared.recommends),
             floors=dict(declared.floors),
             options=options,
             settings=settings,
@@ -535,11 +601,14 @@ def feature(declared: Feature, present: Sequence[str], settings_dialect: Setting
         say(f"also called: {', '.join(declared.aliases)}")
     if declared.requires:
         say(f"needs: {', '.join(declared.requires)}")
+    if declared.recommends:
+        say(f"recommends: {', '.join(declared.recommends)} (--without leaves one out)")
     for name, floor in declared.floors.items():
         say(f"floor: {name} {floor}")
     for option in options:
-        default = f" (default {option['default']})" if option["default"] else ""
-        say(f"option: --set {option['name']}=...  {option['help']}{default}")
+        parts = [str(option["range"])]
+        parts += [f"{word} {option[word]}" for word in ("default", "value") if option[word] is not None]
+        say(f"option: --set {option['name']}=...  {option['help']} ({'; '.join(parts)})")
     for setting in settings:
         default = "secret" if setting["secret"] else f"default {json.dumps(setting['default'])}"
         variable = settings_dialect.environment_variable(setting["name"])
@@ -655,7 +724,7 @@ def secrets(made: Secret, *, as_json: bool) -> None:
     if made.unknown:
         progress(f"how the project reads its settings is not known: {made.unknown}")
     if as_json:
-        lines = [_plain(line) for choice in made.lines for line in choice]
+        lines = [plain(line) for choice in made.lines for line in choice]
         shown = {"schema": SCHEMA, "kind": "secret", "values": dict(made.values), "lines": lines}
         typer.echo(json.dumps(shown, indent=2))
         return

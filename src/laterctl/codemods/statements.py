@@ -7,6 +7,8 @@ import io
 import tokenize
 from collections.abc import Sequence
 
+from laterctl.codemods import newer
+
 
 def segment(source: str, node: ast.stmt, *, dedent: bool = True) -> str:
     """Return the code of a statement as it stands in `source`, decorators included, `\\n` ended.
@@ -23,14 +25,25 @@ def segment(source: str, node: ast.stmt, *, dedent: bool = True) -> str:
     return "\n".join([lines[0], *(line.removeprefix(margin) for line in lines[1:])])
 
 
-def span(lines: Sequence[str], node: ast.stmt) -> tuple[int, int]:
-    """Return where a statement without decorators starts and ends in the text that `split_lines` made `lines` of."""
+def span(lines: Sequence[str], node: ast.stmt | ast.expr) -> tuple[int, int]:
+    """Return where a statement (its decorators left out) or an expression starts and ends in the text that `split_lines` made `lines` of."""
     last = node.end_lineno or node.lineno
     start = sum(map(len, lines[: node.lineno - 1]))
     end = start + sum(map(len, lines[node.lineno - 1 : last - 1]))
     columns = (lines[node.lineno - 1], node.col_offset), (lines[last - 1], node.end_col_offset or 0)
     first, behind = (len(line.encode()[:column].decode()) for line, column in columns)
     return start + first, end + behind
+
+
+def renamed(code: str, old: str, new: str) -> str:
+    """Return a simple statement, as it stands in its file, with the name `new` wherever it has `old` (both may be dotted)."""
+    lines = split_lines(code)
+    kind = ast.Attribute if "." in old else ast.Name
+    found = [node for node in ast.walk(newer.parse(code)) if isinstance(node, kind) and ast.unparse(node) == old]
+    for node in sorted(found, key=lambda item: (item.lineno, item.col_offset), reverse=True):
+        start, end = span(lines, node)
+        code = code[:start] + new + code[end:]
+    return code
 
 
 def split_lines(source: str) -> list[str]:

@@ -112,7 +112,11 @@ def load_project(start: Path, app: str | None = None) -> tuple[Project, dict[str
     return project, ledger.load(project.tree)
 
 
-def prepare(start: Path, request: Request, app: str | None = None) -> Prepared:
+Requesting = Callable[["Mapping[str, Entry]"], "Request"]
+"""What a run is to do, decided when it is known what is installed."""
+
+
+def prepare(start: Path, request: Request | Requesting, app: str | None = None) -> Prepared:
     """Plan a run and prove it statically; nothing is written.
 
     Raises:
@@ -123,8 +127,9 @@ def prepare(start: Path, request: Request, app: str | None = None) -> Prepared:
 
     with readable():
         project, installed = load_project(start, app)
-        plan = planning.make(project, installed, request)
-        return checked(project, installed, request, plan)
+        wanted = request(installed) if callable(request) else request
+        plan = planning.make(project, installed, wanted)
+        return checked(project, installed, wanted, plan)
 
 
 @contextmanager
@@ -288,7 +293,7 @@ def _steps(prepared: Prepared, choices: RunOptions) -> tuple[tuple[Argv, ...], t
     manager = choices.manager or manifest.manager
     python = install.interpreter(prepared.root, manager)
     version = install.relevant_version(manager, prepared.root)
-    homes = [home for home in (manifest.runtime, manifest.dev) if _extends(plan, prepared.installed, home)]
+    homes = extended_homes(plan, prepared.installed)
     lock = prepared.project.tree.read(manifest.lock) if manifest.lock else None
     try:
         steps = install.commands(
@@ -307,11 +312,10 @@ def _steps(prepared: Prepared, choices: RunOptions) -> tuple[tuple[Argv, ...], t
     return steps, install.derived(manager, manifest), ""
 
 
-def _extends(plan: Plan, installed: Mapping[str, Entry], home: DependencyHome) -> bool:
-    """Whether a home of dependencies gets entries."""
-    added = [record for record in plan.fresh(installed) if record.ours]
-    homes = [record.target.home for record in added]
-    return any(item is not None and (item.path, item.table) == (home.path, home.table) for item in homes)
+def extended_homes(plan: Plan, installed: Mapping[str, Entry]) -> list[DependencyHome]:
+    """Return the homes of dependencies that get entries, by file and table: a group that nobody asked for before too."""
+    homes = {record.target.home for record in plan.fresh(installed) if record.ours}
+    return sorted((home for home in homes if home is not None), key=lambda home: (home.path, home.table))
 
 
 def _install(step: Argv, root: Path) -> None:

@@ -7,7 +7,6 @@ import tempfile
 from pathlib import Path
 
 from laterctl.commands.new import foundation
-from laterctl.edits.file import unsigned_forms
 from laterctl.engine import plan as planning
 from laterctl.engine.plan import Request
 from laterctl.project.discover import Project
@@ -42,7 +41,7 @@ def _built_in(plan: planning.Plan) -> dict[str, bytes]:
         for entry in plan.entries.values()
         for record in entry.records
         if record.target.whole_file
-        for other in unsigned_forms(record.target)
+        for other in record.target.alternatives()
     }
     return {
         path: owned.get(path, change.after)

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
-from laterctl.engine import catalogue, ledger
+from laterctl.engine import ledger
+from laterctl.feature import Group
+from laterctl.features import catalogue
 
 if TYPE_CHECKING:
     from laterctl.dialects.settings import SettingLine
@@ -40,24 +42,10 @@ def listing(start: Path) -> Listing:
     installed, unread = _installed(start)
     features = (
         Listed(item.name, item.group, item.summary, item.aliases, _status(installed.get(item.name)))
-        for item in sorted(catalogue.every(), key=lambda item: (GROUPS.index(item.group), item.name))
+        for item in sorted(catalogue.every(), key=lambda item: ([*Group].index(item.group), item.name))
         if not item.hidden
     )
     return Listing(tuple(features), unread)
-
-
-GROUPS = (
-    "",
-    "Testing",
-    "Dependency injection",
-    "API scaling",
-    "Security hardening",
-    "Database",
-    "Performance",
-    "Operations",
-    "Monitoring",
-)
-"""Sections of the list, in order."""
 
 
 def _status(entry: Entry | None) -> str:
@@ -78,7 +66,7 @@ def _installed(start: Path) -> tuple[Mapping[str, Entry], tuple[Refusal, ...]]:
 
 
 def about(name: str) -> Feature:
-    """Return a feature by name or alias. Raises `laterctl.engine.catalogue.UnknownFeature`."""
+    """Return a feature by name or alias. Raises `laterctl.features.catalogue.UnknownFeature`."""
     return catalogue.find(name) if name not in catalogue.module_names() else catalogue.feature(name)
 
 
@@ -140,7 +128,7 @@ def secret(name: str, start: Path, app: str | None = None) -> Secret:
     """Return fresh key material for a feature, as the project around `start` reads it; nothing is written.
 
     Raises:
-        laterctl.engine.catalogue.UnknownFeature: there is no such feature.
+        laterctl.features.catalogue.UnknownFeature: there is no such feature.
         ValueError: the feature has no secret.
         laterctl.refusal.Refused: the project cannot be read.
     """

@@ -12,7 +12,7 @@ from laterctl.targets.resolved import Resolved
 
 if TYPE_CHECKING:
     from laterctl.project.discover import Project
-    from laterctl.targets.python_text import Spot
+    from laterctl.project.statements import Position
 
 
 class Ground(Protocol):
@@ -41,7 +41,7 @@ class Ground(Protocol):
         """Return the import of `module:Name` in a file, and the name it binds. Raises `Refused` when that is taken."""
         ...
 
-    def spots(self, path: str) -> set[Spot]:
+    def spots(self, path: str) -> set[Position]:
         """Places of statements in a Python file that are ours."""
         ...
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from laterctl.project.names import Own, dotted_path, imports_in, imports_of, resolve
 from laterctl.project.places import is_test_or_docs
 from laterctl.project.source import Unreadable
-from laterctl.project.statements import Scope, Spot, blocks, nodes, spots
+from laterctl.project.statements import Scope, StatementRef, blocks, nodes, spots
 from laterctl.project.tree import Outside
 
 if TYPE_CHECKING:
@@ -97,9 +97,9 @@ class Code:
         return any(word in data for word in words)
 
     @cached_property
-    def _found(self) -> Mapping[type, list[tuple[ast.AST, Spot]]]:
+    def _found(self) -> Mapping[type, list[tuple[ast.AST, StatementRef]]]:
         """The one walk: every statement, and every expression with the statement that it belongs to, by their types."""
-        found: defaultdict[type, list[tuple[ast.AST, Spot]]] = defaultdict(list)
+        found: defaultdict[type, list[tuple[ast.AST, StatementRef]]] = defaultdict(list)
         for spot in spots(self.tree):
             found[ast.stmt].append((spot.node, spot))
             todo: list[ast.AST] = [spot.node]
@@ -180,7 +180,7 @@ class Code:
         except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
             return None
 
-    def enclosing(self, spot: Spot) -> list[ast.stmt]:
+    def enclosing(self, spot: StatementRef) -> list[ast.stmt]:
         """Return the statements that contain a statement, outermost first."""
         found: list[ast.stmt] = []
         body = self.tree.body
@@ -202,7 +202,7 @@ class Visit(Generic[Node_co]):
 
     __slots__ = ("code", "node", "spot")
 
-    def __init__(self, node: Node_co, spot: Spot, code: Code) -> None:
+    def __init__(self, node: Node_co, spot: StatementRef, code: Code) -> None:
         self.node = node
         self.spot = spot
         self.code = code

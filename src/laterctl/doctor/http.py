@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from laterctl.doctor.code import Code, Visit, constant, once
 from laterctl.project.application.registered import middleware_class
-from laterctl.project.statements import Function, Spot
+from laterctl.project.statements import Function, StatementRef
 
 BASE_HTTP = "starlette.middleware.base.BaseHTTPMiddleware"
 _RESPONSES = (
@@ -26,7 +26,7 @@ class HeaderWrite(Struct, frozen=True):
     name: str
     value: ast.expr
     line: int
-    spot: Spot
+    spot: StatementRef
 
 
 def middleware_of(visit: Visit[ast.Call]) -> str:

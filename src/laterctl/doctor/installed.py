@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from laterctl.doctor.rule import MAIN, Rule
-from laterctl.engine import catalogue, ledger
+from laterctl.edits.file import files as owned_files
+from laterctl.engine import ledger
+from laterctl.features import catalogue
 from laterctl.finding import Finding, Severity, Verdict
 from laterctl.project.places import Place
 from laterctl.project.source import Unreadable
@@ -16,8 +18,9 @@ from laterctl.project.tree import Outside
 from laterctl.project.unreadable import as_undecided
 from laterctl.refusal import Refused
 from laterctl.targets import document as converge
+from laterctl.targets import origin
 from laterctl.targets.base import Record, State, Target
-from laterctl.targets.owned_file import ORIGIN, OwnedFile
+from laterctl.targets.owned_file import OwnedFile
 from laterctl.targets.statement import Statement
 
 if TYPE_CHECKING:
@@ -196,9 +199,8 @@ def _undecided(project: Project) -> Iterator[Finding]:
 def _ledger_lost(project: Project, entries: Mapping[str, Entry]) -> Iterator[Finding]:
     """A file that says it was added by laterctl, without a ledger that knows it."""
     known = {record.target.path for entry in entries.values() for record in entry.records}
-    for path in project.tree.files_containing(f"# {ORIGIN}".encode()):
-        first = (project.tree.read(path) or b"").decode("utf-8", "replace").removeprefix("\ufeff").partition("\n")[0]
-        name = first.strip().removeprefix(f"# {ORIGIN}").removesuffix(".")
+    for path in _signed(project):
+        name = origin.feature_of(path, project.tree.read(path) or b"")
         if path in known or name not in catalogue.module_names():
             continue
         entry, place = entries.get(name), Place(path, 1)
@@ -211,6 +213,14 @@ def _ledger_lost(project: Project, entries: Mapping[str, Entry]) -> Iterator[Fin
             yield LTR004.finding(Verdict.OK, message, place, feature=name)
 
 
+def _signed(project: Project) -> list[str]:
+    """Return the files that may say that they came from laterctl: Python files, and those that features call so."""
+    names = {file.path.rpartition("/")[2] for item in catalogue.every() for file in owned_files(item.edits)}
+    others = (path for path in project.tree.files() if path.rpartition("/")[2] in names and not path.endswith(".py"))
+    found = [path for path in others if origin.feature_of(path, project.tree.read(path) or b"")]
+    return [*project.tree.files_containing(origin.ORIGIN.encode()), *found]
+
+
 def _adding(name: str) -> str:
     users = [item.name for item in catalogue.every() if not item.hidden and name in catalogue.closure([item.name])]
     return f"laterctl add {name if name in users else '|'.join(users)}"
@@ -221,7 +231,7 @@ def _moved(project: Project, record: Record) -> str:
     target = record.target
     if not target.whole_file or not target.created() or project.tree.read(target.path) is not None:
         return ""
-    for path in project.tree.files_containing(f"# {ORIGIN}".encode()):
+    for path in _signed(project):
         if converge.inspect(target, project.tree.read(path)).state is State.PRESENT:
             return path
     return ""

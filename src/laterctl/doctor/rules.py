@@ -37,7 +37,7 @@ def every() -> tuple[Rule, ...]:
 def _of_features() -> Iterator[Rule]:
     from laterctl import features
 
-    for item in iter_modules(features.__path__):
+    for item in (found for found in iter_modules(features.__path__) if found.ispkg):
         name = f"{features.__name__}.{item.name}.rules"
         if find_spec(name) is not None:
             for rule in _in(vars(import_module(name)).values()):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 from msgspec import Struct
 
@@ -20,11 +21,13 @@ RANKS: Mapping[str, int] = {
     name: number
     for number, name in enumerate(
         (
-            "error-boundary",
             "profiling",
             "compression",
+            "application",
+            "error-boundary",
             "versions",
             "rate-limit",
+            "https-redirect",
             "cors",
             "trusted-host",
             "security-headers",
@@ -33,13 +36,16 @@ RANKS: Mapping[str, int] = {
         )
     )
 }
-"""Middleware order from the innermost to the outermost: the order in which the calls stand in the file."""
+"""Middleware order from the innermost to the outermost: the order in which the calls stand in the file.
+
+What is not known counts as a part of the application: it may decide by whether an exception comes through.
+"""
 
 KNOWN: Mapping[str, str] = {
     "starlette.middleware.cors.CORSMiddleware": "cors",
     "starlette.middleware.gzip.GZipMiddleware": "compression",
     "starlette.middleware.trustedhost.TrustedHostMiddleware": "trusted-host",
-    "starlette.middleware.httpsredirect.HTTPSRedirectMiddleware": "trusted-host",
+    "starlette.middleware.httpsredirect.HTTPSRedirectMiddleware": "https-redirect",
     "asgi_correlation_id.CorrelationIdMiddleware": "request-context",
     "asgi_correlation_id.middleware.CorrelationIdMiddleware": "request-context",
     "slowapi.middleware.SlowAPIMiddleware": "rate-limit",
@@ -47,27 +53,66 @@ KNOWN: Mapping[str, str] = {
     "starlette_exporter.PrometheusMiddleware": "metrics",
     "brotli_asgi.BrotliMiddleware": "compression",
 }
-OURS: Mapping[str, str] = {
-    "core.error_boundary:ErrorBoundary": "error-boundary",
-    "core.cors:CorsMiddleware": "cors",
-    "core.security_headers:SecurityHeadersMiddleware": "security-headers",
-    "core.metrics_middleware:MetricsMiddleware": "metrics",
-    "core.request_id:RequestIDMiddleware": "request-context",
-}
-STRICT = frozenset({("error-boundary", "cors"), ("rate-limit", "cors")})
+_FOUNDATION: Mapping[str, str] = {"core.request_id:RequestIDMiddleware": "request-context"}
+
+STRICT = frozenset(
+    {("application", "error-boundary"), ("application", "cors"), ("error-boundary", "cors"), ("rate-limit", "cors")}
+)
 """Pairs (inner, outer) whose order decides whether the feature works at all."""
 
 
-def _is_inner(item: Registration, rank: int) -> bool:
-    """Whether a middleware belongs inside of `rank`: what is not known is taken for a part of the application."""
-    other = rank_of(item.target)
-    return other is None or other <= rank
+def rank_of(target: str, declared: Mapping[str, str]) -> str:
+    """Return the rank of a middleware class by its dotted name, `""` when it is not a known one.
+
+    `declared` maps the middleware of features (`core.cors:CorsMiddleware`) to their ranks.
+    """
+    ours = {**_FOUNDATION, **declared}
+    return KNOWN.get(target) or next((name for source, name in ours.items() if is_ours(target, source)), "")
 
 
-def rank_of(target: str) -> int | None:
-    """Return the rank of a middleware class by its dotted name, `None` when it is not a known one."""
-    name = KNOWN.get(target) or next((name for source, name in OURS.items() if is_ours(target, source)), None)
-    return RANKS[name] if name is not None else None
+class _Cost(NamedTuple):
+    """How many pairs a place in the order violates: those that decide whether it works, and others."""
+
+    strict: int
+    soft: int
+
+
+class _Order:
+    """Where a middleware of one rank may stand among others."""
+
+    def __init__(self, rank: str, declared: Mapping[str, str]) -> None:
+        self.rank = rank
+        self.declared = declared
+
+    def name(self, item: Registration) -> str:
+        """Return the rank of what the user has."""
+        return rank_of(item.target, self.declared) or "application"
+
+    def is_outer(self, item: Registration) -> bool:
+        """Whether something of the user's belongs outside."""
+        return RANKS[self.name(item)] > RANKS[self.rank]
+
+    def cost(self, inside: Iterable[Registration], outside: Iterable[Registration]) -> _Cost:
+        """Return what a place costs that leaves some of the user's middleware inside, and some outside."""
+        wrong = [(self.rank, self.name(item)) for item in inside if self.is_outer(item)]
+        wrong += [(self.name(item), self.rank) for item in outside if not self.is_outer(item)]
+        strict = sum(pair in STRICT for pair in wrong)
+        return _Cost(strict, len(wrong) - strict)
+
+    def tell(
+        self, context: FeatureContext, code: str, inside: Iterable[Registration], outside: Iterable[Registration]
+    ) -> None:
+        """Warn of what stands on the wrong side."""
+        for item in inside:
+            if self.is_outer(item):
+                context.warn(f"{code} stands outside of {_shown(item)}, which should be outside of it", item.place)
+        for item in outside:
+            if not self.is_outer(item):
+                context.warn(f"{_shown(item)} stands outside of {code}, and should be inside of it", item.place)
+
+
+def _shown(item: Registration) -> str:
+    return item.target.rpartition(".")[2] or "a middleware"
 
 
 MIDDLEWARE = "starlette.middleware.Middleware"
@@ -90,100 +135,79 @@ class Middleware(Struct, frozen=True):
             yield Resolved(found)
             return
         app = context.app(f"app.add_middleware({name})")
-        listed = _listing(context, app, self.rank) if found is None else None
+        order = _Order(self.rank, context.declared_middleware())
+        listed = _listing(context, app, order) if found is None else None
         if listed is not None:
-            yield from self._listed(context, listed)
+            yield from self._listed(context, listed, order)
             return
         wanted, local = context.imported(app.path, self.source)
         code = f"{app.name}.add_middleware({local})"
         yield wanted
         does = ("middleware", context.dotted(self.source))
         target = Statement(app.path, app.scope, code, (RANKS[self.rank], local), does)
-        yield Resolved(target, Anchor(app.body, self._after(context, app, code)))
+        yield Resolved(target, Anchor(app.body, self._after(context, app, code, order)))
 
-    def _listed(self, context: FeatureContext, listing: _Listing) -> Iterator[Resolved]:
+    def _listed(self, context: FeatureContext, listing: _Listing, order: _Order) -> Iterator[Resolved]:
         wanted, local = context.imported(listing.path, self.source)
         spelled = listing.spelled
         yield wanted
         if not spelled:
             wrapper, spelled = context.imported(listing.path, "fastapi.middleware:Middleware")
             yield wrapper
-        order = (-RANKS[self.rank], local)
         code = f"{spelled}({local})"
-        behind = self._behind(context, listing.users, code)
+        users = listing.users
+        behind = min(range(len(users) + 1), key=lambda count: order.cost(users[count:], users[:count]))
+        order.tell(context, code, users[behind:], [*users[:behind], *listing.outside])
         does = ("middleware", context.dotted(self.source))
+        among = (-RANKS[self.rank], local)
         yield Resolved(
-            ListEntry(listing.path, listing.scope, listing.holder, code, listing.keyword, behind, order, does)
+            ListEntry(listing.path, listing.scope, listing.holder, code, listing.keyword, behind, among, does)
         )
 
-    def _behind(self, context: FeatureContext, users: Sequence[Registration], code: str) -> int:
-        """Return how many entries of the user's list, outermost first, stand outside of this one."""
-        if self.rank == "error-boundary":
-            return len(users)
-        ranks = [rank_of(item.target) for item in users]
-        own = RANKS[self.rank]
-        outer = max((number + 1 for number, rank in enumerate(ranks) if rank is not None and rank > own), default=0)
-        inner = next((number for number, rank in enumerate(ranks) if rank is not None and rank < own), len(ranks))
-        if outer > inner:
-            culprit = users[outer - 1]
-            context.warn(
-                f"{code} cannot stand at its place in the middleware order: {culprit.target} should be outside it",
-                culprit.place,
-            )
-            return inner
-        return outer
+    def _after(self, context: FeatureContext, app: App, code: str, order: _Order) -> int:
+        """Return the statement after which the call stands: as far up as the order allows."""
+        theirs = set(user_statements(context, app.path, app.body, [item.index for item in app.middleware]))
+        calls = [item for item in app.middleware if item.index in theirs and item.style != "list"]
+        listed = [item for item in app.middleware if item.style == "list"]
 
-    def _after(self, context: FeatureContext, app: App, code: str) -> int:
-        rank = RANKS[self.rank]
-        users = set(user_statements(context, app.path, app.body, [item.index for item in app.middleware]))
-        present = [item for item in app.middleware if item.index in users and item.style != "list"]
-        inner = [item.index for item in present if _is_inner(item, rank)]
-        outer = [item for item in present if (other := rank_of(item.target)) is not None and other > rank]
-        place = max([app.index, *inner])
-        if self.rank == "error-boundary":
-            place = app.index
-        first_outer = min((item.index for item in outer), default=None)
-        if first_outer is not None and place >= first_outer:
-            known_inner = [item for item in present if (other := rank_of(item.target)) is not None and other < rank]
-            place = max([app.index, *(item.index for item in known_inner)])
-            if place >= first_outer:
-                culprit = outer[0]
-                context.warn(
-                    f"{code} cannot stand at its place in the middleware order: {culprit.target} should be outside it",
-                    culprit.place,
-                )
-            else:
-                place = first_outer - 1
-        self._check_list(context, app, code)
+        def sides(place: int) -> tuple[list[Registration], list[Registration]]:
+            return [item for item in calls if item.index <= place], [item for item in calls if item.index > place]
+
+        places = sorted({app.index, *(max(app.index, item.index) for item in calls)})
+        place = min(places, key=lambda each: order.cost(*sides(each)))
+        outer = [item.index for item in calls if order.is_outer(item) and item.index > place]
+        if outer and any(not order.is_outer(item) for item in sides(place)[1]):
+            place = min(outer) - 1  # as near as can be to what has to be outside
+        self._check_list(context, listed, order)
+        inside, outside = sides(place)
+        order.tell(context, code, [*listed, *inside], outside)
         return _below_limit(context, app, place, code)
 
-    def _check_list(self, context: FeatureContext, app: App, code: str) -> None:
-        """Refuse when the app's own `middleware=[...]` holds something that must stand outside of us."""
-        for item in app.middleware:
-            other = rank_of(item.target)
-            if item.style != "list" or other is None or other <= RANKS[self.rank]:
-                continue
-            pair = self.rank, next(name for name, number in RANKS.items() if number == other)
-            message = f"{item.target} stands in FastAPI(middleware=...), inside of every add_middleware() call"
-            if pair not in STRICT:
-                context.warn(f"{message}; it should be outside {self.source.partition(':')[2]}", item.place)
-                continue
-            raise Refused(
-                Refusal(
-                    "middleware-order",
-                    message,
-                    item.place,
-                    seen=f"middleware=[... {item.target} ...]",
-                    expected=f"{pair[1]} outside {pair[0]}",
-                    snippet=f"Middleware({self.source.partition(':')[2]})  # as the last entry of middleware=[...]",
-                    remedy="add the entry by hand and run the command again",
-                    feature=context.feature,
+    def _check_list(self, context: FeatureContext, listed: Sequence[Registration], order: _Order) -> None:
+        """Refuse when a list that cannot be extended holds something that must stand outside of us."""
+        for item in listed:
+            pair = self.rank, order.name(item)
+            if pair in STRICT:
+                raise Refused(
+                    Refusal(
+                        "middleware-order",
+                        f"{item.target} stands in FastAPI(middleware=...), inside of every add_middleware() call",
+                        item.place,
+                        seen=f"middleware=[... {item.target} ...]",
+                        expected=f"{pair[1]} outside {pair[0]}",
+                        snippet=f"Middleware({self.source.partition(':')[2]})  # as the last entry of middleware=[...]",
+                        remedy="add the entry by hand and run the command again",
+                        feature=context.feature,
+                    )
                 )
-            )
 
 
 class _Listing(Struct, frozen=True):
-    """A list of middleware that can be extended: where it stands, how it spells `Middleware`, the user's entries."""
+    """A list of middleware that can be extended.
+
+    It says where the list stands, how it spells `Middleware`, the user's entries, and what the user adds by calls, which
+    is outside of the whole list.
+    """
 
     path: str
     scope: str
@@ -191,37 +215,35 @@ class _Listing(Struct, frozen=True):
     keyword: str
     spelled: str
     users: tuple[Registration, ...]
+    outside: tuple[Registration, ...]
 
 
-def _listing(context: FeatureContext, app: App, rank: str) -> _Listing | None:
-    """Return the app's list of middleware, `None` when there is none or when a call has to stand inside of `rank`.
+def _listing(context: FeatureContext, app: App, order: _Order) -> _Listing | None:
+    """Return the app's list of middleware, `None` when there is none, or when a call fits the order better.
 
     What is added by a call is outside of the whole list.
     """
-    from laterctl.targets.document import Document
-    from laterctl.targets.pruning import substitutes
     from laterctl.targets.python_text import holder_of, list_in, read_text
 
     where = app.middleware_list
-    calls = [item for item in app.middleware if item.style != "list"]
-    theirs = set(user_statements(context, app.path, app.body, [item.index for item in calls]))
-    inside = [item for item in calls if item.index in theirs and _is_inner(item, RANKS[rank])]
-    if where is None or (inside and rank != "error-boundary"):
+    every = [item for item in app.middleware if item.style != "list"]
+    theirs = set(user_statements(context, app.path, app.body, [item.index for item in every]))
+    calls = tuple(item for item in every if item.index in theirs)
+    entries = [item for item in app.middleware if item.style == "list"]
+    by_call = order.cost(entries, ())
+    if where is None or (not by_call.strict and by_call < order.cost((), calls)):
         return None
     text = read_text(context.project.tree.python(where.path).text)
-    located = next((item for item in text.statements if item.spot == (where.body, where.index)), None)
+    located = next((item for item in text.statements if item.position == (where.body, where.index)), None)
     literal = list_in(located.node, where.keyword) if located is not None else None
     holder = holder_of(located.node) if located is not None else ""
     if located is None or literal is None or not holder:
         return None
-    document = Document.of_text(where.path, text)
-    records = [record for record in context.records if record.ours and record.target.path == where.path]
-    ours = substitutes(record.target.inspect(document) for record in records)
-    entries = [item for item in app.middleware if item.style == "list"]
+    ours = context.own_nodes(where.path)
     pairs = [pair for pair in zip(entries, literal.elts, strict=True) if id(pair[1]) not in ours]
     spelled = _wrapper(context, where.path, [node for _, node in pairs])
     kept = tuple(item for item, _ in pairs)
-    return _Listing(where.path, located.scope, holder, where.keyword, spelled, kept)
+    return _Listing(where.path, located.qualname, holder, where.keyword, spelled, kept, calls)
 
 
 def _wrapper(context: FeatureContext, path: str, entries: Sequence[ast.expr]) -> str:
@@ -320,3 +342,22 @@ class ExceptionHandler(Struct, frozen=True):
         yield error
         yield handler
         yield Resolved(Statement(app.path, app.scope, code, (50, error_name)), Anchor(app.body, after))
+
+
+class StartupCall(Struct, frozen=True):
+    """A call of `source` (`core.logging:configure_logging`) before the application is constructed.
+
+    `arguments` stand between its parentheses. Calls at one place are sorted by `rank`, then by name.
+    """
+
+    source: str
+    arguments: str = ""
+    rank: int = 50
+
+    def resolve(self, context: FeatureContext) -> Iterator[Resolved]:
+        app = context.app(f"{self.source.partition(':')[2]}({self.arguments})")
+        wanted, local = context.imported(app.path, self.source)
+        code = context.quoted(f"{local}({self.arguments})")
+        target = Statement(app.path, app.scope, code, (self.rank, local))
+        yield wanted
+        yield Resolved(target, Anchor(app.body, app.index - 1))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Protocol
 
@@ -12,15 +12,16 @@ from msgspec.structs import replace
 from laterctl.project.facts import App, BodyPath, Layout
 from laterctl.project.places import ALTERNATIVE, Place
 from laterctl.refusal import Note, Refusal, Refused
-from laterctl.targets.base import Record, State, Target
+from laterctl.render import requote
+from laterctl.targets import origin
+from laterctl.targets.base import Binding, Record, State, Target
 from laterctl.targets.import_name import ImportName
-from laterctl.targets.owned_file import ORIGIN
 from laterctl.targets.resolved import Resolved
 
 if TYPE_CHECKING:
     from laterctl.edits.setting import Setting
     from laterctl.project.discover import Project
-    from laterctl.targets.python_text import Spot
+    from laterctl.project.statements import Position
 
 
 MOVABLE = frozenset({"core", "api"})
@@ -45,7 +46,8 @@ class FeatureContext(Struct, frozen=True, dict=True):
     `installed` are the records that the project has, `records` those and the ones of features resolved before this one
     in the same run. `settings` and `providers` map names to their declarations in all
     features that matter. `relocated` maps the usual place of an owned file to the place it has here, because a file of
-    the user's stands in its way. `notes` collects warnings and notices.
+    the user's stands in its way. `notes` collects warnings and notices. `previous` are the records that the feature
+    has, when it is resolved anew.
     """
 
     project: Project
@@ -56,7 +58,9 @@ class FeatureContext(Struct, frozen=True, dict=True):
     settings: Mapping[str, Setting]
     providers: Mapping[str, str]
     relocated: Mapping[str, str] = field(default_factory=dict)
+    declared_middleware: Callable[[], Mapping[str, str]] = dict
     notes: list[Note] = field(default_factory=list)
+    previous: Sequence[Record] = ()
 
     def module(self, place: str) -> str:
         """Return the dotted import path of a place below the application package, such as `core.cors`."""
@@ -77,8 +81,7 @@ class FeatureContext(Struct, frozen=True, dict=True):
         if head == "tests":
             return f"{layout.tests}{slash}{rest}"
         if head in MOVABLE:
-            root = f"{layout.import_root}/" if layout.import_root not in {"", "."} else ""
-            return f"{root}{self.project.package_of(head).replace('.', '/')}{slash}{rest}"
+            return f"{self.project.folder_of(head)}{slash}{rest}"
         return f"{layout.folder}/{place}" if layout.folder not in {"", "."} else place
 
     def dotted(self, source: str) -> str:
@@ -118,7 +121,7 @@ class FeatureContext(Struct, frozen=True, dict=True):
         place, dotted = bound_to(self.project, target.path, target.local)
         if place is None or dotted == canonical(target.source) or self.is_present(target):
             return None
-        return place, dotted
+        return None if self.gives_up(target.path, target.local) else (place, dotted)
 
     def _check_free(self, target: ImportName) -> None:
         taken = self._taken(target)
@@ -176,20 +179,30 @@ class FeatureContext(Struct, frozen=True, dict=True):
             feature=self.feature,
         )
 
-    def spots(self, path: str) -> set[Spot]:
+    def spots(self, path: str) -> set[Position]:
         """Places of statements in a Python file that are ours."""
         return self._spots.setdefault(path, self._find_spots(path))
 
     @cached_property
-    def _spots(self) -> dict[str, set[Spot]]:
+    def _spots(self) -> dict[str, set[Position]]:
         return {}
 
-    def _find_spots(self, path: str) -> set[Spot]:
-        from laterctl.targets.python_target import own_spots
+    def _find_spots(self, path: str) -> set[Position]:
+        from laterctl.targets.python_target import own_statements
         from laterctl.targets.python_text import read_text
 
         records = [record for record in self.records if record.target.path == path]
-        return own_spots(read_text(self.project.tree.python(path).text), records) if records else set()
+        return own_statements(read_text(self.project.tree.python(path).text), records) if records else set()
+
+    def own_nodes(self, path: str) -> set[int]:
+        """Identities of the syntax nodes in a Python file (of `read_text`) that are ours."""
+        from laterctl.targets.document import Document
+        from laterctl.targets.pruning import substitutes
+        from laterctl.targets.python_text import read_text
+
+        document = Document.of_text(path, read_text(self.project.tree.python(path).text))
+        own = [record.target for record in self.records if record.ours and record.target.path == path]
+        return set(substitutes(target.inspect(document) for target in own if not target.whole_file))
 
     def is_present(self, target: Target) -> bool:
         """Whether a target of a Python file is there already, in its own form: by hand, or because a ledger was lost."""
@@ -201,7 +214,17 @@ class FeatureContext(Struct, frozen=True, dict=True):
         """Whether the file at a place is there and says that this feature brought it, or the ledger says so."""
         path = self.path(place)
         data = self.project.tree.read(path)
-        return data is not None and (self.own_file(path) or data.startswith(f"# {ORIGIN}{self.feature}.".encode()))
+        return data is not None and (self.own_file(path) or origin.feature_of(path, data) == self.feature)
+
+    def quoted(self, code: str) -> str:
+        """Return code with its strings in the project's quotes."""
+        return requote(code, self.project.layout.style.quote)
+
+    def gives_up(self, path: str, name: str) -> bool:
+        """Whether the feature itself binds a name at the top of a module now, which another wish of it may take over."""
+        wanted = {Binding(what, path, name) for what in ("import", "name")}
+        own = (record.target for record in self.previous if record.ours)
+        return any(not wanted.isdisjoint(target.bindings()) and self.is_present(target) for target in own)
 
     def own_file(self, path: str) -> bool:
         """Whether a file is one of ours."""
@@ -210,6 +233,10 @@ class FeatureContext(Struct, frozen=True, dict=True):
     def warn(self, message: str, place: Place | None = None) -> None:
         """Say something beside the diff."""
         self.notes.append(Note("warning", message, place, self.feature))
+
+    def choice(self, message: str, place: Place | None = None) -> None:
+        """Say in the plan what was chosen for this project, and why."""
+        self.notes.append(Note("choice", message, place, self.feature))
 
     def notice(self, message: str, place: Place | None = None) -> None:
         """Say something after success."""

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from msgspec import Struct
 
 from laterctl.edits.context import FeatureContext
 from laterctl.edits.file import File, http_client
 from laterctl.edits.manifest import DependencyFloor
-from laterctl.targets.owned_file import ORIGIN
+from laterctl.targets.owned_file import ORIGIN_COMMENT
 from laterctl.targets.resolved import Resolved
 
 _PYTEST = re.compile(rb"^[ \t]*(?:import|from) pytest\b", re.MULTILINE)
@@ -32,15 +32,20 @@ class DroppedTest(Struct, frozen=True):
     def resolve(self, context: FeatureContext) -> Iterator[Resolved]:
         if self.when is not None and not self.when(context):
             return
-        for name in ["pytest", *([http_client(context)] if self.client else [])]:
-            if not _declared_by_user(context, name) and not (name == "pytest" and _tested_by_user(context)):
-                yield from DependencyFloor(FLOORS[name], dev=True).resolve(context)
+        yield from test_dependencies(context, ["pytest", *([http_client(context)] if self.client else [])])
         yield from self.file.resolve(context)
 
     @property
     def file(self) -> File:
         """The test file itself."""
         return File(f"tests/{self.name}", self.template, when=self.when)
+
+
+def test_dependencies(context: FeatureContext, names: Iterable[str]) -> Iterator[Resolved]:
+    """Yield the development dependencies that tests need, of `FLOORS`, but for those that the user has."""
+    for name in names:
+        if not _declared_by_user(context, name) and not (name == "pytest" and _tested_by_user(context)):
+            yield from DependencyFloor(FLOORS[name], dev=True).resolve(context)
 
 
 def _declared_by_user(context: FeatureContext, name: str) -> bool:
@@ -56,4 +61,4 @@ def _tested_by_user(context: FeatureContext) -> bool:
     tree = context.project.tree
     users = (path for path in tree.files_containing(b"pytest") if path.endswith(".py") and not context.own_file(path))
     contents = (tree.read(path) or b"" for path in users)
-    return any(_PYTEST.search(data) for data in contents if not data.startswith(f"# {ORIGIN}".encode()))
+    return any(_PYTEST.search(data) for data in contents if not data.startswith(ORIGIN_COMMENT))

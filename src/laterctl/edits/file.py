@@ -13,46 +13,50 @@ from laterctl.edits.context import Edit, FeatureContext, layout_of
 from laterctl.project.places import Place
 from laterctl.refusal import Refusal, Refused
 from laterctl.render import Context
-from laterctl.targets.base import State, Target
+from laterctl.targets import origin
+from laterctl.targets.base import State
 from laterctl.targets.document import inspect
 from laterctl.targets.owned_file import (
     CHOOSE_FOLDERS,
-    ORIGIN,
     ORIGIN_COMMENT,
     OwnedFile,
     alternative,
-    unsigned,
 )
 from laterctl.targets.resolved import Resolved
 
 
 class File(Struct, frozen=True):
-    """A file `path` below the application package, or below `tests/`, from `template`.
+    """A file `path` below the application package, below `tests/` or, with `root`, below the project's root.
 
-    `template` is a path below the template folder or a function that chooses one. `open` marks a file that other
-    edits put targets into. `when` leaves the file out of projects it does not fit.
+    `template` is a path below the template folder or a function that chooses one; a file need not be Python. `open`
+    marks a file that other edits put targets into. `when` leaves the file out of projects it does not fit.
     """
 
     path: str
     template: str | Callable[[FeatureContext], str]
     open: bool = False
     when: Callable[[FeatureContext], bool] | None = None
+    root: bool = False
 
     def resolve(self, context: FeatureContext) -> Iterator[Resolved]:
         if self.when is not None and not self.when(context):
             return
-        path = context.path(self.path)
-        _check_shadows(context, path)
-        yield from _packages(context, path)
+        path = self.path if self.root else context.path(self.path)
+        if path.endswith(".py"):
+            _check_shadows(context, path, self.root)
+            if not self.root:
+                yield from packages(context, path)
         default_path = self.path if self.path in context.relocated else ""
         target = OwnedFile(path, "", self._template(context), self.open, default_path)
-        yield Resolved(target, complete=lambda: rendered(target, context), others=unsigned_forms)
+        yield Resolved(target, complete=lambda: rendered(target, context))
 
     def _template(self, context: FeatureContext) -> str:
         return self.template if isinstance(self.template, str) else self.template(context)
 
     def is_blocked(self, context: FeatureContext) -> bool:
         """Whether a file or package of the user's stands at the usual place, and nothing at the other one."""
+        if self.root:
+            return False  # tools look for it under this name alone
         usual, other = context.path(self.path), context.path(alternative(self.path))
         tree = context.project.tree
         if (self.when is not None and not self.when(context)) or context.own_file(usual):
@@ -64,7 +68,7 @@ class File(Struct, frozen=True):
         if data is None or data.startswith(ORIGIN_COMMENT):
             return data is None
         made = rendered(OwnedFile(usual, "", self._template(context), self.open), context)
-        return all(inspect(item, data).state is not State.PRESENT for item in (made, unsigned(made)))
+        return all(inspect(item, data).state is not State.PRESENT for item in (made, *made.alternatives()))
 
 
 def files(edits: Iterable[Edit]) -> list[File]:
@@ -73,8 +77,10 @@ def files(edits: Iterable[Edit]) -> list[File]:
     return [item for item in found if isinstance(item, File)]
 
 
-def _check_shadows(context: FeatureContext, path: str) -> None:
+def _check_shadows(context: FeatureContext, path: str, is_apart: bool) -> None:
     """Python prefers a package to a module of the same name, so that one of the two could not be imported any more.
+
+    A file that `is_apart` is not in a package: its folders hide nothing.
 
     Raises:
         Refused: a folder on the way to `path` is called like a module of the user's, or the other way round.
@@ -82,7 +88,7 @@ def _check_shadows(context: FeatureContext, path: str) -> None:
     tree, layout = context.project.tree, context.project.layout
     package = path.removesuffix(".py")
     shadows = [package] if package != path and tree.read(f"{package}/__init__.py") is not None else []
-    folder = path.rpartition("/")[0]
+    folder = "" if is_apart else path.rpartition("/")[0]
     while folder and folder != layout.folder:
         if tree.read(f"{folder}.py") is not None:
             shadows.append(folder)
@@ -101,7 +107,7 @@ def _check_shadows(context: FeatureContext, path: str) -> None:
         )
 
 
-def _packages(context: FeatureContext, path: str) -> Iterator[Resolved]:
+def packages(context: FeatureContext, path: str) -> Iterator[Resolved]:
     """Yield the `__init__.py` files that the folders of a new module need: those of folders that do not exist."""
     layout = context.project.layout
     folder = path.rpartition("/")[0]
@@ -118,20 +124,14 @@ def _packages(context: FeatureContext, path: str) -> Iterator[Resolved]:
         folder = folder.rpartition("/")[0]
 
 
-def unsigned_forms(target: Target) -> Iterator[Target]:
-    """Yield the other form of an owned file that is adopted where it stands already."""
-    if isinstance(target, OwnedFile):
-        yield unsigned(target)
-
-
 def rendered(target: OwnedFile, context: FeatureContext) -> OwnedFile:
     """Return an owned file with its content, rendered for this project."""
     from laterctl.render import render
 
     if not target.template:
         return target
-    text = render(target.template, template_context(context), origin=f"{ORIGIN}{context.feature}.")
-    return replace(target, text=text)
+    text = render(target.template, template_context(context))
+    return replace(target, text=origin.signed(target.path, text, context.feature))
 
 
 def template_context(context: FeatureContext) -> Context:

@@ -9,11 +9,13 @@ from msgspec import Struct
 
 from laterctl.edits.context import FeatureContext
 from laterctl.project.facts import Manifest
+from laterctl.project.manifest import PYPROJECT, group_home
 from laterctl.refusal import Refused
 from laterctl.targets.base import frozen
 from laterctl.targets.dependency import Dependency
 from laterctl.targets.resolved import Resolved
 from laterctl.targets.text_line import TextLine
+from laterctl.targets.toml_item import TomlItem
 from laterctl.targets.toml_key import TomlKey
 
 
@@ -29,21 +31,35 @@ def manifest_of(context: FeatureContext, snippet: str) -> Manifest:
     raise Refused(context.undecided("manifest", snippet))
 
 
+def pyproject_of(context: FeatureContext, snippet: str) -> str:
+    """Return the path of the project's pyproject.toml, where tools look for it; it may not exist yet.
+
+    Raises:
+        Refused: the project has no manifest that can be edited.
+    """
+    manifest_of(context, snippet)
+    return PYPROJECT
+
+
 class DependencyFloor(Struct, frozen=True):
     """A declared dependency with its floor, as a PEP 508 requirement; `dev` puts it among the development ones.
 
-    `provides` are the modules that the distribution brings, when they are not called like it.
+    `group` puts it into a group of any name, which is made when there is none: an array, a table or a file, as the
+    project has them. `provides` are the modules that the distribution brings, when they are not called like it.
     """
 
     requirement: str
     dev: bool = False
     provides: tuple[str, ...] = ()
+    group: str = ""
 
     def resolve(self, context: FeatureContext) -> Iterator[Resolved]:
         from laterctl.codemods.placement import entry_name
 
         manifest = manifest_of(context, self.requirement)
         home = manifest.dev if self.dev else manifest.runtime
+        if self.group:
+            home = group_home(context.project.tree, manifest, self.group)
         name = entry_name(self.requirement)
         yield Resolved(Dependency(home.path, home.form, home.table, name, self.requirement, self.provides))
 
@@ -55,11 +71,21 @@ class TomlTable(Struct, frozen=True):
     values: tuple[tuple[str, Any], ...]
 
     def resolve(self, context: FeatureContext) -> Iterator[Resolved]:
-        path = manifest_of(context, f"[{'.'.join(self.table)}]").path
-        folder = path.rpartition("/")[0]
-        target = f"{folder}/pyproject.toml" if folder else "pyproject.toml"
+        path = pyproject_of(context, f"[{'.'.join(self.table)}]")
         for key, value in self.values:
-            yield Resolved(TomlKey(target, self.table, key, frozen(value)))
+            yield Resolved(TomlKey(path, self.table, key, frozen(value)))
+
+
+class TomlEntry(Struct, frozen=True):
+    """An item of the array `name` in a table of `pyproject.toml`; array, table and file are made where they are not."""
+
+    table: tuple[str, ...]
+    name: str
+    value: Any
+
+    def resolve(self, context: FeatureContext) -> Iterator[Resolved]:
+        path = pyproject_of(context, f"[{'.'.join(self.table)}]")
+        yield Resolved(TomlItem(path, self.table, self.name, frozen(self.value)))
 
 
 class IgnoreLine(Struct, frozen=True):

@@ -9,8 +9,9 @@ from laterctl.edits.context import FeatureContext
 from laterctl.project.names import imports_of, resolve
 from laterctl.project.places import is_test_or_docs
 from laterctl.project.source import Unreadable
+from laterctl.project.statements import StatementRef
 from laterctl.project.tree import Outside
-from laterctl.targets.python_text import Located, Text
+from laterctl.targets.python_text import Text
 from laterctl.targets.statement import Statement
 
 
@@ -34,12 +35,12 @@ def pasted(context: FeatureContext, source: str, method: str) -> Statement | Non
         # By its own imports alone: the module may not exist yet.
         imports = imports_of(text.tree, context.project.module_of(path), path.endswith("__init__.py"))
         for item in text.statements:
-            if item.spot not in own and _registers(item, imports, dotted, method):
-                return Statement(path, item.scope, text.code(item))
+            if item.position not in own and _registers(item, imports, dotted, method):
+                return Statement(path, item.qualname, text.code(item))
     return None
 
 
-def _registers(item: Located, imports: Mapping[str, str], dotted: str, method: str) -> bool:
+def _registers(item: StatementRef, imports: Mapping[str, str], dotted: str, method: str) -> bool:
     call = item.node.value if isinstance(item.node, ast.Expr) else None
     if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Attribute) or call.func.attr != method:
         return False

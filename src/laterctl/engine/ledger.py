@@ -34,8 +34,9 @@ class Entry(Struct, frozen=True):
     """One installed feature.
 
     `requested` is false when it was only pulled in. `version` is that of the laterctl that resolved the records.
-    `declined` are the features it recommends that the user did without. `app` is the `module:attr` of the application
-    that it has something in the file of, `""` when that is none.
+    `requires` and `recommends` are what that version's declaration required and recommended; `declined` are the features
+    among the latter that the user did without.
+    `app` is the `module:attr` of the application that it has something in the file of, `""` when that is none.
     """
 
     feature: str
@@ -44,6 +45,8 @@ class Entry(Struct, frozen=True):
     options: Mapping[str, Value] = field(default_factory=dict)
     records: tuple[Record, ...] = ()
     declined: tuple[str, ...] = ()
+    requires: tuple[str, ...] = ()
+    recommends: tuple[str, ...] = ()
     app: str = ""
 
     @property
@@ -82,8 +85,8 @@ def dump(entry: Entry) -> bytes:
     }
     if entry.app:
         head["app"] = entry.app
-    if entry.declined:
-        head["declined"] = sorted(entry.declined)
+    names = {"declined": entry.declined, "requires": entry.requires, "recommends": entry.recommends}
+    head |= {name: sorted(value) for name, value in names.items() if value}
     lines = [f"{json.dumps(name)}: {json.dumps(value, ensure_ascii=False)},\n" for name, value in sorted(head.items())]
     return ("{\n" + "".join(lines) + '"records": [\n' + ",\n".join(records) + "\n]\n}\n").encode()
 
@@ -151,10 +154,12 @@ def parse(path: str, data: bytes, tree: Tree | None = None) -> Entry:
                 )
             )
         records = values["records"]
+        requires = values.get("requires", ())
         if values["format"] < FORMAT:
-            from laterctl.engine.ledger_v1 import migrated
+            from laterctl.engine.ledger_v1 import REQUIRES, migrated
 
             records = migrated(records)
+            requires = REQUIRES.get(values["feature"], ())
         return Entry(
             values["feature"],
             values["laterctl"],
@@ -162,6 +167,8 @@ def parse(path: str, data: bytes, tree: Tree | None = None) -> Entry:
             dict(values["options"]),
             tuple(from_json(_with_content(item, tree)) for item in records),
             tuple(values.get("declined", ())),
+            tuple(requires),
+            tuple(values.get("recommends", ())),
             str(values.get("app", "")),
         )
     except (ValueError, KeyError, TypeError, AttributeError) as error:

@@ -9,6 +9,16 @@ from typing import Any
 _PROVIDES = {"pyjwt": ["jwt"], "python-multipart": ["python_multipart", "multipart"]}
 """The modules of the distributions that 0.1 added, where they are not called like them."""
 
+REQUIRES = {
+    "cors": ("settings", "errors"),
+    "jwt": ("settings", "lifespan", "errors", "redis"),
+    "metrics": ("settings", "routing"),
+    "redis": ("settings", "lifespan"),
+    "resources": ("settings", "lifespan", "redis"),
+    "security-headers": ("settings", "errors"),
+}
+"""What the features of 0.1 required."""
+
 _EFFECTS = {"include_router": "router", "add_middleware": "middleware"}
 
 

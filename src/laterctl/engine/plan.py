@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import stat
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from msgspec import Struct, field
@@ -11,11 +11,11 @@ from msgspec.structs import replace
 
 from laterctl import __version__
 from laterctl.changeset import Change, Changeset
-from laterctl.edits.beside import Beside
 from laterctl.edits.context import layout_of
-from laterctl.engine import catalogue, ledger, removal
+from laterctl.engine import ledger, removal
 from laterctl.engine.ledger import Entry, Value
 from laterctl.engine.resolution import Resolution
+from laterctl.features import catalogue
 from laterctl.project.places import Place
 from laterctl.refusal import Note, Refusal
 from laterctl.targets import converge
@@ -48,9 +48,9 @@ class Request(Struct, frozen=True):
 class Plan(Struct, frozen=True):
     """What would be done.
 
-    `added`, `removed` and `updated` are feature names; `pulled` those of `added` that nobody asked for by name. `kept`
-    are targets that stay although their feature goes, and why. `requirements` are new runtime or development
-    dependencies. With refusals the changeset is empty.
+    `added`, `removed` and `updated` are feature names; `pulled` those of `added` that nobody asked for by name, and
+    `recommended` those of them that can be left out. `kept` are targets that stay although their feature goes, and why. `requirements` are new runtime or development
+    dependencies, `conflicts` the files that get conflict markers. With refusals the changeset is empty.
     """
 
     changeset: Changeset
@@ -59,10 +59,12 @@ class Plan(Struct, frozen=True):
     pulled: tuple[str, ...] = ()
     removed: tuple[str, ...] = ()
     updated: tuple[str, ...] = ()
+    recommended: tuple[str, ...] = ()
     refusals: tuple[Refusal, ...] = ()
     notes: tuple[Note, ...] = ()
     kept: tuple[tuple[Target, str], ...] = ()
     requirements: tuple[str, ...] = ()
+    conflicts: tuple[str, ...] = ()
 
     def fresh(self, installed: Mapping[str, Entry]) -> list[Record]:
         """Return the records that the plan adds to those of `installed`, adopted ones too."""
@@ -82,14 +84,15 @@ def make(project: Project, installed: Mapping[str, Entry], request: Request) -> 
     Returns:
         A plan. Nothing is raised for what the project cannot take: that is in `refusals`.
     """
+    if refusals := list(_unavailable(installed, request)):
+        return Plan(Changeset({}), installed, refusals=tuple(refusals))
     requested = {name for name, entry in installed.items() if entry.requested}
     requested = (requested | set(request.add)) - set(request.remove)
     declined = _declined(installed, request)
-    wanted = catalogue.closure(requested, declined)
-    refusals = [_required(name, wanted) for name in request.remove if name in wanted]
+    wanted, renewed = _wanted(installed, request, requested, declined)
+    refusals = [_required(name, wanted, installed, renewed) for name in request.remove if name in wanted]
     removed = sorted(installed.keys() - set(wanted))
     added = [name for name in wanted if name not in installed]
-    renewed = [name for name in wanted if name in installed and _is_renewed(installed[name], request, added)]
     used = {*catalogue.closure(request.add, declined), *renewed} if request.add or renewed else set()
     refusals += [] if refusals else _elsewhere(project, [entry for name, entry in installed.items() if name in used])
     if refusals:
@@ -99,15 +102,17 @@ def make(project: Project, installed: Mapping[str, Entry], request: Request) -> 
         for name in wanted
         if name in installed and name not in renewed
     }
-    resolution = Resolution(project, wanted, ledger.records_of(installed.values()), entries)
+    before = ledger.records_of(installed.values())
+    if joining := _joining(Resolution(project, wanted, before, dict(entries)), added):
+        return make(project, installed, replace(request, update=(*request.update, *joining)))
+    resolution = Resolution(project, wanted, before, entries)
     for name in wanted:
         if name in entries:
             continue
         entry = installed.get(name)
-        known = {item.name for item in catalogue.feature(name).options}
-        options = dict(entry.options if entry is not None else {}) | dict(request.options.get(name, {}))
-        options = {key: value for key, value in options.items() if key in known}
-        fresh = Entry(name, __version__, name in requested, options, (), declined.get(name, ()))
+        options = {**_options(entry), **request.options.get(name, {})}
+        requires, recommends = (tuple(sorted(names)) for names in catalogue.needs_of(name))
+        fresh = Entry(name, __version__, name in requested, options, (), declined.get(name, ()), requires, recommends)
         resolution.add(fresh, entry.records if entry is not None else (), check=entry is None)
     for name in wanted:
         others = {*wanted} if name in added or name in renewed else {*added}
@@ -126,7 +131,12 @@ def make(project: Project, installed: Mapping[str, Entry], request: Request) -> 
         tuple(name for name in added if name not in requested),
         tuple(removed),
         tuple(renewed),
-        notes=tuple(resolution.notes),
+        tuple(
+            name
+            for name in added
+            if name not in catalogue.closure(requested, needs=_recorded_needs(resolution.entries))
+        ),
+        notes=(*_unknown(installed, request), *resolution.notes),
     )
     return _converged(project, installed, made, resolution, conflicts=request.conflicts)
 
@@ -161,29 +171,111 @@ def _elsewhere(project: Project, entries: Sequence[Entry]) -> list[Refusal]:
     ]
 
 
+def _joining(resolution: Resolution, added: Sequence[str]) -> list[str]:
+    """Return the settled features of earlier versions that today's version has more of beside an added one."""
+    old = [name for name, entry in resolution.entries.items() if added and entry.version != __version__]
+    return [name for name in old if name in catalogue.module_names() and resolution.joins(name, added)]
+
+
+def not_installed(name: str) -> Refusal:
+    """Return the refusal for a feature that is not there."""
+    return Refusal("not-installed", f"{name} is not installed", remedy=f"laterctl add {name}", feature=name)
+
+
+def _unavailable(installed: Mapping[str, Entry], request: Request) -> Iterator[Refusal]:
+    """Refuse to update what is not installed, or is no feature of this laterctl."""
+    for name in request.update:
+        if name not in installed:
+            yield not_installed(name)
+        elif name not in catalogue.module_names():
+            yield Refusal(
+                "unknown-feature",
+                f"{name} is not a feature of this laterctl",
+                Place(installed[name].path, 1),
+                remedy=f"update it with a version that has it, or take it out: laterctl remove {name}",
+                feature=name,
+            )
+
+
+def _wanted(
+    installed: Mapping[str, Entry],
+    request: Request,
+    requested: set[str],
+    declined: Mapping[str, tuple[str, ...]],
+) -> tuple[list[str], list[str]]:
+    """Return the features that there will be, each after those that it requires, and the installed ones resolved anew.
+
+    An installed feature that is not resolved anew requires what it required when it was.
+    """
+    renewed: list[str] = []
+    while True:
+        stay = installed.keys() - set(renewed)
+        wanted = catalogue.closure(requested, declined, _recorded_needs({name: installed[name] for name in stay}))
+        added = [name for name in wanted if name not in installed]
+        again = [name for name in wanted if name in renewed or _is_renewed(installed, name, request, added, renewed)]
+        if again == renewed:
+            return wanted, renewed
+        renewed = again
+
+
 def _declined(installed: Mapping[str, Entry], request: Request) -> dict[str, tuple[str, ...]]:
     """Return for each feature what it recommends and the user does without."""
     without = {*request.without, *request.remove}
-    found = {name: set(entry.declined) for name, entry in installed.items()}
-    for name in catalogue.closure([*installed.keys() & set(catalogue.module_names()), *request.add]):
-        refused = without & set(catalogue.feature(name).recommends)
-        found[name] = (found.get(name, set()) | refused) - set(request.add)
-    return {name: tuple(sorted(names)) for name, names in found.items()}
+    found = {name: {*entry.declined, *(without & {*entry.recommends})} for name, entry in installed.items()}
+    declared = set(catalogue.module_names())
+    for name in catalogue.closure([*installed.keys() & declared, *request.add], {}, _known_needs):
+        if name in declared:
+            found.setdefault(name, set()).update(without & set(catalogue.feature(name).recommends))
+    return {name: tuple(sorted(names - set(request.add))) for name, names in found.items()}
 
 
-def _is_renewed(entry: Entry, request: Request, added: Sequence[str]) -> bool:
-    """Whether an installed feature is resolved anew: when asked for, and when an added one builds on today's version."""
-    name = entry.feature
-    if name not in catalogue.module_names():
+def _options(entry: Entry | None) -> dict[str, Value]:
+    """Return the recorded values of the options that the feature still has."""
+    if entry is None:
+        return {}
+    found = {item.name: item for item in catalogue.feature(entry.feature).options}
+    values = {name: found[name].recorded(value) for name, value in entry.options.items() if name in found}
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _recorded_needs(entries: Mapping[str, Entry]) -> Callable[[str], catalogue.Needs]:
+    """Return what says what a feature needs: its entry when it has one, else its declaration."""
+
+    def needs(name: str) -> catalogue.Needs:
+        entry = entries.get(name)
+        return catalogue.needs_of(name) if entry is None else (entry.requires, entry.recommends)
+
+    return needs
+
+
+def _unknown(installed: Mapping[str, Entry], request: Request) -> Iterator[Note]:
+    """Say which installed features an update leaves alone, because this laterctl does not have them."""
+    for name in sorted(installed.keys() - set(catalogue.module_names())) if request.update else ():
+        place = Place(installed[name].path, 1)
+        yield Note("warning", f"{name} is not a feature of this laterctl and stays as it is", place, name)
+
+
+def _known_needs(name: str) -> catalogue.Needs:
+    return catalogue.needs_of(name) if name in catalogue.module_names() else ((), ())
+
+
+def _is_renewed(
+    installed: Mapping[str, Entry], name: str, request: Request, added: Sequence[str], renewed: Sequence[str]
+) -> bool:
+    """Whether an installed feature is resolved anew.
+
+    That is when it is asked for, by name or by another value of an option, and when one that is added or resolved anew
+    builds on today's version of it.
+    """
+    entry = installed.get(name)
+    if entry is None or name not in catalogue.module_names():
         return False
-    chosen = request.options.get(name, {})
-    defaults = {item.name: item.default for item in catalogue.feature(name).options}
-    if name in request.update or any(entry.options.get(key, defaults.get(key)) != item for key, item in chosen.items()):
+    values = {item.name: item.default for item in catalogue.feature(name).options} | _options(entry)
+    if name in request.update or any(values[key] != item for key, item in request.options.get(name, {}).items()):
         return True
     if entry.version == __version__:
         return False
-    needed = name in catalogue.closure(added)
-    return needed or any(isinstance(edit, Beside) and edit.feature in added for edit in catalogue.feature(name).edits)
+    return name in catalogue.closure([*added, *renewed])
 
 
 def _settled(
@@ -233,8 +325,13 @@ def _is_lost(project: Project, record: Record) -> bool:
     return inspect(target, project.tree.read(target.path), project=project).state is State.ABSENT
 
 
-def _required(name: str, wanted: Sequence[str]) -> Refusal:
-    users = [other for other in wanted if name in catalogue.feature(other).requires]
+def _required(name: str, wanted: Sequence[str], installed: Mapping[str, Entry], renewed: Sequence[str]) -> Refusal:
+    users = [
+        other
+        for other in wanted
+        if name
+        in (installed[other].requires if other in installed and other not in renewed else catalogue.needs_of(other)[0])
+    ]
     return Refusal(
         "required",
         f"{name} is required by {', '.join(users)}",
@@ -251,17 +348,22 @@ def _converged(
 
     entries = dict(made.entries)
     before, after = (ledger.records_of(side.values()) for side in (installed, entries))
-    refusals, surviving = removal.check(project, installed, after)
+    moves = _moves(project, before, after)
+    refusals, surviving = removal.check(project, installed, after, {old for old, _ in moves.values()})
     if refusals:
         return replace(made, entries=installed, refusals=tuple(refusals))
     changes: dict[str, Change] = {}
     replaced: dict[Target, str] = {}
+    marked: list[str] = []
     kept: dict[Target, str] = dict(surviving)
     effective = [*after, *(record for record in before if record.target in surviving)]
     had, wanted = ({record.target for record in side if record.ours} for side in (before, effective))
     by_path = [_by_path(side) for side in (before, effective)]
     for path in sorted({target.path for target in had ^ wanted}):
-        data = project.tree.read(path)
+        current = data = project.tree.read(path)
+        if path in moves:
+            old, data = moves[path]
+            by_path[0].setdefault(path, []).append(Record(replace(old, path=path)))
         try:
             result = converge.converge(
                 path,
@@ -280,12 +382,24 @@ def _converged(
                 remedy="edit it by hand",
             )
             return replace(made, entries=installed, refusals=(refusal,))
+        except SyntaxError as error:
+            refusal = Refusal(
+                "cannot-edit",
+                f"{path} cannot be edited: it is no Python",
+                Place(path, error.lineno or 1),
+                remedy="mend it, then run the command again",
+            )
+            return replace(made, entries=installed, refusals=(refusal,))
         except converge.MergeConflict as conflict:
             return replace(made, entries=installed, refusals=(_merge_conflict(path, conflict),))
         replaced.update(result.replaced)
+        marked += [path] if result.conflict else []
         kept.update(result.left)
-        if result.data != data:
-            changes[path] = Change(data, result.data, _mode(project, path))
+        if result.data != current:
+            changes[path] = Change(current, result.data, _mode(project, path))
+    for old, data in moves.values():
+        changes[old.path] = Change(data, None, _mode(project, old.path))
+        kept.pop(old, None)
     for name, entry in entries.items():
         records = tuple(
             replace(record, replaced=replaced[record.target]) if record.ours and record.target in replaced else record
@@ -293,14 +407,28 @@ def _converged(
         )
         entries[name] = replace(entry, records=records)
     changes |= _ledger(project, installed, entries)
+    given = {binding for record in after for binding in record.target.bindings()}
+    replacing = {target for target in kept if (names := target.bindings()) and given.issuperset(names)}
     fresh = [item.target.requires for item in after if item.ours and item.target not in had]
     return replace(
         made,
         changeset=Changeset(changes),
         entries=entries,
-        kept=tuple((target, reason) for target, reason in kept.items() if reason != "gone"),
+        kept=tuple((target, reason) for target, reason in kept.items() if reason != "gone" and target not in replacing),
         requirements=tuple(sorted({item for item in fresh if item})),
+        conflicts=tuple(marked),
     )
+
+
+def _moves(project: Project, before: Sequence[Record], after: Sequence[Record]) -> dict[str, tuple[Target, bytes]]:
+    """Return the files of ours that go to another path, by that path, with what they hold now."""
+    had, wanted = ({item.target for item in side if item.ours and item.target.whole_file} for side in (before, after))
+    found: dict[str, tuple[Target, bytes]] = {}
+    for old, new in ((old, new) for new in wanted - had for old in had - wanted if new.succeeds(old)):
+        data = project.tree.read(old.path)
+        if data is not None and old.path != new.path and project.tree.read(new.path) is None:
+            found[new.path] = old, data
+    return found
 
 
 def _merge_conflict(path: str, conflict: converge.MergeConflict) -> Refusal:

@@ -16,7 +16,7 @@ from laterctl.engine.ledger import Entry
 from laterctl.project.facts import Manifest
 from laterctl.project.places import Place
 from laterctl.refusal import Refusal
-from laterctl.targets.owned_file import ORIGIN
+from laterctl.targets.origin import ORIGIN
 
 if TYPE_CHECKING:
     from laterctl.edits.context import Edit, FeatureContext

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -13,6 +13,7 @@ from laterctl.engine.ledger import Entry, records_of
 from laterctl.project.names import imports_of, resolve
 from laterctl.project.places import Place
 from laterctl.project.source import Unreadable
+from laterctl.project.statements import bound_names
 from laterctl.project.tree import Outside
 from laterctl.refusal import Refusal
 from laterctl.targets.base import Binding, Record, State, Target
@@ -27,9 +28,14 @@ NEEDED = "needed by what you edited"
 
 
 def check(
-    project: Project, installed: Mapping[str, Entry], after: Iterable[Record]
+    project: Project, installed: Mapping[str, Entry], after: Sequence[Record], moved: Collection[Target] = ()
 ) -> tuple[list[Refusal], dict[Target, str]]:
     """Look for what would be left dangling when the project's records become `after`.
+
+    Args:
+        project, installed: the facts and the ledger.
+        after: the records that there will be.
+        moved: files that go to another path with what the user made of them.
 
     Returns:
         Refusals, one for each reference from the user's own code; and the targets that stay because the user edited
@@ -41,10 +47,24 @@ def check(
         for name, entry in installed.items()
     }
     gone = [item for items in going.values() for item in items]
-    if not gone:
+    before = records_of(installed.values())
+    dropped = list(_dropped(before, after))
+    if not gone and not dropped:
         return [], {}
-    search = UsageSearch(project, records_of(installed.values()), gone)
-    return search.refusals(), search.kept(going)
+    given = {binding for record in after for binding in record.target.bindings()}
+    search = UsageSearch(project, before, gone, dropped, given)
+    return search.refusals(), search.kept(going, moved)
+
+
+def _dropped(before: Sequence[Record], after: Sequence[Record]) -> Iterator[tuple[Record, Binding]]:
+    """Yield the names that files of ours no longer bind in their new version."""
+    new = {item.target.path: item.target for item in after if item.target.whole_file and item.ours}
+    for record in before:
+        target = new.get(record.target.path)
+        if target is None or not record.target.whole_file or not target.path.endswith(".py") or target == record.target:
+            continue
+        old, now = (bound_names(ast.parse(item.created() or b"")) for item in (record.target, target))
+        yield from ((record, Binding("name", target.path, name)) for name in sorted(old.keys() - now.keys()))
 
 
 class Import(Struct, frozen=True):
@@ -97,12 +117,21 @@ class FileUses:
 class UsageSearch:
     """Looks for uses of what is about to go; each file that may hold one is read once."""
 
-    def __init__(self, project: Project, records: Sequence[Record], gone: Sequence[Record]) -> None:
+    def __init__(
+        self,
+        project: Project,
+        records: Sequence[Record],
+        gone: Sequence[Record],
+        dropped: Sequence[tuple[Record, Binding]] = (),
+        given: Collection[Binding] = (),
+    ) -> None:
         self.project = project
         self.records: dict[str, list[Record]] = {}
         for record in records:
             self.records.setdefault(record.target.path, []).append(record)
         self.gone = gone
+        self.dropped = dropped
+        self.given = given
         self.owned = {item.target.path for item in records if item.target.whole_file and item.ours}
         self.files = {item.target.path: item.target for item in gone if item.target.whole_file}
         self.modules = {project.module_of(path): path for path in self.files if path.endswith(".py")}
@@ -111,8 +140,11 @@ class UsageSearch:
     def refusals(self) -> list[Refusal]:
         """Return a refusal for each thing of the user's that uses what is about to go."""
         bindings = [(record, binding) for record in self.gone for binding in record.target.bindings()]
+        bindings = [pair for pair in bindings if pair[1] not in self.given] + [*self.dropped]
+        renewed = {binding.path for _, binding in self.dropped}
         needles = {needle.encode() for _, binding in bindings for needle in self._needles(binding)}
-        paths = [path for path in self.project.tree.files_containing_any(sorted(needles)) if path not in self.files]
+        found = self.project.tree.files_containing_any(sorted(needles))
+        paths = [path for path in found if path not in self.files and path not in renewed]
         unique: dict[tuple[str, Place], Refusal] = {}
         for record, binding in bindings:
             for message, place in self._found(record, binding, paths):
@@ -141,8 +173,9 @@ class UsageSearch:
 
     def _found(self, record: Record, binding: Binding, paths: Sequence[str]) -> Iterator[tuple[str, Place]]:
         if binding.what in {"import", "name"}:
-            uses = self.uses(binding.path) if self.project.tree.read(binding.path) is not None else None
-            if uses is not None and binding.path not in self.files and binding.name in uses.names:
+            whole = binding.path in self.files or record.target.whole_file
+            uses = self.uses(binding.path) if not whole and self.project.tree.read(binding.path) is not None else None
+            if uses is not None and binding.name in uses.names:
                 yield f"{binding.path} uses {binding.name}", Place(binding.path, uses.names[binding.name])
         if binding.what == "import":
             return
@@ -196,9 +229,10 @@ class UsageSearch:
         homes = {item.target.key for item in self.gone if item.target.requires}
         return declared <= sum(key[-1] == name for key in homes)
 
-    def kept(self, going: Mapping[str, list[Record]]) -> dict[Target, str]:
-        """Targets that the user edited, and all that they bind to."""
-        kept: dict[Target, str] = {record.target: "edited" for record in self.gone if self._is_edited(record.target)}
+    def kept(self, going: Mapping[str, list[Record]], moved: Collection[Target]) -> dict[Target, str]:
+        """Targets that the user edited, and all that they bind to; not those that are `moved` with the edits."""
+        gone = [record.target for record in self.gone if record.target not in moved]
+        kept: dict[Target, str] = {target: "edited" for target in gone if self._is_edited(target)}
         if not kept:
             return {}
         todo = list(kept)

@@ -14,11 +14,12 @@ from laterctl.edits.beside import Beside
 from laterctl.edits.context import MOVABLE, Edit, FeatureContext
 from laterctl.edits.provider import Provider
 from laterctl.edits.setting import Setting
-from laterctl.engine import catalogue, ledger
+from laterctl.engine import ledger
 from laterctl.engine.ledger import Entry
+from laterctl.features import catalogue
 from laterctl.project.places import Place
 from laterctl.refusal import Note, Refusal, Refused
-from laterctl.targets.base import Anchor, Conflict, Imported, Record, State, Target
+from laterctl.targets.base import Anchor, Conflict, Imported, Inspection, Record, State, Target
 from laterctl.targets.document import Document, inspect
 from laterctl.targets.owned_file import alternative
 from laterctl.targets.resolved import Resolved
@@ -93,8 +94,15 @@ class Resolution(Struct):
             if edits and other in self.entries:
                 self._resolve(name, edits, previous, beside=other)
 
+    def joins(self, name: str, others: Iterable[str]) -> bool:
+        """Whether today's declaration of a settled feature has edits that hold only beside one of `others`."""
+        feature = catalogue.feature(name)
+        edits = self._declare(feature, self._context(feature, self.entries[name]))
+        return any(isinstance(item, Beside) and item.feature in others for item in edits)
+
     def _resolve(self, name: str, edits: Iterable[Edit], previous: Sequence[Record], beside: str = "") -> None:
-        context = replace(self._contexts[name], project=self.project, records=[*self.before, *self.records()])
+        known = [*self.before, *self.records()]
+        context = replace(self._contexts[name], project=self.project, records=known, previous=previous)
         had = {record.target.key: record for record in previous}
         own = self._own_nodes(previous)
         records: dict[Key, Record] = {record.target.key: record for record in self.entries[name].records}
@@ -122,7 +130,9 @@ class Resolution(Struct):
         own: set[int] = set()
         for record in previous:
             data = self.project.tree.read(record.target.path) if record.ours else None
-            own.update(id(node) for node, _ in inspect(record.target, data).nodes)
+            inspection = inspect(record.target, data)
+            if inspection.state is State.PRESENT:  # what the user made of it stays
+                own.update(id(node) for node, _ in inspection.nodes)
         return own
 
     def _declare(self, feature: Feature, context: FeatureContext) -> tuple[Edit, ...]:
@@ -153,6 +163,7 @@ class Resolution(Struct):
             {item.name: item for item in every if isinstance(item, Setting)},
             {item.name: item.source for item in every if isinstance(item, Provider)},
             {place: alternative(place) for record in records if (place := record.target.default_place)},
+            catalogue.middleware,
         )
 
     def _record(
@@ -177,13 +188,36 @@ class Resolution(Struct):
         if resolved.complete is not None:
             target = resolved.complete()
         known = had.get(target.key)
+        if known is not None and known.target.equals(target):
+            return self._settled(target, known, resolved.anchor)
+        if known is not None and not known.ours and target.whole_file:
+            context.notice(f"{target.path} is yours, and stays as it is", Place(target.path, 1))
+            return known
         if known is not None and known.ours:
-            if known.target.equals(target):
-                return known
-            if resolved.anchor is not None:
-                self.anchors[target] = resolved.anchor
-            return Record(target, replaced=known.replaced, imported=known.imported)
+            return self._changed(context, target, known, resolved.anchor)
         return self._new(context, replace(resolved, target=target), mine, own)
+
+    def _settled(self, target: Target, known: Record, anchor: Anchor | None) -> Record:
+        """Return the record of a target that is there: at its new place when this version has another order."""
+        stands = inspect(known.target, self.project.tree.read(target.path)).state is State.PRESENT
+        if not known.ours or known.target == target or not stands:
+            return known
+        if anchor is not None:
+            self.anchors[target] = anchor
+        return replace(known, target=target)
+
+    def _changed(self, context: FeatureContext, target: Target, known: Record, anchor: Anchor | None) -> Record:
+        """Return the record of a target of ours that is to be another one; what the user deleted stays deleted."""
+        data = self.project.tree.read(target.path)
+        inspection = inspect(known.target, data)
+        if inspection.state is State.ABSENT:
+            return known
+        edited = not target.whole_file and inspection.state is State.ALTERED
+        if edited and inspect(target, data).state is not State.PRESENT:
+            raise Refused(_edited(context, target, known, inspection))
+        if anchor is not None:
+            self.anchors[target] = anchor
+        return Record(target, replaced=known.replaced, imported=known.imported)
 
     def _new(self, context: FeatureContext, resolved: Resolved, mine: Mapping[Key, Record], own: set[int]) -> Record:
         target = resolved.target
@@ -193,7 +227,7 @@ class Resolution(Struct):
             inspection = replace(inspection, state=State.ABSENT)
         if inspection.state is State.PRESENT:
             return self._adopted(context, target, mine)
-        for other in resolved.alternatives() if data is not None else ():
+        for other in target.alternatives() if data is not None else ():
             if inspect(other, data).state is State.PRESENT:
                 return Record(other, ours=False)
         if inspection.state is State.ALTERED and target.is_lost(data or b""):
@@ -205,7 +239,8 @@ class Resolution(Struct):
         return target.introduced(self.project, context.records)
 
     def _adopted(self, context: FeatureContext, target: Target, mine: Mapping[Key, Record]) -> Record:
-        if _ledger_lost(target, mine):
+        in_lost_file = any(item.ledger_lost and item.target.path == target.path for item in self.records())
+        if in_lost_file or _ledger_lost(target, mine):
             return Record(target)
         data = self.project.tree.read(target.path) or b""
         document = Document(target.path, data, project=self.project)
@@ -227,14 +262,33 @@ def _around(edits: Iterable[Edit], context: FeatureContext) -> FeatureContext:
     files = owned_file.files(_flat(edits))
     blocked = {file.path: alternative(file.path) for file in files if file.is_blocked(context)}
     for usual, other in blocked.items():
-        context.notice(
+        context.choice(
             f"{context.path(usual)} is yours, so ours is {context.path(other)}", Place(context.path(usual), 1)
         )
-    for head in sorted({file.path.partition("/")[0] for file in files} & MOVABLE):
+    heads = {file.path.partition("/")[0] for file in files if not file.root}
+    for head in sorted(heads & context.project.homes.keys()):
+        what = "new routers go" if head == "api" else "new shared modules go"
+        context.choice(
+            f"{what} to {context.path(head)}/, where yours are; {head} in [tool.laterctl] chooses another place"
+        )
+    for head in sorted(heads & MOVABLE):
         module = context.project.in_the_way(head)
         if module and not context.project.tree.is_dir(context.path(head)):
-            context.notice(f"{module} is yours, so ours go to {context.path(head)}/", Place(module, 1))
+            context.choice(f"{module} is yours, so ours go to {context.path(head)}/", Place(module, 1))
     return replace(context, relocated={**context.relocated, **blocked}) if blocked else context
+
+
+def _edited(context: FeatureContext, target: Target, known: Record, inspection: Inspection) -> Refusal:
+    return Refusal(
+        "edited",
+        f"you edited what {context.feature} has in {target.path}, and it is to be another now",
+        Place(target.path, inspection.line or 1),
+        seen=inspection.detail,
+        expected=known.target.describe(),
+        snippet=target.describe(),
+        remedy="make it what is in the snippet, or what it was, then run the command again",
+        feature=context.feature,
+    )
 
 
 def _conflict(context: FeatureContext, target: Target, other: str) -> Refusal:

@@ -9,7 +9,7 @@ from laterctl.project.application.find import Construction
 from laterctl.project.facts import ListSite, Registration
 from laterctl.project.names import Names, Own, dotted_path
 from laterctl.project.places import Place
-from laterctl.project.statements import Spot, assigned_value, bound_targets, spots
+from laterctl.project.statements import StatementRef, assigned_value, bound_targets, spots
 
 
 def keywords_of(sites: Sequence[Construction]) -> tuple[tuple[str, ...], bool]:
@@ -40,7 +40,7 @@ def listed_middleware(names: Names, site: Construction, index: int) -> tuple[Lis
     entries = []
     for element in literal.elts:
         target = element.args[0] if isinstance(element, ast.Call) and element.args else None
-        dotted = names.resolve(target, where.path) if target is not None else ""
+        dotted = names.spelled(target, where.path) if target is not None else ""
         entries.append(Registration(index, dotted, "list", Place(where.path, element.lineno)))
     return where, entries
 
@@ -69,11 +69,11 @@ def _list_literal(names: Names, site: Construction, value: ast.expr) -> tuple[as
     return _only(found.path, bound or returned)
 
 
-def _binds(spot: Spot, name: str) -> bool:
+def _binds(spot: StatementRef, name: str) -> bool:
     return any(dotted_path(target) == name for target in bound_targets(spot.node))
 
 
-def _only(path: str, found: Sequence[Spot]) -> tuple[ast.List, ListSite] | None:
+def _only(path: str, found: Sequence[StatementRef]) -> tuple[ast.List, ListSite] | None:
     """Return the list literal of the one statement there is, `None` when there are several or it is something else."""
     if len(found) != 1:
         return None
@@ -82,5 +82,5 @@ def _only(path: str, found: Sequence[Spot]) -> tuple[ast.List, ListSite] | None:
     return (value, _list_site(path, found[0], value)) if isinstance(value, ast.List) else None
 
 
-def _list_site(path: str, spot: Spot, value: ast.List, keyword: str = "") -> ListSite:
+def _list_site(path: str, spot: StatementRef, value: ast.List, keyword: str = "") -> ListSite:
     return ListSite(path, spot.body, spot.index, Place(path, value.lineno), keyword)

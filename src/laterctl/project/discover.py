@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from laterctl.project.application.select import Apps, find_apps
 from laterctl.project.application.served import Served, find_served
 from laterctl.project.facts import App, Evidence, Layout, Manifest, Undecided
-from laterctl.project.layout import find_layout, import_roots
+from laterctl.project.layout import find_layout, import_roots, routers_package, shared_package
 from laterctl.project.manifest import PYPROJECT, find_manifest
 from laterctl.project.names import Names
 from laterctl.project.places import ALTERNATIVE, is_test_or_docs
@@ -160,14 +160,12 @@ class Project:
     def package_of(self, head: str) -> str:
         """Return the dotted package of the modules that are meant for `core` or `api`.
 
-        That is the user's choice, or the package `core` nearest to the application's file, or a new one below the
-        application's package. Where a module of the user's has that name, which a folder would hide, it is
-        `app_core`, and stays it for as long as there is no `core`.
+        That is the user's choice; the package `core` nearest to the application's file; the package where the project
+        has such modules (see `homes`); or `core` below the application's package. Where a module of the user's has that
+        name, which a folder would hide, it is `app_core`, and stays it for as long as there is no `core`.
         """
-        if chosen := self._configured(head):
+        if chosen := self._configured(head) or self._nearer(head) or self.homes.get(head):
             return chosen
-        if nearer := self._nearer(head):
-            return nearer
         stays = self._below(f"{ALTERNATIVE}{head}")
         moved = bool(self.in_the_way(head)) or (not self.tree.is_dir(self._below(head)) and self.tree.is_dir(stays))
         return ".".join(filter(None, (self.layout.package, f"{ALTERNATIVE}{head}" if moved else head)))
@@ -183,6 +181,26 @@ class Project:
                 return f"{package}.{head}"
             package = package.rpartition(".")[0]
         return ""
+
+    def folder_of(self, head: str) -> str:
+        """Return the folder of `package_of`."""
+        root = self.layout.import_root
+        return "/".join(filter(None, ("" if root == "." else root, self.package_of(head).replace(".", "/"))))
+
+    @cached_property
+    def homes(self) -> Mapping[str, str]:
+        """The packages of the user's where new modules of `core` and of `api` go instead of folders of that name."""
+        if self.app is None:
+            return {}
+        taken = {head for head in ("core", "api") if any(map(self.tree.is_dir, self._usual(head)))}
+        found = {
+            "core": shared_package(self.tree, self.layout) if "core" not in taken else "",
+            "api": routers_package(self.names, self.app, self.layout) if "api" not in taken else "",
+        }
+        return {head: package for head, package in found.items() if package and not self._configured(head)}
+
+    def _usual(self, head: str) -> tuple[str, str]:
+        return self._below(head), self._below(f"{ALTERNATIVE}{head}")
 
     def in_the_way(self, head: str) -> str:
         """Return the module of the user's that a folder `core` or `api` would hide; `""` without one."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 FOLDER = ".laterctl"
 FORMAT = 2
@@ -28,16 +30,32 @@ def chooses(root: Path) -> bool:
         return False
 
 
-def requested(root: Path) -> frozenset[str]:
-    """Return the features that were asked for by name in the project at `root`; none when an entry is in doubt."""
+def requested(root: Path, version: str) -> frozenset[str]:
+    """Return the features that were asked for by name in the project at `root`.
+
+    None when an entry is in doubt, or was not written by this version of laterctl.
+    """
     found: set[str] = set()
-    for path in (root / FOLDER).glob("*.json"):
+    for name, values in _entries(root).items():
+        if values.get("format") != FORMAT or values.get("laterctl") != version or name != file_of(values["feature"]):
+            return frozenset()
+        if values.get("requested"):
+            found.add(values["feature"])
+    return frozenset(found)
+
+
+def options(root: Path) -> dict[str, Mapping[str, Any]]:
+    """Return the features that are installed in the project at `root`, as far as can be told, with their options."""
+    return {values["feature"]: values.get("options") or {} for values in _entries(root).values() if values["feature"]}
+
+
+def _entries(root: Path) -> dict[str, Mapping[str, Any]]:
+    """Return the entries of the ledger by file; what cannot be read has no feature."""
+    found: dict[str, Mapping[str, Any]] = {}
+    for path in sorted((root / FOLDER).glob("*.json")):
         try:
             values = json.loads(path.read_bytes())
-            if values["format"] != FORMAT or file_of(values["feature"]) != f"{FOLDER}/{path.name}":
-                return frozenset()
-            if values["requested"]:
-                found.add(values["feature"])
+            found[f"{FOLDER}/{path.name}"] = values if isinstance(values["feature"], str) else {"feature": ""}
         except (OSError, ValueError, KeyError, TypeError):
-            return frozenset()
-    return frozenset(found)
+            found[f"{FOLDER}/{path.name}"] = {"feature": ""}
+    return found

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterable
 
 from laterctl.project.application.served import Served
-from laterctl.project.facts import Layout
+from laterctl.project.facts import App, Layout
 from laterctl.project.names import Names
 from laterctl.project.places import is_test_or_docs
 from laterctl.project.source import Unreadable
@@ -16,6 +16,8 @@ from laterctl.project.statements import nodes
 from laterctl.project.tree import Outside, Tree
 from laterctl.render import Style
 
+_ROUTERS = frozenset({"router", "routers", "routes", "endpoints", "controllers", "views", "web", "http", "rest"})
+_SHARED = frozenset({"common", "shared", "infrastructure", "infra", "lib", "libs"})
 _PARTS = frozenset(
     {
         *(
@@ -115,6 +117,38 @@ def _package(tree: Tree, app_path: str, module: str, import_root: str) -> str:
     while count < len(parts) and _is_shell(tree, "/".join(filter(None, (import_root, *parts[:count]))), parts[count]):
         count += 1
     return ".".join(parts[:count])
+
+
+def routers_package(names: Names, app: App, layout: Layout) -> str:
+    """Return the package of routers that all of the application's are in; `""` when there is no such package.
+
+    Several of them in one package say that it is one, or its name does.
+    """
+    modules: set[str] = set()
+    for item in app.routers:
+        path = names.module_file(item.target.rpartition(".")[0], app.path)
+        if path is None:
+            return ""
+        modules.add(path)
+    folders = {path.rpartition("/")[0] for path in modules}
+    folder = next(iter(folders)) if len(folders) == 1 else ""
+    named = folder.rpartition("/")[2] in _ROUTERS
+    return _dotted_below(folder, layout) if named or len(modules) > 1 else ""
+
+
+def shared_package(tree: Tree, layout: Layout) -> str:
+    """Return the package that the modules of the application share, by its name; `""` unless there is one such."""
+    prefix = f"{layout.folder}/" if layout.folder else ""
+    heads = {path[len(prefix) :].partition("/")[0] for path in tree.python_files() if path.startswith(prefix)}
+    found = sorted(heads & _SHARED)
+    return _dotted_below(f"{prefix}{found[0]}", layout) if len(found) == 1 else ""
+
+
+def _dotted_below(folder: str, layout: Layout) -> str:
+    """Return the dotted name of a folder inside the application's package, `""` for others."""
+    root = f"{layout.import_root}/" if layout.import_root else ""
+    inside = folder.startswith(f"{layout.folder}/" if layout.folder else "") and folder != layout.folder
+    return folder.removeprefix(root).replace("/", ".") if inside else ""
 
 
 def _is_shell(tree: Tree, folder: str, child: str) -> bool:

@@ -34,6 +34,9 @@ def _evidence(project: Project) -> Iterator[Evidence]:
     for head in ("core", "api"):
         if project.config.get(head):
             yield Evidence(f"{head} was chosen", _line(project, PYPROJECT, head))
+        elif home := project.homes.get(head):
+            place = next(path for path in project.python_files if f"/{path}".startswith(f"/{project.folder_of(head)}/"))
+            yield Evidence(f"new modules of {head} go to {home}", Place(place, 1))
         elif module := project.in_the_way(head):
             yield Evidence(f"{head} is a module of yours, so ours go to {ALTERNATIVE}{head}", Place(module, 1))
     if project.config.get("tests"):

@@ -268,6 +268,10 @@ class Names:
         found = self.lookup(node, path, scope)
         return self.spell(found) if isinstance(found, Own) else found
 
+    def spelled(self, node: ast.AST, path: str, scope: Sequence[Scope] = ()) -> str:
+        """Like `resolve`, but a name of a module that is not there (yet) comes back as its import spells it."""
+        return self.resolve(node, path, scope) or resolve(node, self.imports(path, scope))
+
     def lookup(self, node: ast.AST, path: str, scope: Sequence[Scope] = ()) -> Own | str:
         """Like `resolve`, but the project's own things come back as an `Own`."""
         if isinstance(node, ast.Subscript):

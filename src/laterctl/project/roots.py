@@ -73,9 +73,15 @@ def manifests_above(tree: Tree, path: str) -> Iterator[tuple[str, bool]]:
             lists = [f"{folder}/{name}" for name in names if name in {*_OTHERS, *_REQUIREMENTS}]
             if tree.is_dir(inner := f"{folder}/requirements"):
                 lists += [f"{inner}/{name}" for name in tree.names(inner) if name.endswith((".txt", ".in"))]
-            if any(b"fastapi" in _read(tree, name).lower() for name in lists):
+            if any(_lists_fastapi(tree, name) for name in lists):
                 yield folder, False
         folder = folder.rpartition("/")[0]
+
+
+def _lists_fastapi(tree: Tree, path: str) -> bool:
+    """Whether a list of dependencies names FastAPI; a setup.py of something else is code of the application."""
+    data = _read(tree, path).lower()
+    return b"fastapi" in data and (not path.endswith(".py") or b"setuptools" in data)
 
 
 def _read(tree: Tree, path: str) -> bytes:

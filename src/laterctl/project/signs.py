@@ -19,7 +19,7 @@ from laterctl.project.facts import App
 from laterctl.project.names import Own, dotted_path
 from laterctl.project.places import Place, is_test_or_docs
 from laterctl.project.source import Unreadable
-from laterctl.project.statements import Scope, Spot, assigned_value, bound_targets, nodes, spots
+from laterctl.project.statements import Scope, StatementRef, assigned_value, bound_targets, nodes, spots
 from laterctl.project.tree import Outside
 
 _METHODS = ("get", "post", "put", "patch", "delete", "head", "options", "trace", "api_route", "websocket", "route")
@@ -63,7 +63,7 @@ def _calls(project: Project, dotted: Collection[str]) -> Iterator[tuple[Place, a
                 yield Place(path, node.lineno), node
 
 
-def _resolved(project: Project, node: ast.expr, path: str, spot: Spot) -> str:
+def _resolved(project: Project, node: ast.expr, path: str, spot: StatementRef) -> str:
     """Return the dotted name of something of another distribution, `""` for what is the project's own or unknown."""
     found = project.names.lookup(node, path)
     if not found and spot.scope and dotted_path(node):

@@ -14,13 +14,27 @@ Scope = Function | ast.ClassDef
 _APART = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda, ast.expr_context)
 
 
-class Spot(Struct, frozen=True):
+Position = tuple[BodyPath, int]
+"""Which statement of a module: the path of its list, and its number there."""
+
+
+class StatementRef(Struct, frozen=True):
     """A statement: number `index` of list `body`, inside the functions and classes of `scope`, outermost first."""
 
     body: BodyPath
     index: int
     node: ast.stmt
     scope: tuple[Scope, ...] = ()
+
+    @property
+    def position(self) -> Position:
+        """Where it is, as a key."""
+        return self.body, self.index
+
+    @property
+    def qualname(self) -> str:
+        """The qualified name of the function or class around it, `""` in the module."""
+        return ".".join(node.name for node in self.scope)
 
     @property
     def inner(self) -> BodyPath:
@@ -39,6 +53,11 @@ def blocks(node: ast.stmt) -> Iterator[tuple[str, list[ast.stmt]]]:
             yield f"{name}.{number}", part.body
 
 
+def is_compound(node: ast.stmt) -> bool:
+    """Whether a statement can hold others."""
+    return any(hasattr(node, name) for name in ("body", "handlers", "cases"))
+
+
 def body_at(tree: ast.Module, path: BodyPath) -> list[ast.stmt]:
     """Return the statement list that `path` names. Raises `LookupError` when there is none."""
     body = tree.body
@@ -47,21 +66,21 @@ def body_at(tree: ast.Module, path: BodyPath) -> list[ast.stmt]:
     return body
 
 
-def spots(tree: ast.Module) -> Iterator[Spot]:
+def spots(tree: ast.Module) -> Iterator[StatementRef]:
     """Yield every statement of a module, each before those it contains."""
     yield from spots_in(tree.body, ())
 
 
-def spots_in(body: list[ast.stmt], path: BodyPath, scope: tuple[Scope, ...] = ()) -> Iterator[Spot]:
+def spots_in(body: list[ast.stmt], path: BodyPath, scope: tuple[Scope, ...] = ()) -> Iterator[StatementRef]:
     """Yield every statement of a statement list, each before those it contains."""
     # A stack instead of recursion: a long chain of `elif` is as deep as it is long.
-    todo = [Spot(path, index, node, scope) for index, node in reversed(list(enumerate(body)))]
+    todo = [StatementRef(path, index, node, scope) for index, node in reversed(list(enumerate(body)))]
     while todo:
         spot = todo.pop()
         yield spot
         scope = (*spot.scope, spot.node) if isinstance(spot.node, Scope) else spot.scope
         below = [
-            Spot((*spot.body, (spot.index, name)), index, node, scope)
+            StatementRef((*spot.body, (spot.index, name)), index, node, scope)
             for name, block in blocks(spot.node)
             for index, node in enumerate(block)
         ]
@@ -115,7 +134,7 @@ def expressions(node: ast.stmt) -> Iterator[ast.AST]:
                 yield from own_nodes(child)
 
 
-def calls(tree: ast.Module) -> Iterator[tuple[Spot, ast.Call]]:
+def calls(tree: ast.Module) -> Iterator[tuple[StatementRef, ast.Call]]:
     """Yield every call of a module with the statement it belongs to."""
     for spot in spots(tree):
         for node in expressions(spot.node):

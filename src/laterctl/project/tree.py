@@ -54,6 +54,7 @@ class _Shared(Struct):
     haystack: Haystack | None = None  # the Python files among them
     data: dict[str, bytes | None] = field(default_factory=dict)
     sources: dict[str, Source] = field(default_factory=dict)
+    laid_over: dict[tuple[str, bytes | None], Source] = field(default_factory=dict)  # nodes are known by identity
     files_containing: dict[bytes, list[str]] = field(default_factory=dict)
     refused: dict[str, Outside | Unreadable] = field(default_factory=dict)
     inside: set[str] = field(default_factory=set)  # paths that no link leads out of the root
@@ -74,7 +75,6 @@ class Tree:
         self.overlay: Mapping[str, bytes | None] = dict(overlay or {})
         self._repair = repair
         self._shared = _Shared()
-        self._own: dict[str, Source] = {}
 
     def with_overlay(self, more: Mapping[str, bytes | None]) -> Tree:
         """Return a tree that shows `more` on top of this one and shares what was read from disk."""
@@ -192,13 +192,20 @@ class Tree:
     def python(self, path: str) -> Source:
         """Return a Python file. Raises `FileNotFoundError` besides what `read` raises."""
         path = _normal(path)
-        cache = self._own if path in self.overlay else self._shared.sources
-        if path not in cache:
-            data = self.read(path)
-            if data is None:
-                raise FileNotFoundError(path)
-            cache[path] = Source(path, data, self._repair)
-        return cache[path]
+        if path in self.overlay:
+            key = path, self.overlay[path]
+            if key not in self._shared.laid_over:
+                self._shared.laid_over[key] = self._source(path)
+            return self._shared.laid_over[key]
+        if path not in self._shared.sources:
+            self._shared.sources[path] = self._source(path)
+        return self._shared.sources[path]
+
+    def _source(self, path: str) -> Source:
+        data = self.read(path)
+        if data is None:
+            raise FileNotFoundError(path)
+        return Source(path, data, self._repair)
 
     def _listing(self) -> dict[str, bool]:
         if self._shared.listing is None:

@@ -8,7 +8,7 @@ import difflib
 import re
 import sys
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache, cached_property
 from typing import TYPE_CHECKING
 
@@ -17,13 +17,15 @@ from msgspec import Struct
 from laterctl.codemods import newer
 from laterctl.codemods.requirements import oldest_python
 from laterctl.codemods.statements import split_lines
+from laterctl.edits.context import layout_of
 from laterctl.engine.ledger import load, records_of
 from laterctl.project.installed import FOLDER
 from laterctl.project.places import Place
 from laterctl.project.source import Source
-from laterctl.project.statements import bound_names, nodes
+from laterctl.project.statements import bound_names
 from laterctl.proof.survival import differences
 from laterctl.targets.base import Record, State, Target
+from laterctl.targets.converge import without_others
 from laterctl.targets.document import Document, inspect
 
 if TYPE_CHECKING:
@@ -56,54 +58,58 @@ def prove(project: Project, plan: Plan) -> list[Failure]:
     Returns:
         The failures; none means statically proved.
     """
-    read: dict[str, _Read] = {}
     after = project.with_overlay({path: change.after for path, change in plan.changeset.items()})
     records = records_of(plan.entries.values())
-    result = _Result(project, after, read, records)
+    documents: dict[str, Document] = {}
+    result = _Result(project, after, documents, records)
     failures = list(_law_three(project, plan))
     version = _oldest(project)
-    documents: dict[str, Document] = {}
     for path, change in plan.changeset.items():
-        if not path.endswith(".py") or change.after is None:
+        if not path.endswith(".py") or change.after is None or path in plan.conflicts:
             continue
-        documents[path] = Document(path, change.after)
+        document = Document(path, change.after)
         try:
-            read[path] = _Read(_parsed(documents[path], change, version))
+            _parse(document, change, version)
+            documents[path] = document
         except SyntaxError as error:
             failures.append(Failure("parses", f"{path} would not parse: {error.msg}", Place(path, error.lineno or 1)))
     by_path: dict[str, list[Record]] = {}
     for record in records:
         by_path.setdefault(record.target.path, []).append(record)
-    for record in plan.fresh(load(project.tree)):
+    installed = load(project.tree)
+    whole = [record.target for record in records_of(installed.values()) if record.target.whole_file]
+    for record in plan.fresh(installed):
         path = record.target.path
-        if path in read and record.ours:
+        if path in documents and record.ours:
             document = documents[path]
-            failures.extend(_bound(record.target, document, read[path]))
+            failures.extend(_bound(record.target, document))
             for item in record.target.imports(document):
                 failures.extend(_import(path, item.line, item.module, item.name, result))
         state = inspect(record.target, after.tree.read(path), by_path[path]).state
-        edited = record.target.whole_file and project.tree.read(path) is not None  # merged with what the user made
+        # What a file of ours was, at this path or another, is merged with what the user made of it.
+        edited = record.ledger_lost or any(path == old.path or record.target.succeeds(old) for old in whole)
         if state is not State.PRESENT and not edited:
             failures.append(Failure("present", f"{record.target.describe()} would be {state.value}", Place(path, 1)))
     return list(dict.fromkeys(failures))
 
 
-def _parsed(document: Document, change: Change, version: tuple[int, int]) -> ast.Module:
-    """Return the tree of a changed file.
+def _parse(document: Document, change: Change, version: tuple[int, int]) -> None:
+    """Raise `SyntaxError` when a changed file does not parse as the oldest Python of the project.
 
     Where the user's own code was too new for this interpreter already, LibCST is asked too, and the rest is judged.
     """
     if change.before is None and version == sys.version_info[:2]:
-        return document.text.tree
+        document.text  # noqa: B018 - parses
+        return
     try:
-        return ast.parse(document.data, feature_version=version)
+        ast.parse(document.data, feature_version=version)
     except SyntaxError:
         if change.before is None or _is_legible(change.before):
             raise
         legible = newer.repaired(Source(document.path, document.data).text)
         if legible is None:
             raise
-        return ast.parse(legible, feature_version=version)
+        ast.parse(legible, feature_version=version)
 
 
 def _is_legible(data: bytes) -> bool:
@@ -121,42 +127,15 @@ def _oldest(project: Project) -> tuple[int, int]:
     return min(max(oldest or sys.version_info[:2], (3, 7)), sys.version_info[:2])
 
 
-class _Read:
-    """What the code of one file loads, binds and imports, found in one walk."""
-
-    def __init__(self, tree: ast.Module) -> None:
-        self.tree = tree
-        self.loads: set[str] = set()
-        self.bound: set[str] = set()
-        self.imports: list[tuple[int, str, str]] = []  # line, module, name
-        for node in nodes(tree):
-            if isinstance(node, ast.Name):
-                (self.loads if isinstance(node.ctx, ast.Load) else self.bound).add(node.id)
-            elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-                self.bound.add(node.name)
-            elif isinstance(node, ast.arg):
-                self.bound.add(node.arg)
-            elif isinstance(node, ast.Import | ast.ImportFrom):
-                self._import(node)
-            elif isinstance(node, ast.ExceptHandler | ast.MatchAs | ast.MatchStar) and node.name:
-                self.bound.add(node.name)
-
-    def _import(self, node: ast.Import | ast.ImportFrom) -> None:
-        for alias in node.names:
-            self.bound.add((alias.asname or alias.name).partition(".")[0])
-            if isinstance(node, ast.Import):
-                self.imports.append((node.lineno, alias.name, ""))
-            elif not node.level:
-                self.imports.append((node.lineno, node.module or "", alias.name))
-
-
 class _Result:
     """The project as it would be, as far as imports are concerned: what its own modules bind, what is declared."""
 
-    def __init__(self, before: Project, after: Project, read: Mapping[str, _Read], records: Sequence[Record]) -> None:
+    def __init__(
+        self, before: Project, after: Project, documents: Mapping[str, Document], records: Sequence[Record]
+    ) -> None:
         self.after = after
         self._records = records
-        self._read = read
+        self._documents = documents
         # The application stays in its file; to discover it once more would cost more than the rest of the proof.
         self._near = before.app.path if before.app is not None else ""
 
@@ -165,8 +144,9 @@ class _Result:
 
     @cache  # noqa: B019 - lives as long as one proof
     def names_in(self, path: str) -> frozenset[str]:
-        read = self._read.get(path)
-        return frozenset(bound_names(read.tree if read is not None else self.after.tree.python(path).tree))
+        document = self._documents.get(path)
+        tree = document.text.tree if document is not None else self.after.tree.python(path).tree
+        return frozenset(bound_names(tree))
 
     @cached_property
     def provided(self) -> frozenset[str] | None:
@@ -188,9 +168,9 @@ class _Result:
         return any(pattern.search(self.after.tree.read(path) or b"") for path in paths)
 
 
-def _bound(target: Target, document: Document, read: _Read) -> Iterator[Failure]:
+def _bound(target: Target, document: Document) -> Iterator[Failure]:
     used = target.uses(document)
-    for name in sorted(used - read.bound - set(dir(builtins)) - {"__file__", "__name__"}):
+    for name in sorted(used - document.names.bound - set(dir(builtins)) - {"__file__", "__name__"}):
         yield Failure("bound", f"{target.path} would use {name}, which nothing binds", Place(target.path, 1))
 
 
@@ -224,7 +204,17 @@ def _law_three(project: Project, plan: Plan) -> Iterator[Failure]:
             yield from _survives(path, change, records)
         elif not plan.removed:
             spare = Counter(line.strip() for item in records for line in (item.replaced or "").splitlines())
-            yield from _lines_survive(path, change.before, change.after, spare)
+            failures = list(_lines_survive(path, change.before, change.after, spare))
+            if failures:  # was it a line of ours that is another one now?
+                layout = layout_of(project)
+                old = without_others(path, change.before, _in_file(path, before.values()), layout)
+                new = without_others(path, change.after, _in_file(path, after.values()), layout)
+                failures = list(_lines_survive(path, old, new, spare))
+            yield from failures
+
+
+def _in_file(path: str, records: Iterable[Record]) -> list[Record]:
+    return [record for record in records if record.target.path == path]
 
 
 def _sides(project: Project, plan: Plan) -> tuple[list[Record], list[Record]]:

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from typing import TypeVar
 
 from laterctl.codemods.statements import split_lines
+from laterctl.project.source import newline_of
 from laterctl.targets.base import Inspection, Record, State
 from laterctl.targets.document import Document
 from laterctl.targets.pruning import Substitutes, is_filler, pruned, substitutes
@@ -24,6 +25,9 @@ class Side:
         self.text: Text = document.text
         self.ours: Substitutes = substitutes(found)
         self.lines = split_lines(self.text.source)
+        if self.lines and not self.lines[-1].endswith(("\r", "\n")):
+            # A last line without an end gets one when something is put behind it.
+            self.lines[-1] += newline_of(self.text.source) or "\n"
 
     def dump(self) -> str:
         """Return the user's part of the syntax tree, as text."""
@@ -47,14 +51,18 @@ class Side:
     def rest(self, named: Sequence[ast.stmt]) -> list[str]:
         """Return the lines that belong to none of the `named` statements, to none of ours, and to no filler."""
         gone: set[int] = set()
-        for node in [*named, *self._whole_statements()]:
+        for node in named:
             gone.update(lines_of(node))
+        for lines in self._whole_statements():
+            gone.update(lines)
         return [line for number, line in enumerate(self.lines, 1) if number not in gone]
 
-    def _whole_statements(self) -> Iterator[ast.stmt]:
-        for item in self.text.statements:
-            if id(item.node) in self.ours or is_filler(item.node) or self._is_all_ours(item.node):
-                yield item.node
+    def _whole_statements(self) -> Iterator[range]:
+        for node in (item.node for item in self.text.statements):
+            if id(node) in self.ours and not self.ours[id(node)]:
+                yield range(lines_of(node).start, (node.end_lineno or node.lineno) + 1)  # what is in it too
+            elif id(node) in self.ours or is_filler(node) or self._is_all_ours(node):
+                yield lines_of(node)
 
     def code(self, node: ast.stmt) -> list[str]:
         """Return the lines of a statement, line ends kept."""
@@ -76,12 +84,12 @@ def differences(before: Document, after: Document, records: Sequence[Record]) ->
 
     Args:
         before, after: the file.
-        records: of ours in the file, on either side; what is on both sides counts as the user's.
+        records: of ours in the file, on either side.
     """
     pairs = [(record.target.inspect(before), record.target.inspect(after)) for record in records]
-    going = [one for one, two in pairs if one.state is State.PRESENT and two.state is not State.PRESENT]
-    coming = [two for one, two in pairs if one.state is not State.PRESENT and two.state is State.PRESENT]
-    old, new = Side(before, going), Side(after, coming)
+    states = {(one.state is State.PRESENT, two.state is State.PRESENT) for one, two in pairs}
+    old = Side(before, [one for one, _ in pairs if one.state is State.PRESENT])
+    new = Side(after, [two for _, two in pairs if two.state is State.PRESENT])
     if old.dump() != new.dump():
         yield "would change code that is not its own", _first_difference(old, new)
         return
@@ -91,15 +99,21 @@ def differences(before: Document, after: Document, records: Sequence[Record]) ->
     if _filled(kept) != _filled(now):
         lost = next((item for item in _filled(kept) if item not in _filled(now)), "")
         yield f"would lose the line: {lost.strip()}", next((n for n, t in enumerate(old.lines, 1) if t == lost), 1)
-    elif not _in_order(*((now, kept) if going else (kept, now))) and not (going and coming):
+    elif (True, False) not in states and not _in_order(kept, now) and not _moved(old, new):
         yield "would lose blank lines", 1
     for one, two in named:
-        yield from _within(old.code(one), new.code(two), one.lineno, taken=bool(going))
+        yield from _within(old.code(one), new.code(two), one.lineno)
 
 
-def _within(old: list[str], new: list[str], line: int, *, taken: bool) -> Iterator[tuple[str, int]]:
-    """Compare the bytes of a statement that something was put into, or `taken` out of."""
-    shorter, longer = (new, old) if taken else (old, new)
+def _moved(old: Side, new: Side) -> bool:
+    """Whether statements of ours that are on both sides stand in another order among the user's."""
+    shapes = [[id(item.node) in side.ours for item in side.text.statements] for side in (old, new)]
+    return shapes[0] != shapes[1]
+
+
+def _within(old: list[str], new: list[str], line: int) -> Iterator[tuple[str, int]]:
+    """Compare the bytes of a statement that something was put into, or taken out of."""
+    shorter, longer = sorted((old, new), key=lambda code: len("".join(code)))
     if not _in_order(_comments(shorter), _comments(longer)):
         yield "would lose a comment", line
     if not _in_order(_ends(shorter), _ends(longer)) and len(shorter) > 1:

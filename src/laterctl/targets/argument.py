@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Sequence
 from typing import ClassVar
 
+from laterctl.codemods import rows
+from laterctl.project.statements import StatementRef
+from laterctl.render import Style
 from laterctl.targets.base import Inspection, State
 from laterctl.targets.document import Document
-from laterctl.targets.python_target import CodeTarget
-from laterctl.targets.python_text import Located, Text, holder_of
+from laterctl.targets.python_text import Text, holder_of
+from laterctl.targets.statement_part import StatementPart
 
 
-class Argument(CodeTarget, frozen=True):
+class Argument(StatementPart, frozen=True):
     """A keyword argument of the call that `holder` is assigned from (`app`, `self.app`; `return` when returned)."""
 
     kind: ClassVar[str] = "argument"
@@ -41,12 +45,28 @@ class Argument(CodeTarget, frozen=True):
                 return Inspection(state, keyword.value.lineno, nodes=((keyword, ()),))
         return Inspection(State.ABSENT)
 
+    def statement_in(self, text: Text) -> StatementRef | None:
+        found = call_of(text, self)
+        return found[0] if found else None
 
-def call_of(text: Text, target: Argument) -> tuple[Located, ast.Call] | None:
+    def nodes_in(self, statement: ast.stmt) -> list[ast.AST]:
+        keywords = getattr(getattr(statement, "value", None), "keywords", ())
+        return [item for item in keywords if item.arg == self.keyword]
+
+    @classmethod
+    def put_in(cls, code: str, parts: Sequence[Argument], ours: Sequence[Argument], style: Style) -> str:
+        for part in sorted(parts, key=lambda item: item.keyword):
+            code = rows.with_argument(code, f"{part.keyword}={part.value}", style.indent)
+        return code
+
+    def take_out(self, code: str) -> str:
+        return rows.without_argument(code, self.keyword)
+
+
+def call_of(text: Text, target: Argument) -> tuple[StatementRef, ast.Call] | None:
     """Find the call that an argument belongs to, and its statement."""
-    for item in text.statements:
-        if item.scope == target.scope and holder_of(item.node) == target.holder:
-            value = getattr(item.node, "value", None)
-            if isinstance(value, ast.Call):
-                return item, value
+    for item in text.in_scope(target.scope):
+        value = getattr(item.node, "value", None)
+        if isinstance(value, ast.Call) and holder_of(item.node) == target.holder:
+            return item, value
     return None

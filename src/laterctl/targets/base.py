@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import ast
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from enum import StrEnum
 from functools import cache
 from importlib import import_module
@@ -186,6 +186,14 @@ class Target(Struct, frozen=True):
         """Tell whether a recorded target of the same key is what is wanted, whatever else is noted about it."""
         return self == other
 
+    def alternatives(self) -> Iterable[Target]:
+        """Return other forms of it that do as well where they stand already."""
+        return ()
+
+    def succeeds(self, other: Target) -> bool:
+        """Tell whether it is the document that `other` was, at another path."""
+        return False
+
     @property
     def is_open(self) -> bool:
         """Whether other targets go into the document that it creates."""
@@ -200,8 +208,8 @@ class Target(Struct, frozen=True):
         """Its usual place below the application package or `tests/`, when it could not go there; else `""`."""
         return ""
 
-    def created(self) -> bytes | None:
-        """Return the document that it creates, `None` when it goes into one that is there."""
+    def created(self, newline: str = "\n") -> bytes | None:
+        """Return the document that it creates, with the project's line ends; `None` when it goes into one that is there."""
         return None
 
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
-from laterctl.targets.base import Inspection, State
+from laterctl.project.statements import StatementRef
+from laterctl.targets.base import Anchor, Inspection, Record, State, Target, of_kind
 from laterctl.targets.document import Document
+from laterctl.targets.file_edit import FileEdit
 from laterctl.targets.python_target import CodeTarget
-from laterctl.targets.python_text import Located, Text
+from laterctl.targets.python_text import Text
 
 
 class Block(CodeTarget, frozen=True):
@@ -37,12 +40,36 @@ class Block(CodeTarget, frozen=True):
         assert isinstance(block.node, ast.With | ast.AsyncWith)
         return Inspection(State.PRESENT, block.node.lineno, nodes=((block.node, block.node.body),))
 
+    @classmethod
+    def converge(
+        cls, edit: FileEdit, before: Sequence[Record], after: Sequence[Record], anchors: Mapping[Target, Anchor]
+    ) -> None:
+        from laterctl.codemods.placement import TextEditError
+        from laterctl.codemods.python import Unwrap, Wrap
 
-def block_of(text: Text, target: Block) -> Located | None:
+        had, wanted = of_kind(before, cls), of_kind(after, cls)
+        for target in had.keys() - wanted.keys():
+            found = block_of(edit.text, target)
+            if found is None:
+                edit.left[target] = "gone"
+            else:
+                edit.blocks.append(Unwrap(found.body, found.index))
+                edit.gone.update(id(item) for item in getattr(found.node, "items", ()))
+        for target in wanted.keys() - had.keys():
+            if block_of(edit.text, target) is not None:
+                continue  # its ledger was lost
+            statement = yield_of(edit.text, target.scope)
+            if statement is None:
+                raise TextEditError(f"{target.scope}() has no single yield statement")
+            edit.replaced[target] = edit.text.code(statement)
+            edit.blocks.append(Wrap(statement.body, statement.index, target.header))
+
+
+def block_of(text: Text, target: Block) -> StatementRef | None:
     """Find the `with` statement of a block of ours."""
     header = _header(target.source)
-    for item in text.statements:
-        if item.scope == target.scope and isinstance(item.node, ast.With | ast.AsyncWith):
+    for item in text.in_scope(target.scope):
+        if isinstance(item.node, ast.With | ast.AsyncWith):
             probe = ast.unparse(item.node).split("\n", 1)[0]
             if probe == header:
                 return item
@@ -55,11 +82,11 @@ def _header(source: str) -> str:
     return ast.unparse(function.body[0]).split("\n", 1)[0]
 
 
-def yield_of(text: Text, scope: str) -> Located | None:
+def yield_of(text: Text, scope: str) -> StatementRef | None:
     """Find the statement of the one `yield` in a function."""
     found = [
         item
-        for item in text.statements
-        if item.scope == scope and isinstance(item.node, ast.Expr) and isinstance(item.node.value, ast.Yield)
+        for item in text.in_scope(scope)
+        if isinstance(item.node, ast.Expr) and isinstance(item.node.value, ast.Yield)
     ]
     return found[0] if len(found) == 1 else None

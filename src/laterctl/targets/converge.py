@@ -11,17 +11,23 @@ from laterctl.project.facts import Layout
 from laterctl.project.source import Source
 from laterctl.targets import python_file
 from laterctl.targets.base import Anchor, Record, State, Target, kinds, ours
+from laterctl.targets.carry import carried
 from laterctl.targets.document import decoded_text, inspect
 from laterctl.targets.merge import MergeConflict, merged
+from laterctl.targets.python_text import read_text
 from laterctl.targets.text_target import TextTarget
 
 
 class Result(Struct, frozen=True):
-    """A document after converging: `None` when it is to be absent; what was replaced, and what was left and why."""
+    """A document after converging: `None` when it is to be absent; what was replaced, and what was left and why.
+
+    `conflict` says that it has conflict markers.
+    """
 
     data: bytes | None
     replaced: Mapping[Target, str] = field(default_factory=dict)
     left: Mapping[Target, str] = field(default_factory=dict)
+    conflict: bool = False
 
 
 def converge(
@@ -53,11 +59,20 @@ def converge(
     left: dict[Target, str] = {}
     replaced: dict[Target, str] = {}
     if new is not None and old is None and data is None:
-        data = (new.created() or b"").replace(b"\n", layout.style.newline.encode())
+        data = new.created(layout.style.newline)
     elif new is not None and old is not None and new.created() != old.created() and data is not None:
-        taken = _converge_rest(path, data, rest_before, [], anchors, layout, {}).data
-        data = _renewed(old, new, taken or b"", markers=conflicts)
+        try:
+            data, rest_after, anchors = _renewed(old, new, data, rest_before, rest_after, anchors, layout)
+        except MergeConflict:
+            if not conflicts or {item.target for item in rest_before} != {item.target for item in rest_after}:
+                raise
+            # What others have in it stays where it is.
+            return Result(_merged(old, new, data, markers=True), conflict=True)
         rest_before = []
+    if data is None and old is not None and any(item not in rest_before for item in rest_after):
+        from laterctl.codemods.placement import TextEditError
+
+        raise TextEditError("it was deleted, and something is to go into it")
     if rest_before or rest_after:
         done = _converge_rest(path, data, rest_before, rest_after, anchors, layout, left)
         data, replaced = done.data, dict(done.replaced)
@@ -71,16 +86,57 @@ def converge(
     return Result(data, replaced, left)
 
 
-def _renewed(old: Target, new: Target, data: bytes, *, markers: bool) -> bytes:
-    """Return a file of ours as it is to be, with what the user changed in it."""
+def _renewed(
+    old: Target,
+    new: Target,
+    data: bytes,
+    before: list[Record],
+    after: list[Record],
+    anchors: Mapping[Target, Anchor],
+    layout: Layout,
+) -> tuple[bytes, list[Record], Mapping[Target, Anchor]]:
+    """Bring a file of ours to its new version, with what the user changed in it.
+
+    What others have in it is taken out first. Returns the file, what is to go into it again, and where that goes.
+
+    Raises:
+        MergeConflict: both sides changed the same lines.
+    """
+    left: dict[Target, str] = {}
+    bare = (_converge_rest(old.path, data, before, [], anchors, layout, left).data or b"") if before else data
+    result = _merged(old, new, bare, markers=False)
+    rest = [item for item in after if item.target not in left]
+    if rest and old.path.endswith(".py"):
+        texts = [read_text(Source(old.path, each).text) for each in (data, bare, result)]
+        anchors = carried(texts[0], texts[1], texts[2], before, rest, anchors)
+    return result, rest, anchors
+
+
+def _merged(old: Target, new: Target, data: bytes, *, markers: bool) -> bytes:
+    """Return a file with the changes between two versions of ours; what is in it otherwise is the user's."""
     source = Source(old.path, data)
-    newline = source.newline.encode()
-    base, fresh = ((item.created() or b"").replace(b"\n", newline) for item in (old, new))
+    base, fresh = (item.created(source.newline) or b"" for item in (old, new))
     if inspect(old, data).state is State.PRESENT:
         result = fresh.decode()
     else:
         result = merged(base.decode(), source.text, fresh.decode(), markers=markers)
     return (codecs.BOM_UTF8 if source.bom else b"") + result.encode(source.encoding)
+
+
+def as_created(target: Target, data: bytes) -> bytes:
+    """Return the content that a file of ours was created with, with the line ends and the byte order mark of `data`."""
+    source = Source(target.path, data)
+    return (codecs.BOM_UTF8 if source.bom else b"") + (target.created(source.newline) or b"")
+
+
+def without_others(path: str, data: bytes, records: Sequence[Record], layout: Layout) -> bytes:
+    """Return a file of ours without what `records` put into it.
+
+    Raises:
+        laterctl.codemods.placement.TextEditError: no clean edit is possible.
+    """
+    rest = [item for item in ours(records) if not item.target.whole_file]
+    return _converge_rest(path, data, rest, [], {}, layout, {}).data or b""
 
 
 def _converge_rest(
@@ -121,9 +177,10 @@ def _converge_text(
     else:
         for kind in families:
             text = kind.converge_text(text, before, after)
+    kept = {record.target.key for record in after}
     for record in before:
         if (
-            record not in after
+            record.target.key not in kept
             and inspect(record.target, text.encode(encoding)).state is not State.ABSENT
             and not record.replaced
         ):
@@ -131,4 +188,4 @@ def _converge_text(
     return text.encode(encoding) if text or after or (data is not None and not before) else None
 
 
-__all__ = ["MergeConflict", "Result", "converge"]
+__all__ = ["MergeConflict", "Result", "as_created", "converge", "without_others"]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from laterctl.project.source import Source, decoded
 from laterctl.targets.base import Inspection, Record, State, Target
+from laterctl.targets.module_names import ModuleNames
 from laterctl.targets.python_text import Text, read_text
 
 if TYPE_CHECKING:
@@ -42,6 +43,11 @@ class Document:
             Unreadable: it is not the text that it claims to be.
         """
         return read_text(Source(self.path, self.data).text)
+
+    @cached_property
+    def names(self) -> ModuleNames:
+        """What the document loads, binds and imports, as Python. Raises what `text` does."""
+        return ModuleNames(self.text.tree)
 
     @cached_property
     def plain(self) -> str:

@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import ast
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import ClassVar
 
 from msgspec.structs import replace
 
 from laterctl.codemods.statements import same_code
 from laterctl.project.places import ALTERNATIVE, Place
-from laterctl.project.statements import nodes
 from laterctl.refusal import Refusal
+from laterctl.targets import origin
 from laterctl.targets.base import Binding, Imported, Inspection, Record, State, Target
 from laterctl.targets.document import Document
+from laterctl.targets.origin import ORIGIN
 from laterctl.targets.pruning import is_without, substitutes
 
-ORIGIN = "From laterctl: "
-"""How the one line begins that says where an owned file came from."""
-
 ORIGIN_COMMENT = f"# {ORIGIN}".encode()
+"""What a Python file of ours starts with."""
 
 CHOOSE_FOLDERS = (
     'choose other folders: core = "package.module", api = "package.module" or tests = "folder" in [tool.laterctl]'
@@ -67,12 +65,11 @@ class OwnedFile(Target, frozen=True):
     def uses(self, document: Document) -> frozenset[str]:
         if not self.path.endswith(".py"):
             return frozenset()
-        found = (node for node in nodes(document.text.tree) if isinstance(node, ast.Name))
-        return frozenset(node.id for node in found if isinstance(node.ctx, ast.Load))
+        return frozenset(document.names.loads)
 
     def imports(self, document: Document) -> Iterator[Imported]:
         if self.path.endswith(".py"):
-            yield from _imports(document.text.tree.body)
+            yield from document.names.imports
 
     def bindings(self) -> tuple[Binding, ...]:
         return (Binding("module", self.path),) if self.path.endswith(".py") else ()
@@ -82,14 +79,22 @@ class OwnedFile(Target, frozen=True):
         return Record(self, ours=bool(self.template), ledger_lost=bool(self.template))
 
     def clash(self, inspection: Inspection) -> Refusal:
+        is_module = self.path.endswith(".py")
         return Refusal(
             "file-exists",
             f"{self.path} exists already and is not what this feature would write",
             Place(self.path, 1),
-            expected=f"no file there, or none at {alternative(self.path)} either",
+            expected=f"no file there, or none at {alternative(self.path)} either" if is_module else "no file there",
             snippet=self.text,
-            remedy=f"move it away, or {CHOOSE_FOLDERS}",
+            remedy=f"move it away, or {CHOOSE_FOLDERS}" if is_module else "move it away, or merge the two by hand",
         )
+
+    def alternatives(self) -> Iterable[Target]:
+        text = origin.unsigned(self.path, self.text)  # as `laterctl new` writes it
+        return (replace(self, text=text),) if text != self.text else ()
+
+    def succeeds(self, other: Target) -> bool:
+        return isinstance(other, OwnedFile) and bool(self.template) and self.template == other.template
 
     @property
     def is_open(self) -> bool:
@@ -103,14 +108,10 @@ class OwnedFile(Target, frozen=True):
     def default_place(self) -> str:
         return self.default_path
 
-    def created(self) -> bytes | None:
-        return self.text.encode()
-
-
-def unsigned(target: OwnedFile) -> OwnedFile:
-    """Return an owned file without the line that says where it came from: as `laterctl new` writes it."""
-    first, _, rest = target.text.partition("\n")
-    return replace(target, text=rest) if first.startswith(f"# {ORIGIN}") else target
+    def created(self, newline: str = "\n") -> bytes | None:
+        name = self.path.rpartition("/")[2].lower()
+        is_script = self.text.startswith("#!") or "." not in name or name.startswith("dockerfile")
+        return self.text.replace("\n", "\n" if is_script else newline).encode()  # scripts do not run with others
 
 
 def alternative(place: str) -> str:
@@ -126,28 +127,6 @@ def _is_base(document: Document, text: str, base: str) -> bool:
     others = [item.target for item in document.records if item.ours and not item.target.whole_file]
     current = Document(document.path, text.encode())
     return is_without(current.text, substitutes(item.inspect(current) for item in others), base)
-
-
-def _imports(body: list[ast.stmt]) -> Iterator[Imported]:
-    """Yield the absolute imports of a module that have to succeed: those that nothing catches, at any depth."""
-    for statement in body:
-        caught = isinstance(statement, ast.Try) and any(map(_catches_import_errors, statement.handlers))
-        if caught or _is_type_checking(statement):
-            continue
-        for node in ast.walk(statement):
-            if isinstance(node, ast.Import):
-                yield from (Imported(alias.name, "", node.lineno) for alias in node.names)
-            elif isinstance(node, ast.ImportFrom) and not node.level:
-                yield from (Imported(node.module or "", alias.name, node.lineno) for alias in node.names)
-
-
-def _catches_import_errors(handler: ast.ExceptHandler) -> bool:
-    names = {node.id for node in ast.walk(handler.type) if isinstance(node, ast.Name)} if handler.type else set()
-    return bool(names & {"ImportError", "ModuleNotFoundError"})
-
-
-def _is_type_checking(statement: ast.stmt) -> bool:
-    return isinstance(statement, ast.If) and ast.unparse(statement.test).endswith("TYPE_CHECKING")
 
 
 def _first_difference(left: str, right: str) -> int:

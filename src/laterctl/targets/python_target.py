@@ -4,19 +4,47 @@ from __future__ import annotations
 
 import ast
 from abc import abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, ClassVar
 
-from laterctl.targets.base import Binding, Imported, Record, Target
+from laterctl.project.statements import Position
+from laterctl.targets.base import Anchor, Binding, Imported, Record, Target
 from laterctl.targets.document import Document
-from laterctl.targets.python_text import Spot, Text
+from laterctl.targets.python_text import Text
+
+if TYPE_CHECKING:
+    from laterctl.targets.file_edit import FileEdit
 
 
 class PythonTarget(Target, frozen=True):
-    """A target in a Python file."""
+    """A target in a Python file.
+
+    Attributes:
+        turn: kinds with a lower one converge earlier. Imports come last: what else goes says which names are used.
+    """
+
+    turn: ClassVar[int] = 0
 
     @classmethod
     @abstractmethod
-    def statements(cls, text: Text, records: Sequence[Record]) -> set[Spot]:
+    def converge(
+        cls, edit: FileEdit, before: Sequence[Record], after: Sequence[Record], anchors: Mapping[Target, Anchor]
+    ) -> None:
+        """Note in `edit` what brings the targets of this kind from `before` to `after`.
+
+        Args:
+            edit: the document, and what is to be done with it.
+            before: records of our own targets of all kinds that are in it.
+            after: records wanted; new ones have no `replaced` text yet.
+            anchors: where new statements go.
+
+        Raises:
+            TextEditError: a place cannot be edited without touching what is not ours.
+        """
+
+    @classmethod
+    @abstractmethod
+    def statements(cls, text: Text, records: Sequence[Record]) -> set[Position]:
         """Return the places of whole statements that are ours: those that others must not lean on."""
 
 
@@ -39,14 +67,14 @@ class CodeTarget(PythonTarget, frozen=True):
         return ()
 
     @classmethod
-    def statements(cls, text: Text, records: Sequence[Record]) -> set[Spot]:
+    def statements(cls, text: Text, records: Sequence[Record]) -> set[Position]:
         return set()
 
 
-def own_spots(text: Text, records: Sequence[Record]) -> set[Spot]:
+def own_statements(text: Text, records: Sequence[Record]) -> set[Position]:
     """Return the places of whole statements that are ours: those that anchors and orders must not lean on."""
     grouped: dict[type[PythonTarget], list[Record]] = {}
     for record in records:
         if record.ours and isinstance(record.target, PythonTarget):
             grouped.setdefault(type(record.target), []).append(record)
-    return {spot for kind, own in grouped.items() for spot in kind.statements(text, own)}
+    return {position for kind, own in grouped.items() for position in kind.statements(text, own)}

@@ -3,31 +3,13 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable
 from functools import cached_property, lru_cache
-
-from msgspec import Struct
 
 from laterctl.codemods import newer
 from laterctl.codemods.statements import segment, split_lines
 from laterctl.project.facts import BodyPath
-
-NESTED = ("body", "orelse", "finalbody")
-Spot = tuple[BodyPath, int]
-
-
-class Located(Struct, frozen=True):
-    """A statement: where it is, its node, and the qualified name of the function or class around it."""
-
-    body: BodyPath
-    ordinal: int
-    node: ast.stmt
-    scope: str
-
-    @property
-    def spot(self) -> Spot:
-        """The place as a key."""
-        return self.body, self.ordinal
+from laterctl.project.statements import StatementRef, spots
 
 
 class Text:
@@ -40,31 +22,42 @@ class Text:
         self._codes: dict[int, str] = {}
 
     @cached_property
-    def statements(self) -> list[Located]:
+    def statements(self) -> list[StatementRef]:
         """Every statement, outer ones first."""
-        return list(_walk(self.tree.body, (), ""))
+        return list(spots(self.tree))
 
     @cached_property
-    def _by_identity(self) -> dict[tuple[type[ast.stmt], str], list[Located]]:
-        found: dict[tuple[type[ast.stmt], str], list[Located]] = {}
+    def _by_identity(self) -> dict[tuple[type[ast.stmt], str], list[StatementRef]]:
+        found: dict[tuple[type[ast.stmt], str], list[StatementRef]] = {}
         for item in self.statements:
             found.setdefault((type(item.node), identity(item.node)), []).append(item)
         return found
 
-    def like(self, code: str) -> list[Located]:
+    def like(self, code: str) -> list[StatementRef]:
         """The statements that are one of ours or may be what a person made of it."""
         wanted = ast.parse(code).body[0]
         return self._by_identity.get((type(wanted), identity(wanted)), [])
 
-    def in_body(self, body: BodyPath) -> list[Located]:
+    @cached_property
+    def _by_scope(self) -> dict[str, list[StatementRef]]:
+        found: dict[str, list[StatementRef]] = {}
+        for item in self.statements:
+            found.setdefault(item.qualname, []).append(item)
+        return found
+
+    def in_scope(self, scope: str) -> list[StatementRef]:
+        """The statements of one function or class, given by its qualified name, or of the module (`""`)."""
+        return self._by_scope.get(scope, [])
+
+    def in_body(self, body: BodyPath) -> list[StatementRef]:
         """The statements that stand directly in one statement list."""
         return [item for item in self.statements if item.body == body]
 
-    def code(self, located: Located) -> str:
+    def code(self, statement: StatementRef) -> str:
         """The statement's text as it stands, without its indentation."""
-        code = self._codes.get(id(located.node))
+        code = self._codes.get(id(statement.node))
         if code is None:
-            code = self._codes[id(located.node)] = segment(self.source, located.node)
+            code = self._codes[id(statement.node)] = segment(self.source, statement.node)
         return code
 
     def behind(self, node: ast.stmt) -> str:
@@ -91,21 +84,6 @@ def module_text(node: ast.stmt) -> str:
     """Return the module of a `from` import as it stands, leading dots included."""
     assert isinstance(node, ast.ImportFrom)
     return "." * node.level + (node.module or "")
-
-
-def _walk(statements: Sequence[ast.stmt], body: BodyPath, scope: str) -> Iterator[Located]:
-    for ordinal, node in enumerate(statements):
-        yield Located(body, ordinal, node, scope)
-        inner = scope
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-            inner = f"{scope}.{node.name}" if scope else node.name
-        for name in NESTED:
-            nested = getattr(node, name, None)
-            if isinstance(nested, list) and nested:
-                yield from _walk(nested, (*body, (ordinal, name)), inner)
-        for name in ("handlers", "cases"):
-            for number, part in enumerate(getattr(node, name, ())):
-                yield from _walk(part.body, (*body, (ordinal, f"{name}.{number}")), inner)
 
 
 def identity(node: ast.stmt) -> str:
@@ -146,11 +124,11 @@ def imported_names(node: ast.stmt) -> list[tuple[str, str]]:
     return [(alias.name, alias.asname or "") for alias in getattr(node, "names", [])]
 
 
-def import_of(text: Text, module: str, names: Iterable[tuple[str, str]] = ()) -> Located | None:
+def import_of(text: Text, module: str, names: Iterable[tuple[str, str]] = ()) -> StatementRef | None:
     """The top-level import of a module that shares names with `names`, or the first one that can be extended."""
     wanted = set(names)
     candidates = [
-        Located((), ordinal, node, "")
+        StatementRef((), ordinal, node)
         for ordinal, node in enumerate(text.tree.body)
         if isinstance(node, ast.ImportFrom) and "." * node.level + (node.module or "") == module
     ]

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 from laterctl.codemods.statements import same_code
-from laterctl.targets.base import Binding, Effect, Inspection, Record, State, Target, of_kind
+from laterctl.project.facts import BodyPath
+from laterctl.project.statements import Position, StatementRef
+from laterctl.targets.base import Anchor, Binding, Effect, Inspection, Record, State, Target, of_kind
 from laterctl.targets.document import Document
+from laterctl.targets.file_edit import FileEdit, Insertion, Line, fitted, is_docstring
 from laterctl.targets.python_target import CodeTarget
-from laterctl.targets.python_text import Located, Spot, Text
+from laterctl.targets.python_text import Text
 
 
 class Statement(CodeTarget, frozen=True):
@@ -69,21 +72,53 @@ class Statement(CodeTarget, frozen=True):
         return bool(self.scope) and bool(self.binds)
 
     @classmethod
-    def statements(cls, text: Text, records: Sequence[Record]) -> set[Spot]:
+    def statements(cls, text: Text, records: Sequence[Record]) -> set[Position]:
         located = (locate(text, target)[1] for target in of_kind(records, cls))
-        return {item.spot for item in located if item is not None}
+        return {item.position for item in located if item is not None}
+
+    @classmethod
+    def converge(
+        cls, edit: FileEdit, before: Sequence[Record], after: Sequence[Record], anchors: Mapping[Target, Anchor]
+    ) -> None:
+        had, wanted = of_kind(before, cls), of_kind(after, cls)
+        for target, record in had.items():
+            inspection, found = locate(edit.text, target)
+            if found is not None:
+                edit.order[found.position] = (1, *target.order)
+            if target in wanted:
+                continue
+            if found is None:
+                edit.left[target] = "edited" if inspection.state is State.ALTERED else "gone"
+                continue
+            edit.drop.add(found.position)
+            if record.replaced is not None:
+                _restore_placeholder(edit, found, record.replaced)
+        for target, record in wanted.items():
+            if target in had or target not in anchors:
+                continue
+            anchor = anchors[target]
+            column = len(edit.layout.style.indent) * len(anchor.body)
+            code = fitted(target.code, edit.layout.style, Line(column))
+            placeholder = _placeholder(edit, anchor.body)
+            if placeholder is not None:
+                edit.drop.add(placeholder.position)
+                edit.own.add(placeholder.position)
+                edit.replaced[target] = edit.text.code(placeholder)
+            elif (filler := record.replaced or _filler(had, target.scope)) is not None:
+                edit.replaced[target] = filler
+            edit.put(anchor.body, anchor.after, Insertion((1, *target.order), code))
 
 
-def locate(text: Text, target: Statement) -> tuple[Inspection, Located | None]:
+def locate(text: Text, target: Statement) -> tuple[Inspection, StatementRef | None]:
     """Find a statement of ours: in its own scope first, elsewhere in the file otherwise."""
-    found: Located | None = None
-    altered: Located | None = None
+    found: StatementRef | None = None
+    altered: StatementRef | None = None
     for item in text.like(target.code):
         if same_code(text.code(item), target.code) and not text.comment_after(item.node):
-            if item.scope == target.scope:
+            if item.qualname == target.scope:
                 return _inspection(State.PRESENT, item), item
             found = found or item
-        elif item.scope == target.scope:
+        elif item.qualname == target.scope:
             altered = altered or item
     if found is not None:
         return _inspection(State.PRESENT, found, "moved"), found
@@ -92,5 +127,32 @@ def locate(text: Text, target: Statement) -> tuple[Inspection, Located | None]:
     return Inspection(State.ABSENT), None
 
 
-def _inspection(state: State, item: Located, detail: str = "") -> Inspection:
+def _inspection(state: State, item: StatementRef, detail: str = "") -> Inspection:
     return Inspection(state, item.node.lineno, detail, ((item.node, ()),))
+
+
+def _filler(had: Mapping[Statement, Record], scope: str) -> str | None:
+    """The placeholder that our statements in a scope took the place of."""
+    return next((record.replaced for target, record in had.items() if record.replaced and target.scope == scope), None)
+
+
+def _placeholder(edit: FileEdit, body: BodyPath) -> StatementRef | None:
+    """The `pass` or `...` that is all there is in a block besides a docstring and our own statements.
+
+    One with a comment stays: the comment is the user's.
+    """
+    rest = [item for item in edit.text.in_body(body) if not is_docstring(item.node)]
+    users = [item for item in rest if item.position not in edit.own or item.position in edit.drop]
+    if not body or len(users) != 1 or edit.text.comment_after(users[0].node):
+        return None
+    node = users[0].node
+    ellipsis = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and node.value.value is ...
+    return users[0] if isinstance(node, ast.Pass) or ellipsis else None
+
+
+def _restore_placeholder(edit: FileEdit, statement: StatementRef, code: str) -> None:
+    body = statement.body
+    rest = [item for item in edit.text.in_body(body) if not is_docstring(item.node) and item.position not in edit.drop]
+    if not rest:
+        first = min(item.index for item in edit.text.in_body(body) if item.position in edit.drop)
+        edit.put(body, first, Insertion((0, 0, ""), code))

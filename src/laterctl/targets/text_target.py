@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from laterctl.targets.base import Binding, Imported, Record, Target
 from laterctl.targets.document import Document
@@ -51,3 +51,8 @@ class TextTarget(Target, frozen=True):
     @classmethod
     def check_homes(cls, text: str, records: Sequence[Record]) -> None:
         """Refuse a TOML document that does not take these records, by a `TextEditError`."""
+
+
+def thawed(value: Any) -> Any:
+    """Return plain data of a target as TOML has it: with lists for tuples."""
+    return [thawed(item) for item in value] if isinstance(value, tuple) else value

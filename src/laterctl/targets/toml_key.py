@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from laterctl.refusal import Refusal
 from laterctl.targets.base import Conflict, Inspection, Record, State, of_kind
 from laterctl.targets.document import Document
-from laterctl.targets.text_target import TextTarget
+from laterctl.targets.text_target import TextTarget, thawed
 
 if TYPE_CHECKING:
     from laterctl.codemods import toml
@@ -64,12 +64,8 @@ class TomlKey(TextTarget, frozen=True):
         from laterctl.codemods import toml
 
         keys = {target.key: target for target in of_kind(records, cls)}
-        return [toml.Key((*item.table, item.name), _thawed(item.value)) for _, item in sorted(keys.items())]
+        return [toml.Key((*item.table, item.name), thawed(item.value)) for _, item in sorted(keys.items())]
 
     @classmethod
     def converge_text(cls, text: str, before: Sequence[Record], after: Sequence[Record]) -> str:
         return text  # only TOML has keys
-
-
-def _thawed(value: Any) -> Any:
-    return [_thawed(item) for item in value] if isinstance(value, tuple) else value

@@ -17,7 +17,7 @@ from laterctl.project.source import Unreadable
 from laterctl.project.statements import (
     Function,
     Scope,
-    Spot,
+    StatementRef,
     assigned_value,
     bound_targets,
     expressions,
@@ -46,23 +46,23 @@ class Reading:
 
     def __init__(self, names: Names) -> None:
         self._names = names
-        self._read: dict[str, tuple[Spot, ...]] = {}
+        self._read: dict[str, tuple[StatementRef, ...]] = {}
         self._importing: dict[Scope, bool] = {}
-        self._called: dict[str, Sequence[tuple[Spot, ast.Call, str]]] = {}
+        self._called: dict[str, Sequence[tuple[StatementRef, ast.Call, str]]] = {}
 
     @cached_property
-    def files(self) -> Mapping[str, tuple[Spot, ...]]:
+    def files(self) -> Mapping[str, tuple[StatementRef, ...]]:
         """Statements by file, of the files that name one of the packages or what was made with them."""
         return self._statements(PACKAGES)
 
-    def _statements(self, words: Sequence[str]) -> dict[str, tuple[Spot, ...]]:
+    def _statements(self, words: Sequence[str]) -> dict[str, tuple[StatementRef, ...]]:
         found = {}
         for path in self._names.tree.files_containing_any(word.encode() for word in words):
             if path.endswith(".py") and not is_test_or_docs(path) and (every := self._spots(path)):
                 found[path] = every
         return found
 
-    def _spots(self, path: str) -> tuple[Spot, ...]:
+    def _spots(self, path: str) -> tuple[StatementRef, ...]:
         """Return the statements of a file, none of one that cannot be read, and none of a migration."""
         if path not in self._read:
             try:
@@ -73,7 +73,7 @@ class Reading:
             self._read[path] = () if migrates else tuple(spots(tree))
         return self._read[path]
 
-    def _scope(self, spot: Spot) -> tuple[Scope, ...]:
+    def _scope(self, spot: StatementRef) -> tuple[Scope, ...]:
         """Return the functions and classes around a statement when one of them imports something itself."""
         for part in spot.scope:
             if part not in self._importing:
@@ -109,7 +109,7 @@ class Reading:
                         yield self._described(path, spot, call, provided, "container", call.args[1:])
         yield from self._users_of(makers)
 
-    def _constructed(self, made: Made, path: str, spot: Spot) -> Made:
+    def _constructed(self, made: Made, path: str, spot: StatementRef) -> Made:
         """Complete an attribute whose URL is an argument of its class by what the class is made with."""
         owner, method = spot.scope[0] if spot.scope else None, spot.scope[-1] if spot.scope else None
         if made.held != "class" or not isinstance(owner, ast.ClassDef) or not isinstance(method, Function):
@@ -152,7 +152,7 @@ class Reading:
     def _described(
         self,
         path: str,
-        spot: Spot,
+        spot: StatementRef,
         call: ast.Call,
         dotted: str,
         held: str = "",
@@ -174,7 +174,7 @@ class Reading:
             setting=setting,
         )
 
-    def _url(self, node: ast.expr, path: str, spot: Spot) -> tuple[str, str]:
+    def _url(self, node: ast.expr, path: str, spot: StatementRef) -> tuple[str, str]:
         """Return the expression of a URL, and the setting it reads; a variable is looked up once."""
         shown = ast.unparse(node)
         if setting := self._setting(node, path):
@@ -233,7 +233,7 @@ class Reading:
             found.startswith(tuple(f"{package}." for package in (*PACKAGES, "os", "pathlib"))) or node.attr == "create"
         )
 
-    def _calls(self, path: str, every: Sequence[Spot]) -> Sequence[tuple[Spot, ast.Call, str]]:
+    def _calls(self, path: str, every: Sequence[StatementRef]) -> Sequence[tuple[StatementRef, ast.Call, str]]:
         """Return the calls of a file with the dotted names of what is called."""
         if path not in self._called:
             found = [(spot, node) for spot in every for node in expressions(spot.node) if isinstance(node, ast.Call)]
@@ -308,7 +308,7 @@ class Reading:
         shared = [item for item in both if item.kind != "function"] or both
         return tuple(sorted(shared, key=lambda item: (order.index(item.kind), item.place)))
 
-    def _opens(self, spot: Spot, call: ast.Call, dotted: str, path: str, factories: set[Own]) -> bool:
+    def _opens(self, spot: StatementRef, call: ast.Call, dotted: str, path: str, factories: set[Own]) -> bool:
         """Whether a call gives a session: of a factory, also under a local name, or of the class."""
         func = call.func
         if isinstance(func, ast.Name):
@@ -329,7 +329,7 @@ class Reading:
         func = call.func.func if isinstance(call.func, ast.Call) else call.func
         return isinstance(func, ast.Attribute) and func.attr in provided
 
-    def _kind(self, spot: Spot, path: str) -> str:
+    def _kind(self, spot: StatementRef, path: str) -> str:
         function = next(each for each in reversed(spot.scope) if isinstance(each, Function))
         parameters = [item.arg for item in (*function.args.posonlyargs, *function.args.args)]
         if function.name in {"dispatch", "__call__"} or "call_next" in parameters:
@@ -384,13 +384,13 @@ def _is_of(dotted: str, wanted: frozenset[str]) -> bool:
     return package in PACKAGES and name.rpartition(".")[2] in wanted
 
 
-def _outermost(spot: Spot) -> Function | None:
+def _outermost(spot: StatementRef) -> Function | None:
     """Return the module-level function that a statement is in, `None` when it is in a class or in none."""
     first = next(iter(spot.scope), None)
     return first if isinstance(first, Function) else None
 
 
-def _gives(spot: Spot, call: ast.Call) -> bool:
+def _gives(spot: StatementRef, call: ast.Call) -> bool:
     """Whether a function returns what a call of its makes."""
     if isinstance(spot.node, ast.Return):
         return True
@@ -400,12 +400,12 @@ def _gives(spot: Spot, call: ast.Call) -> bool:
     return any(dotted_path(value) == holder for value in given if holder)
 
 
-def _holder(spot: Spot) -> str:
+def _holder(spot: StatementRef) -> str:
     """Return the first name that a statement binds."""
     return next((text for target in bound_targets(spot.node) if (text := dotted_path(target))), "")
 
 
-def _named(spot: Spot) -> str:
+def _named(spot: StatementRef) -> str:
     """Return the qualified name of what a statement binds; of a function that only makes it, the function's."""
     scope = ".".join(each.name for each in spot.scope)
     holder = _holder(spot)
@@ -418,7 +418,7 @@ def _named(spot: Spot) -> str:
     return ".".join(filter(None, (scope, holder)))
 
 
-def _item(spot: Spot, call: ast.Call) -> str:
+def _item(spot: StatementRef, call: ast.Call) -> str:
     """Return the subscript of what is one of several in a mapping or a list: `["writer"]`."""
     value = assigned_value(spot.node)
     items: Sequence[tuple[ast.expr | None, ast.expr]] = ()
@@ -430,7 +430,7 @@ def _item(spot: Spot, call: ast.Call) -> str:
     return f"[{ast.unparse(found)}]" if found is not None else ""
 
 
-def _held(spot: Spot) -> str:
+def _held(spot: StatementRef) -> str:
     holder = _holder(spot)
     if not spot.scope:
         return "module" if holder else "function"
@@ -439,7 +439,7 @@ def _held(spot: Spot) -> str:
     return "module" if _is_global(spot, holder) else "function"
 
 
-def _is_global(spot: Spot, name: str) -> bool:
+def _is_global(spot: StatementRef, name: str) -> bool:
     """Whether a function binds a variable of the module."""
     return bool(spot.scope) and any(
         isinstance(node, ast.Global) and name in node.names for node in nodes(spot.scope[-1])

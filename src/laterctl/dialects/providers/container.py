@@ -17,7 +17,7 @@ from laterctl.project.facts import App, BodyPath, Evidence, Undecided
 from laterctl.project.names import Names, Own, dotted_path, imports_of
 from laterctl.project.places import Place, is_test_or_docs
 from laterctl.project.source import Unreadable
-from laterctl.project.statements import Spot, assigned_value, body_at, bound_targets, nodes, spots
+from laterctl.project.statements import StatementRef, assigned_value, body_at, bound_targets, nodes, spots
 from laterctl.project.tree import Outside
 from laterctl.project.unreadable import unread
 from laterctl.refusal import Refusal, Refused
@@ -223,7 +223,7 @@ def _instances_in(names: Names, path: str, item: _Class) -> list[_Instance]:
     return found
 
 
-def _functions(spot: Spot) -> tuple[ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef, ...]:
+def _functions(spot: StatementRef) -> tuple[ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef, ...]:
     local = any(isinstance(node, ast.ImportFrom) for part in spot.scope for node in nodes(part))
     return spot.scope if local else ()
 

@@ -4,11 +4,11 @@ from laterctl.edits.app_statements import Middleware
 from laterctl.edits.dropped_test import DroppedTest
 from laterctl.edits.file import File
 from laterctl.edits.setting import Setting
-from laterctl.feature import ExistingSigns, Feature
+from laterctl.feature import ExistingSigns, Feature, Group
 
 feature = Feature(
     name="cors",
-    group="Security hardening",
+    group=Group.SECURITY,
     summary="browsers on other origins may call the API, from a validated list",
     requires=("settings", "errors"),
     floors={"python": "3.10", "fastapi": "0.112.2", "pydantic": "2"},

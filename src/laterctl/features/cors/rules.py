@@ -12,8 +12,9 @@ from collections.abc import Iterator
 from laterctl.doctor.code import Code, Codebase, Visit
 from laterctl.doctor.http import header_writes, middleware_of
 from laterctl.doctor.rule import Found, Rule, Severity
-from laterctl.edits.app_statements import RANKS, rank_of
+from laterctl.edits.app_statements import rank_of
 from laterctl.edits.context import is_ours
+from laterctl.features import catalogue
 from laterctl.project.application.registered import outermost_first
 from laterctl.project.facts import Registration
 from laterctl.project.names import Names, Own
@@ -95,7 +96,7 @@ def inside_of_answers(codebase: Codebase) -> Iterator[Found]:
             if _is_cors(item.target) and outside:
                 reason = f"{outside[0]} is outside of CORS, and its answers go without CORS headers"
                 yield Found(item.place, reason, f"add CORS after {outside[0]}: what is added last is outside")
-            if rank_of(item.target) == RANKS["rate-limit"] or item.target in ANSWERING:
+            if rank_of(item.target, catalogue.middleware()) == "rate-limit" or item.target in ANSWERING:
                 outside.append(item.target.rpartition(".")[2])
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from laterctl.edits.context import Edit, FeatureContext
 from laterctl.edits.manifest import DependencyFloor, IgnoreLine, TomlTable
-from laterctl.feature import Feature, Option
+from laterctl.feature import Feature, Group, Option
 from laterctl.project.coverage_config import FILES, homes
 from laterctl.project.places import Place
 from laterctl.refusal import Refusal
@@ -92,7 +92,7 @@ def _report(context: FeatureContext) -> dict[str, object]:
     if top and _has_namespace_folder(context, folder):
         report["include_namespace_packages"] = True
     if "fail_under" in context.options:
-        report["fail_under"] = int(context.options["fail_under"])
+        report["fail_under"] = context.options["fail_under"]
     return report
 
 
@@ -104,10 +104,10 @@ def _has_namespace_folder(context: FeatureContext, folder: str) -> bool:
 
 feature = Feature(
     name="coverage",
-    group="Testing",
+    group=Group.TESTING,
     summary="branch coverage of the whole package, also in processes that tests start",
     floors={"python": "3.10"},
-    options=(Option("fail_under", "lowest percentage that passes; none unless given"),),
+    options=(Option("fail_under", "lowest percentage that passes; none unless given", int, minimum=0, maximum=100),),
     edits=(
         DependencyFloor("coverage[toml]>=7.11.1", dev=True),
         DependencyFloor("pytest-cov>=7", dev=True),

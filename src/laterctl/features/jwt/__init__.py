@@ -11,7 +11,7 @@ from laterctl.edits.file import File
 from laterctl.edits.manifest import DependencyFloor
 from laterctl.edits.provider import Provider
 from laterctl.edits.setting import Setting
-from laterctl.feature import ExistingSigns, Feature
+from laterctl.feature import ExistingSigns, Feature, Group
 
 
 def authenticator(context: FeatureContext) -> str:
@@ -59,7 +59,7 @@ def fresh_key() -> dict[str, str]:
 
 feature = Feature(
     name="jwt",
-    group="API scaling",
+    group=Group.SCALING,
     aliases=("auth",),
     summary="sign-in with access tokens and rotating refresh tokens",
     requires=("settings", "lifespan", "errors", "redis"),
@@ -114,7 +114,7 @@ feature = Feature(
     ),
     changes=("POST /auth/token, /auth/refresh and /auth/logout answer",),
     notes=(
-        "make a key for {jwt_keys}: laterctl secret jwt prints it and says where it goes; until then authentication answers 503",
+        "make a key for {jwt_keys}, and see where it goes: laterctl secret jwt; until then authentication answers 503",
         "protect a route: async def route(user: CurrentUser)",
         "with more than one worker set {redis_url}: refresh tokens are kept in one process without it",
     ),

@@ -8,7 +8,15 @@ from collections.abc import Iterator
 from laterctl.doctor.code import Code, Visit, argument_of, constant, method_of, once, receiver_of
 from laterctl.doctor.rule import Found, Rule, Severity
 from laterctl.project.names import dotted_path
-from laterctl.project.statements import Scope, Spot, assigned_value, blocks, bound_targets, expressions, spots_in
+from laterctl.project.statements import (
+    Scope,
+    StatementRef,
+    assigned_value,
+    blocks,
+    bound_targets,
+    expressions,
+    spots_in,
+)
 
 
 def idle_handlers(code: Code) -> Iterator[Found]:
@@ -97,7 +105,7 @@ def _is_never_set(visit: Visit[ast.AsyncFunctionDef], node: ast.expr) -> bool:
     return handlers.issuperset(call.spot.scope[-1].name if call.spot.scope else "" for call in setters)
 
 
-def _is_bounded(function: ast.AsyncFunctionDef, spot: Spot) -> bool:
+def _is_bounded(function: ast.AsyncFunctionDef, spot: StatementRef) -> bool:
     """Whether a statement of a function stands in a `with`, which may bound its time."""
     statements: list[ast.stmt] = function.body
     for ordinal, name in spot.body:

@@ -6,11 +6,11 @@ from laterctl.edits.file import File
 from laterctl.edits.manifest import DependencyFloor
 from laterctl.edits.provider import Provider
 from laterctl.edits.setting import Setting
-from laterctl.feature import ExistingSigns, Feature
+from laterctl.feature import ExistingSigns, Feature, Group
 
 feature = Feature(
     name="metrics",
-    group="Monitoring",
+    group=Group.MONITORING,
     aliases=("prometheus",),
     summary="Prometheus metrics of every request, by route template",
     requires=("settings", "routing"),

@@ -14,7 +14,7 @@ from laterctl.doctor.http import is_http_decorator
 from laterctl.doctor.rule import MAIN, Found, Rule, Severity
 from laterctl.project.installed import file_of
 from laterctl.project.places import is_test_or_docs
-from laterctl.project.statements import Function, Spot, expressions, is_main_guard, nodes, own_nodes, spots_in
+from laterctl.project.statements import Function, StatementRef, expressions, is_main_guard, nodes, own_nodes, spots_in
 from laterctl.project.variables import is_set
 from laterctl.project.workers import several_workers
 from laterctl.targets.owned_file import ORIGIN_COMMENT
@@ -141,7 +141,7 @@ def _is_raw_path(node: ast.expr, call: Visit[ast.Call]) -> bool:
     return False
 
 
-def _functions(spot: Spot) -> list[Function]:
+def _functions(spot: StatementRef) -> list[Function]:
     return [scope for scope in reversed(spot.scope) if isinstance(scope, Function)]
 
 
@@ -157,7 +157,7 @@ def _is_request(name: str, call: Visit[ast.Call]) -> bool:
     return False
 
 
-def _is_scope(name: str, spot: Spot) -> bool:
+def _is_scope(name: str, spot: StatementRef) -> bool:
     # An ASGI application: __call__(self, scope, receive, send), or a function in it.
     for function in _functions(spot):
         names = [argument.arg for argument in _arguments(function)]
@@ -170,7 +170,7 @@ def _arguments(function: Function) -> list[ast.arg]:
     return [*function.args.posonlyargs, *function.args.args, *function.args.kwonlyargs]
 
 
-def _local_value(name: str, spot: Spot) -> ast.expr | None:
+def _local_value(name: str, spot: StatementRef) -> ast.expr | None:
     """Return what the innermost function binds a name to, when it does so once and by a plain assignment."""
     for function in _functions(spot)[:1]:
         inside = [node for statement in function.body for node in nodes(statement)]

@@ -9,7 +9,7 @@ from laterctl.edits.file import File, http_client
 from laterctl.edits.manifest import DependencyFloor
 from laterctl.edits.provider import Provider
 from laterctl.edits.setting import Setting
-from laterctl.feature import ExistingSigns, Feature
+from laterctl.feature import ExistingSigns, Feature, Group
 
 
 def client(context: FeatureContext) -> Iterator[Edit]:
@@ -25,7 +25,7 @@ def client(context: FeatureContext) -> Iterator[Edit]:
 
 feature = Feature(
     name="resources",
-    group="Dependency injection",
+    group=Group.INJECTION,
     summary="one HTTP client and one Redis client, with timeouts, closed at shutdown",
     requires=("settings", "lifespan", "redis"),
     floors={"python": "3.10", "fastapi": "0.112.2", "pydantic": "2"},

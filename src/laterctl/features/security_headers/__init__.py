@@ -5,11 +5,11 @@ from laterctl.edits.dropped_test import DroppedTest
 from laterctl.edits.file import File
 from laterctl.edits.manifest import DependencyFloor
 from laterctl.edits.setting import Setting
-from laterctl.feature import ExistingSigns, Feature
+from laterctl.feature import ExistingSigns, Feature, Group
 
 feature = Feature(
     name="security-headers",
-    group="Security hardening",
+    group=Group.SECURITY,
     summary="CSP, HSTS and the other headers of the OWASP list, on every response",
     requires=("settings", "errors"),
     floors={"python": "3.10", "fastapi": "0.112.2", "pydantic": "2"},

@@ -14,6 +14,7 @@ from laterctl.doctor.http import HeaderWrite, header_writes, http_middleware, is
 from laterctl.doctor.rule import MAIN, Found, Rule, Severity
 from laterctl.edits.app_statements import RANKS, rank_of
 from laterctl.edits.context import is_ours
+from laterctl.features import catalogue
 from laterctl.project.application.registered import outermost_first
 from laterctl.project.places import Place
 from laterctl.project.statements import Function, Scope, nodes
@@ -119,8 +120,8 @@ def inside_of_answers(codebase: Codebase) -> Iterator[Found]:
                 for name in outside:
                     reason = f"{name} is outside of the security headers, and its answers go without them"
                     yield Found(item.place, reason, f"add the security headers after {name}")
-            rank = rank_of(item.target)
-            if rank is not None and rank < RANKS["security-headers"]:
+            rank = rank_of(item.target, catalogue.middleware())
+            if rank and RANKS[rank] < RANKS["security-headers"]:
                 outside.append(item.target.rpartition(".")[2])
 
 

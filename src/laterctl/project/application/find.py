@@ -15,7 +15,7 @@ from laterctl.project.source import Unreadable
 from laterctl.project.statements import (
     Function,
     Scope,
-    Spot,
+    StatementRef,
     assigned_value,
     bound_targets,
     calls,
@@ -33,7 +33,7 @@ class Construction(Struct, frozen=True):
     """A call that makes a FastAPI object. `name` is the local expression that holds it, `""` when nothing does."""
 
     path: str
-    spot: Spot
+    spot: StatementRef
     call: ast.Call
     name: str
     subclass: Own | None = None
@@ -59,7 +59,7 @@ class Step(Struct, frozen=True):
     """A statement that binds the object to `name` on its way out: a call of a factory."""
 
     path: str
-    spot: Spot
+    spot: StatementRef
     name: str
 
 
@@ -75,7 +75,7 @@ class Export(Struct, frozen=True):
     attr: str
     place: Place
     factory: bool = False
-    spot: Spot | None = None
+    spot: StatementRef | None = None
     wrapped: str = ""
     lost: str = ""
     steps: tuple[Step, ...] = ()
@@ -225,7 +225,7 @@ def _returned(value: ast.expr) -> set[str]:
     return found
 
 
-def _module_exports(names: Names, path: str, name: str, spot: Spot) -> list[Export]:
+def _module_exports(names: Names, path: str, name: str, spot: StatementRef) -> list[Export]:
     """Return the module-level names that hold an object first bound to `name` at `spot`."""
     found = {name: Export(path, name, Place(path, spot.node.lineno), spot=spot)}
     tree = names.tree.python(path).tree
@@ -265,7 +265,7 @@ def _instance_exports(names: Names, path: str, name: str, owner: ast.ClassDef) -
 
 
 def _instances_in(names: Names, path: str, target: Own, members: set[str], attr: str) -> Iterator[Export]:
-    instances: dict[str, Spot] = {}
+    instances: dict[str, StatementRef] = {}
     taken = False
     for spot in spots(names.tree.python(path).tree):
         value = assigned_value(spot.node)
@@ -290,7 +290,7 @@ def _instances_in(names: Names, path: str, target: Own, members: set[str], attr:
             yield Export(path, f"{name}.{attr}", Place(path, spot.node.lineno), spot=spot)
 
 
-def _of_instance(names: Names, path: str, spot: Spot, name: str, members: set[str]) -> list[Export]:
+def _of_instance(names: Names, path: str, spot: StatementRef, name: str, members: set[str]) -> list[Export]:
     """Return the exports of a function that makes an instance, held as `name`, and returns its application."""
     function = spot.scope[-1]
     held = {f"{name}.{member}" for member in members}
@@ -301,7 +301,7 @@ def _of_instance(names: Names, path: str, spot: Spot, name: str, members: set[st
     }
     if not isinstance(function, Function) or not returned & held:
         return []
-    return _maker_exports(names, Own(path, _qualname(spot)), function, _CHAIN)
+    return _maker_exports(names, Own(path, spot.qualname), function, _CHAIN)
 
 
 def _maker_exports(
@@ -320,7 +320,7 @@ def _maker_exports(
                     found += [replace(export, steps=through) for export in made]
                     continue
                 caller = spot.scope[-1] if spot.scope else None
-                own = Own(path, _qualname(spot))
+                own = Own(path, spot.qualname)
                 owner = spot.scope[-2] if len(spot.scope) > 1 else None
                 if isinstance(owner, ast.ClassDef) and name.startswith("self."):
                     found += [replace(each, steps=through) for each in _instance_exports(names, path, name, owner)]
@@ -336,7 +336,7 @@ def _maker_exports(
     return found
 
 
-def _calls_of(names: Names, path: str, maker: Own) -> Iterator[tuple[Spot, ast.Call]]:
+def _calls_of(names: Names, path: str, maker: Own) -> Iterator[tuple[StatementRef, ast.Call]]:
     word = maker.name.rpartition(".")[2]
     locals_ = {local for local, dotted in names.imports(path).items() if dotted.rpartition(".")[2] == word} | {word}
     for spot, node in calls(names.tree.python(path).tree):
@@ -347,21 +347,17 @@ def _calls_of(names: Names, path: str, maker: Own) -> Iterator[tuple[Spot, ast.C
             yield spot, node
 
 
-def _is_method(names: Names, func: ast.expr, path: str, maker: Own, spot: Spot) -> bool:
+def _is_method(names: Names, func: ast.expr, path: str, maker: Own, spot: StatementRef) -> bool:
     """Whether `func` is `Class().method`, `Class.method`, or `self.method` in the class, for the method `maker`."""
     owner, _, method = maker.name.rpartition(".")
     if not owner or not isinstance(func, ast.Attribute) or func.attr != method:
         return False
     if dotted_path(func.value) in {"self", "cls"}:
-        return path == maker.path and _qualname(spot).startswith(f"{owner}.")
+        return path == maker.path and spot.qualname.startswith(f"{owner}.")
     holder = func.value.func if isinstance(func.value, ast.Call) else func.value
     if isinstance(holder, ast.Name) and isinstance(bound := names.bound(path).get(holder.id), ast.Assign):
         holder = bound.value.func if isinstance(bound.value, ast.Call) else holder
     return names.lookup(holder, path) == Own(maker.path, owner)
-
-
-def _qualname(spot: Spot) -> str:
-    return ".".join(node.name for node in spot.scope)
 
 
 def _required(function: Function) -> bool:

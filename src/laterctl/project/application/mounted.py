@@ -9,7 +9,7 @@ from laterctl.project.application.find import Candidate
 from laterctl.project.names import Names, Own, dotted_path
 from laterctl.project.places import Place, is_test_or_docs
 from laterctl.project.source import Unreadable
-from laterctl.project.statements import Spot, calls
+from laterctl.project.statements import StatementRef, calls
 from laterctl.project.tree import Outside
 
 _MOUNTS = frozenset({"starlette.routing.Mount", "starlette.routing.Host"})
@@ -53,7 +53,7 @@ def _is_read(names: Names, path: str) -> bool:
     return True
 
 
-def _mounted(names: Names, call: ast.Call, path: str, spot: Spot) -> ast.expr | None:
+def _mounted(names: Names, call: ast.Call, path: str, spot: StatementRef) -> ast.expr | None:
     """Return what a call mounts."""
     method = call.func.attr if isinstance(call.func, ast.Attribute) else ""
     if method != "mount" and names.resolve(call.func, path, spot.scope) not in _MOUNTS:
@@ -62,7 +62,7 @@ def _mounted(names: Names, call: ast.Call, path: str, spot: Spot) -> ast.expr | 
     return call.args[1] if len(call.args) > 1 else named
 
 
-def _enters(names: Names, call: ast.Call, path: str, spot: Spot, own: Iterable[Own]) -> bool:
+def _enters(names: Names, call: ast.Call, path: str, spot: StatementRef, own: Iterable[Own]) -> bool:
     """Whether a call is that of an application's lifespan: `sub.router.lifespan_context(sub)`."""
     text = dotted_path(call.func)
     if not text.endswith(_CONTEXT) or not isinstance(call.func, ast.Attribute):

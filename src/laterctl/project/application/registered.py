@@ -12,7 +12,14 @@ from msgspec.structs import replace
 from laterctl.project.facts import App, Registration
 from laterctl.project.names import Names, Own, dotted_path
 from laterctl.project.places import Place
-from laterctl.project.statements import Function, Scope, assigned_value, blocks, bound_targets, expressions
+from laterctl.project.statements import (
+    Function,
+    Scope,
+    assigned_value,
+    blocks,
+    bound_targets,
+    expressions,
+)
 
 _DEPTH = 4  # helpers that hand the app to helpers
 _INERT = frozenset(
@@ -222,7 +229,7 @@ def _resolved(names: Names, node: ast.expr, view: _View) -> str:
         for statement in part.body:
             if isinstance(statement, Scope) and statement.name == head:
                 return _own_name(names, statement, replace(view, scope=view.scope[:count]))
-    return names.resolve(node, view.path, view.scope)
+    return names.spelled(node, view.path, view.scope)
 
 
 def _argument(call: ast.Call, position: int, *keywords: str) -> ast.expr | None:

@@ -15,15 +15,16 @@ from laterctl.codemods import newer, rows
 from laterctl.codemods.placement import TextEditError
 from laterctl.codemods.statements import same_tokens, span, split_lines
 from laterctl.project.facts import BodyPath, Layout
+from laterctl.project.statements import Position
 from laterctl.render import Style, section_of
 from laterctl.targets.base import Target
-from laterctl.targets.python_text import Spot, Text
+from laterctl.targets.python_text import Text
 
 if TYPE_CHECKING:
     from laterctl.codemods.python import Operation
 
 
-class Fresh(Struct, frozen=True):
+class Insertion(Struct, frozen=True):
     """A statement to put in: its sort key among ours, its text, and the section when it is an import."""
 
     order: tuple[int, int, str]
@@ -40,29 +41,43 @@ class Line(Struct, frozen=True):
     newline: str = "\n"
 
 
-class Work:
-    """What to do with one document, collected target by target; thrown away when the document is written."""
+class FileEdit:
+    """What to do with one document, collected by the kinds of target and carried out at once.
 
-    def __init__(self, text: Text, layout: Layout, own: set[Spot]) -> None:
+    Attributes:
+        text: the document as it is; all places refer to it.
+        layout: gives the project's style and its first-party names.
+        own: the statements that are ours from end to end.
+        drop: statements that go.
+        retext: statements that get a new text.
+        insertions: new statements, by the statement of the user's that they go behind.
+        order: how our statements that are there sort among the new ones.
+        blocks: blocks put around a statement, and taken off again.
+        gone: the syntax nodes of what goes, for the names that are no longer used.
+        replaced: the user's text that targets took the place of.
+        left: targets that stay in the document although nobody wants them, and why.
+    """
+
+    def __init__(self, text: Text, layout: Layout, own: set[Position]) -> None:
         self.text = text
         self.layout = layout
         self.own = own
-        self.drop: set[Spot] = set()
-        self.retext: dict[Spot, str] = {}
-        self.fresh: dict[Spot, list[Fresh]] = {}
-        self.order: dict[Spot, tuple[int, int, str]] = {}
+        self.drop: set[Position] = set()
+        self.retext: dict[Position, str] = {}
+        self.insertions: dict[Position, list[Insertion]] = {}
+        self.order: dict[Position, tuple[int, int, str]] = {}
         self.blocks: list[Operation] = []
         self.gone: set[int] = set()
         self.replaced: dict[Target, str] = {}
         self.left: dict[Target, str] = {}
 
-    def put(self, body: BodyPath, after: int, fresh: Fresh) -> None:
+    def put(self, body: BodyPath, after: int, insertion: Insertion) -> None:
         """Add a statement behind the user's statement that stands at or above `after`, or at the end of the list."""
         after = min(after, len(self.text.in_body(body)) - 1)
         while (body, after) in self.own:
             after -= 1
         after = self._end_of_line(body, after)
-        self.fresh.setdefault((body, after), []).append(fresh)
+        self.insertions.setdefault((body, after), []).append(insertion)
 
     def _end_of_line(self, body: BodyPath, after: int) -> int:
         """Return the last of the statements that share a line with `after` by `;`."""
@@ -89,9 +104,9 @@ class Work:
 
     def retexted(self) -> str:
         """Return the document with the new texts of statements in their places; every other character is kept."""
-        nodes = {item.spot: item.node for item in self.text.statements if item.spot in self.retext}
+        nodes = {item.position: item.node for item in self.text.statements if item.position in self.retext}
         result = self.text.source
-        spans = [(*span(self.text.lines, nodes[spot]), text) for spot, text in self.retext.items()]
+        spans = [(*span(self.text.lines, nodes[position]), text) for position, text in self.retext.items()]
         for start, end, text in sorted(spans, key=itemgetter(0), reverse=True):
             result = result[:start] + text + result[end:]
         return result
@@ -104,13 +119,13 @@ class Work:
             return section_of(node.names[0].name, self.layout.first_party)
         return None
 
-    def section_at(self, item: ast.stmt | Fresh) -> int | None:
+    def section_at(self, item: ast.stmt | Insertion) -> int | None:
         """Return the section of a statement of the user's or a new one."""
-        return item.section if isinstance(item, Fresh) else self.section(item)
+        return item.section if isinstance(item, Insertion) else self.section(item)
 
     def used(self) -> set[str]:
         """Names that the document uses outside what goes: in code, in quoted annotations, in `__all__`."""
-        gone = self.gone | {id(item.node) for item in self.text.statements if item.spot in self.drop}
+        gone = self.gone | {id(item.node) for item in self.text.statements if item.position in self.drop}
         names: set[str] = set()
         todo: list[ast.AST] = list(self.text.tree.body)
         while todo:
@@ -175,3 +190,10 @@ def _strings(node: ast.AST) -> Iterator[str]:
 def is_docstring(node: ast.stmt) -> bool:
     """Whether a statement is a text that stands for itself."""
     return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
+
+
+def is_definition(item: ast.stmt | Insertion) -> bool:
+    """Whether a statement of the user's or a new one is a function or a class."""
+    if isinstance(item, Insertion):
+        return item.text.startswith(("@", "def ", "async def ", "class "))
+    return isinstance(item, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)

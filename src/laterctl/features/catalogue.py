@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from difflib import get_close_matches
 from functools import cache
 from importlib import import_module
@@ -12,6 +12,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from laterctl.edits.context import Edit
     from laterctl.feature import Feature
+
+
+Needs = tuple[Collection[str], Collection[str]]
+"""The features that one requires, and those that it recommends."""
 
 
 class UnknownFeature(LookupError):
@@ -32,7 +36,7 @@ def module_names() -> tuple[str, ...]:
     """Return the feature packages there are, as feature names, sorted."""
     from laterctl import features
 
-    return tuple(sorted(item.name.replace("_", "-") for item in iter_modules(features.__path__)))
+    return tuple(sorted(item.name.replace("_", "-") for item in iter_modules(features.__path__) if item.ispkg))
 
 
 @cache
@@ -51,6 +55,15 @@ def feature(name: str) -> Feature:
 def edits_of(name: str) -> tuple[Edit, ...]:
     """Return the edits that a feature has in every project; none for one of another version's."""
     return feature(name).edits if name in module_names() else ()
+
+
+@cache
+def middleware() -> Mapping[str, str]:
+    """Return the middleware classes that features declare (`core.cors:CorsMiddleware`), with their ranks."""
+    from laterctl.edits.app_statements import Middleware
+
+    found = (edit for item in every() for edit in item.edits if isinstance(edit, Middleware))
+    return {edit.source: edit.rank for edit in found}
 
 
 def every() -> list[Feature]:
@@ -81,10 +94,21 @@ def suggestions(name: str) -> list[str]:
     return get_close_matches(name, known, n=3, cutoff=0.5)
 
 
-def closure(names: Iterable[str], declined: Mapping[str, Collection[str]] | None = None) -> list[str]:
+def needs_of(name: str) -> Needs:
+    """Return what a feature requires and what it recommends, as it is declared."""
+    found = feature(name)
+    return found.requires, found.recommends
+
+
+def closure(
+    names: Iterable[str],
+    declined: Mapping[str, Collection[str]] | None = None,
+    needs: Callable[[str], Needs] = needs_of,
+) -> list[str]:
     """Return the given features and all they require, requirements first, alphabetical where that leaves a choice.
 
     With `declined` (by feature, what it recommends and the user does without), recommended features are there too.
+    `needs` says what a feature requires and recommends.
     """
     done: list[str] = []
 
@@ -93,12 +117,12 @@ def closure(names: Iterable[str], declined: Mapping[str, Collection[str]] | None
             return
         if name in trail:
             raise ValueError(f"features require each other: {' -> '.join([*trail, name])}")
-        found = feature(name)
-        for required in sorted(found.requires):
+        requires, recommends = needs(name)
+        for required in sorted(requires):
             visit(required, (*trail, name))
         done.append(name)
         if declined is not None:
-            pulled.update(set(found.recommends) - set(declined.get(name, ())))
+            pulled.update(set(recommends) - set(declined.get(name, ())))
 
     pulled: set[str] = set()
     for name in sorted(names):

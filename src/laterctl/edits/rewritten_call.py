@@ -1,0 +1,94 @@
+"""Calls of the user's that go to another function, with all their arguments."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from itertools import count
+
+from msgspec import Struct
+
+from laterctl.edits.context import FeatureContext
+from laterctl.project.names import canonical
+from laterctl.project.places import Place, is_test_or_docs
+from laterctl.project.source import Unreadable
+from laterctl.project.statements import StatementRef, expressions, is_compound
+from laterctl.project.tree import Outside
+from laterctl.refusal import Refusal, Refused
+from laterctl.targets.call_name import CallName
+from laterctl.targets.python_text import Text, holder_of, read_text
+from laterctl.targets.resolved import Resolved
+
+
+class RewrittenCall(Struct, frozen=True):
+    """The user's code calls `source` (`core.pool:create_pooled_engine`) where it calls `function` (its dotted name).
+
+    Every use in the application's code is meant, also where the function is handed on (`Singleton(create_engine, url)`).
+    All of them can be rewritten, or the feature is refused. A project that never calls it gets nothing.
+    """
+
+    function: str
+    source: str
+
+    def resolve(self, context: FeatureContext) -> Iterator[Resolved]:
+        name = self.function.rpartition(".")[2]
+        paths = set(context.project.tree.files_containing(name.encode()))
+        paths |= {target.path for target in CallName.among(context.records, self.source.partition(":")[2])}
+        place = self.source.partition(":")[0].replace(".", "/")
+        paths.discard(context.path(f"{place}.py"))  # it makes the call itself
+        for path in sorted(paths):
+            if not is_test_or_docs(path) and not context.own_file(path):
+                yield from self._in_file(context, path)
+
+    def _in_file(self, context: FeatureContext, path: str) -> Iterator[Resolved]:
+        try:
+            text = read_text(context.project.tree.python(path).text)
+        except (SyntaxError, Unreadable, Outside):
+            return
+        new = self.source.partition(":")[2]
+        known = {target: None for target in CallName.among(context.records, new) if target.path == path}
+        fresh = list(self._targets(context, path, text, new, known))
+        targets = [*known, *fresh]
+        if targets:
+            yield context.imported(path, self.source)[0]
+        for old in {target.old: None for target in fresh}:
+            context.notice(f"{path} calls {new}; your import of {old.partition('.')[0]} stays, used or not")
+        for target in targets:
+            yield Resolved(target)
+
+    def _targets(
+        self, context: FeatureContext, path: str, text: Text, new: str, known: dict[CallName, None]
+    ) -> Iterator[CallName]:
+        own = context.spots(path)
+        found: dict[tuple[str, str], str] = {(item.scope, item.holder): item.old for item in known}
+        for item in text.statements:
+            names = {} if item.position in own else self._names(context, path, item)
+            if not names:
+                continue
+            place = item.qualname, holder_of(item.node)
+            old = found.setdefault(place, next(iter(names)))
+            if is_compound(item.node) or names.keys() != {old}:
+                raise Refused(self._refusal(context, Place(path, item.node.lineno), new))
+            numbered = (CallName(path, *place, old, new, number) for number in count())
+            yield next(target for target in numbered if target.statement_in(text) in {item, None})
+
+    def _names(self, context: FeatureContext, path: str, item: StatementRef) -> dict[str, None]:
+        """Return how a statement itself names the function."""
+        if isinstance(item.node, ast.Import | ast.ImportFrom):
+            return {}
+        wanted = canonical(self.function)
+        nodes = (node for node in expressions(item.node) if isinstance(node, ast.Name | ast.Attribute))
+        names = context.project.names
+        found = (node for node in nodes if canonical(names.resolve(node, path, item.scope)) == wanted)
+        return dict.fromkeys(ast.unparse(node) for node in found if isinstance(node.ctx, ast.Load))
+
+    def _refusal(self, context: FeatureContext, place: Place, new: str) -> Refusal:
+        return Refusal(
+            "call-not-editable",
+            f"{self.function} is used in a way that cannot be rewritten",
+            place,
+            expected="calls in simple statements, which name the function in one way",
+            snippet=f"{new}(...)",
+            remedy=f"write `x = {self.function.rpartition('.')[2]}(...)` on a line of its own",
+            feature=context.feature,
+        )

@@ -1,0 +1,91 @@
+"""The name of a function in a statement of the user's, which calls it or hands it on: another one stands there."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator, Sequence
+from typing import ClassVar
+
+from laterctl.codemods.statements import renamed
+from laterctl.project.statements import StatementRef, is_compound
+from laterctl.render import Style
+from laterctl.targets.base import Inspection, Record, State, of_kind
+from laterctl.targets.document import Document
+from laterctl.targets.python_text import Text, holder_of
+from laterctl.targets.statement_part import StatementPart
+
+
+class CallName(StatementPart, frozen=True):
+    """`new` where the user has `old` (a name, or dotted), everywhere in one simple statement of `scope`.
+
+    It is statement `number` of those that name one of the two and assign to `holder` (see `holder_of`). What the user
+    has there is `old`; the statement as it stood is the record's `replaced`.
+    """
+
+    kind: ClassVar[str] = "call"
+    restorable: ClassVar[bool] = True
+    scope: str
+    holder: str
+    old: str
+    new: str
+    number: int = 0
+
+    @property
+    def key(self) -> tuple[str, ...]:
+        return self.kind, self.path, self.scope, self.holder, self.new, str(self.number)
+
+    def describe(self) -> str:
+        return f"{self.holder or self.scope or 'module'}: {self.new}(...) for {self.old}(...)"
+
+    @property
+    def source(self) -> str:
+        return self.new
+
+    def inspect(self, document: Document) -> Inspection:
+        found = self.statement_in(document.text)
+        if found is None:
+            return self._edited(document.text)
+        user = ast.parse(self.old, mode="eval").body
+        nodes = tuple((node, (user,)) for node in self.nodes_in(found.node))
+        return Inspection(State.PRESENT if nodes else State.ABSENT, found.node.lineno, nodes=nodes)
+
+    def _edited(self, text: Text) -> Inspection:
+        for item in text.in_scope(self.scope):
+            if self.holder and holder_of(item.node) == self.holder:
+                return Inspection(State.ALTERED, item.node.lineno, text.code(item))
+        return Inspection(State.ABSENT)
+
+    def statement_in(self, text: Text) -> StatementRef | None:
+        found = [
+            item
+            for item in text.in_scope(self.scope)
+            if not is_compound(item.node)
+            and holder_of(item.node) == self.holder
+            and (named_in(item.node, self.old) or named_in(item.node, self.new))
+        ]
+        return found[self.number] if self.number < len(found) else None
+
+    def nodes_in(self, statement: ast.stmt) -> list[ast.expr]:
+        return named_in(statement, self.new)
+
+    @classmethod
+    def put_in(cls, code: str, parts: Sequence[CallName], ours: Sequence[CallName], style: Style) -> str:
+        for part in parts:
+            code = renamed(code, part.old, part.new)
+        return code
+
+    def take_out(self, code: str) -> str:
+        return renamed(code, self.new, self.old)
+
+    @classmethod
+    def among(cls, records: Sequence[Record], new: str) -> Iterator[CallName]:
+        """Yield the targets that put the name `new` somewhere."""
+        return (target for target, record in of_kind(records, cls).items() if target.new == new and record.ours)
+
+
+def named_in(statement: ast.stmt, name: str) -> list[ast.expr]:
+    """Return the expressions of a simple statement that are a name, dotted or not."""
+    if isinstance(statement, ast.Import | ast.ImportFrom):
+        return []
+    kind = ast.Attribute if "." in name else ast.Name
+    return [node for node in ast.walk(statement) if isinstance(node, kind) and ast.unparse(node) == name]

@@ -1,0 +1,133 @@
+"""A call of the user's goes to another function, in whatever form it is written, and comes back as it was."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from laterctl.edits.file import File
+from laterctl.edits.rewritten_call import RewrittenCall
+from laterctl.engine.plan import Request
+from laterctl.feature import Feature
+from laterctl.proof.static import prove
+from tests import extra, memory
+
+APP = {"app/main.py": b"from fastapi import FastAPI\n\napp = FastAPI()\n", "requirements.txt": b"fastapi\nsqlalchemy\n"}
+FUNCTION = "sqlalchemy.ext.asyncio.create_async_engine"
+POOL = "from sqlalchemy.ext.asyncio import create_async_engine as create_pooled_engine\n"
+FROM = "from sqlalchemy.ext.asyncio import create_async_engine\n"
+OURS = "from app.core.pool import create_pooled_engine\n"
+
+
+@pytest.fixture(autouse=True)
+def features(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    extra.write_templates(monkeypatch, tmp_path, {"pool.py.jinja": POOL})
+    call = RewrittenCall(FUNCTION, "core.pool:create_pooled_engine")
+    pool = Feature(name="pool", summary="a pool", edits=(File("core/pool.py", "pool.py.jinja"), call))
+    extra.declare(monkeypatch, pool)
+
+
+def added(code: str) -> str:
+    """Return a module after `add`, which has passed the proof and can be taken back."""
+    before = APP | {"app/db.py": code.encode()}
+    plan = memory.planned(before, Request(add=("pool",)))
+    assert plan.refusals == ()
+    assert prove(memory.project(before), plan) == []
+    after = memory.add(before, "pool")
+    assert memory.add(after, "pool") == after
+    assert memory.remove(after, "pool") == before
+    return after["app/db.py"].decode()
+
+
+@pytest.mark.parametrize(
+    ("code", "expected"),
+    [
+        (
+            f"{FROM}\nengine = create_async_engine(URL, pool_size=5)\n",
+            "engine = create_pooled_engine(URL, pool_size=5)",
+        ),
+        (f"{FROM}\nengine: object = create_async_engine(URL)\n", "engine: object = create_pooled_engine(URL)"),
+        (f"{FROM}\nengine = (\n    create_async_engine\n)(URL)\n", "engine = (\n    create_pooled_engine\n)(URL)"),
+        (f"{FROM}\nx = [create_async_engine(a) for a in (create_async_engine(1),)]\n", "create_pooled_engine(1),"),
+        ("import sqlalchemy.ext.asyncio as sa\n\ne = sa.create_async_engine(URL)\n", "e = create_pooled_engine(URL)"),
+        ("from sqlalchemy.ext import asyncio\n\ne = asyncio . create_async_engine(1)\n", "e = create_pooled_engine(1)"),
+        (f"{FROM}\nengine = Singleton(create_async_engine, url=1)\n", "Singleton(create_pooled_engine, url=1)"),
+        (
+            "from sqlalchemy.ext.asyncio import create_async_engine as make\n\ne = make(1)\n",
+            "e = create_pooled_engine(1)",
+        ),
+        (f"{FROM}\n\ndef f():\n\treturn create_async_engine(1)  # why\n", "\treturn create_pooled_engine(1)  # why"),
+        (
+            f"{FROM}\nasync def f():\n    await create_async_engine(1).dispose()\n",
+            "await create_pooled_engine(1).dispose()",
+        ),
+    ],
+)
+def test_each_form(code: str, expected: str) -> None:
+    after = added(code)
+    assert expected in after
+    assert OURS in after
+
+
+def test_line_ends_and_long_lines() -> None:
+    long = "engine = create_async_engine('postgresql://' + name, pool_size=5, pool_recycle=60, max_overflow=2)"
+    after = added(f"{FROM}\n{long}\n".replace("\n", "\r\n"))
+    assert "engine = create_pooled_engine(\r\n    'postgresql://' + name,\r\n" in after
+
+
+def test_several_in_one_scope_keep_their_order() -> None:
+    code = f"{FROM}\nif A:\n    engine = create_async_engine(1)\nelse:\n    engine = create_async_engine(2)\n"
+    assert added(code).count("create_pooled_engine(") == 2
+
+
+def test_a_project_without_such_a_call_gets_the_file_alone() -> None:
+    after = memory.add(APP, "pool")
+    assert "app/core/pool.py" in after
+    assert after["app/main.py"] == APP["app/main.py"]
+
+
+def test_a_name_that_only_looks_like_it_is_left() -> None:
+    code = "from mine import create_async_engine\n\nengine = create_async_engine(1)\n"
+    assert added(code) == code
+
+
+@pytest.mark.parametrize(
+    ("code", "line"),
+    [
+        (f"{FROM}\nwith create_async_engine(1) as engine:\n    pass\n", 3),
+        (f"{FROM}\n\ndef f(make=create_async_engine):\n    pass\n", 4),
+        (f"{FROM}import sqlalchemy.ext.asyncio as sa\n\nx = (create_async_engine(1), sa.create_async_engine(1))\n", 4),
+    ],
+)
+def test_all_or_refused(code: str, line: int) -> None:
+    (refusal,) = memory.planned(APP | {"app/db.py": code.encode()}, Request(add=("pool",))).refusals
+    assert (refusal.code, str(refusal.place)) == ("call-not-editable", f"app/db.py:{line}")
+
+
+def test_a_name_of_the_user_s_is_not_taken() -> None:
+    code = f"{FROM}\n\ndef create_pooled_engine():\n    return create_async_engine(1)\n"
+    (refusal,) = memory.planned(APP | {"app/db.py": code.encode()}, Request(add=("pool",))).refusals
+    assert refusal.code == "name-clash"
+
+
+def test_what_the_user_changed_beside_it_stays() -> None:
+    after = memory.add(APP | {"app/db.py": f"{FROM}\nengine = create_async_engine(1)\n".encode()}, "pool")
+    edited = after["app/db.py"].replace(b"(1)", b"(1, pool_size=9)  # mine")
+    back = memory.remove(after | {"app/db.py": edited}, "pool")
+    assert back["app/db.py"] == f"{FROM}\nengine = create_async_engine(1, pool_size=9)  # mine\n".encode()
+
+
+def test_a_call_that_the_user_took_back_is_left_alone() -> None:
+    before = APP | {"app/db.py": f"{FROM}\nengine = create_async_engine(1)\n".encode()}
+    after = memory.add(before, "pool")
+    mine = after["app/db.py"].replace(b"create_pooled_engine(1)", b"other(1)")
+    back = memory.remove(after | {"app/db.py": mine}, "pool")
+    assert back["app/db.py"] == f"{FROM}\nengine = other(1)\n".encode()
+
+
+def test_a_use_that_the_user_added_keeps_it() -> None:
+    after = memory.add(APP | {"app/db.py": f"{FROM}\nengine = create_async_engine(1)\n".encode()}, "pool")
+    used = after | {"app/db.py": after["app/db.py"] + b"second = create_pooled_engine(2)\n"}
+    refusals = memory.planned(used, Request(remove=("pool",))).refusals
+    assert {item.code for item in refusals} == {"still-used"}
