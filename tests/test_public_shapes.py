@@ -155,6 +155,10 @@ class Base(BaseSettings):
     http_timeout_seconds: float = 2.5
 
 
+class Times(BaseSettings):
+    http_timeout_seconds: list[float] = [2.5]
+
+
 class Settings(%s):
     name: str = "Ferry"
 %s
@@ -175,14 +179,18 @@ def with_settings(lines: bytes, base: bytes = b"BaseSettings") -> memory.Files:
 @pytest.mark.parametrize(
     ("lines", "base", "line"),
     [
-        (b"\n    @property\n    def redis_url(self) -> str:\n        return self.name\n", b"BaseSettings", 12),
-        (b'    REDIS_URL: str = ""\n', b"BaseSettings", 10),
-        (b"", b"Base", 8),
+        (b"\n    @property\n    def redis_url(self) -> bytes:\n        return b''\n", b"BaseSettings", 16),
+        (b"\n    @property\n    def redis_url(self):\n        return self.name\n", b"BaseSettings", 16),
+        (b"\n    def redis_url(self) -> str:\n        return self.name\n", b"BaseSettings", 15),
+        (b"    REDIS_URL: dict[str, str] = {}\n", b"BaseSettings", 14),
+        (b"    redis_max_connections: int | None = None\n", b"BaseSettings", 14),
+        (b"", b"Times", 12),
     ],
-    ids=["property", "capitals", "base"],
+    ids=["property", "untyped", "method", "capitals", "optional number", "base"],
 )
 def test_a_setting_never_takes_the_place_of_something_else(lines: bytes, base: bytes, line: int) -> None:
-    refusal = reasons(with_settings(lines, base), "resources")["setting-exists"]
+    refused = reasons(with_settings(lines, base), "resources")
+    refusal = refused.get("setting-exists") or refused["already-different"]
     assert refusal.place is not None
     assert (refusal.place.path, refusal.place.line) == ("config.py", line)
 
@@ -191,6 +199,35 @@ def test_a_setting_of_the_same_type_is_the_users_with_its_own_default() -> None:
     files = with_settings(b'    redis_url: str = "redis://localhost:6379/0"\n')
     after = memory.add(files, "resources")
     assert after["config.py"].count(b"redis_url") == 1
+    assert memory.add(after, "resources") == after
+    assert memory.remove(after, "resources") == files
+
+
+@pytest.mark.parametrize(
+    ("lines", "base"),
+    [
+        (b"\n    @property\n    def redis_url(self) -> str:\n        return self.name\n", b"BaseSettings"),
+        (
+            b"\n    @computed_field\n    @cached_property\n    def redis_url(self) -> RedisDsn:\n        ...\n",
+            b"BaseSettings",
+        ),
+        (b"    redis_url: Optional[str] = None\n", b"BaseSettings"),
+        (b"    redis_url: RedisDsn | None = None\n", b"BaseSettings"),
+        (b'    redis_url: Annotated["RedisDsn", Field()] = "redis://x"\n', b"BaseSettings"),
+        (b'    REDIS_URL: str = ""\n', b"BaseSettings"),
+        (b"    http_max_connections: PositiveInt = 5\n", b"BaseSettings"),
+        (b"", b"Base"),
+    ],
+    ids=["property", "computed", "optional", "address", "annotated", "capitals", "number", "base"],
+)
+def test_a_setting_of_the_same_use_is_read_and_not_declared_again(lines: bytes, base: bytes) -> None:
+    files = with_settings(lines, base)
+    after = memory.add(files, "resources")
+    name = (lines.decode() or "http_timeout_seconds").partition(":")[0].partition("(")[0].split()[-1]
+    assert after["config.py"].decode().lower().count(name.lower()) == files["config.py"].decode().lower().count(
+        name.lower()
+    )
+    assert f"settings.{name}".encode() in after["core/redis.py"] + after["core/http_client.py"]
     assert memory.add(after, "resources") == after
     assert memory.remove(after, "resources") == files
 

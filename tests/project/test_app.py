@@ -734,7 +734,7 @@ def test_lifespan_nested_in_the_factory(tmp_path: Path) -> None:
             """
     }
     lifespan = the_app(make(tmp_path, files)).lifespan
-    assert (lifespan.kind, lifespan.body) == ("function", ((2, "body"), (0, "body")))
+    assert (lifespan.kind, lifespan.name, lifespan.body) == ("function", "create.span", ((2, "body"), (0, "body")))
 
 
 @pytest.mark.parametrize(
@@ -757,7 +757,7 @@ def test_foreign_lifespans(tmp_path: Path, setup: str, call: str) -> None:
 def test_lifespan_context_assignment(tmp_path: Path) -> None:
     source = "from fastapi import FastAPI\nfrom x import y\napp = FastAPI()\napp.router.lifespan_context = y\n"
     lifespan = the_app(make(tmp_path, {"main.py": source})).lifespan
-    assert (lifespan.kind, str(lifespan.place)) == ("foreign", "main.py:4")
+    assert (lifespan.kind, str(lifespan.place)) == ("assigned", "main.py:4")
 
 
 @pytest.mark.parametrize(

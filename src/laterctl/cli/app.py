@@ -106,7 +106,7 @@ def add(
 
     directory, reference = context.obj
     with outcomes(as_json=json):
-        if features and not (options or without or json or output) and is_settled(directory, features):
+        if features and not (options or without or json or output) and is_settled(directory, features, reference):
             show.as_is(list(dict.fromkeys(features)), "installed already", aside=diff)
             return
         from laterctl.engine.plan import Request

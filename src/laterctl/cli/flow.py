@@ -78,16 +78,19 @@ class Command:
         return start
 
 
-def is_settled(directory: Path, names: Sequence[str]) -> bool:
+def is_settled(directory: Path, names: Sequence[str], reference: str | None) -> bool:
     """Whether features of these names are all installed, by request and as this version has them, and nothing is pending.
 
-    The ledger alone answers, so that adding again costs next to nothing.
+    The ledger alone answers, so that adding again costs next to nothing; not for an application that was chosen, for
+    the features may be those of another one.
     """
     from laterctl import state_dir as private
     from laterctl.project import installed
     from laterctl.project.roots import find_root
 
     root = find_root(directory)
+    if reference or installed.chooses(root):
+        return False
     known = installed.requested(root, __version__)
     return set(names) <= known and not os.path.lexists(private.state_dir(root) / private.PENDING)
 

@@ -95,10 +95,16 @@ def edit(data: bytes, operations: Iterable[Operation], *, encoding: str = "utf-8
     Raises:
         TextEditError: LibCST does not give this file back unchanged, or a place shares its line with other code.
     """
+    bom, rest = split_bom(data)
+    try:
+        return bom + _edited(rest.decode(encoding), operations).encode(encoding)
+    except RecursionError as error:  # a chain of hundreds of operators
+        raise TextEditError("an expression is nested too deeply for LibCST") from error
+
+
+def _edited(source: str, operations: Iterable[Operation]) -> str:
     import libcst as cst
 
-    bom, rest = split_bom(data)
-    source = rest.decode(encoding)
     try:
         module = cst.parse_module(source)
     except cst.ParserSyntaxError as error:
@@ -114,7 +120,7 @@ def edit(data: bytes, operations: Iterable[Operation], *, encoding: str = "utf-8
     # Deeper lists first, later ones first: an edit never moves the ordinals that another one still needs.
     for body in sorted(by_body, key=lambda path: (len(path), path), reverse=True):
         module = hand.module = hand.at(body, by_body[body])
-    return bom + module.code.encode(encoding)
+    return module.code
 
 
 class _Hand:

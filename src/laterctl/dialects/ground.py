@@ -56,5 +56,11 @@ class Ground(Protocol):
 
 def after_docstring(found: Sequence[ast.stmt]) -> int:
     """Return the ordinal of a body's docstring, -1 without one."""
-    first = found[0]
-    return 0 if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant) else -1
+    return 0 if is_docstring(found, 0) else -1
+
+
+def is_docstring(found: Sequence[ast.stmt], ordinal: int) -> bool:
+    """Whether a statement is a text by itself: the docstring of the body, or of the attribute above it."""
+    node = found[ordinal] if ordinal < len(found) else None
+    value = node.value if isinstance(node, ast.Expr) else None
+    return isinstance(value, ast.Constant) and isinstance(value.value, str)

@@ -115,6 +115,9 @@ def _shown(item: Registration) -> str:
     return item.target.rpartition(".")[2] or "a middleware"
 
 
+MIDDLEWARE = "starlette.middleware.Middleware"
+
+
 class Middleware(Struct, frozen=True):
     """The middleware class `source` (`core.cors:CORSMiddleware`), at its rank.
 
@@ -244,15 +247,14 @@ def _listing(context: FeatureContext, app: App, order: _Order) -> _Listing | Non
 
 
 def _wrapper(context: FeatureContext, path: str, entries: Sequence[ast.expr]) -> str:
-    """Return how the entries of a list spell Starlette's `Middleware`, `""` where none says."""
-    from laterctl.project.names import imports_of, resolve
+    """Return how a list, or else its file, spells Starlette's `Middleware`, `""` where neither does."""
+    from laterctl.project.names import canonical, imports_of, resolve
 
     tree = context.project.tree.python(path).tree
     imports = imports_of(tree, context.project.module_of(path), path.endswith("__init__.py"))
-    for node in entries:
-        if isinstance(node, ast.Call) and resolve(node.func, imports) == "starlette.middleware.Middleware":
-            return ast.unparse(node.func)
-    return ""
+    calls = [part.func for entry in entries for part in ast.walk(entry) if isinstance(part, ast.Call)]
+    spelled = [ast.unparse(func) for func in calls if resolve(func, imports) == MIDDLEWARE]
+    return next(iter([*spelled, *(name for name, dotted in imports.items() if canonical(dotted) == MIDDLEWARE)]), "")
 
 
 def _below_limit(context: FeatureContext, app: App, place: int, code: str) -> int:

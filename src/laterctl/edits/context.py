@@ -93,7 +93,8 @@ class FeatureContext(Struct, frozen=True, dict=True):
     def imported(self, path: str, source: str, asname: str = "") -> tuple[Resolved, str]:
         """Return the import of `source` (`core.cors:CORS` of ours, or `package.module:Name`) and the name it binds.
 
-        The import takes the form that the file uses for the project's own modules.
+        The import takes the form that the file uses for the project's own modules. `asname` is a name of our own choice:
+        where the file has it for something else, it is another one.
 
         Raises:
             Refused: the name is bound to something else in that file.
@@ -102,6 +103,8 @@ class FeatureContext(Struct, frozen=True, dict=True):
         own = source.split(".", 1)[0] in MOVABLE
         module = self._spelled(path, absolute) if own else absolute
         target = ImportName(path, module, name, asname, f"{absolute}.{name}")
+        if asname and self._taken(target) is not None:
+            target = ImportName(path, module, name, f"{ALTERNATIVE}{asname}", f"{absolute}.{name}")
         self._check_free(target)
         return Resolved(target), target.local
 
@@ -110,15 +113,21 @@ class FeatureContext(Struct, frozen=True, dict=True):
 
         return spelled(self.project, path, absolute)
 
-    def _check_free(self, target: ImportName) -> None:
+    def _taken(self, target: ImportName) -> tuple[Place, str] | None:
+        """Return where a file binds an import's name to something else, and to what; `None` when it is free."""
         from laterctl.project.bindings import bound_to
         from laterctl.project.names import canonical
 
         place, dotted = bound_to(self.project, target.path, target.local)
         if place is None or dotted == canonical(target.source) or self.is_present(target):
+            return None
+        return None if self.gives_up(target.path, target.local) else (place, dotted)
+
+    def _check_free(self, target: ImportName) -> None:
+        taken = self._taken(target)
+        if taken is None:
             return
-        if self.gives_up(target.path, target.local):
-            return
+        place, dotted = taken
         raise Refused(
             Refusal(
                 "name-clash",

@@ -150,7 +150,7 @@ def template_context(context: FeatureContext) -> Context:
         first_party=layout.first_party,
         values={
             "app_module": reference,
-            "app_name": attribute,
+            "app_name": attribute.partition(".")[0],
             "app_call": f"{attribute}()" if app and app.factory else attribute,
             "http_client": http_client(context),
             "options": dict(context.options),

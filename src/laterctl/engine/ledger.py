@@ -36,6 +36,7 @@ class Entry(Struct, frozen=True):
     `requested` is false when it was only pulled in. `version` is that of the laterctl that resolved the records.
     `requires` and `recommends` are what that version's declaration required and recommended; `declined` are the features
     among the latter that the user did without.
+    `app` is the `module:attr` of the application that it has something in the file of, `""` when that is none.
     """
 
     feature: str
@@ -46,6 +47,7 @@ class Entry(Struct, frozen=True):
     declined: tuple[str, ...] = ()
     requires: tuple[str, ...] = ()
     recommends: tuple[str, ...] = ()
+    app: str = ""
 
     @property
     def path(self) -> str:
@@ -81,6 +83,8 @@ def dump(entry: Entry) -> bytes:
         "options": dict(sorted(entry.options.items())),
         "requested": entry.requested,
     }
+    if entry.app:
+        head["app"] = entry.app
     names = {"declined": entry.declined, "requires": entry.requires, "recommends": entry.recommends}
     head |= {name: sorted(value) for name, value in names.items() if value}
     lines = [f"{json.dumps(name)}: {json.dumps(value, ensure_ascii=False)},\n" for name, value in sorted(head.items())]
@@ -165,6 +169,7 @@ def parse(path: str, data: bytes, tree: Tree | None = None) -> Entry:
             tuple(values.get("declined", ())),
             tuple(requires),
             tuple(values.get("recommends", ())),
+            str(values.get("app", "")),
         )
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         number = error.lineno if isinstance(error, json.JSONDecodeError) else 1

@@ -93,6 +93,8 @@ def make(project: Project, installed: Mapping[str, Entry], request: Request) -> 
     refusals = [_required(name, wanted, installed, renewed) for name in request.remove if name in wanted]
     removed = sorted(installed.keys() - set(wanted))
     added = [name for name in wanted if name not in installed]
+    used = {*catalogue.closure(request.add, declined), *renewed} if request.add or renewed else set()
+    refusals += [] if refusals else _elsewhere(project, [entry for name, entry in installed.items() if name in used])
     if refusals:
         return Plan(Changeset({}), installed, removed=tuple(removed), refusals=tuple(refusals))
     entries = {
@@ -118,9 +120,13 @@ def make(project: Project, installed: Mapping[str, Entry], request: Request) -> 
     if resolution.refusals:
         found = tuple(resolution.refusals)
         return Plan(Changeset({}), installed, tuple(added), refusals=found, notes=tuple(resolution.notes))
+    entries = {
+        name: entry if name in installed and name not in renewed else replace(entry, app=_app_of(project, entry))
+        for name, entry in resolution.entries.items()
+    }
     made = Plan(
         Changeset({}),
-        resolution.entries,
+        entries,
         tuple(added),
         tuple(name for name in added if name not in requested),
         tuple(removed),
@@ -133,6 +139,36 @@ def make(project: Project, installed: Mapping[str, Entry], request: Request) -> 
         notes=(*_unknown(installed, request), *resolution.notes),
     )
     return _converged(project, installed, made, resolution, conflicts=request.conflicts)
+
+
+def _app_of(project: Project, entry: Entry) -> str:
+    """Return the application that a feature has something in the file of, `""` when it is the same for all of them."""
+    app = project.app
+    if app is None:
+        return ""
+    parts = (app, app.middleware_list, app.lifespan.place)
+    files = {part.path for part in parts if part is not None}
+    return app.shown if any(record.target.path in files for record in entry.records) else ""
+
+
+def _elsewhere(project: Project, entries: Sequence[Entry]) -> list[Refusal]:
+    """Refuse what another application of the project has: a feature is in a project once."""
+    app = project.app
+    others = {other.shown: other for other in project.apps if app is not None and other.place != app.place}
+    return [
+        Refusal(
+            "other-application",
+            f"{entry.feature} is installed for another application, {entry.app}",
+            others[entry.app].place,
+            seen=entry.app,
+            expected=app.shown if app is not None else "",
+            remedy=f"run it for that one (--app {entry.app}), or make the folder of this one a project of its own "
+            "with a manifest and run it there with -C",
+            feature=entry.feature,
+        )
+        for entry in entries
+        if entry.app in others
+    ]
 
 
 def _joining(resolution: Resolution, added: Sequence[str]) -> list[str]:

@@ -62,7 +62,10 @@ class Project:
         """The resolver of names."""
         if self._before is not None:
             return self._before.names.with_files(self.tree, self._changed)
-        paths = [path for path in self.tree.files_containing(b"FastAPI") if not is_test_or_docs(path)]
+        # Without an application, what is wired and routed tells where imports start.
+        words = ((b"FastAPI",), (b"fastapi", b"dependency_injector"))
+        found = next(filter(None, map(self.tree.files_containing_any, words)), [])
+        paths = [path for path in found if not is_test_or_docs(path)]
         return Names(self.tree, import_roots(self.tree, paths, self._served))
 
     @cached_property
@@ -157,15 +160,27 @@ class Project:
     def package_of(self, head: str) -> str:
         """Return the dotted package of the modules that are meant for `core` or `api`.
 
-        That is the user's choice; the package where the project has such modules (see `homes`); or `core` below the
-        application's package. Where a module of the user's has that name, which a folder would hide, it is `app_core`,
-        and stays it for as long as there is no `core`.
+        That is the user's choice; the package `core` nearest to the application's file; the package where the project
+        has such modules (see `homes`); or `core` below the application's package. Where a module of the user's has that
+        name, which a folder would hide, it is `app_core`, and stays it for as long as there is no `core`.
         """
-        if chosen := self._configured(head) or self.homes.get(head):
+        if chosen := self._configured(head) or self._nearer(head) or self.homes.get(head):
             return chosen
         stays = self._below(f"{ALTERNATIVE}{head}")
         moved = bool(self.in_the_way(head)) or (not self.tree.is_dir(self._below(head)) and self.tree.is_dir(stays))
         return ".".join(filter(None, (self.layout.package, f"{ALTERNATIVE}{head}" if moved else head)))
+
+    def _nearer(self, head: str) -> str:
+        """Return the package of that name which is nearer to the application's file than its package; `""` for none."""
+        if self.app is None or self.tree.is_dir(self._below(head)):
+            return ""
+        package = self.app.module if self.app.path.endswith("/__init__.py") else self.app.module.rpartition(".")[0]
+        while package and package != self.layout.package and package.startswith(f"{self.layout.package}."):
+            folder = "/".join(filter(None, (self.layout.import_root, *package.split("."), head)))
+            if self.tree.read(f"{folder}/__init__.py") is not None:
+                return f"{package}.{head}"
+            package = package.rpartition(".")[0]
+        return ""
 
     def folder_of(self, head: str) -> str:
         """Return the folder of `package_of`."""
@@ -190,7 +205,7 @@ class Project:
     def in_the_way(self, head: str) -> str:
         """Return the module of the user's that a folder `core` or `api` would hide; `""` without one."""
         usual = self._below(head)
-        if self._configured(head) or self.tree.read(f"{usual}/__init__.py") is not None:
+        if self._configured(head) or self._nearer(head) or self.tree.read(f"{usual}/__init__.py") is not None:
             return ""
         return f"{usual}.py" if self.tree.read(f"{usual}.py") is not None else ""
 

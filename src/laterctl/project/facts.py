@@ -73,8 +73,9 @@ class Lifespan(Struct, frozen=True):
     """How the app starts and stops.
 
     `kind`: `none`; `function` (own async context manager with exactly one `yield` statement, which is statement
-    `index` of `body` in `path`); `on_event` (handlers, no lifespan); `foreign` (imported from a place that cannot be
-    edited, several yields, a class, an assignment to `lifespan_context`, or anything else).
+    `index` of `body` in `path`); `on_event` (handlers, no lifespan); `assigned` (to `router.lifespan_context`, and not
+    such a function: it takes the place of everything that was there before); `foreign` (imported from a place that
+    cannot be edited, several yields, a class, or anything else). `name` is qualified by the functions around it.
     """
 
     kind: str = "none"
@@ -99,7 +100,8 @@ class App(Struct, frozen=True):
     (`**mapping`, a subclass, two calls in an `if`): then add no keyword, use statements.
     `middleware_argument` is the source of the call's `middleware=`, `""` without one; `middleware_list` is where its
     list literal stands, `None` when there is none to extend. `routers` are `include_router` calls, `mounts` are
-    mounted applications.
+    mounted applications. `mounted` is where another application mounts this one, which nothing serves by itself:
+    its lifespan never runs.
     """
 
     path: str
@@ -122,9 +124,15 @@ class App(Struct, frozen=True):
     routers: tuple[Registration, ...] = ()
     handlers: tuple[Registration, ...] = ()
     lifespan: Lifespan = Lifespan()
+    mounted: Place | None = None
     editable: bool = True
     reason: str = ""
     evidence: tuple[Evidence, ...] = ()
+
+    @property
+    def shown(self) -> str:
+        """The application's name for people, and for the ledger: `module:attr`, of where it is made when need be."""
+        return self.reference or f"{self.module}:{self.name or self.scope}"
 
     @property
     def holder(self) -> str:

@@ -22,6 +22,14 @@ def is_derived(path: str) -> bool:
     return path.startswith(f"{FOLDER}/") and not path.endswith(".json")
 
 
+def chooses(root: Path) -> bool:
+    """Whether the user's configuration may choose the application; the file is not parsed."""
+    try:
+        return b"[tool.laterctl]" in (root / "pyproject.toml").read_bytes()
+    except OSError:
+        return False
+
+
 def requested(root: Path, version: str) -> frozenset[str]:
     """Return the features that were asked for by name in the project at `root`.
 

@@ -19,6 +19,28 @@ from laterctl.render import Style
 
 _ROUTERS = frozenset({"router", "routers", "routes", "endpoints", "controllers", "views", "web", "http", "rest"})
 _SHARED = frozenset({"common", "shared", "infrastructure", "infra", "lib", "libs"})
+_PARTS = frozenset(
+    {
+        *(
+            "api",
+            "apis",
+            "clients",
+            "common",
+            "config",
+            "controllers",
+            "core",
+            "crud",
+            "database",
+            "db",
+            "deps",
+            "domain",
+        ),
+        *("dependencies", "endpoints", "exceptions", "handlers", "helpers", "lib", "libs", "middleware", "middlewares"),
+        *("models", "repositories", "resources", "routers", "routes", "schemas", "services", "settings", "shared"),
+        *("utils", "v1", "views", "web", "app_api", "app_core"),
+    }
+)
+"""What parts of applications are called, so that a folder of that name is not the application's package."""
 
 
 def import_roots(tree: Tree, paths: Iterable[str], served: Iterable[Served] = ()) -> tuple[str, ...]:
@@ -76,7 +98,7 @@ def find_layout(names: Names, app_path: str, *, tests: str = "", style: Style | 
     stem = app_path.removesuffix(".py").removesuffix("/__init__")
     depth = module.count(".") + 1
     import_root = "/".join(stem.split("/")[:-depth])
-    package = _package(tree, app_path, module, import_root)
+    package = _package(tree, app_path, module, import_root) or _only_package(names, app_path, import_root)
     folder = "/".join(filter(None, (import_root, package.replace(".", "/"))))
     return Layout(
         package=package,
@@ -137,11 +159,37 @@ def _is_shell(tree: Tree, folder: str, child: str) -> bool:
             continue
         rest = path[len(folder) + 1 :]
         if rest == "__init__.py":
-            if (tree.read(path) or b"").strip():
+            if not _is_empty(tree, path):
                 return False
         elif not rest.startswith(f"{child}/") and not is_test_or_docs(rest):
             return False
     return True
+
+
+def _is_empty(tree: Tree, path: str) -> bool:
+    """Whether a file has no statement but a docstring."""
+    try:
+        body = tree.python(path).tree.body
+    except (Unreadable, Outside):
+        return False
+    return all(isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) for node in body)
+
+
+def _only_package(names: Names, app_path: str, import_root: str) -> str:
+    """Return the package that an application beside it imports, where it is the project's only one; else `""`.
+
+    A folder that is called like a part of an application (`routers`) is none, and with modules beside the application
+    the project is a flat one.
+    """
+    prefix = f"{import_root}/" if import_root else ""
+    paths = [path[len(prefix) :] for path in names.tree.python_files() if path.startswith(prefix)]
+    paths = [path for path in paths if not is_test_or_docs(path) and f"{prefix}{path}" != app_path]
+    tops = {path.partition("/")[0] for path in paths}
+    top = next(iter(tops), "")
+    if len(tops) != 1 or f"{top}/__init__.py" not in paths or top in _PARTS:
+        return ""
+    imported = absolute_imports(names.tree.python(app_path).tree)
+    return top if any(name.partition(".")[0] == top for name in imported) else ""
 
 
 def _tests(tree: Tree, folder: str) -> str:

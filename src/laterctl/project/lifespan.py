@@ -25,7 +25,7 @@ def lifespan_of(names: Names, value: ast.expr, path: str, scope: tuple[Scope, ..
     for count in range(len(scope), 0, -1):
         for spot in spots(names.tree.python(path).tree):
             if spot.scope == scope[:count] and isinstance(spot.node, Function) and spot.node.name == shown:
-                return _function(names, path, spot.node, spot.inner)
+                return _function(names, path, spot.node, spot.inner, spot.scope)
     found = names.lookup(value, path, scope)
     if not isinstance(found, Own):
         reason = f"`lifespan={shown}` is not a function of this project"
@@ -38,13 +38,14 @@ def lifespan_of(names: Names, value: ast.expr, path: str, scope: tuple[Scope, ..
     return Lifespan("foreign", there, shown, reason=f"`lifespan={shown}` is not a plain function")
 
 
-def _function(names: Names, path: str, node: Function, inner: BodyPath) -> Lifespan:
+def _function(names: Names, path: str, node: Function, inner: BodyPath, scope: tuple[Scope, ...] = ()) -> Lifespan:
     place = Place(path, node.lineno)
+    qualname = ".".join([*(part.name for part in scope), node.name])
 
     def foreign(reason: str) -> Lifespan:
         return Lifespan("foreign", place, node.name, reason=reason)
 
-    decorators = {names.resolve(decorator, path) for decorator in node.decorator_list}
+    decorators = {names.resolve(decorator, path, scope) for decorator in node.decorator_list}
     if not decorators <= _MANAGERS:
         return foreign(f"the lifespan `{node.name}` has a decorator other than asynccontextmanager")
     if not isinstance(node, ast.AsyncFunctionDef):
@@ -54,7 +55,7 @@ def _function(names: Names, path: str, node: Function, inner: BodyPath) -> Lifes
         return foreign(f"the lifespan `{node.name}` has {len(yields)} yields, not one")
     for spot in spots_in(node.body, inner):
         if isinstance(spot.node, ast.Expr) and spot.node.value is yields[0]:
-            return Lifespan("function", place, node.name, spot.body, spot.index)
+            return Lifespan("function", place, qualname, spot.body, spot.index)
     return foreign(f"the yield of the lifespan `{node.name}` is not a statement of its own")
 
 

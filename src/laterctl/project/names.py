@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from msgspec import Struct
 
 from laterctl.project.source import Unreadable
-from laterctl.project.statements import Function, Scope, blocks, bound_targets, expressions, own_nodes
+from laterctl.project.statements import Function, Scope, blocks, bound_targets, expressions, is_main_guard, own_nodes
 from laterctl.project.tree import Outside, Tree
 
 _DEPTH = 12  # re-exports followed before giving up
@@ -329,7 +329,10 @@ class Names:
         return self.bound(found.path).get(found.name.partition(".")[0])
 
     def bound(self, path: str) -> Mapping[str, ast.stmt]:
-        """Map the names that a file's top level binds by anything but an import to the last such statement."""
+        """Map the names that a file's top level binds by anything but an import to the last such statement.
+
+        What only a script binds, below `if __name__ == "__main__":`, is left out.
+        """
         if path not in self._bound:
             self._bound[path] = _bindings(self.tree.python(path).tree.body)
         return self._bound[path]
@@ -341,7 +344,9 @@ class Names:
         return any(place in self._modules or place in self._folders for place in places)
 
     def _roots_for(self, near: str) -> list[str]:
-        return [root for root in self.roots if not root or near.startswith(f"{root}/")] or [""]
+        found = [root for root in self.roots if not root or near.startswith(f"{root}/")] or [""]
+        nameless = _nameless(near)
+        return [root for root in found if f"{root}/".startswith(f"{nameless}/")] or [nameless] if nameless else found
 
     def _trace(self, dotted: str, near: str, depth: int) -> Own | str:
         if depth == 0:
@@ -410,6 +415,13 @@ class Names:
         return canonical(".".join([source, *parts])) if parts[0] in _STARRED.get(source, ()) else ""
 
 
+def _nameless(path: str) -> str:
+    """Return the innermost folder above a file that no import can name (`my app`): imports start in it."""
+    parts = path.split("/")[:-1]
+    last = max((number for number, part in enumerate(parts) if not part.isidentifier()), default=-1)
+    return "/".join(parts[: last + 1])
+
+
 def _stem(path: str) -> str:
     return path.removesuffix(".py").removesuffix("/__init__")
 
@@ -419,6 +431,8 @@ def _bindings(body: Iterable[ast.stmt]) -> dict[str, ast.stmt]:
     for node in body:
         if isinstance(node, Scope):
             found[node.name] = node
+            continue
+        if is_main_guard(node):  # no other module can import what a script binds
             continue
         for target in bound_targets(node):
             if isinstance(target, ast.Name):

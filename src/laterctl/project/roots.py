@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -57,15 +58,30 @@ def project_below(tree: Tree, path: str) -> str:
     listed = any(
         b"fastapi" in _read(tree, name).lower() for name in ("pyproject.toml", "setup.cfg", *_REQUIREMENTS[:2])
     )
+    return next((folder for folder, own in manifests_above(tree, path) if own or not listed), "")
+
+
+def manifests_above(tree: Tree, path: str) -> Iterator[tuple[str, bool]]:
+    """Yield the folders above a file, below the root, that list FastAPI, and whether a pyproject.toml makes it one."""
     folder = path.rpartition("/")[0]
     while folder:
-        pyproject = _read(tree, f"{folder}/pyproject.toml")
+        names = tree.names(folder) if tree.is_dir(folder) else ()
+        pyproject = _read(tree, f"{folder}/pyproject.toml") if "pyproject.toml" in names else b""
         if any(mark in pyproject for mark in _DECLARING):
-            return folder
-        if not listed and any(b"fastapi" in _read(tree, f"{folder}/{name}").lower() for name in _REQUIREMENTS[:2]):
-            return folder
+            yield folder, True
+        else:
+            lists = [f"{folder}/{name}" for name in names if name in {*_OTHERS, *_REQUIREMENTS}]
+            if tree.is_dir(inner := f"{folder}/requirements"):
+                lists += [f"{inner}/{name}" for name in tree.names(inner) if name.endswith((".txt", ".in"))]
+            if any(_lists_fastapi(tree, name) for name in lists):
+                yield folder, False
         folder = folder.rpartition("/")[0]
-    return ""
+
+
+def _lists_fastapi(tree: Tree, path: str) -> bool:
+    """Whether a list of dependencies names FastAPI; a setup.py of something else is code of the application."""
+    data = _read(tree, path).lower()
+    return b"fastapi" in data and (not path.endswith(".py") or b"setuptools" in data)
 
 
 def _read(tree: Tree, path: str) -> bytes:

@@ -15,6 +15,7 @@ from msgspec import Struct
 from laterctl.project import statements as bodies
 from laterctl.project.application.registered import middleware_class
 from laterctl.project.discover import Project
+from laterctl.project.facts import App
 from laterctl.project.names import Own, dotted_path
 from laterctl.project.places import Place, is_test_or_docs
 from laterctl.project.source import Unreadable
@@ -63,15 +64,21 @@ def _calls(project: Project, dotted: Collection[str]) -> Iterator[tuple[Place, a
 
 
 def _resolved(project: Project, node: ast.expr, path: str, spot: StatementRef) -> str:
-    found = project.names.resolve(node, path)
-    return found or (project.names.resolve(node, path, spot.scope) if spot.scope and dotted_path(node) else "")
+    """Return the dotted name of something of another distribution, `""` for what is the project's own or unknown."""
+    found = project.names.lookup(node, path)
+    if not found and spot.scope and dotted_path(node):
+        found = project.names.lookup(node, path, spot.scope)
+    return found if isinstance(found, str) else ""
 
 
 def middleware(project: Project, classes: Collection[str]) -> list[Place]:
-    """Return where a middleware class of `classes` (canonical dotted names) is put on an application.
+    """Return where a middleware class of `classes` (canonical dotted names) is put on the application.
 
-    That is `x.add_middleware(Class)`, whatever `x` is, `Middleware(Class)` in a list, and `Class(app)` around one.
+    That is `x.add_middleware(Class)`, `Middleware(Class)` in a list, and `Class(app)` around one, wherever it stands
+    and whatever `x` is, unless that is known to be another application of the project.
     """
+    others = {item.place for other in _others(project) for item in other.middleware}
+    others -= {item.place for item in project.app.middleware} if project.app is not None else set()
     words = {name.rpartition(".")[2] for name in classes}
     found: list[Place] = []
     for path in _files(project, words):
@@ -79,7 +86,13 @@ def middleware(project: Project, classes: Collection[str]) -> list[Place]:
             put = middleware_class(node, partial(_resolved, project, path=path, spot=spot))
             if put is not None and _resolved(project, put, path, spot) in classes:
                 found.append(Place(path, node.lineno))
-    return sorted(set(found))
+    return sorted(set(found) - others)
+
+
+def _others(project: Project) -> list[App]:
+    """Return the applications of the project beside the one that is meant; none while that is open."""
+    app = project.app
+    return [other for other in project.apps if app is not None and other.place != app.place]
 
 
 def definitions(project: Project, names: Collection[str]) -> list[Place]:
@@ -97,28 +110,52 @@ def definitions(project: Project, names: Collection[str]) -> list[Place]:
 
 
 def headers(project: Project, names: Collection[str]) -> list[Place]:
-    """Return where modules spell two or more of these HTTP header names, as text or as bytes: the first of each."""
+    """Return where modules give two or more of these HTTP headers a value: the first of each.
+
+    That is a key of a mapping, an item that is assigned, or the first of a pair or of several arguments, as text or
+    as bytes. A list of names, as in a CORS configuration, sets none.
+    """
     spelled = {*names, *(name.lower() for name in names)}
     wanted = {name.lower() for name in names}
     found: list[Place] = []
     for path in _files(project, spelled):
         lines: dict[str, int] = {}
-        for node in nodes(project.tree.python(path).tree):
-            if isinstance(node, ast.Constant) and isinstance(node.value, str | bytes):
-                value = node.value.decode("latin-1") if isinstance(node.value, bytes) else node.value
-                if value.lower() in wanted:
-                    lines.setdefault(value.lower(), node.lineno)
+        for node in (name for part in nodes(project.tree.python(path).tree) for name in _named(part, wanted)):
+            if (value := _text(node)) in wanted:
+                lines.setdefault(value, node.lineno)
         if len(lines) > 1:
             found.append(Place(path, min(lines.values())))
     return found
 
 
+def _text(node: ast.expr) -> str:
+    """Return a text, or bytes as text, in lower case; `""` for anything else."""
+    value = node.value if isinstance(node, ast.Constant) else ""
+    value = value.decode("latin-1") if isinstance(value, bytes) else value
+    return value.lower() if isinstance(value, str) else ""
+
+
+def _named(node: ast.AST, headers: set[str]) -> list[ast.expr]:
+    """Return the expressions that `node` gives a value by their name; two `headers` in a row are a list of names."""
+    if isinstance(node, ast.Dict):
+        return [key for key in node.keys if key is not None]
+    if isinstance(node, ast.Assign):
+        return [target.slice for target in node.targets if isinstance(target, ast.Subscript)]
+    if isinstance(node, ast.Tuple | ast.List) and len(node.elts) == 2:
+        return [] if _text(node.elts[1]) in headers else node.elts[:1]
+    return node.args[:1] if isinstance(node, ast.Call) and len(node.args) > 1 else []
+
+
 class Route(Struct, frozen=True):
-    """A route as written: its own path, the object it is put on, and every static prefix that may stand before it."""
+    """A route as written: its own path, every static prefix that may stand before it, and the object it is put on.
+
+    `holder` is `None` where that is not a name of a module of the project.
+    """
 
     path: str
     place: Place
     prefixes: tuple[str, ...]
+    holder: Own | None = None
 
     @property
     def full(self) -> frozenset[str]:
@@ -131,9 +168,12 @@ def routes(project: Project, paths: Collection[str]) -> list[Place]:
 
     A route below a prefix that cannot be read counts by its own path.
     """
+    elsewhere = {Own(other.path, other.name) for other in _others(project)}
     wanted = {path.rstrip("/") or "/" for path in paths}
     last = {path.rstrip("/").rpartition("/")[2] for path in paths}
-    found = [route.place for route in all_routes(project, last) if route.full & wanted]
+    found = [
+        route.place for route in all_routes(project, last) if route.full & wanted and route.holder not in elsewhere
+    ]
     return sorted(set(found))
 
 
@@ -146,7 +186,9 @@ def all_routes(project: Project, words: Iterable[str] = ("",)) -> list[Route]:
             literal = _route_path(node, isinstance(spot.node, Scope))
             if literal is not None and isinstance(node.func, ast.Attribute):
                 before = prefixes.of(node.func.value, path)
-                found.append(Route(literal, Place(path, node.lineno), before))
+                holder = project.names.lookup(node.func.value, path)
+                own = holder if isinstance(holder, Own) else None
+                found.append(Route(literal, Place(path, node.lineno), before, own))
     return found
 
 

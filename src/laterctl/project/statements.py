@@ -117,6 +117,13 @@ def own_nodes(node: ast.AST) -> Iterator[ast.AST]:
         todo.extend(below)
 
 
+def own_body(function: Function) -> Iterator[ast.AST]:
+    """Yield the nodes of a function's body without those of functions and classes inside it."""
+    for statement in function.body:
+        if not isinstance(statement, Scope):
+            yield from own_nodes(statement)
+
+
 def expressions(node: ast.stmt) -> Iterator[ast.AST]:
     """Yield the expressions that belong to a statement itself, not to the statements it contains."""
     for name, value in ast.iter_fields(node):

@@ -120,8 +120,11 @@ def _region(edit: FileEdit, body: BodyPath, nodes: Sequence[ast.stmt], start: in
     old_above: ast.stmt | Insertion | None = above
     new_above: ast.stmt | Insertion | None = above
     queue = list(fresh)
+    apart = above is not None and _is_commented(edit, body, above)
 
     def gap(over: ast.stmt | Insertion | None, item: ast.stmt | Insertion) -> int:
+        if apart and over is above:
+            return 1
         if shared is not None and edit.section_at(item) == shared:
             return 0
         return _gap(edit, over, item, nested=nested)
@@ -151,6 +154,19 @@ def _region(edit: FileEdit, body: BodyPath, nodes: Sequence[ast.stmt], start: in
     if shared is None or above is None:
         tail = _tail(edit, above, new_above, below) - _tail(edit, above, old_above, below)
     return Region(body, start, stop, tuple(items), tail)
+
+
+def _is_commented(edit: FileEdit, body: BodyPath, node: ast.stmt) -> bool:
+    """Whether a statement of a class is one of a group below a comment, which would be taken to be about ours, too."""
+    place = (body[:-1], body[-1][0]) if body else None
+    around = next((item.node for item in edit.text.statements if item.position == place), None)
+    if not isinstance(around, ast.ClassDef):
+        return False
+    for line in reversed(edit.text.lines[around.lineno : node.lineno - 1]):
+        text = line.strip()
+        if not text or text.startswith("#"):
+            return bool(text)
+    return False
 
 
 def _gap(edit: FileEdit, above: ast.stmt | Insertion | None, item: ast.stmt | Insertion, *, nested: bool) -> int:

@@ -137,10 +137,13 @@ def _filler(had: Mapping[Statement, Record], scope: str) -> str | None:
 
 
 def _placeholder(edit: FileEdit, body: BodyPath) -> StatementRef | None:
-    """The `pass` or `...` that is all there is in a block besides a docstring and our own statements."""
+    """The `pass` or `...` that is all there is in a block besides a docstring and our own statements.
+
+    One with a comment stays: the comment is the user's.
+    """
     rest = [item for item in edit.text.in_body(body) if not is_docstring(item.node)]
     users = [item for item in rest if item.position not in edit.own or item.position in edit.drop]
-    if not body or len(users) != 1:
+    if not body or len(users) != 1 or edit.text.comment_after(users[0].node):
         return None
     node = users[0].node
     ellipsis = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and node.value.value is ...

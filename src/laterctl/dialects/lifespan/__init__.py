@@ -13,6 +13,7 @@ from typing import Protocol
 from laterctl.dialects.ground import Ground
 from laterctl.dialects.lifespan import argument, router, wrapped
 from laterctl.project.facts import App
+from laterctl.refusal import Refusal, Refused
 from laterctl.targets.resolved import Resolved
 
 After = Callable[[str], int]
@@ -40,5 +41,26 @@ LADDER: tuple[Dialect, ...] = (wrapped, argument, router)
 
 
 def lifespan_dialect(source: str, app: App, ground: Ground) -> Dialect:
-    """Return the first dialect of the ladder that fits an app."""
+    """Return the first dialect of the ladder that fits an app; say which other lifespans never run.
+
+    Raises:
+        Refused: the app is mounted in another one, which does not run its lifespan.
+    """
+    if app.mounted is not None:
+        raise Refused(
+            Refusal(
+                "app-mounted",
+                f"{app.reference or app.name} is mounted in another application, so its lifespan never runs",
+                app.mounted,
+                expected="the application that is served, or one that enters the lifespan of what it mounts",
+                remedy="name the application that is served with --app MODULE:ATTR",
+                feature=ground.feature,
+            )
+        )
+    for other in ground.project.apps:
+        if other.mounted is not None and other.lifespan.kind != "none":
+            place = other.lifespan.place or other.place
+            ground.notice(
+                f"the lifespan of {other.reference or other.name} never runs: {other.mounted} mounts it", place
+            )
     return next(dialect for dialect in LADDER if dialect.fits(source, app, ground))

@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator
 
 from laterctl.dialects.ground import Ground
 from laterctl.project.facts import App, Lifespan
+from laterctl.project.places import Place
+from laterctl.project.statements import Function, spots
 from laterctl.refusal import Refusal, Refused
 from laterctl.targets.block import Block
 from laterctl.targets.resolved import Resolved
@@ -46,9 +48,9 @@ def declare(source: str, app: App, ground: Ground, after: Callable[[str], int]) 
 
 def _function(ground: Ground, path: str, lifespan: Lifespan) -> ast.AsyncFunctionDef | ast.FunctionDef:
     tree = ground.project.tree.python(path).tree
-    for node in ast.walk(tree):
-        if isinstance(node, ast.AsyncFunctionDef | ast.FunctionDef) and node.name == lifespan.name.rpartition(".")[2]:
-            return node
+    for spot in spots(tree):
+        if isinstance(spot.node, Function) and Place(path, spot.node.lineno) == lifespan.place:
+            return spot.node
     raise Refused(
         Refusal(
             "lifespan-lost",

@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from laterctl.dialects.ground import Ground
 from laterctl.project.facts import BodyPath, Evidence
@@ -67,7 +67,8 @@ class Settings(Struct, frozen=True, kw_only=True):
 
     `kind` is the dialect's name in JSON documents; `title` is the one for people. `access` is the expression that gives
     the settings object with the imports it needs: `settings` or `get_settings()`. `path` is the module, `body` the
-    statements of the settings class `class_name`. `fields` are the settings that are known, in capitals when `upper`.
+    statements of the settings class `class_name`. `fields` are the settings that are known, in capitals when `upper`;
+    `types` are the annotations of what the object has, properties and what base classes bring too, `""` without one.
     `toml` is the file of public settings, `table` its table for all environments. `prefix` is that of environment
     variables, with its underscore; `dotenv` is the file that gives the process variables, `secrets` the TOML file of
     secrets. `environment` is an expression of type `str` that names the running environment. `reason` says why these
@@ -87,6 +88,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     class_name: str = ""
     body: BodyPath = ()
     fields: tuple[str, ...] = ()
+    types: Mapping[str, str] = field(default_factory=dict)
     toml: str = ""
     table: str = ""
     prefix: str = ""

@@ -6,7 +6,7 @@ import ast
 from collections.abc import Iterator, Mapping
 from typing import ClassVar
 
-from laterctl.dialects.ground import Ground, after_docstring
+from laterctl.dialects.ground import Ground, after_docstring, is_docstring
 from laterctl.dialects.settings.base import (
     FROM_OS,
     Found,
@@ -21,11 +21,10 @@ from laterctl.dialects.settings.base import (
 )
 from laterctl.dialects.settings.pydantic_v1 import PydanticV1
 from laterctl.dialects.settings.unsupported import as_unsupported
-from laterctl.project.application.find import own_body
 from laterctl.project.facts import BodyPath, Evidence
 from laterctl.project.names import Names, Own, dotted_path
 from laterctl.project.places import Place, is_test_or_docs
-from laterctl.project.statements import Function, assigned_value, body_at, bound_targets, nodes, spots
+from laterctl.project.statements import Function, Scope, assigned_value, body_at, bound_targets, nodes, own_body, spots
 from laterctl.refusal import Refusal, Refused
 from laterctl.render import Expr
 from laterctl.targets.base import Anchor
@@ -40,28 +39,31 @@ class Pydantic(Settings, frozen=True, kw_only=True):
     title: ClassVar[str] = "pydantic-settings"
 
     def declare(self, spec: SettingSpec, ground: Ground) -> Iterator[Resolved]:
-        """Yield the field, with the imports of its annotation.
+        """Yield the field, with the imports of its annotation; nothing where the settings have one of that use already.
 
         Raises:
             Refused: the settings have something else of that name.
         """
-        for source in spec.imports:
-            yield ground.imported(self.path, source)[0]
         name = self.key(spec.name)
         statements = body_at(ground.project.tree.python(self.path).tree, self.body)
         default = literal(spec.default, ground.project.layout.style.quote)
         target = Statement(self.path, self.scope, f"{name}: {spec.annotation} = {default}", (20, name))
-        if not any(record.target == target for record in ground.records) and not ground.is_present(target):
-            self._check_free(ground, statements, target, name)
-            own = ground.spots(self.path)
-            users = [node for ordinal, node in enumerate(statements) if (self.body, ordinal) not in own]
-            if (same := _same_type(users, name, spec.annotation)) is not None:
-                target = Statement(self.path, self.scope, ast.unparse(same), target.order)
+        present = any(record.target == target for record in ground.records) or ground.is_present(target)
+        if not present and self._is_the_users(ground, statements, spec, target):
+            return
+        for source in spec.imports:
+            yield ground.imported(self.path, source)[0]
         yield Resolved(target, Anchor(self.body, self._last_field(ground, statements)))
 
     def read(self, spec: SettingSpec) -> Expr:
         """Return the attribute of the object."""
         return Expr(f"{self.access.text}.{self.key(spec.name)}", self.access.imports)
+
+    def key(self, name: str) -> str:
+        """Return the setting's name as the class has it, or as it spells those it has."""
+        usual = super().key(name)
+        same = [there for there in self.types if there.lower() == name.lower()]
+        return usual if usual in same or not same else same[0]
 
     def environment_variable(self, name: str) -> str:
         """Return the variable of a field: in capitals, unless the class insists on the field's own letters."""
@@ -76,41 +78,35 @@ class Pydantic(Settings, frozen=True, kw_only=True):
         value = ".value" if _is_enum(names, self, field) else ""
         return Expr(f"str({access.text}.{field}{value})", access.imports)
 
-    def _check_free(self, ground: Ground, statements: list[ast.stmt], target: Statement, name: str) -> None:
-        """Refuse a name that the settings have already, in another way than as a field of this class.
-
-        A property of that name would become the field's default, a field of a base class would lose its own, and one
-        that is spelled in capitals would be read from the same variable.
+    def _is_the_users(self, ground: Ground, statements: list[ast.stmt], spec: SettingSpec, target: Statement) -> bool:
+        """Whether the settings have a setting of that name and use: a field, one of a base class, or a property.
 
         Raises:
-            Refused: with the place.
+            Refused: what has the name is of another type, which the code that reads it is not made for.
         """
-        there: dict[str, int] = {}
-        fields: set[str] = set()
-        for node in statements:
-            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-                there[node.name] = node.lineno
-            elif isinstance(node, ast.Assign):
-                there.update({target.id: node.lineno for target in node.targets if isinstance(target, ast.Name)})
-            elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
-                fields.add(node.target.id)
-                if node.target.id != name:
-                    there[node.target.id] = node.lineno
-        line = self.place.line if self.place is not None else 1
-        there |= {field: line for field in self.fields if field not in fields}
-        taken = next((other for other in there if other == name or other.lower() == name.lower()), None)
-        if taken is not None:
-            raise Refused(
-                Refusal(
-                    "setting-exists",
-                    f"the settings have {taken} already, which is not what this feature reads",
-                    Place(self.path, there[taken]),
-                    seen=taken,
-                    expected=target.describe(),
-                    remedy=f"make it `{target.describe()}`, with a default of your own choice, or rename yours",
-                    feature=ground.feature,
-                )
+        name = self.key(spec.name)
+        if name not in self.types:
+            return False
+        own = ground.spots(self.path)
+        there = [number for number, node in enumerate(statements) if name in _bound(node)]
+        if any((self.body, number) in own for number in there):
+            return False
+        if fits(spec.annotation, self.types[name]):
+            return True
+        if there and isinstance(statements[there[-1]], ast.AnnAssign):
+            return False  # a field of another type: the two are shown beside each other
+        line = statements[there[-1]].lineno if there else self.place.line if self.place is not None else 1
+        raise Refused(
+            Refusal(
+                "setting-exists",
+                f"the settings have {name} already, which is not what this feature reads",
+                Place(self.path, line),
+                seen=f"{name}: {self.types[name]}" if self.types[name] else name,
+                expected=target.describe(),
+                remedy=f"make it `{target.describe()}`, with a default of your own choice, or rename yours",
+                feature=ground.feature,
             )
+        )
 
     def _last_field(self, ground: Ground, statements: list[ast.stmt]) -> int:
         own = ground.spots(self.path)
@@ -118,16 +114,75 @@ class Pydantic(Settings, frozen=True, kw_only=True):
         for ordinal, node in enumerate(statements):
             if isinstance(node, ast.Assign | ast.AnnAssign) and (self.body, ordinal) not in own:
                 last = ordinal
-        return last
+        return last + int(last >= 0 and is_docstring(statements, last + 1))
 
 
-def _same_type(statements: list[ast.stmt], name: str, annotation: str) -> ast.AnnAssign | None:
-    """Return the user's own field of that name and type, whose default is the user's to choose."""
-    wanted = ast.unparse(ast.parse(annotation, mode="eval"))
-    for node in statements:
-        if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and node.target.id == name:
-            return node if ast.unparse(node.annotation) == wanted else None
-    return None
+_TEXTS = frozenset({"str", "SecretStr", "Optional", "Union", "None", "Literal", "Annotated"})
+_NUMBERS = frozenset({"int", "float", "PositiveInt", "PositiveFloat", "NonNegativeInt", "NonNegativeFloat"})
+_LISTS = frozenset({"list", "List", "set", "Set", "tuple", "Tuple", "Sequence", "frozenset", "str", "Union"})
+_URL = ("Url", "URL", "Dsn")
+
+
+def fits(wanted: str, annotation: str) -> bool:
+    """Whether what our code makes of a setting of type `wanted` can be made of the user's, too."""
+    try:
+        words = set(_words(ast.parse(annotation, mode="eval").body))
+    except SyntaxError:
+        return False
+    if not words:
+        return False
+    if wanted in {"int", "float"}:
+        return words <= _NUMBERS | {"Annotated"}
+    if wanted == "bool":
+        return words <= {"bool", "Annotated"}
+    texts = _LISTS if wanted.startswith("list") else _TEXTS
+    return all(word in texts or word.endswith(_URL) for word in words)
+
+
+def _words(node: ast.expr) -> Iterator[str]:
+    """Yield the names of the types in an annotation; the values of a `Literal` and what is `Annotated` are none."""
+    if isinstance(node, ast.Constant):
+        if isinstance(node.value, str):
+            yield from _words(ast.parse(node.value, mode="eval").body)
+        else:
+            yield str(node.value)
+    elif isinstance(node, ast.Subscript):
+        head = dotted_path(node.value).rpartition(".")[2]
+        yield head
+        inner = node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]
+        for each in inner if head != "Literal" else ():
+            yield from _words(each)
+            if head == "Annotated":
+                break
+    elif isinstance(node, ast.BinOp):
+        yield from _words(node.left)
+        yield from _words(node.right)
+    else:
+        yield dotted_path(node).rpartition(".")[2] or "?"
+
+
+def _bound(node: ast.stmt) -> set[str]:
+    """Return the names that a statement of a class binds."""
+    if isinstance(node, Scope):
+        return {node.name}
+    targets = [node.target] if isinstance(node, ast.AnnAssign) else bound_targets(node)
+    return {target.id for target in targets if isinstance(target, ast.Name)}
+
+
+def _types(node: ast.stmt | None) -> dict[str, str]:
+    """Map what a class has to its annotation: of properties the one of what they return."""
+    found: dict[str, str] = {}
+    for member in node.body if isinstance(node, ast.ClassDef) else ():
+        annotation: ast.expr | None = None
+        if isinstance(member, ast.AnnAssign):
+            annotation = member.annotation
+        elif isinstance(member, Function) and any(
+            dotted_path(each.func if isinstance(each, ast.Call) else each).rpartition(".")[2].endswith("property")
+            for each in member.decorator_list
+        ):
+            annotation = member.returns
+        found |= {name: ast.unparse(annotation) if annotation is not None else "" for name in _bound(member)}
+    return {name: annotation for name, annotation in found.items() if name not in {"model_config", "Config"}}
 
 
 _BASES: Mapping[str, type[Settings]] = {
@@ -334,6 +389,7 @@ def _class_facts(names: Names, own: Own, dialect: type[Settings]) -> Settings:
         class_name=own.name,
         body=body,
         fields=tuple(dict.fromkeys(fields)),
+        types={name: annotation for each in reversed(classes) for name, annotation in _types(each).items()},
         prefix=text_of(option("env_prefix")),
         upper=mostly_upper(fields),
         # pydantic 1 is not asked by what features add, so that its file is not read for them.

@@ -16,6 +16,7 @@ from laterctl.project.tree import Outside
 _READERS = {  # other ways to read settings, that this tool does not extend
     "decouple": "python-decouple",
     "environs": "environs",
+    "starlette.config": "starlette.config.Config",
     "traitlets.config": "traitlets",
     "omegaconf": "OmegaConf",
     "hydra": "Hydra",
@@ -54,10 +55,46 @@ def find(names: Names, app: App | None) -> Unsupported | None:
     if app is None:
         return None
     for path in dict.fromkeys([app.path, *(own.path for own in imported(names, app.path))]):
-        stem = path.rpartition("/")[2].removesuffix(".py")
-        if line := _loader_line(names, path, any(word in stem for word in _WORDS)):
+        if line := _loader_line(names, path, _is_called_so(path)):
             return _unsupported(names, Place(path, line), "settings are read by a loader of the project's own")
+    for path in filter(_is_called_so, _reached(names, app.path)):
+        if line := _environ_line(names, path):
+            return _unsupported(names, Place(path, line), "settings are read by a module of the project's own")
     return None
+
+
+def _is_called_so(path: str) -> bool:
+    """Whether a module or its package is called like settings; the configuration of logging is something else."""
+    parts = path.removesuffix(".py").removesuffix("/__init__").rsplit("/", 2)[-2:]
+    return any(word in part for word in _WORDS for part in parts) and "log" not in parts[-1]
+
+
+def _reached(names: Names, path: str) -> list[str]:
+    """Return the modules that a file imports, and those that these import."""
+    level = found = [path]
+    for _ in range(2):
+        level = [own.path for each in level for own in imported(names, each) if own.path not in found]
+        found = list(dict.fromkeys([*found, *level]))
+    return found[1:]
+
+
+def _environ_line(names: Names, path: str) -> int:
+    """Return the line where a module begins to read variables of the process into an object of its own, else 0.
+
+    That is a class, or what a function gives out, or several constants; one alone is no system.
+    """
+    try:
+        every = list(spots(names.tree.python(path).tree))
+    except (Unreadable, Outside):
+        return 0
+    read = [
+        (node.lineno, bool(spot.scope))
+        for spot in every
+        for node in expressions(spot.node)
+        if isinstance(node, ast.Name | ast.Attribute) and names.resolve(node, path) in {"os.environ", "os.getenv"}
+    ]
+    made = any(isinstance(spot.node, ast.ClassDef) for spot in every)
+    return read[0][0] if read and (len(read) > 1 or made or any(inside for _, inside in read)) else 0
 
 
 def _import_line(names: Names, path: str, package: str) -> int:

@@ -88,7 +88,10 @@ def _run(context: FeatureContext) -> dict[str, object]:
         "sigterm": True,
     }
     if not top:
-        run |= {"source_dirs": ["."], "omit": [f"{context.project.layout.tests}/*"]}
+        run |= {
+            "source_dirs": [context.project.layout.import_root or "."],
+            "omit": [f"{context.project.layout.tests}/*"],
+        }
     elif regular:
         run["source_pkgs"] = [top]
     else:

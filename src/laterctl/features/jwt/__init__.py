@@ -103,7 +103,12 @@ feature = Feature(
     ),
     edits_for=fitted,
     by_hand=ExistingSigns(
-        imports=("jose", "jwt", "authlib", "joserfc", "fastapi_users", "authx"),
+        imports=("authlib.jose", "joserfc", "fastapi_users", "authx"),
+        # A token that is only signed is for another service; one that is verified is a caller of this application.
+        calls=(
+            *("jwt.decode", "jwt.decode_complete", "jwt.PyJWT", "jwt.PyJWKClient", "jwt.api_jwt.decode"),
+            *("jose.jwt.decode", "jose.jws.verify"),
+        ),
         names=("CurrentUser", "create_access_token", "get_current_user"),
         routes=("/auth/token",),
     ),

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Sequence
+from keyword import iskeyword
 
-from laterctl.project.application.find import Candidate, Construction, Export, gives_back
-from laterctl.project.application.registered import Registered, registered_on
+from laterctl.project.application.find import Candidate, Construction, Export, returns
+from laterctl.project.application.handed import gives_back
+from laterctl.project.application.mounted import mounted_at
+from laterctl.project.application.registered import Context, Registered, registered_on
 from laterctl.project.arguments import keyword, keywords_of, listed_middleware
 from laterctl.project.facts import App, BodyPath, Evidence, Lifespan
 from laterctl.project.lifespan import lifespan_of
@@ -25,7 +28,7 @@ from laterctl.project.statements import (
 )
 from laterctl.project.tree import Outside
 
-_SERVERS = frozenset({"uvicorn.run", "hypercorn.run.run", "granian.Granian"})
+SERVERS = frozenset({"uvicorn.run", "hypercorn.run.run", "granian.Granian"})
 
 
 def describe(names: Names, candidate: Candidate, export: Export | None, evidence: Sequence[Evidence]) -> App:
@@ -34,7 +37,9 @@ def describe(names: Names, candidate: Candidate, export: Export | None, evidence
     path, name, body, index = site.path, site.name, *_anchor(candidate.sites)
     scope = site.spot.scope
     editable, reason = True, ""
-    open_keywords = len(candidate.sites) > 1 or site.subclass is not None
+    # An argument is put into the call of an assignment alone: `(app := FastAPI())` is extended by statements.
+    assigned = assigned_value(site.spot.node) is site.call or not name
+    open_keywords = len(candidate.sites) > 1 or site.subclass is not None or not assigned
     if not name and export is not None and export.steps:
         # A factory that returns the call itself: register where its caller holds the object.
         step = export.steps[0]
@@ -44,10 +49,12 @@ def describe(names: Names, candidate: Candidate, export: Export | None, evidence
         editable, reason = False, "the application is built by a dependency-injector provider"
     elif not name:
         editable, reason = False, "no name holds the application: it is returned or wrapped where it is made"
-    elif scope and not candidate.exports and isinstance(scope[-1], Function) and not name.startswith("self."):
+    elif not candidate.exports and _is_kept(site):
         editable, reason = False, f"{site.qualname}() builds the application and does not hand it out"
     elif _is_global(scope[-1] if scope else None, name):
         editable, reason = False, f"{site.qualname}() binds the application to a global name"
+    if editable and export is not None and export.lost:
+        editable, reason = False, export.lost
     tree = names.tree.python(path).tree
     statements = body_at(tree, body)
     limit = _limit(names, path, statements, index, name, bool(scope)) if name else None
@@ -56,9 +63,9 @@ def describe(names: Names, candidate: Candidate, export: Export | None, evidence
     argument = keyword(site, "middleware")
     where, listed = listed_middleware(names, site, index)
     span = _lifespan(names, candidate, found, opened)
-    reference = ""
-    if export is not None:
-        reference = f"{names.module_name(export.path)}:{export.attr}"
+    module = names.module_name(export.path) if export is not None else ""
+    importable = all(part.isidentifier() and not iskeyword(part) for part in module.split("."))
+    reference = f"{module}:{export.attr}" if export is not None and importable else ""
     return App(
         path=path,
         module=names.module_name(path),
@@ -80,6 +87,7 @@ def describe(names: Names, candidate: Candidate, export: Export | None, evidence
         mounts=tuple(found.mounts),
         wrapped=export.wrapped if export is not None else "",
         lifespan=span,
+        mounted=None if evidence else mounted_at(names, candidate),
         editable=editable,
         reason=reason,
         evidence=(
@@ -122,6 +130,14 @@ def _anchor(sites: Sequence[Construction]) -> tuple[BodyPath, int]:
     return body, index
 
 
+def _is_kept(site: Construction) -> bool:
+    """Whether a function builds the application for itself alone."""
+    function = site.function
+    if function is None or site.name.startswith("self."):
+        return False
+    return not returns(function, site.name, site.call)
+
+
 def _is_global(function: ast.AST | None, name: str) -> bool:
     if not isinstance(function, Function):
         return False
@@ -139,12 +155,12 @@ def _limit(names: Names, path: str, statements: list[ast.stmt], index: int, name
             return number
         if any(dotted_path(target) == name for target in bound_targets(node)):
             value = assigned_value(node)
-            if not (isinstance(value, ast.Call) and gives_back(names, value, path)):
+            if not gives_back(names, value, path, {name}):
                 return number
         if isinstance(node, ast.Delete) and any(dotted_path(target) == name for target in node.targets):
             return number
         called = node.value.func if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call) else None
-        if called is not None and names.resolve(called, path) in _SERVERS:
+        if called is not None and names.resolve(called, path) in SERVERS:
             return number
     return None
 
@@ -218,11 +234,14 @@ def _last_part(path: str) -> str:
 
 
 def _by_importers(names: Names, candidate: Candidate, app_path: str, last: int) -> Registered:
-    """Collect what modules register that import the app object."""
+    """Collect what modules register that import the app object, or the module that holds it."""
     found = Registered()
     exports = {Own(export.path, export.attr) for export in candidate.exports if not export.factory}
     attrs = {own.name for own in exports}
-    words = (b"add_middleware", b"include_router", b"exception_handler", b"on_event", b"add_event_handler")
+    words = (
+        *(b"add_middleware", b"include_router", b"exception_handler", b"on_event", b"add_event_handler"),
+        b"lifespan_context",
+    )
     modules = {_last_part(own.path).encode() for own in exports}
     paths = {path for module in modules for word in words for path in names.tree.files_containing(module, word)}
     for path in sorted(paths - {app_path}):
@@ -235,6 +254,12 @@ def _by_importers(names: Names, candidate: Candidate, app_path: str, last: int) 
                 for local, dotted in imports.items()
                 if dotted.rpartition(".")[2] in attrs and names.trace(dotted, path) in exports
             }
+            held |= {
+                f"{local}.{own.name}"
+                for local, dotted in imports.items()
+                for own in exports
+                if dotted.rpartition(".")[2] == _last_part(own.path) and names.trace(dotted, path) == Own(own.path)
+            }
             if held:
                 body = names.tree.python(path).tree.body
                 found.extend(registered_on(names, path, body, held, index=last, outside=True, everywhere=True))
@@ -245,7 +270,7 @@ def _by_importers(names: Names, candidate: Candidate, app_path: str, last: int) 
 
 def _lifespan(names: Names, candidate: Candidate, found: Registered, opened: bool) -> Lifespan:
     if found.contexts:
-        return Lifespan("foreign", found.contexts[0], reason="router.lifespan_context is assigned")
+        return _assigned_lifespan(names, found.contexts)
     site = candidate.site
     spans = []
     for each in candidate.sites:
@@ -269,6 +294,16 @@ def _lifespan(names: Names, candidate: Candidate, found: Registered, opened: boo
         reason = "the call takes a mapping of keywords that may hold a lifespan"
         return Lifespan("foreign", site.place, reason=reason)
     return Lifespan()
+
+
+def _assigned_lifespan(names: Names, contexts: Sequence[Context]) -> Lifespan:
+    """Describe what is assigned to `router.lifespan_context`, which takes the place of everything before it."""
+    last = contexts[-1]
+    span = lifespan_of(names, last.value, last.place.path, last.scope)
+    if len(contexts) == 1 and span.body:
+        return span
+    reason = "more than once" if len(contexts) > 1 else span.reason
+    return Lifespan("assigned", last.place, reason=f"router.lifespan_context is assigned: {reason}")
 
 
 def _subclass_lifespan(names: Names, subclass: Own) -> list[Lifespan]:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from msgspec import Struct, field
 from msgspec.structs import replace
 
+from laterctl.project.application.handed import FASTAPI, HandOver, hand_over, handed_out
 from laterctl.project.names import Names, Own, dotted_path
 from laterctl.project.places import Place
 from laterctl.project.source import Unreadable
@@ -20,12 +21,11 @@ from laterctl.project.statements import (
     calls,
     expressions,
     nodes,
-    own_nodes,
+    own_body,
     spots,
 )
 from laterctl.project.tree import Outside
 
-FASTAPI = "fastapi.FastAPI"
 _CHAIN = 4  # factories that call factories
 
 
@@ -67,7 +67,8 @@ class Export(Struct, frozen=True):
     """How to get the object from outside: attribute `attr` of file `path`, to be called when `factory`.
 
     `spot` is the module-level statement that binds it, `None` for a factory that nobody calls there. `steps` are the
-    calls of factories in between, innermost first. `wrapped` names what the object is wrapped in, if anything.
+    calls of factories in between, innermost first. `wrapped` names what the object is wrapped in, if anything; `lost`
+    says why what is exported may be another application that was made of this one.
     """
 
     path: str
@@ -76,14 +77,19 @@ class Export(Struct, frozen=True):
     factory: bool = False
     spot: StatementRef | None = None
     wrapped: str = ""
+    lost: str = ""
     steps: tuple[Step, ...] = ()
 
 
 class Candidate(Struct, frozen=True):
-    """A FastAPI object in the project's code: all the calls that make it (two when an `if` decides) and its exports."""
+    """A FastAPI object in the project's code: all the calls that make it (two when an `if` decides) and its exports.
+
+    `superseded` says that each name it was exported under holds another application of the project in the end.
+    """
 
     sites: tuple[Construction, ...]
     exports: tuple[Export, ...] = field(default=())
+    superseded: bool = False
 
     @property
     def site(self) -> Construction:
@@ -167,7 +173,15 @@ def find_candidates(names: Names, paths: Iterable[str]) -> list[Candidate]:
         # Calls that bind one name in one scope make one application: an `if` chooses between them.
         key = site.name or f"#{number}"
         groups.setdefault((site.path, site.qualname, key), []).append(site)
-    return [Candidate(tuple(sites), tuple(find_exports(names, sites[0]))) for sites in groups.values()]
+    found = [Candidate(tuple(sites), tuple(find_exports(names, sites[0]))) for sites in groups.values()]
+    kept = {Own(export.path, export.attr) for item in found for export in item.exports if not export.lost}
+    return [_settled(item, kept) for item in found]
+
+
+def _settled(candidate: Candidate, kept: set[Own]) -> Candidate:
+    """Take from a candidate the exports under whose name another one is handed out in the end."""
+    exports = tuple(each for each in candidate.exports if not each.lost or Own(each.path, each.attr) not in kept)
+    return replace(candidate, exports=exports, superseded=bool(candidate.exports) and not exports)
 
 
 def find_exports(names: Names, site: Construction) -> list[Export]:
@@ -178,10 +192,20 @@ def find_exports(names: Names, site: Construction) -> list[Export]:
     if site.function is None:
         return [Export(site.path, f"{site.qualname}.{site.name}", site.place, spot=site.spot)] if site.name else []
     if site.name.startswith("self.") and len(scope) >= 2 and isinstance(scope[-2], ast.ClassDef):
-        return _instance_exports(names, site, scope[-2])
+        return _instance_exports(names, site.path, site.name, scope[-2])
     if returns(site.function, site.name, site.call):
-        return _maker_exports(names, Own(site.path, site.qualname), site.function, _CHAIN)
+        made = _maker_exports(names, Own(site.path, site.qualname), site.function, _CHAIN)
+        return _marked(made, handed_out(names, site.path, scope, site.name, site.call))
     return []
+
+
+def _marked(exports: Iterable[Export], handed: HandOver | None) -> list[Export]:
+    """Add to exports what a factory of theirs hands the object to."""
+    if handed is None:
+        return list(exports)
+    return [
+        replace(export, wrapped=export.wrapped or handed.around, lost=export.lost or handed.lost) for export in exports
+    ]
 
 
 def returns(function: Function, name: str, call: ast.Call | None = None) -> bool:
@@ -201,13 +225,6 @@ def _returned(value: ast.expr) -> set[str]:
     return found
 
 
-def own_body(function: Function) -> Iterator[ast.AST]:
-    """Yield the nodes of a function's body without those of functions and classes inside it."""
-    for statement in function.body:
-        if not isinstance(statement, Scope):
-            yield from own_nodes(statement)
-
-
 def _module_exports(names: Names, path: str, name: str, spot: StatementRef) -> list[Export]:
     """Return the module-level names that hold an object first bound to `name` at `spot`."""
     found = {name: Export(path, name, Place(path, spot.node.lineno), spot=spot)}
@@ -219,43 +236,29 @@ def _module_exports(names: Names, path: str, name: str, spot: StatementRef) -> l
         targets = [target.id for target in bound_targets(other.node) if isinstance(target, ast.Name)]
         if value is None or not targets:
             continue
+        handed = hand_over(names, value, path, set(found))
+        lost = next((each.lost for each in found.values() if each.lost), "") if handed is not None else ""
         for target in targets:
             place = Place(path, other.node.lineno)
             if isinstance(value, ast.Name) and value.id in found:
-                found[target] = Export(path, target, place, spot=other, wrapped=found[value.id].wrapped)
-            elif isinstance(value, ast.Call) and (target in found or target in {"app", "application"}):
-                arguments = [*value.args, *(word.value for word in value.keywords)]
-                if any(isinstance(argument, ast.Name) and argument.id in found for argument in arguments):
-                    wrapped = "" if gives_back(names, value, path) else names.resolve(value.func, path) or "?"
-                    found[target] = Export(path, target, place, spot=other, wrapped=wrapped)
+                found[target] = replace(found[value.id], attr=target, place=place, spot=other)
+            elif handed is not None and (target in found or target in {"app", "application"}):
+                found[target] = Export(path, target, place, spot=other, wrapped=handed.around, lost=handed.lost or lost)
     return list(found.values())
 
 
-def gives_back(names: Names, call: ast.Call, path: str) -> bool:
-    """Whether a call to a function of the project returns the argument it was given (`app = setup(app)`)."""
-    target = names.lookup(call.func, path)
-    function = names.statement(target) if isinstance(target, Own) else None
-    if not isinstance(function, Function):
-        return False
-    parameters = {argument.arg for argument in function.args.args}
-    return any(
-        isinstance(node, ast.Return) and isinstance(node.value, ast.Name) and node.value.id in parameters
-        for node in own_body(function)
-    )
-
-
-def _instance_exports(names: Names, site: Construction, owner: ast.ClassDef) -> list[Export]:
-    """Return the exports of an object held as `self.x` by a class: through module-level instances of the class."""
-    attr = site.name.removeprefix("self.")
+def _instance_exports(names: Names, path: str, name: str, owner: ast.ClassDef) -> list[Export]:
+    """Return the exports of an object held as `self.x` by a class: through instances, and factories that make one."""
+    attr = name.removeprefix("self.")
     members = {attr}
     for member in owner.body:
-        if isinstance(member, Function) and returns(member, site.name):
+        if isinstance(member, Function) and returns(member, name):
             members.add(member.name)
     found: list[Export] = []
-    target = Own(site.path, owner.name)
-    for path in names.tree.files_containing(owner.name.encode()):
+    target = Own(path, owner.name)
+    for user in names.tree.files_containing(owner.name.encode()):
         try:
-            found += _instances_in(names, path, target, members, attr)
+            found += _instances_in(names, user, target, members, attr)
         except (Unreadable, Outside):
             continue
     return found
@@ -267,11 +270,14 @@ def _instances_in(names: Names, path: str, target: Own, members: set[str], attr:
     for spot in spots(names.tree.python(path).tree):
         value = assigned_value(spot.node)
         bound = [node.id for node in bound_targets(spot.node) if isinstance(node, ast.Name)]
-        if spot.scope or value is None or not bound:
+        if value is None or not bound:
             continue
         if isinstance(value, ast.Call) and not value.args and isinstance(value.func, ast.Attribute):
             value = value.func if value.func.attr in members else value
-        if isinstance(value, ast.Call) and names.lookup(value.func, path) == target:
+        made = isinstance(value, ast.Call) and _target(names, value.func, path, spot.scope) == target
+        if spot.scope:
+            yield from _of_instance(names, path, spot, bound[0], members) if made else ()
+        elif made:
             instances[bound[0]] = spot
         elif isinstance(value, ast.Attribute) and value.attr in members:
             holder = value.value
@@ -282,6 +288,20 @@ def _instances_in(names: Names, path: str, target: Own, members: set[str], attr:
     if not taken:
         for name, spot in instances.items():
             yield Export(path, f"{name}.{attr}", Place(path, spot.node.lineno), spot=spot)
+
+
+def _of_instance(names: Names, path: str, spot: StatementRef, name: str, members: set[str]) -> list[Export]:
+    """Return the exports of a function that makes an instance, held as `name`, and returns its application."""
+    function = spot.scope[-1]
+    held = {f"{name}.{member}" for member in members}
+    returned = {
+        dotted_path(node.value.func if isinstance(node.value, ast.Call) else node.value)
+        for node in (own_body(function) if isinstance(function, Function) else ())
+        if isinstance(node, ast.Return) and node.value is not None
+    }
+    if not isinstance(function, Function) or not returned & held:
+        return []
+    return _maker_exports(names, Own(path, spot.qualname), function, _CHAIN)
 
 
 def _maker_exports(
@@ -301,8 +321,12 @@ def _maker_exports(
                     continue
                 caller = spot.scope[-1] if spot.scope else None
                 own = Own(path, spot.qualname)
-                if isinstance(caller, Function) and own != maker and depth > 0 and returns(caller, name, call):
-                    outer += _maker_exports(names, own, caller, depth - 1, through)
+                owner = spot.scope[-2] if len(spot.scope) > 1 else None
+                if isinstance(owner, ast.ClassDef) and name.startswith("self."):
+                    found += [replace(each, steps=through) for each in _instance_exports(names, path, name, owner)]
+                elif isinstance(caller, Function) and own != maker and depth > 0 and returns(caller, name, call):
+                    made = _maker_exports(names, own, caller, depth - 1, through)
+                    outer += _marked(made, handed_out(names, path, spot.scope, name, call))
         except (Unreadable, Outside):
             continue
     found += outer
@@ -319,15 +343,17 @@ def _calls_of(names: Names, path: str, maker: Own) -> Iterator[tuple[StatementRe
         last = node.func.attr if isinstance(node.func, ast.Attribute) else dotted_path(node.func)
         if last not in locals_:
             continue
-        if _target(names, node.func, path, spot.scope) == maker or _is_method(names, node.func, path, maker):
+        if _target(names, node.func, path, spot.scope) == maker or _is_method(names, node.func, path, maker, spot):
             yield spot, node
 
 
-def _is_method(names: Names, func: ast.expr, path: str, maker: Own) -> bool:
-    """Whether `func` is `Class().method` or `Class.method` for the factory method `maker`."""
+def _is_method(names: Names, func: ast.expr, path: str, maker: Own, spot: StatementRef) -> bool:
+    """Whether `func` is `Class().method`, `Class.method`, or `self.method` in the class, for the method `maker`."""
     owner, _, method = maker.name.rpartition(".")
     if not owner or not isinstance(func, ast.Attribute) or func.attr != method:
         return False
+    if dotted_path(func.value) in {"self", "cls"}:
+        return path == maker.path and spot.qualname.startswith(f"{owner}.")
     holder = func.value.func if isinstance(func.value, ast.Call) else func.value
     if isinstance(holder, ast.Name) and isinstance(bound := names.bound(path).get(holder.id), ast.Assign):
         holder = bound.value.func if isinstance(bound.value, ast.Call) else holder

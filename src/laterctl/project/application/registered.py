@@ -56,16 +56,24 @@ def outermost_first(app: App) -> list[Registration]:
     return [*reversed(calls), *(item for item in app.middleware if item.style == "list")]
 
 
+class Context(Struct, frozen=True):
+    """An assignment to `router.lifespan_context`: what is assigned, as seen inside the functions of `scope`."""
+
+    place: Place
+    value: ast.expr
+    scope: tuple[Scope, ...]
+
+
 class Registered(Struct):
     """What was found, in the order in which it runs. `hooks` are `on_event` and its kin; `contexts` assignments to
-    `router.lifespan_context`, with the assigned expression and its file."""
+    `router.lifespan_context`."""
 
     middleware: list[Registration] = field(default_factory=list)
     routers: list[Registration] = field(default_factory=list)
     handlers: list[Registration] = field(default_factory=list)
     mounts: list[Registration] = field(default_factory=list)
     hooks: list[Place] = field(default_factory=list)
-    contexts: list[Place] = field(default_factory=list)
+    contexts: list[Context] = field(default_factory=list)
 
     def extend(self, other: Registered) -> None:
         """Add what `other` holds behind what is here."""
@@ -137,7 +145,7 @@ def _statement(names: Names, node: ast.stmt, view: _View, found: Registered, eve
     if isinstance(node, ast.Assign):
         for target in bound_targets(node):
             if _after_receiver(dotted_path(target), view) == "router.lifespan_context":
-                found.contexts.append(Place(view.path, node.lineno))
+                found.contexts.append(Context(Place(view.path, node.lineno), node.value, view.scope))
     inner_view = view
     if isinstance(node, ast.For | ast.AsyncFor):
         loops = {**view.loops, **_loop(names, node, view)}

@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from laterctl.project.application.app import describe
+from laterctl.project.application.app import SERVERS, describe
 from laterctl.project.application.find import Candidate, Construction, Export, find_candidates
+from laterctl.project.application.handed import hand_over
 from laterctl.project.application.served import Served
 from laterctl.project.facts import App, Evidence, Undecided
-from laterctl.project.names import Names, Own
+from laterctl.project.names import Names, Own, dotted_path
 from laterctl.project.places import Place, is_test_or_docs
-from laterctl.project.roots import project_below
+from laterctl.project.roots import manifests_above, project_below
 from laterctl.project.source import Unreadable
+from laterctl.project.statements import assigned_value, calls, own_nodes
 from laterctl.project.tree import Outside
 from laterctl.project.unreadable import unread
 
 _HINT = "laterctl --app MODULE:ATTR COMMAND, or app in [tool.laterctl]"
 _LIKELY = ("app", "application", "api")
+_SERVER_WORDS = (b"uvicorn", b"hypercorn", b"granian")
 _CLI_DEFAULT = ("main.py", "app.py", "api.py", "app/main.py", "app/app.py", "app/api.py")  # fastapi_cli.discover
 
 
@@ -59,14 +62,15 @@ def find_apps(names: Names, served: Sequence[Served], asked: str = "") -> Apps:
     own = [item for item in candidates if not below.get(item.site.path)]
     if candidates and not own:
         return Apps((), None, (_below(sorted(set(below.values())), candidates),), _unreadable(names, paths))
-    ranked = sorted((_rank(names, candidate, served) for candidate in own), key=lambda item: -item.level)
+    run = dict(_handed_to_a_server(names)) if own else {}
+    ranked = sorted((_rank(names, candidate, served, run) for candidate in own), key=lambda item: -item.level)
     apps = [describe(names, item.candidate, item.export, item.evidence) for item in ranked]
     notes = _unreadable(names, paths)
     if asked:
         return _asked(names, asked, ranked, apps, notes)
     if not apps:
         return Apps((), None, (_nothing(names, files_containing),), notes)
-    app = _chosen(ranked, apps)
+    app = _chosen(names, ranked, apps)
     if isinstance(app, Undecided):
         return Apps(tuple(apps), None, (app,), notes)
     return Apps((app, *(other for other in apps if other.place != app.place)), app, (), notes)
@@ -90,9 +94,8 @@ def _nothing(names: Names, files_containing: Sequence[str]) -> Undecided:
     if hidden:
         places = tuple(place for item in hidden for place in item.places)
         message = f"no application was found; {hidden[0].message}"
-        return Undecided(
-            "app-unreadable", message, f"{hidden[0].hint}; when the application is elsewhere: {_HINT}", places
-        )
+        elsewhere = f"when the application is elsewhere: {_HINT}"
+        return Undecided("app-unreadable", message, "; ".join(filter(None, [hidden[0].hint, elsewhere])), places)
     aside = find_candidates(names, [path for path in files_containing if is_test_or_docs(path)])
     if aside:
         places = tuple(candidate.site.place for candidate in aside)
@@ -114,8 +117,11 @@ def _into(folders: Sequence[str]) -> list[str]:
     return [f"laterctl -C {folder} COMMAND" for folder in folders]
 
 
-def _rank(names: Names, candidate: Candidate, served: Sequence[Served]) -> _Ranked:
-    """Find what serves a candidate, and so the export that others use."""
+def _rank(names: Names, candidate: Candidate, served: Sequence[Served], run: Mapping[Own, Place]) -> _Ranked:
+    """Find what serves a candidate, and so the export that others use.
+
+    What a module gives to a server itself says which export that is, not how strongly it is served: it may be a demo.
+    """
     exports = {Own(export.path, export.attr): export for export in candidate.exports}
     hits: list[tuple[Served, Export]] = []
     attrs = {export.attr for export in candidate.exports} | {*_LIKELY, ""}
@@ -124,13 +130,17 @@ def _rank(names: Names, candidate: Candidate, served: Sequence[Served]) -> _Rank
             continue
         for path in _files_meant(names, reference):
             target = _attribute(names, path, reference.attr or "app")
-            export = exports.get(target) if target is not None else None
+            export = (exports.get(target) or _handed(names, target, exports)) if target is not None else None
             if reference.path and export is None:
                 export = next((item for item in candidate.exports if item.path == path), None)
             if export is not None:
                 same = export.path == path
                 hits.append((reference, export if same else replace(export, path=path, attr=reference.attr or "app")))
     if not hits:
+        for target, place in run.items():
+            export = exports.get(target) or _handed(names, target, exports)
+            if export is not None:
+                return _Ranked(candidate, 0, (Evidence("given to a server", place),), export)
         ordered = sorted(candidate.exports, key=lambda export: _export_order(candidate.site, export))
         return _Ranked(candidate, 0, (), ordered[0] if ordered else None)
     hits.sort(key=lambda hit: -hit[0].strength)
@@ -138,8 +148,50 @@ def _rank(names: Names, candidate: Candidate, served: Sequence[Served]) -> _Rank
     return _Ranked(candidate, hits[0][0].strength, tuple(evidence), hits[0][1])
 
 
-def _export_order(site: Construction, export: Export) -> tuple[bool, bool, bool, bool]:
-    return export.factory, bool(export.wrapped), export.attr not in _LIKELY, export.path != site.path
+def _handed(names: Names, target: Own, exports: Mapping[Own, Export]) -> Export | None:
+    """Return the export of an object that is bound to a call which is handed an exported one, in whatever module."""
+    statement = names.statement(target)
+    value = assigned_value(statement) if statement is not None else None
+    for node in own_nodes(value) if isinstance(value, ast.Call) else ():
+        if not isinstance(node, ast.Name | ast.Attribute):
+            continue
+        held = names.lookup(node, target.path)
+        export = exports.get(held) if isinstance(held, Own) else None
+        given = hand_over(names, value, target.path, {dotted_path(node)}) if export is not None else None
+        if export is not None and given is not None:
+            place = Place(target.path, node.lineno)
+            return replace(
+                export,
+                path=target.path,
+                attr=target.name,
+                place=place,
+                wrapped=given.around or export.wrapped,
+                lost=given.lost or export.lost,
+            )
+    return None
+
+
+def _handed_to_a_server(names: Names) -> Iterator[tuple[Own, Place]]:
+    """Yield what modules give to a server themselves: `uvicorn.run(app)`."""
+    for path in names.tree.files_containing(b"run", b"app"):
+        if is_test_or_docs(path) or not any(word in (names.tree.read(path) or b"") for word in _SERVER_WORDS):
+            continue
+        try:
+            for spot, call in calls(names.tree.python(path).tree):
+                given = call.args[0] if call.args else None
+                if (
+                    isinstance(given, ast.Name | ast.Attribute)
+                    and names.resolve(call.func, path, spot.scope) in SERVERS
+                ):
+                    target = names.lookup(given, path, spot.scope)
+                    if isinstance(target, Own):
+                        yield target, Place(path, call.lineno)
+        except (Unreadable, Outside):
+            continue
+
+
+def _export_order(site: Construction, export: Export) -> tuple[bool, bool, bool, bool, bool]:
+    return bool(export.lost), export.factory, bool(export.wrapped), export.attr not in _LIKELY, export.path != site.path
 
 
 def _files_meant(names: Names, reference: Served) -> list[str]:
@@ -182,7 +234,7 @@ def _asked(
         return Apps(tuple(apps), None, (_several(f"{asked} may mean any of", fits),), notes)
     if not apps and notes:
         return Apps((), None, (_nothing(names, []),), notes)
-    shown = ", ".join(_shown(app) for app in apps) or "none"
+    shown = ", ".join(app.shown for app in apps) or "none"
     places = tuple(app.place for app in apps)
     missing = Undecided("app-not-found", f"no application {asked}; found: {shown}", _HINT, places)
     return Apps(tuple(apps), None, (missing,), notes)
@@ -192,11 +244,11 @@ def _module_spellings(names: Names, path: str) -> set[str]:
     return {names.module_name(path), path.removesuffix(".py").replace("/", "."), path}
 
 
-def _chosen(ranked: Sequence[_Ranked], apps: Sequence[App]) -> App | Undecided:
+def _chosen(names: Names, ranked: Sequence[_Ranked], apps: Sequence[App]) -> App | Undecided:
     """Choose the application that is served; between several that mount each other in one file, ask."""
-    top = ranked[0].level
+    top = max((item.level for item in ranked if not item.candidate.superseded), default=0)
     mounted = {entry.target for app in apps for entry in app.mounts}
-    best = [app for item, app in zip(ranked, apps, strict=True) if item.level == top]
+    best = [app for item, app in zip(ranked, apps, strict=True) if item.level == top and not item.candidate.superseded]
     outer = [app for app in best if not mounted & _spellings(app)] or best
     together = [app for app in apps if app.path == outer[0].path]
     if _mount_each_other(together):
@@ -211,16 +263,14 @@ def _chosen(ranked: Sequence[_Ranked], apps: Sequence[App]) -> App | Undecided:
                 return replace(likely[0], evidence=(*likely[0].evidence, why))
             if likely:
                 break
-    return _several("several applications:", outer)
+    folders = sorted({folder for app in outer for folder, _ in manifests_above(names.tree, app.path)})
+    return _several("several applications:", outer, folders)
 
 
-def _several(message: str, apps: Sequence[App]) -> Undecided:
-    shown = ", ".join(_shown(app) for app in apps)
-    return Undecided("several-apps", f"{message} {shown}", _HINT, tuple(app.place for app in apps))
-
-
-def _shown(app: App) -> str:
-    return app.reference or f"{app.module}:{app.name or app.scope}"
+def _several(message: str, apps: Sequence[App], folders: Sequence[str] = ()) -> Undecided:
+    shown = ", ".join(app.shown for app in apps)
+    hint = " or ".join([*_into(folders), _HINT])
+    return Undecided("several-apps", f"{message} {shown}", hint, tuple(app.place for app in apps))
 
 
 def _spellings(app: App) -> set[str]:
