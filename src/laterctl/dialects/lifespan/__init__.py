@@ -12,7 +12,7 @@ from typing import Protocol
 
 from laterctl.dialects.ground import Ground
 from laterctl.dialects.lifespan import argument, router, wrapped
-from laterctl.project.facts import App
+from laterctl.project.facts import App, Lifespan
 from laterctl.refusal import Refusal, Refused
 from laterctl.targets.resolved import Resolved
 
@@ -34,6 +34,26 @@ class Dialect(Protocol):
             laterctl.refusal.Refused: the app has no safe place for it.
         """
         ...
+
+
+def is_there(lifespan: Lifespan) -> bool:
+    """Whether the application does something when it starts or stops."""
+    return lifespan.kind != "none"
+
+
+def is_read(lifespan: Lifespan) -> bool:
+    """Whether it is known what is done: by a context manager, or by handlers."""
+    return lifespan.kind in {"function", "on_event"}
+
+
+def words(lifespan: Lifespan) -> str:
+    """Return what it is called."""
+    return "start-up handler" if lifespan.kind == "on_event" else "lifespan"
+
+
+def is_assigned(lifespan: Lifespan) -> bool:
+    """Whether it is put on the router of an application that is there already."""
+    return lifespan.kind == "foreign" and "lifespan_context" in lifespan.reason
 
 
 LADDER: tuple[Dialect, ...] = (wrapped, argument, router)

@@ -6,6 +6,7 @@ import ast
 from collections.abc import Iterator
 from typing import Any
 
+from laterctl.dialects import lifespan
 from laterctl.doctor.code import Code, Codebase, Visit, argument_of, constant, method_of, once, receiver_of
 from laterctl.doctor.rule import MAIN, Found, Rule, Severity
 from laterctl.project.facts import App
@@ -77,7 +78,7 @@ def mounted_lifespan(codebase: Codebase) -> Iterator[Found]:
     """Look for applications that do something when they start, and are mounted on another."""
     for app, place in _mounted(codebase):
         span = app.lifespan
-        if span.kind not in {"function", "on_event"} and not span.name and not _is_assigned(app):
+        if not lifespan.is_read(span) and not span.name and not _is_assigned(app):
             continue
         words = (b"lifespan_context(", b"LifespanManager(", b".router.startup(")
         entered = span.name and any(
@@ -86,14 +87,16 @@ def mounted_lifespan(codebase: Codebase) -> Iterator[Found]:
             for call in code.calls
         )
         if not entered and not any(code.path for code in codebase.containing(*words)):
-            what = "no start-up handler" if span.kind == "on_event" else "no lifespan"
-            yield Found(place, f"{what} of {app.name or app.module} ever runs ({span.place}): it is mounted on another")
+            what = lifespan.words(span)
+            yield Found(
+                place, f"no {what} of {app.name or app.module} ever runs ({span.place}): it is mounted on another"
+            )
 
 
 def mounted_elsewhere(codebase: Codebase) -> Iterator[Found]:
     """Look for a FastAPI application without a lifespan below one of Starlette's: what it gets would not run."""
     for app, place in _mounted_by_starlette(codebase):
-        if app.lifespan.kind == "none":
+        if not lifespan.is_there(app.lifespan):
             reason = (
                 f"a lifespan that {app.name} gets would never run: Starlette runs that of the outermost application"
             )
@@ -126,7 +129,7 @@ def _mounted_by_starlette(codebase: Codebase) -> Iterator[tuple[App, Place]]:
 
 
 def _is_assigned(app: App) -> bool:
-    return app.lifespan.kind == "foreign" and "lifespan_context" in app.lifespan.reason
+    return lifespan.is_assigned(app.lifespan)
 
 
 def _assigned_to(code: Code) -> set[str]:
