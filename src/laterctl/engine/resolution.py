@@ -70,6 +70,7 @@ class Resolution(Struct):
         feature = catalogue.feature(entry.feature)
         context = self._context(feature, entry)
         edits = self._declare(feature, context)
+        self.notes.extend(context.notes)
         context = self._context(feature, entry)  # once more: the edits bring settings and providers
         found = blockers(feature, edits, context, self.entries) if check else []
         if found:

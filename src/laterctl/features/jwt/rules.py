@@ -268,6 +268,9 @@ def key_in_a_tracked_file(codebase: Codebase) -> Iterator[Found]:
     from laterctl import git
 
     names = [name for name in codebase.project.tree.names() if name.startswith(_SETTINGS_FILES)]
+    private = [name for name in names if name.startswith(".env") and "example" not in name]
+    hidden = git.ignored(codebase.project.root, private) if private else set()  # these are not even opened
+    names = [name for name in names if name not in hidden]
     found: list[Place] = []
     for name, text in codebase.texts(names):
         for number, line in enumerate(text.splitlines(), start=1):
