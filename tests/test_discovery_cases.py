@@ -308,7 +308,7 @@ def test_a_and_s_an_application_without_an_importable_name(more: str) -> None:
     files = project(main=HELD.format(more="" if more else ", config: dict") + more)
     after = added(files, "cors", "metrics")
     assert b"        self.api.add_middleware(MetricsMiddleware)\n" in after["main.py"]
-    test = after.get("tests/test_metrics_application.py", b"")
+    test = after.get("tests/test_metrics.py", b"")
     assert (b"from main import holder\n" in test, b"real: object = holder.api\n" in test) == (bool(more), bool(more))
 
 

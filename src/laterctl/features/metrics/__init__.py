@@ -39,10 +39,7 @@ feature = Feature(
         Provider("metrics", "core.metrics:get_metrics"),
         Middleware("core.metrics_middleware:MetricsMiddleware", rank="metrics"),
         Router("api.metrics:router", alias="metrics_router"),
-        DroppedTest("test_metrics.py", "metrics/tests/test_metrics.py.jinja"),
-        DroppedTest(
-            "test_metrics_application.py", "metrics/tests/test_metrics_application.py.jinja", when=has_importable_app
-        ),
+        DroppedTest("test_metrics.py", "metrics/tests/test_metrics.py.jinja", when=has_importable_app),
     ),
     by_hand=ExistingSigns(
         imports=("prometheus_fastapi_instrumentator", "starlette_exporter", "starlette_prometheus"),

@@ -18,6 +18,8 @@ from starlette.types import Message, Receive, Scope, Send
 from order_service.api.metrics import current_metrics, router
 from order_service.core.metrics import Metrics, MetricsConfig, metrics_config
 from order_service.core.metrics_middleware import MetricsMiddleware
+from order_service.core.routing import route_template
+from order_service.main import app
 
 REQUESTS = 'http_server_requests_total'
 OPENMETRICS = 'application/openmetrics-text; version=1.0.0'
@@ -231,3 +233,20 @@ def test_a_client_that_leaves_is_counted_once() -> None:
     text = metrics.scrape('')[0].decode()
     assert _counted(text) == {('GET', '<unmatched>', '499'): 1}
     assert 'http_server_requests_in_progress 0.0' in text
+
+
+def test_the_application_has_them() -> None:
+    """The endpoint is a route of it, out of its schema; requests count."""
+    real: object = app
+    if not isinstance(real, FastAPI):
+        pytest.skip('what is served is wrapped around the application')
+    scope: Scope = {
+        'type': 'http',
+        'method': 'GET',
+        'path': '/metrics',
+        'app': real,
+    }
+    assert route_template(scope) == '/metrics'
+    assert '/metrics' not in real.openapi()['paths']
+    classes: list[object] = [entry.cls for entry in real.user_middleware]
+    assert classes.count(MetricsMiddleware) == 1
