@@ -308,7 +308,7 @@ def test_a_and_s_an_application_without_an_importable_name(more: str) -> None:
     files = project(main=HELD.format(more="" if more else ", config: dict") + more)
     after = added(files, "cors", "metrics")
     assert b"        self.api.add_middleware(MetricsMiddleware)\n" in after["main.py"]
-    test = after["tests/test_metrics.py"]
+    test = after.get("tests/test_metrics.py", b"")
     assert (b"from main import holder\n" in test, b"real: object = holder.api\n" in test) == (bool(more), bool(more))
 
 
@@ -668,3 +668,48 @@ def test_the_root_of_a_monorepo_lists_the_projects_below_it(manifest: str, text:
     assert refusal.code == ("several-apps" if listed and manifest != "pyproject.toml" else "project-below")
     assert "-C one" in refusal.remedy
     assert "-C two" in refusal.remedy
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import redis.asyncio as redis\n\n\nclass RedisClient:\n    client = redis.from_url('redis://x')\n",
+        "from redis.asyncio import Redis\n\n\nasync def get_redis() -> Redis:\n    return Redis()\n",
+        "from httpx import AsyncClient\n\n\ndef get_http_client() -> AsyncClient:\n    return AsyncClient()\n",
+    ],
+)
+def test_a_client_under_another_name_is_not_doubled(code: str) -> None:
+    files = project(main="from fastapi import FastAPI\n\napp = FastAPI()\n", cache=code)
+    refusal = refused(files, "resources")
+    assert refusal.code == "already-by-hand"
+    assert refusal.place is not None
+    assert refusal.place.path == "cache.py"
+    once = memory.add(project(main="from fastapi import FastAPI\n\napp = FastAPI()\n"), "jwt")
+    assert "core/http_client.py" in memory.add(once, "resources")
+
+
+GATE = "@app.middleware('http')\nasync def gate(request, call_next):\n    return await call_next(request)\n"
+
+
+@pytest.mark.parametrize(
+    ("main", "late", "place"),
+    [
+        (f"{{create}}\n\napp = create_app()\n\n\n{GATE}", "", "main.py:16"),
+        ("{create}\n\napp = create_app()\n", f"from main import app\n\n\n{GATE}", "late.py:4"),
+        (f"with suppress(KeyError):\n    app = FastAPI()\n\n\n{GATE}", "", "main.py:10"),
+    ],
+)
+def test_what_is_added_later_is_told_and_takes_ours_nowhere(main: str, late: str, place: str) -> None:
+    create = "def create_app():\n    app = FastAPI()\n    app.add_middleware(GZipMiddleware)\n    app.state.x = 1\n    return app\n"
+    head = (
+        "from contextlib import suppress\n\nfrom fastapi import FastAPI\n"
+        "from starlette.middleware.gzip import GZipMiddleware\n\n"
+    )
+    files = project(main=head + main.format(create=create), late=late)
+    plan = memory.planned(files, Request(add=("cors",)))
+    warnings = [note for note in plan.notes if note.level == "warning"]
+    assert all("gate stands outside of" in note.message for note in warnings)
+    assert {str(note.place) for note in warnings} == {place}
+    after = memory.applied(files, plan)["main.py"].decode().splitlines()
+    (ours,) = (number for number, line in enumerate(after) if "(CorsMiddleware)" in line)
+    assert after[ours - 2].lstrip().startswith(("app.add_middleware(GZipMiddleware)", "app = FastAPI()"))

@@ -202,6 +202,23 @@ def test_a_tight_pattern_is_not(cors: ModuleType, pattern: str) -> None:
     assert cors.CorsConfig(origin_regex=pattern).origin_regex == pattern
 
 
+def test_68_a_wrong_setting_fails_a_test_of_the_users_and_never_hangs(project: Path) -> None:
+    code = "from starlette.testclient import TestClient\nfrom edge.main import app\nwith TestClient(app) as c:\n    c.get('/')\n"
+    environment = {**os.environ, "PYTHONPATH": str(project), "APP_CORS_ORIGINS": "*, nonsense"}
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=environment,
+        cwd=project,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert done.stderr.rstrip().splitlines()[-1].startswith("ValueError: ")
+    assert "CORS_ORIGINS" in done.stderr
+
+
 @pytest.mark.parametrize(
     ("variable", "value"),
     [

@@ -171,11 +171,13 @@ class Middleware(Struct, frozen=True):
         listed = [item for item in app.middleware if item.style == "list"]
 
         def sides(place: int) -> tuple[list[Registration], list[Registration]]:
-            return [item for item in calls if item.index <= place], [item for item in calls if item.index > place]
+            inside = [item for item in calls if item.index <= place and not item.outside]
+            return inside, [item for item in calls if item not in inside]
 
-        places = sorted({app.index, *(max(app.index, item.index) for item in calls)})
+        # What other modules and callers add comes later, wherever the call stands.
+        places = sorted({app.index, *(max(app.index, item.index) for item in calls if not item.outside)})
         place = min(places, key=lambda each: order.cost(*sides(each)))
-        outer = [item.index for item in calls if order.is_outer(item) and item.index > place]
+        outer = [item.index for item in calls if order.is_outer(item) and item.index > place and not item.outside]
         if outer and any(not order.is_outer(item) for item in sides(place)[1]):
             place = min(outer) - 1  # as near as can be to what has to be outside
         self._check_list(context, listed, order)

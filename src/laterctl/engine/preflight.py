@@ -56,7 +56,10 @@ def _floors(feature: Feature, context: FeatureContext) -> Iterator[Refusal]:
     manifest = context.project.manifest
     if manifest is None:
         return
-    if "fastapi" in feature.floors and not _declares_fastapi(manifest):
+    elsewhere = context.project.why_not("app")
+    if "fastapi" in feature.floors and elsewhere is not None and elsewhere.code == "project-below":
+        yield context.undecided("app")
+    elif "fastapi" in feature.floors and not _declares_fastapi(manifest):
         yield Refusal(
             "fastapi-undeclared",
             f"{manifest.path} does not declare fastapi, so it may not be the file that installs this app",

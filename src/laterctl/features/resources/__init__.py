@@ -44,7 +44,13 @@ feature = Feature(
         DroppedTest("test_resources.py", "resources/tests/test_resources.py.jinja"),
     ),
     edits_for=client,
-    by_hand=ExistingSigns(imports=("aioredis",), names=("redis_client", "http_client")),
+    by_hand=ExistingSigns(
+        imports=("aioredis",),
+        names=(
+            *("redis_client", "RedisClient", "get_redis", "get_redis_client", "redis_pool", "get_redis_pool"),
+            *("http_client", "get_http_client"),
+        ),
+    ),
     notes=(
         "use them: async def route(http: HttpClientDep, redis: RedisDep), from api/clients.py",
         "set {redis_url}; until then what needs Redis answers 503",

@@ -239,7 +239,7 @@ def _by_importers(names: Names, candidate: Candidate, app_path: str, last: int) 
     exports = {Own(export.path, export.attr) for export in candidate.exports if not export.factory}
     attrs = {own.name for own in exports}
     words = (
-        *(b"add_middleware", b"include_router", b"exception_handler", b"on_event", b"add_event_handler"),
+        *(b"middleware", b"include_router", b"exception_handler", b"on_event", b"add_event_handler"),
         b"lifespan_context",
     )
     modules = {_last_part(own.path).encode() for own in exports}
