@@ -17,7 +17,7 @@ def updating(names: Sequence[str], *, conflicts: bool = False) -> Requesting:
     """Return the request to update features; with none named, all installed ones that this laterctl has."""
 
     def request(installed: Mapping[str, Entry]) -> Request:
-        known = set(catalogue.module_names())
-        return Request(update=tuple(names or sorted(known & installed.keys())), conflicts=conflicts)
+        known = {name for name in catalogue.module_names() if name in installed and not installed[name].left}
+        return Request(update=tuple(names or sorted(known)), conflicts=conflicts)
 
     return request

@@ -35,7 +35,8 @@ class Entry(Struct, frozen=True):
 
     `requested` is false when it was only pulled in. `version` is that of the laterctl that resolved the records.
     `requires` and `recommends` are what that version's declaration required and recommended; `declined` are the features
-    among the latter that the user did without.
+    among the latter that the user did without. `left` says that the feature was removed, and why there are records still: `edited` when
+    something of it is the user's now, `needed` when that of another feature needs it.
     """
 
     feature: str
@@ -46,6 +47,7 @@ class Entry(Struct, frozen=True):
     declined: tuple[str, ...] = ()
     requires: tuple[str, ...] = ()
     recommends: tuple[str, ...] = ()
+    left: str = ""
 
     @property
     def path(self) -> str:
@@ -83,6 +85,7 @@ def dump(entry: Entry) -> bytes:
     }
     names = {"declined": entry.declined, "requires": entry.requires, "recommends": entry.recommends}
     head |= {name: sorted(value) for name, value in names.items() if value}
+    head |= {"left": entry.left} if entry.left else {}
     lines = [f"{json.dumps(name)}: {json.dumps(value, ensure_ascii=False)},\n" for name, value in sorted(head.items())]
     return ("{\n" + "".join(lines) + '"records": [\n' + ",\n".join(records) + "\n]\n}\n").encode()
 
@@ -165,6 +168,7 @@ def parse(path: str, data: bytes, tree: Tree | None = None) -> Entry:
             tuple(values.get("declined", ())),
             tuple(requires),
             tuple(values.get("recommends", ())),
+            str(values.get("left", "")),
         )
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         number = error.lineno if isinstance(error, json.JSONDecodeError) else 1

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import codecs
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from msgspec import Struct, field
 
@@ -39,6 +39,7 @@ def converge(
     layout: Layout,
     *,
     conflicts: bool = False,
+    deleted: Collection[Target] = (),
 ) -> Result:
     """Bring the document at `path` from `before` to `after`; only our own records count.
 
@@ -48,6 +49,7 @@ def converge(
         anchors: where new statements go.
         layout: gives the project's style.
         conflicts: whether a file that both the user and the update changed may get conflict markers.
+        deleted: files of ours that go with what the user made of them.
 
     Raises:
         laterctl.codemods.placement.TextEditError: no clean edit is possible.
@@ -79,7 +81,7 @@ def converge(
     if old is not None and new is None:
         # What is left of an open file after our targets went is compared with what was created.
         state = inspect(old, data).state
-        if state is State.PRESENT:
+        if state is State.PRESENT or old in deleted:
             data = None
         elif state is State.ALTERED:
             left[old] = "edited"
@@ -185,7 +187,8 @@ def _converge_text(
             and not record.replaced
         ):
             left.setdefault(record.target, "edited")
-    return text.encode(encoding) if text or after or (data is not None and not before) else None
+    users = data is not None and (not before or any(record.empty for record in before))
+    return text.encode(encoding) if text or after or users else None
 
 
 __all__ = ["MergeConflict", "Result", "as_created", "converge", "without_others"]
