@@ -246,6 +246,8 @@ def _kept(made: Plan, verb: str) -> None:
     """Say what stays of features that go, and how it goes too."""
     for target, reason in made.kept:
         say(f"  {careful('!')} {_named(target)} {verb}: {reason}")
+    for target in made.deleted:
+        say(f"  {bad('-')} {_named(target)} {'goes' if verb == 'stays' else 'went'}: edited by you")
     if left := [name for name in made.removed if name in made.entries and made.entries[name].left == "edited"]:
         say(f"  to delete what you edited, too: laterctl remove {' '.join(left)} --delete-edited")
 

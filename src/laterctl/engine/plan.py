@@ -53,7 +53,7 @@ class Plan(Struct, frozen=True):
 
     `added`, `removed` and `updated` are feature names; `pulled` those of `added` that nobody asked for by name, and
     `recommended` those of them that can be left out. `kept` are targets that stay although their feature goes, and why;
-    the entries know them. `requirements` are new runtime or development dependencies, `conflicts` the files that get
+    the entries know them; `deleted` are those that go with what the user made of them. `requirements` are new runtime or development dependencies, `conflicts` the files that get
     conflict markers. With refusals the changeset is empty.
     """
 
@@ -67,6 +67,7 @@ class Plan(Struct, frozen=True):
     refusals: tuple[Refusal, ...] = ()
     notes: tuple[Note, ...] = ()
     kept: tuple[tuple[Target, str], ...] = ()
+    deleted: tuple[Target, ...] = ()
     requirements: tuple[str, ...] = ()
     conflicts: tuple[str, ...] = ()
 
@@ -97,7 +98,8 @@ def make(project: Project, installed: Mapping[str, Entry], request: Request) -> 
     declined = _declined(present, request)
     wanted, renewed = _wanted(present, request, requested, declined)
     refusals = [_required(name, wanted, present, renewed) for name in request.remove if name in wanted]
-    removed = sorted((present.keys() - set(wanted)) | (left.keys() & set(request.remove)))
+    going = _going(installed, request)
+    removed = sorted((present.keys() - set(wanted)) | (left.keys() & going))
     added = [name for name in wanted if name not in present]
     if refusals:
         return Plan(Changeset({}), installed, removed=tuple(removed), refusals=tuple(refusals))
@@ -136,7 +138,7 @@ def make(project: Project, installed: Mapping[str, Entry], request: Request) -> 
         ),
         notes=(*_unknown(installed, request), *resolution.notes),
     )
-    deleting = catalogue.closure(request.remove, needs=_recorded_needs(installed)) if request.delete_edited else ()
+    deleting = going if request.delete_edited else ()
     return _converged(project, installed, made, resolution, conflicts=request.conflicts, deleting=deleting)
 
 
@@ -190,6 +192,14 @@ def _declined(installed: Mapping[str, Entry], request: Request) -> dict[str, tup
         if name in declared:
             found.setdefault(name, set()).update(without & set(catalogue.feature(name).recommends))
     return {name: tuple(sorted(names - set(request.add))) for name, names in found.items()}
+
+
+def _going(installed: Mapping[str, Entry], request: Request) -> set[str]:
+    """Return the features that are to be removed, with all that they require."""
+    needs = _recorded_needs(installed)
+    return set(
+        catalogue.closure(request.remove, None, lambda name: (needs if name in installed else _known_needs)(name))
+    )
 
 
 def _options(entry: Entry | None) -> dict[str, Value]:
@@ -324,7 +334,13 @@ def _converged(
     before, after = (ledger.records_of(side.values()) for side in (installed, entries))
     moves = _moves(project, before, after)
     refusals, surviving = removal.check(project, installed, after, {old for old, _ in moves.values()}, deleting)
-    deleted = {record.target for name in deleting if name in installed for record in installed[name].records}
+    stays = {record.target.key for record in after} | {target.key for target in surviving}
+    deleted = {
+        record.target
+        for name in deleting
+        for record in (installed[name].records if name in installed else ())
+        if record.ours and record.target.key not in stays
+    }
     if refusals:
         return replace(made, entries=installed, refusals=tuple(refusals))
     changes: dict[str, Change] = {}
@@ -409,6 +425,7 @@ def _converged(
             for target, reason in kept.items()
             if reason != "gone" and target in concerned and target not in replacing
         ),
+        deleted=tuple(sorted(removal.altered(project, before, deleted), key=lambda target: target.key)),
         requirements=tuple(sorted({item for item in fresh if item})),
         conflicts=tuple(marked),
     )

@@ -113,6 +113,15 @@ def _dropped(before: Sequence[Record], after: Sequence[Record]) -> Iterator[tupl
         yield from ((record, Binding("name", target.path, name)) for name in sorted(old.keys() - now.keys()))
 
 
+def altered(project: Project, records: Sequence[Record], targets: Collection[Target]) -> Iterator[Target]:
+    """Yield the targets that are not as laterctl wrote them; `records` are all that the project has."""
+    for target in targets:
+        others = [item for item in records if item.target.path == target.path]
+        found = inspect(target, project.tree.read(target.path), others)
+        if found.state is State.ALTERED:
+            yield target
+
+
 def yours(tree: Tree, entries: Mapping[str, Entry]) -> dict[str, tuple[str, ...]]:
     """Return the files in which something of a removed feature is the user's now, by the feature's name.
 
