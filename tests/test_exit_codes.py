@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -211,32 +211,76 @@ def _app(shape: Shape) -> list[str]:
     return ["--app", shape.app_flag] if shape.app_flag else []
 
 
-def _edit_owned(folder: Path) -> str:
-    path = folder / "core/cors.py"
-    path.write_text(path.read_text() + "\nMINE = 1\n")
-    return "core/cors.py"
-
-
-def _edit_wiring(folder: Path) -> str:
+def _wiring(folder: Path, old: str, new: str) -> None:
     path = folder / "main.py"
-    path.write_text(path.read_text().replace("CorsMiddleware)", "CorsMiddleware, config=None)"))
-    return "config=None"
+    assert path.read_text().count(old) == 1
+    path.write_text(path.read_text().replace(old, new))
 
 
-@pytest.mark.parametrize("edit", [_edit_owned, _edit_wiring])
-def test_what_the_user_edited_stays(edit: Callable[[Path], str], tmp_path: Path) -> None:
+EDITED_WIRING: Mapping[str, tuple[str, str]] = {
+    "another argument": ("CorsMiddleware)", "CorsMiddleware, config=None)"),
+    "a comment": ("CorsMiddleware)\n", "CorsMiddleware)  # mine\n"),
+    "several lines": ("(CorsMiddleware)", "(\n    CorsMiddleware,\n    config=None,\n)"),
+}
+
+
+@pytest.mark.parametrize("case", EDITED_WIRING)
+@pytest.mark.parametrize("flags", [(), ("--delete-edited",)])
+def test_wiring_that_the_user_edited_refuses_with_its_line(case: str, flags: tuple[str, ...], tmp_path: Path) -> None:
     folder = project(tmp_path, FLAT)
     laterctl(folder, "add", "cors", "--yes", "--no-install")
-    kept = edit(folder)
+    line = (folder / "main.py").read_text().splitlines().index("app.add_middleware(CorsMiddleware)") + 1
+    _wiring(folder, *EDITED_WIRING[case])
+    before = state(folder)
+    result = laterctl(folder, "remove", "cors", "--yes", "--no-install", "--allow-dirty", *flags)
+    assert result.exit_code == 3, result.output
+    assert f"main.py:{line}" in result.output
+    assert "(edited)" in result.output
+    assert state(folder) == before
+    _wiring(folder, *reversed(EDITED_WIRING[case]))
+    assert laterctl(folder, "remove", "cors", "--yes", "--no-install", "--allow-dirty").exit_code == 0
+    assert memory.read(folder) == {name: data.encode() for name, data in FLAT.items()}
+
+
+def test_a_file_that_the_user_edited_is_left_over_until_it_is_deleted(tmp_path: Path) -> None:
+    folder = project(tmp_path, FLAT)
+    laterctl(folder, "add", "cors", "--yes", "--no-install")
+    path = folder / "core/cors.py"
+    path.write_text(path.read_text() + "\nMINE = 1\n")
     assert laterctl(folder, "doctor").exit_code == 0
     result = laterctl(folder, "remove", "cors", "--yes", "--no-install", "--allow-dirty")
     assert result.exit_code == 0, result.output
-    assert "stayed" in result.output
-    text = "".join(f"{name}\n{data.decode()}" for name, data in memory.read(folder).items())
-    assert kept in text
-    assert (folder / "core/cors.py").exists()
+    assert "core/cors.py stayed: edited" in result.output
+    assert "laterctl remove cors --delete-edited" in result.output
+    assert (folder / "main.py").read_text() == FLAT["main.py"], "the wiring is gone"
     assert (folder / "core/startup.py").exists(), "what it binds to stays, too"
-    assert not (folder / ".laterctl").exists()
+    for look in ("list", "doctor"):
+        told = laterctl(folder, look)
+        assert told.exit_code == 0, told.output
+        assert "left over of cors: core/cors.py (yours)" in told.output
+    assert "new file core/cors.py (left over)" in laterctl(folder, "info", "cors").output
+    left = json.loads(laterctl(folder, "list", "--json").stdout)
+    assert left["left"] == [{"feature": "cors", "paths": ["core/cors.py"]}]
+    assert {item["installed"] for item in left["features"]} == {""}
+    kept = state(folder)
+    again = laterctl(folder, "remove", "cors", "--yes")
+    assert again.exit_code == 0
+    assert "Nothing to do: cors is left over." in again.output
+    assert laterctl(folder, "doctor", "--fix", "--yes").exit_code == 0
+    assert laterctl(folder, "update", "--yes").exit_code == 0
+    assert laterctl(folder, "remove", "cors", "--check").exit_code == 0
+    assert laterctl(folder, "remove", "cors", "--check", "--delete-edited").exit_code == 1
+    assert state(folder) == kept
+    shown = laterctl(folder, "remove", "cors", "--delete-edited", "--diff")
+    assert "-MINE = 1" in shown.output
+    assert laterctl(folder, "remove", "cors", "--delete-edited", "--yes").exit_code == 6, "nobody else has these bytes"
+    gone = laterctl(folder, "remove", "cors", "--delete-edited", "--yes", "--allow-dirty", "--json")
+    assert gone.exit_code == 0
+    assert json.loads(gone.stdout)["removed"] == ["cors"]
+    assert "--delete-edited" in json.loads(gone.stdout)["command"]
+    assert memory.read(folder) == {name: data.encode() for name, data in FLAT.items()}
+    assert laterctl(folder, "undo", "--yes").exit_code == 0
+    assert state(folder) == kept
 
 
 def test_doctor_reports_what_is_gone_and_fix_puts_wiring_back(tmp_path: Path) -> None:

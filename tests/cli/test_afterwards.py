@@ -101,22 +101,15 @@ def test_everything_is_reformatted(shape: str, features: tuple[str, ...], config
 
 
 @pytest.mark.parametrize(
-    ("line", "edited", "stays"),
+    ("line", "edited"),
     [
-        (
-            "app.add_middleware(MetricsMiddleware)",
-            "app.add_middleware(MetricsMiddleware, metrics=None)",
-            {"core/__init__.py", "core/metrics.py", "core/metrics_middleware.py", "core/routing.py", "core/settings.py", "core/startup.py"},
-        ),
-        (
-            "app.include_router(metrics_router)",
-            'app.include_router(metrics_router, prefix="/internal")',
-            {"api/__init__.py", "api/metrics.py", "core/__init__.py", "core/metrics.py", "core/routing.py", "core/settings.py", "core/startup.py"},
-        ),
+        ("app.add_middleware(MetricsMiddleware)", "app.add_middleware(MetricsMiddleware, metrics=None)"),
+        ("app.include_router(metrics_router)", 'app.include_router(metrics_router, prefix="/internal")'),
+        ("app.include_router(metrics_router)", "app.include_router(metrics_router)  # internal"),
     ],
-    ids=["middleware", "router"],
-)  # fmt: skip
-def test_an_inserted_argument_is_edited(line: str, edited: str, stays: set[str], tmp_path: Path) -> None:
+    ids=["middleware", "router", "comment"],
+)
+def test_wiring_is_edited(line: str, edited: str, tmp_path: Path) -> None:
     folder = project(tmp_path)
     before = contents(folder)
     done(folder, "add", "metrics", *YES)
@@ -128,19 +121,20 @@ def test_an_inserted_argument_is_edited(line: str, edited: str, stays: set[str],
     assert ran.out.startswith("nothing that --fix may put back: ")
     assert git(folder, "status", "--porcelain") == "", "what is edited is the user's"
 
-    ran = done(folder, "remove", "metrics", *YES)
-    assert f"! main.py: {line} stayed: edited" in ran.out
-    original = before["main.py"].decode().splitlines()
-    more = [text for text in (folder / "main.py").read_text().splitlines() if text not in original]
-    assert len(more) == 2, "the line and its import"
-    assert edited in more
-    assert {path for path in contents(folder).keys() - before.keys() if path.endswith(".py")} == stays
-    assert "prometheus-client" in (folder / "requirements.txt").read_text()
-    imports(folder, "main")
+    ran = run(folder, "remove", "metrics", *YES)
+    number = (folder / "main.py").read_text().splitlines().index(edited) + 1
+    assert ran.code == 3
+    assert f"refused main.py:{number}: you edited what metrics has in main.py, and it would stay at work" in ran.err
+    assert git(folder, "status", "--porcelain") == ""
+    replace(folder / "main.py", f"{edited}\n", "")
+    commit(folder)
+    done(folder, "remove", "metrics", *YES)
+    assert contents(folder) == before
 
 
 def test_an_owned_file_is_edited(tmp_path: Path) -> None:
     folder = project(tmp_path, "foundation")
+    before = contents(folder)
     done(folder, "add", "metrics", "cors", *YES)
     metrics = folder / "src/order_service/core/metrics.py"
     append(metrics, "\nMINE = 1\n")
@@ -149,30 +143,30 @@ def test_an_owned_file_is_edited(tmp_path: Path) -> None:
     assert verdicts(folder) == {*WHOLE, ("LTR006", "ok")}
     assert done(folder, "add", "metrics", *YES).out.startswith("Nothing to do")
 
+    installed = contents(folder)
     ran = done(folder, "remove", "metrics", *YES)
     assert "! src/order_service/core/metrics.py stayed: edited" in ran.out
     assert "dependency prometheus-client>=0.22 stayed: needed by what you edited" in ran.out
     assert metrics.read_bytes() == edited
     assert not (folder / "src/order_service/core/metrics_middleware.py").exists()
     imports(folder, "order_service.main, order_service.core.metrics", "src")
-    # It is the user's now. A second time, nothing is overwritten.
-    commit(folder)
-    before = tree(folder)
-    ran = run(folder, "add", "metrics", *YES)
-    assert ran.code == 3
-    assert "src/order_service/core/metrics.py exists already" in ran.err
-    assert tree(folder) == before
-
-
-def test_only_a_comment_is_edited(tmp_path: Path) -> None:
-    folder = project(tmp_path)
-    done(folder, "add", "metrics", *YES)
-    replace(folder / "main.py", "app.include_router(metrics_router)", "app.include_router(metrics_router)  # internal")
-    commit(folder)
     assert verdicts(folder) == {*WHOLE, ("LTR006", "ok")}
-    ran = done(folder, "remove", "metrics", *YES)
-    assert "app.include_router(metrics_router)  # internal\n" in (folder / "main.py").read_text()
-    assert "stayed: edited" in ran.out
+    commit(folder)
+    left = contents(folder)
+    # It can be added again, with what the user made of it, and it is not in the way of anything else.
+    done(folder, "add", "metrics", *YES)
+    assert contents(folder) == installed
+    commit(folder)
+    done(folder, "remove", "metrics", *YES)
+    commit(folder)
+    done(folder, "remove", "cors", *YES)
+    commit(folder)
+    assert metrics.read_bytes() == edited
+    done(folder, "remove", "metrics", "--delete-edited", *YES)
+    assert contents(folder) == before
+    done(folder, "undo", "--yes")
+    assert metrics.read_bytes() == edited
+    assert left.keys() > contents(folder).keys()
 
 
 def test_an_owned_file_is_deleted(tmp_path: Path) -> None:

@@ -58,6 +58,7 @@ Without = Annotated[
     ),
 ]
 Conflicts = Annotated[bool, typer.Option("--conflicts", help="Write conflict markers where you edited the same lines.")]
+DeleteEdited = Annotated[bool, typer.Option("--delete-edited", help="Delete the files that you edited, too.")]
 Features = Annotated[list[str] | None, typer.Argument(metavar="FEATURE...", autocompletion=complete.listed)]
 Installed = Annotated[list[str] | None, typer.Argument(metavar="FEATURE...", autocompletion=complete.installed)]
 
@@ -133,8 +134,9 @@ def remove(
     install: Manager = "",
     prove: Prove = None,
     allow_dirty: AllowDirty = False,
+    delete_edited: DeleteEdited = False,
 ) -> None:
-    """Take features out again; what you edited stays."""
+    """Take features out again; files that you edited stay."""
     from laterctl.cli import names
     from laterctl.cli.flow import Command, Flags, installed_in, run
     from laterctl.engine.plan import Request
@@ -143,7 +145,8 @@ def remove(
     with outcomes(as_json=json):
         flags = Flags(dry_run, diff, output, check, json, yes, not no_install, _manager(install), prove, allow_dirty)
         wanted = names.asked(features, installed_in(directory))
-        run(Command(directory, reference, ("remove", *wanted)), Request(remove=wanted), flags)
+        command = Command(directory, reference, ("remove", *wanted), ("--delete-edited",) if delete_edited else ())
+        run(command, Request(remove=wanted, delete_edited=delete_edited), flags)
 
 
 @app.command()

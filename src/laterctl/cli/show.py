@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from laterctl.dialects.settings import Settings
     from laterctl.doctor.rule import Example, Rule
     from laterctl.doctor.rules import UnknownRule
+    from laterctl.engine.plan import Plan
     from laterctl.feature import Feature
     from laterctl.features.catalogue import UnknownFeature
     from laterctl.journal import JournalError, LastRun
@@ -232,8 +233,7 @@ def plan(prepared: Prepared, stage: str, *, as_json: bool) -> None:
     files(made.changeset)
     for path in made.conflicts:
         say(f"  {careful('!')} {path} gets conflict markers")
-    for target, reason in made.kept:
-        say(f"  {careful('!')} {_named(target)} stays: {reason}")
+    _kept(made, "stays")
     for requirement in made.requirements:
         say(f"  {label('dependency')} {requirement}")
     _derived(prepared.dependencies)
@@ -260,6 +260,16 @@ def _shown(command: Sequence[str]) -> str:
     """Return a command for a person: the project's interpreter is `python`."""
     program, *rest = command
     return masked(shlex.join(["python" if os.path.isabs(program) else program, *rest]))
+
+
+def _kept(made: Plan, verb: str) -> None:
+    """Say what stays of features that go, and how it goes too."""
+    for target, reason in made.kept:
+        say(f"  {careful('!')} {_named(target)} {verb}: {reason}")
+    for target in made.deleted:
+        say(f"  {bad('-')} {_named(target)} {'goes' if verb == 'stays' else 'went'}: edited by you")
+    if left := [name for name in made.removed if name in made.entries and made.entries[name].left == "edited"]:
+        say(f"  to delete what you edited, too: laterctl remove {' '.join(left)} --delete-edited")
 
 
 def _named(target: Target) -> str:
@@ -414,7 +424,8 @@ def nothing_to_do(prepared: Prepared, *, as_json: bool, aside: bool = False) -> 
         if older := [name for name in request.add if prepared.plan.entries[name].version != __version__]:
             progress(f"`laterctl update {' '.join(older)}` brings what this version writes")
     elif request.remove:
-        as_is(request.remove, "not installed", aside=aside)
+        as_is(request.remove, "left over" if prepared.plan.kept else "not installed", aside=aside)
+        _kept(prepared.plan, "stays")
     elif request.update:
         as_is(request.update, "up to date", aside=aside)
     else:
@@ -459,8 +470,7 @@ def done(result: RunResult, again: str, undo: str, *, as_json: bool) -> None:
     _also(prepared)
     for path in prepared.plan.conflicts:
         say(f"  {careful('!')} {path} has conflict markers: resolve them")
-    for target, reason in prepared.plan.kept:
-        say(f"  {careful('!')} {_named(target)} stayed: {reason}")
+    _kept(prepared.plan, "stayed")
     if result.installed:
         say(f"  installed: {', '.join(result.installed)}")
     if result.skipped_install:
@@ -547,7 +557,12 @@ def listing(found: Listing, *, as_json: bool) -> None:
     """Show the features there are."""
     items = found.features
     if as_json:
-        document("list", features=[plain(item) for item in items], unread=[plain(item) for item in found.unread])
+        document(
+            "list",
+            features=[plain(item) for item in items],
+            left=[{"feature": name, "paths": list(paths)} for name, paths in found.left.items()],
+            unread=[plain(item) for item in found.unread],
+        )
         return
     group = ""
     width = max((len(item.name) for item in items), default=0)
@@ -560,6 +575,8 @@ def listing(found: Listing, *, as_json: bool) -> None:
         say(f" {mark} {item.name:<{width}}  {item.summary}{aliases}")
     if any(item.installed for item in items):
         say(faint("* installed"))
+    for name, paths in found.left.items():
+        say(f"left over of {name}: {', '.join(paths)} (yours); laterctl remove {name} --delete-edited")
     for problem in found.unread:
         progress(f"what is installed is not known: {problem.message}")
 

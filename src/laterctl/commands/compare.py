@@ -66,7 +66,7 @@ def compare(start: Path, names: Sequence[str], app: str | None = None) -> Compar
             raise Refused(*map(planning.not_installed, missing))
         chosen = [installed[name] for name in names or sorted(installed)]
         found = tuple(item for entry in chosen for item in _differences(project, installed, entry))
-        known = [entry.feature for entry in chosen if entry.feature in catalogue.module_names()]
+        known = [item.feature for item in chosen if item.feature in catalogue.module_names() and not item.left]
         if not known:
             return Comparison(found)
         request = updating(known, conflicts=True)(installed)

@@ -31,38 +31,45 @@ class Listed(Struct, frozen=True):
 
 
 class Listing(Struct, frozen=True):
-    """All listed features, and why it is not known which of them are installed, when it is not."""
+    """All listed features, and why it is not known which of them are installed, when it is not.
+
+    `left` are the files in which something of a removed feature is the user's now, by its name.
+    """
 
     features: tuple[Listed, ...]
+    left: Mapping[str, tuple[str, ...]]
     unread: tuple[Refusal, ...] = ()
 
 
 def listing(start: Path) -> Listing:
     """Return all listed features in the order of their groups, with what is installed around `start`."""
-    installed, unread = _installed(start)
+    installed, left, unread = _installed(start)
     features = (
         Listed(item.name, item.group, item.summary, item.aliases, _status(installed.get(item.name)))
         for item in sorted(catalogue.every(), key=lambda item: ([*Group].index(item.group), item.name))
         if not item.hidden
     )
-    return Listing(tuple(features), unread)
+    return Listing(tuple(features), left, unread)
 
 
 def _status(entry: Entry | None) -> str:
-    return "" if entry is None else "requested" if entry.requested else "automatic"
+    return "" if entry is None or entry.left else "requested" if entry.requested else "automatic"
 
 
-def _installed(start: Path) -> tuple[Mapping[str, Entry], tuple[Refusal, ...]]:
+def _installed(start: Path) -> tuple[Mapping[str, Entry], Mapping[str, tuple[str, ...]], tuple[Refusal, ...]]:
     from laterctl.commands.change import readable
+    from laterctl.engine import removal
     from laterctl.project.roots import find_root
     from laterctl.project.tree import Tree
     from laterctl.refusal import Refused
 
     try:
         with readable():
-            return ledger.load(Tree(find_root(start))), ()
+            tree = Tree(find_root(start))
+            entries = ledger.load(tree)
+            return entries, removal.yours(tree, entries), ()
     except Refused as refused:
-        return {}, tuple(refused.refusals)
+        return {}, {}, tuple(refused.refusals)
 
 
 def about(name: str) -> Feature:
@@ -71,9 +78,10 @@ def about(name: str) -> Feature:
 
 
 def by_hand(entry: Entry) -> list[str]:
-    """Return what an installed feature has in the project, in words."""
+    """Return what an installed feature has in the project, or a removed one left there, in words."""
+    left = " (left over)" if entry.left else ""
     return [
-        f"{record.target.path}: {record.target.describe()}{'' if record.ours else ' (yours, adopted)'}"
+        f"{record.target.path}: {record.target.describe()}{left if record.ours else ' (yours, adopted)'}"
         for record in entry.records
     ]
 

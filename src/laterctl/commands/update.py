@@ -17,8 +17,8 @@ def updating(names: Sequence[str], *, conflicts: bool = False, without: Sequence
     """Return the request to update features; with none named, all installed ones that this laterctl has."""
 
     def request(installed: Mapping[str, Entry]) -> Request:
-        known = set(catalogue.module_names())
-        wanted = tuple(names or sorted(known & installed.keys()))
+        known = {name for name in catalogue.module_names() if name in installed and not installed[name].left}
+        wanted = tuple(names or sorted(known))
         return Request(update=wanted, without=tuple(without), conflicts=conflicts)
 
     return request

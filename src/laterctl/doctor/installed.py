@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from laterctl.doctor.rule import MAIN, Rule
 from laterctl.edits.file import files as owned_files
-from laterctl.engine import ledger
+from laterctl.engine import ledger, removal
 from laterctl.features import catalogue
 from laterctl.finding import Finding, Severity, Verdict
 from laterctl.project.places import Place
@@ -178,12 +178,38 @@ def inspect(project: Project) -> Iterator[Finding]:
         yield LTR002.finding(Verdict.UNKNOWN, found.message, found.places[0], found.hint)
         return
     yield from _ledger_lost(project, entries)
+    yield from _left_over(project, entries)
     records = ledger.records_of(entries.values())
     for name, entry in sorted(entries.items()):
+        if entry.left:
+            continue
         problems = [*_records(project, entry, records), *_requirements(entry, entries)]
         yield from problems
         if not any(item.verdict is Verdict.PROBLEM for item in problems):
             yield LTR003.finding(Verdict.OK, f"{name} is whole ({len(entry.records)} pieces)", feature=name)
+
+
+def _left_over(project: Project, entries: Mapping[str, Entry]) -> Iterator[Finding]:
+    """What the user filled in of features that were removed."""
+    try:
+        for name, paths in sorted(removal.yours(project.tree, entries).items()):
+            message = f"left over of {name}: {', '.join(paths)} (yours)"
+            fix = f"laterctl remove {name} --delete-edited"
+            yield LTR006.finding(Verdict.OK, message, Place(paths[0], 1), fix, feature=name)
+    except (Unreadable, Outside) as error:
+        found = as_undecided(error)
+        yield LTR010.finding(Verdict.UNKNOWN, found.message, found.places[0], found.hint)
+
+
+def left_over(project: Project) -> dict[str, frozenset[str]]:
+    """Return the files that removed features left, by the feature's name; none when the ledger cannot be read."""
+    try:
+        entries = ledger.load(project.tree)
+    except (Refused, Unreadable, Outside):
+        return {}
+    return {
+        name: frozenset(item.target.path for item in entry.records) for name, entry in entries.items() if entry.left
+    }
 
 
 def _journal(project: Project) -> Iterator[Finding]:
@@ -313,6 +339,6 @@ def _requirements(entry: Entry, entries: Mapping[str, Entry]) -> Iterator[Findin
         yield LTR008.finding(Verdict.UNKNOWN, message, place, LTR008.fix, feature=entry.feature)
         return
     for name in catalogue.feature(entry.feature).requires:
-        if name not in entries:
+        if name not in entries or entries[name].left:
             message, fix = f"{entry.feature} needs {name}, which is not installed", f"laterctl add {entry.feature}"
             yield LTR009.finding(Verdict.PROBLEM, message, place, fix, feature=entry.feature)

@@ -36,10 +36,13 @@ def look(project: Project, ids: Collection[str], *, strict: bool = False) -> Ite
     files = {rule.id: _files(project, rule) for rule in looking}
     if LTR010.id in ids:
         yield from _unread(codebase, {path for paths in files.values() for path in paths})
+    left = installed.left_over(project)
     seen: set[tuple[str, Place, str]] = set()
     for rule in asked:
         for finding in _asked(codebase, rule, files[rule.id], strict=strict):
             key = (finding.rule, finding.place or Place("", 0), finding.message)
+            if key[1].path in left.get(rule.feature, ()):
+                continue  # nothing uses it any more: what it lacks would be advice to add back what was removed
             if key not in seen and (rule.scripts or finding.place is None or is_reached(codebase, finding.place)):
                 seen.add(key)
                 yield finding

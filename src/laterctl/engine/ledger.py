@@ -35,8 +35,9 @@ class Entry(Struct, frozen=True):
 
     `requested` is false when it was only pulled in. `version` is that of the laterctl that resolved the records.
     `requires` and `recommends` are what that version's declaration required and recommended; `declined` are the features
-    among the latter that the user did without.
-    `app` is the `module:attr` of the application that it has something in the file of, `""` when that is none.
+    among the latter that the user did without. `app` is the `module:attr` of the application that it has something in
+    the file of, `""` when that is none. `left` says that the feature was removed, and why there are records still:
+    `edited` when something of it is the user's now, `needed` when that of another feature needs it.
     """
 
     feature: str
@@ -48,6 +49,7 @@ class Entry(Struct, frozen=True):
     requires: tuple[str, ...] = ()
     recommends: tuple[str, ...] = ()
     app: str = ""
+    left: str = ""
 
     @property
     def path(self) -> str:
@@ -87,6 +89,7 @@ def dump(entry: Entry) -> bytes:
         head["app"] = entry.app
     names = {"declined": entry.declined, "requires": entry.requires, "recommends": entry.recommends}
     head |= {name: sorted(value) for name, value in names.items() if value}
+    head |= {"left": entry.left} if entry.left else {}
     lines = [f"{json.dumps(name)}: {json.dumps(value, ensure_ascii=False)},\n" for name, value in sorted(head.items())]
     return ("{\n" + "".join(lines) + '"records": [\n' + ",\n".join(records) + "\n]\n}\n").encode()
 
@@ -170,6 +173,7 @@ def parse(path: str, data: bytes, tree: Tree | None = None) -> Entry:
             tuple(requires),
             tuple(values.get("recommends", ())),
             str(values.get("app", "")),
+            str(values.get("left", "")),
         )
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         number = error.lineno if isinstance(error, json.JSONDecodeError) else 1

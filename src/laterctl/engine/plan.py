@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import stat
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from msgspec import Struct, field
@@ -35,6 +35,7 @@ class Request(Struct, frozen=True):
         options: values of options by feature; those of installed features converge to them.
         without: recommended features to do without.
         conflicts: whether an update may write conflict markers.
+        delete_edited: whether what the user filled in of features that go, goes with them.
     """
 
     add: tuple[str, ...] = ()
@@ -43,14 +44,16 @@ class Request(Struct, frozen=True):
     options: Mapping[str, Mapping[str, Value]] = field(default_factory=dict)
     without: tuple[str, ...] = ()
     conflicts: bool = False
+    delete_edited: bool = False
 
 
 class Plan(Struct, frozen=True):
     """What would be done.
 
     `added`, `removed` and `updated` are feature names; `pulled` those of `added` that nobody asked for by name, and
-    `recommended` those of them that can be left out. `kept` are targets that stay although their feature goes, and why. `requirements` are new runtime or development
-    dependencies, `conflicts` the files that get conflict markers. With refusals the changeset is empty.
+    `recommended` those of them that can be left out. `kept` are targets that stay although their feature goes, and why;
+    the entries know them; `deleted` are those that go with what the user made of them. `requirements` are new runtime or development dependencies, `conflicts` the files that get
+    conflict markers. With refusals the changeset is empty.
     """
 
     changeset: Changeset
@@ -63,6 +66,7 @@ class Plan(Struct, frozen=True):
     refusals: tuple[Refusal, ...] = ()
     notes: tuple[Note, ...] = ()
     kept: tuple[tuple[Target, str], ...] = ()
+    deleted: tuple[Target, ...] = ()
     requirements: tuple[str, ...] = ()
     conflicts: tuple[str, ...] = ()
 
@@ -86,22 +90,25 @@ def make(project: Project, installed: Mapping[str, Entry], request: Request) -> 
     """
     if refusals := list(_unavailable(installed, request)):
         return Plan(Changeset({}), installed, refusals=tuple(refusals))
-    requested = {name for name, entry in installed.items() if entry.requested}
+    left = {name: entry for name, entry in installed.items() if entry.left}
+    present = {name: entry for name, entry in installed.items() if not entry.left}
+    requested = {name for name, entry in present.items() if entry.requested}
     requested = (requested | set(request.add)) - set(request.remove)
-    declined = _declined(installed, request)
-    wanted, renewed = _wanted(installed, request, requested, declined)
-    refusals = [_required(name, wanted, installed, renewed) for name in request.remove if name in wanted]
-    removed = sorted(installed.keys() - set(wanted))
-    added = [name for name in wanted if name not in installed]
+    declined = _declined(present, request)
+    wanted, renewed = _wanted(present, request, requested, declined)
+    refusals = [_required(name, wanted, present, renewed) for name in request.remove if name in wanted]
+    going = _going(installed, request)
+    removed = sorted((present.keys() - set(wanted)) | (left.keys() & going))
+    added = [name for name in wanted if name not in present]
     used = {*catalogue.closure(request.add, declined), *renewed} if request.add or renewed else set()
     refusals += [] if refusals else _elsewhere(project, [entry for name, entry in installed.items() if name in used])
     if refusals:
         return Plan(Changeset({}), installed, removed=tuple(removed), refusals=tuple(refusals))
     entries = {
-        name: _settled(installed[name], requested, declined, wanted)
+        name: _settled(present[name], requested, declined, wanted)
         for name in wanted
-        if name in installed and name not in renewed
-    }
+        if name in present and name not in renewed
+    } | {name: entry for name, entry in left.items() if name not in wanted}
     before = ledger.records_of(installed.values())
     if joining := _joining(Resolution(project, wanted, before, dict(entries)), added):
         return make(project, installed, replace(request, update=(*request.update, *joining)))
@@ -113,7 +120,7 @@ def make(project: Project, installed: Mapping[str, Entry], request: Request) -> 
         options = {**_options(entry), **request.options.get(name, {})}
         requires, recommends = (tuple(sorted(names)) for names in catalogue.needs_of(name))
         fresh = Entry(name, __version__, name in requested, options, (), declined.get(name, ()), requires, recommends)
-        resolution.add(fresh, entry.records if entry is not None else (), check=entry is None)
+        resolution.add(fresh, entry.records if entry is not None else (), check=name in added)
     for name in wanted:
         others = {*wanted} if name in added or name in renewed else {*added}
         resolution.add_beside(name, others, installed[name].records if name in installed else ())
@@ -126,7 +133,8 @@ def make(project: Project, installed: Mapping[str, Entry], request: Request) -> 
     }
     made = Plan(
         Changeset({}),
-        entries,
+        # What was left over before is looked at once more whenever something goes.
+        {name: entry for name, entry in entries.items() if not (removed and entry.left)},
         tuple(added),
         tuple(name for name in added if name not in requested),
         tuple(removed),
@@ -138,7 +146,8 @@ def make(project: Project, installed: Mapping[str, Entry], request: Request) -> 
         ),
         notes=(*_unknown(installed, request), *resolution.notes),
     )
-    return _converged(project, installed, made, resolution, conflicts=request.conflicts)
+    deleting = going if request.delete_edited else ()
+    return _converged(project, installed, made, resolution, conflicts=request.conflicts, deleting=deleting)
 
 
 def _app_of(project: Project, entry: Entry) -> str:
@@ -185,7 +194,7 @@ def not_installed(name: str) -> Refusal:
 def _unavailable(installed: Mapping[str, Entry], request: Request) -> Iterator[Refusal]:
     """Refuse to update what is not installed, or is no feature of this laterctl."""
     for name in request.update:
-        if name not in installed:
+        if name not in installed or installed[name].left:
             yield not_installed(name)
         elif name not in catalogue.module_names():
             yield Refusal(
@@ -227,6 +236,14 @@ def _declined(installed: Mapping[str, Entry], request: Request) -> dict[str, tup
         if name in declared:
             found.setdefault(name, set()).update(without & set(catalogue.feature(name).recommends))
     return {name: tuple(sorted(names - set(request.add))) for name, names in found.items()}
+
+
+def _going(installed: Mapping[str, Entry], request: Request) -> set[str]:
+    """Return the features that are to be removed, with all that they require."""
+    needs = _recorded_needs(installed)
+    return set(
+        catalogue.closure(request.remove, None, lambda name: (needs if name in installed else _known_needs)(name))
+    )
 
 
 def _options(entry: Entry | None) -> dict[str, Value]:
@@ -290,18 +307,22 @@ def _settled(
 
 def repair(project: Project, installed: Mapping[str, Entry]) -> Plan:
     """Plan to put back wiring of installed features that is gone; files that were deleted stay deleted."""
-    gone = {name: {item for item in entry.records if _is_lost(project, item)} for name, entry in installed.items()}
+    gone = {
+        name: {item for item in entry.records if not entry.left and _is_lost(project, item)}
+        for name, entry in installed.items()
+    }
     present = {
         name: replace(entry, records=tuple(item for item in entry.records if item not in gone[name]))
         for name, entry in installed.items()
     }
     before = ledger.records_of(present.values())
-    resolution = Resolution(project, list(installed), before, dict(present))
+    wanted = [name for name, entry in installed.items() if not entry.left]
+    resolution = Resolution(project, wanted, before, dict(present))
     for name in catalogue.closure(name for name in installed if gone[name]):
         if gone.get(name):
             # Where things go is decided anew; what is put back is what was recorded.
             resolution.add(replace(present[name], records=()), present[name].records, check=False)
-            resolution.add_beside(name, installed, present[name].records)
+            resolution.add_beside(name, wanted, present[name].records)
     if resolution.refusals:
         found = tuple(resolution.refusals)
         return Plan(Changeset({}), installed, refusals=found, notes=tuple(resolution.notes))
@@ -341,7 +362,13 @@ def _required(name: str, wanted: Sequence[str], installed: Mapping[str, Entry], 
 
 
 def _converged(
-    project: Project, installed: Mapping[str, Entry], made: Plan, resolution: Resolution, *, conflicts: bool = False
+    project: Project,
+    installed: Mapping[str, Entry],
+    made: Plan,
+    resolution: Resolution,
+    *,
+    conflicts: bool = False,
+    deleting: Collection[str] = (),
 ) -> Plan:
     """Return a plan with its changeset: each document brought from what it holds to what is wanted."""
     from laterctl.codemods.placement import TextEditError
@@ -349,7 +376,14 @@ def _converged(
     entries = dict(made.entries)
     before, after = (ledger.records_of(side.values()) for side in (installed, entries))
     moves = _moves(project, before, after)
-    refusals, surviving = removal.check(project, installed, after, {old for old, _ in moves.values()})
+    refusals, surviving = removal.check(project, installed, after, {old for old, _ in moves.values()}, deleting)
+    stays = {record.target.key for record in after} | {target.key for target in surviving}
+    deleted = {
+        record.target
+        for name in deleting
+        for record in (installed[name].records if name in installed else ())
+        if record.ours and record.target.key not in stays
+    }
     if refusals:
         return replace(made, entries=installed, refusals=tuple(refusals))
     changes: dict[str, Change] = {}
@@ -373,6 +407,7 @@ def _converged(
                 resolution.anchors,
                 layout_of(project),
                 conflicts=conflicts,
+                deleted=deleted,
             )
         except TextEditError as refused:
             lines = sorted({item.requires for item in wanted - had if item.path == path and item.requires})
@@ -402,21 +437,40 @@ def _converged(
     for old, data in moves.values():
         changes[old.path] = Change(data, None, _mode(project, old.path))
         kept.pop(old, None)
+    empty = _empty(project, before, after)
     for name, entry in entries.items():
         records = tuple(
-            replace(record, replaced=replaced[record.target]) if record.ours and record.target in replaced else record
+            replace(
+                record,
+                replaced=replaced.get(record.target, record.replaced),
+                empty=record.target.path in empty and not record.target.whole_file,
+            )
+            if record.ours
+            else record
             for record in entry.records
         )
         entries[name] = replace(entry, records=records)
+    entries |= removal.leftovers(installed, entries, kept)
     changes |= _ledger(project, installed, entries)
     given = {binding for record in after for binding in record.target.bindings()}
     replacing = {target for target in kept if (names := target.bindings()) and given.issuperset(names)}
+    concerned = {
+        record.target
+        for name, entry in installed.items()
+        if name in made.removed or not entry.left
+        for record in entry.records
+    }
     fresh = [item.target.requires for item in after if item.ours and item.target not in had]
     return replace(
         made,
         changeset=Changeset(changes),
         entries=entries,
-        kept=tuple((target, reason) for target, reason in kept.items() if reason != "gone" and target not in replacing),
+        kept=tuple(
+            (target, reason)
+            for target, reason in kept.items()
+            if reason != "gone" and target in concerned and target not in replacing
+        ),
+        deleted=tuple(sorted(removal.altered(project, before, deleted), key=lambda target: target.key)),
         requirements=tuple(sorted({item for item in fresh if item})),
         conflicts=tuple(marked),
     )
@@ -431,6 +485,14 @@ def _moves(project: Project, before: Sequence[Record], after: Sequence[Record]) 
         if data is not None and old.path != new.path and project.tree.read(new.path) is None:
             found[new.path] = old, data
     return found
+
+
+def _empty(project: Project, before: Sequence[Record], after: Sequence[Record]) -> set[str]:
+    """Return the files of the user's that were empty before something of ours went into them, Python files left out."""
+    had = {record.target.path for record in before if record.ours}
+    fresh = {record.target.path for record in after if record.ours} - had
+    known = {record.target.path for record in before if record.empty}
+    return known | {path for path in fresh if not path.endswith(".py") and project.tree.read(path) == b""}
 
 
 def _merge_conflict(path: str, conflict: converge.MergeConflict) -> Refusal:

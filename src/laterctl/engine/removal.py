@@ -1,4 +1,4 @@
-"""What still needs a target that is about to go: the user's code, or our own code that the user has edited."""
+"""What is in the way of a target that is about to go, and what stays: edited wiring, the user's code, filled-in files."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from laterctl.engine.ledger import Entry, records_of
 from laterctl.project.names import imports_of, resolve
@@ -16,19 +17,25 @@ from laterctl.project.source import Unreadable
 from laterctl.project.statements import bound_names
 from laterctl.project.tree import Outside
 from laterctl.refusal import Refusal
-from laterctl.targets.base import Binding, Record, State, Target
+from laterctl.targets.base import Binding, Inspection, Record, State, Target
 from laterctl.targets.document import Document, inspect
 from laterctl.targets.pruning import Substitutes, substitutes
 from laterctl.targets.python_text import Text
 
 if TYPE_CHECKING:
     from laterctl.project.discover import Project
+    from laterctl.project.tree import Tree
 
+EDITED = "edited"
 NEEDED = "needed by what you edited"
 
 
 def check(
-    project: Project, installed: Mapping[str, Entry], after: Sequence[Record], moved: Collection[Target] = ()
+    project: Project,
+    installed: Mapping[str, Entry],
+    after: Sequence[Record],
+    moved: Collection[Target] = (),
+    deleting: Collection[str] = (),
 ) -> tuple[list[Refusal], dict[Target, str]]:
     """Look for what would be left dangling when the project's records become `after`.
 
@@ -36,10 +43,11 @@ def check(
         project, installed: the facts and the ledger.
         after: the records that there will be.
         moved: files that go to another path with what the user made of them.
+        deleting: the features whose edited files are to go.
 
     Returns:
-        Refusals, one for each reference from the user's own code; and the targets that stay because the user edited
-        something that binds to them, with the reason.
+        Refusals, one for each piece of wiring that the user edited and for each reference from the user's own code; and
+        the targets that stay because the user filled them in, or because such a target binds to them, with the reason.
     """
     wanted = {record.target.key for record in after if record.ours}
     going = {
@@ -53,7 +61,45 @@ def check(
         return [], {}
     given = {binding for record in after for binding in record.target.bindings()}
     search = UsageSearch(project, before, gone, dropped, given)
-    return search.refusals(), search.kept(going, moved)
+    spared = {item.target for name, items in going.items() if name not in deleting for item in items} - set(moved)
+    kept = search.kept(going, spared)
+    refusals = [*search.edited_wiring(going), *search.refusals()]
+    return refusals, kept
+
+
+def leftovers(
+    installed: Mapping[str, Entry], entries: Mapping[str, Entry], kept: Mapping[Target, str]
+) -> dict[str, Entry]:
+    """Return the entries that know what stays of features that go, or that held beside one that goes.
+
+    Args:
+        installed: the ledger.
+        entries: the entries that there will be otherwise.
+        kept: the targets that stay, with the reason.
+    """
+    found: dict[str, Entry] = {}
+    known: set[Target] = set()
+    edited = {target for target, reason in kept.items() if reason == EDITED}
+    # Those with something of the user's first: others need not know what these know.
+    order = sorted(
+        installed, key=lambda name: (edited.isdisjoint(item.target for item in installed[name].records), name)
+    )
+    for name in order:
+        entry = installed[name]
+        now = entries.get(name)
+        had = {record.target for record in now.records} if now is not None else set()
+        rest = [
+            record
+            for record in entry.records
+            if record.ours and record.target not in had and _is_left(record.target, kept.get(record.target, ""))
+        ]
+        if now is None and not known.issuperset(targets := {record.target for record in rest}):
+            known |= targets
+            why = "needed" if edited.isdisjoint(targets) else "edited"
+            found[name] = replace(entry, requested=False, left=why, records=tuple(rest))
+        elif now is not None and (beside := [record for record in rest if record.beside]):
+            found[name] = replace(now, records=(*now.records, *beside))
+    return found
 
 
 def _dropped(before: Sequence[Record], after: Sequence[Record]) -> Iterator[tuple[Record, Binding]]:
@@ -65,6 +111,40 @@ def _dropped(before: Sequence[Record], after: Sequence[Record]) -> Iterator[tupl
             continue
         old, now = (bound_names(ast.parse(item.created() or b"")) for item in (record.target, target))
         yield from ((record, Binding("name", target.path, name)) for name in sorted(old.keys() - now.keys()))
+
+
+def altered(project: Project, records: Sequence[Record], targets: Collection[Target]) -> Iterator[Target]:
+    """Yield the targets that are not as laterctl wrote them; `records` are all that the project has."""
+    for target in targets:
+        others = [item for item in records if item.target.path == target.path]
+        found = inspect(target, project.tree.read(target.path), others)
+        if found.state is State.ALTERED:
+            yield target
+
+
+def yours(tree: Tree, entries: Mapping[str, Entry]) -> dict[str, tuple[str, ...]]:
+    """Return the files in which something of a removed feature is the user's now, by the feature's name.
+
+    All files that its ledger names when none of them holds such a thing any more.
+
+    Raises:
+        laterctl.project.source.Unreadable, laterctl.project.tree.Outside: one of them cannot be read.
+    """
+    every = records_of(entries.values())
+    found: dict[str, tuple[str, ...]] = {}
+    for name, entry in entries.items():
+        records = entry.records if entry.left == "edited" else ()
+        paths = {item.target.path for item in records}
+        others = {path: [item for item in every if item.target.path == path] for path in paths}
+        filled = {
+            item.target.path
+            for item in records
+            if _is_left(item.target, EDITED)
+            and inspect(item.target, tree.read(item.target.path), others[item.target.path]).state is State.ALTERED
+        }
+        if paths:
+            found[name] = tuple(sorted(filled or paths))
+    return found
 
 
 class Import(Struct, frozen=True):
@@ -157,7 +237,11 @@ class UsageSearch:
             try:
                 self.project.tree.python(path).text  # noqa: B018 - raises what a file that is no text does
                 document = Document(path, self.project.tree.read(path) or b"", self.records.get(path, ()))
-                own = substitutes(record.target.inspect(document) for record in document.records if record.ours)
+                found = [(item.target, item.target.inspect(document)) for item in document.records if item.ours]
+                # What became of an argument of ours is the user's code; edited wiring has a refusal of its own.
+                own = substitutes(
+                    seen for target, seen in found if seen.state is State.PRESENT or target.live_when_edited
+                )
                 self._uses[path] = FileUses(self.project, path, document.text, own)
             except (SyntaxError, Unreadable, Outside, FileNotFoundError):
                 self._uses[path] = None
@@ -229,10 +313,23 @@ class UsageSearch:
         homes = {item.target.key for item in self.gone if item.target.requires}
         return declared <= sum(key[-1] == name for key in homes)
 
-    def kept(self, going: Mapping[str, list[Record]], moved: Collection[Target]) -> dict[Target, str]:
-        """Targets that the user edited, and all that they bind to; not those that are `moved` with the edits."""
-        gone = [record.target for record in self.gone if record.target not in moved]
-        kept: dict[Target, str] = {target: "edited" for target in gone if self._is_edited(target)}
+    def edited_wiring(self, going: Mapping[str, Sequence[Record]]) -> Iterator[Refusal]:
+        """Refuse to leave a piece of wiring that the user edited at work, without what it stands on."""
+        for name, records in going.items():
+            for target in (item.target for item in records if item.target.live_when_edited):
+                found = self._inspected(target) if not _is_filled_in(target) else Inspection(State.ABSENT)
+                if found.state is State.ALTERED:
+                    yield _edited(name, target, found)
+
+    def kept(self, going: Mapping[str, Sequence[Record]], spared: Collection[Target]) -> dict[Target, str]:
+        """Return the targets among `spared` that the user filled in, and all that they bind to."""
+        kept: dict[Target, str] = {
+            record.target: EDITED
+            for record in self.gone
+            if record.target in spared
+            and _is_filled_in(record.target)
+            and self._inspected(record.target).state is State.ALTERED
+        }
         if not kept:
             return {}
         todo = list(kept)
@@ -241,19 +338,32 @@ class UsageSearch:
                 if other not in kept:
                     kept[other] = NEEDED
                     todo.append(other)
-        for records in going.values():
-            if any(record.target in kept and record.target.whole_file for record in records):
-                kept |= {item.target: NEEDED for item in records if item.target.serves_code and item.target not in kept}
+        kept |= {target: NEEDED for target in self._serving(going, kept) if target not in kept}
         used = {(item.path, name) for item in kept for name in self._used_by(item)}
         for record in self.gone:
             if any((binding.path, binding.name) in used for binding in _imports_of(record.target)):
                 kept.setdefault(record.target, NEEDED)
         return kept
 
-    def _is_edited(self, target: Target) -> bool:
-        data = self.project.tree.read(target.path) if target.live_when_edited else None
-        found = inspect(target, data, self.records[target.path])
-        return found.state is State.ALTERED
+    def _serving(self, going: Mapping[str, Sequence[Record]], kept: Collection[Target]) -> Iterator[Target]:
+        """Yield the dependencies, members and values that files which stay go on needing."""
+        files = {item for item in kept if item.whole_file and item.created()}
+        uses = [self.uses(item.path) for item in files if item.path.endswith(".py")]
+        imported = {item.module for each in uses if each is not None for item in each.imports}
+        modules = {module[:end] for module in imported for end in (*_dots(module), len(module))}
+        named = {name for each in uses if each is not None for name in (*each.attributes, *each.names)}
+        for records in going.values():
+            stays = any(item.target in files for item in records)
+            for target in (item.target for item in records if item.target.serves_code):
+                bindings = target.bindings()
+                if not bindings or None in uses:
+                    if stays:
+                        yield target
+                elif any(item.name in named or modules.intersection(item.modules) for item in bindings):
+                    yield target
+
+    def _inspected(self, target: Target) -> Inspection:
+        return inspect(target, self.project.tree.read(target.path), self.records[target.path])
 
     def _used_by(self, target: Target) -> frozenset[str]:
         """The names that a piece of wiring takes from the module around it."""
@@ -273,6 +383,8 @@ class UsageSearch:
             if f"{folder}/__init__.py" in self.files:
                 yield self.files[f"{folder}/__init__.py"]
             return
+        if target.path in self.files:
+            yield self.files[target.path]
         names = self._used_by(target)
         for record in self.gone:
             other = record.target
@@ -286,6 +398,32 @@ class UsageSearch:
 
 def _imports_of(target: Target) -> Iterator[Binding]:
     return (binding for binding in target.bindings() if binding.what == "import")
+
+
+def _is_filled_in(target: Target) -> bool:
+    """Whether it is something for the user to fill in: a file, or a member of a class. Anything else is wiring."""
+    return target.live_when_edited and (target.whole_file or target.serves_code)
+
+
+def _dots(module: str) -> Iterator[int]:
+    return (at for at, letter in enumerate(module) if letter == ".")
+
+
+def _is_left(target: Target, reason: str) -> bool:
+    """Whether what stays for a reason is still ours to take out: not wiring that the user put something else for."""
+    return reason == NEEDED or (reason == EDITED and (target.whole_file or target.serves_code))
+
+
+def _edited(feature: str, target: Target, found: Inspection) -> Refusal:
+    return Refusal(
+        "edited",
+        f"you edited what {feature} has in {target.path}, and it would stay at work",
+        Place(target.path, found.line or 1),
+        seen=found.detail,
+        expected=target.describe(),
+        remedy="take it out, or make it what it was, then run the command again",
+        feature=feature,
+    )
 
 
 def _still_used(message: str, place: Place) -> Refusal:

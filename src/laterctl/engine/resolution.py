@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from msgspec import Struct, field
@@ -243,6 +244,10 @@ class Resolution(Struct):
         in_lost_file = any(item.ledger_lost and item.target.path == target.path for item in self.records())
         if in_lost_file or _ledger_lost(target, mine):
             return Record(target)
+        for known in self.before:
+            if known.ours and known.target.key == target.key:  # of a feature that is removed, and left it over
+                with suppress(Conflict):
+                    return target.shared(known)
         data = self.project.tree.read(target.path) or b""
         document = Document(target.path, data, project=self.project)
         found = target.adopted(document, target.inspect(document))

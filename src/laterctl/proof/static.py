@@ -8,7 +8,7 @@ import difflib
 import re
 import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import cache, cached_property
 from typing import TYPE_CHECKING
 
@@ -201,7 +201,7 @@ def _law_three(project: Project, plan: Plan) -> Iterator[Failure]:
         known = {**before, **after}
         records = [record for target, record in known.items() if target.path == path]
         if path.endswith(".py"):
-            yield from _survives(path, change, records)
+            yield from _survives(path, change, records, plan.deleted)
         elif not plan.removed:
             spare = Counter(line.strip() for item in records for line in (item.replaced or "").splitlines())
             failures = list(_lines_survive(path, change.before, change.after, spare))
@@ -221,10 +221,10 @@ def _sides(project: Project, plan: Plan) -> tuple[list[Record], list[Record]]:
     return records_of(load(project.tree).values()), records_of(plan.entries.values())
 
 
-def _survives(path: str, change: Change, records: Sequence[Record]) -> Iterator[Failure]:
+def _survives(path: str, change: Change, records: Sequence[Record], deleted: Collection[Target]) -> Iterator[Failure]:
     try:
         old, new = (Document(path, data or b"") for data in (change.before, change.after))
-        for message, line in differences(old, new, records):
+        for message, line in differences(old, new, records, deleted):
             yield Failure("lines", f"{path} {message}", Place(path, line))
     except SyntaxError:
         return  # said by the check that it parses

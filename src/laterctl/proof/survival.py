@@ -5,12 +5,14 @@ from __future__ import annotations
 import ast
 import io
 import tokenize
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import TypeVar
+
+from msgspec.structs import replace
 
 from laterctl.codemods.statements import split_lines
 from laterctl.project.source import newline_of
-from laterctl.targets.base import Inspection, Record, State
+from laterctl.targets.base import Inspection, Record, State, Target
 from laterctl.targets.document import Document
 from laterctl.targets.pruning import Substitutes, is_filler, pruned, substitutes
 from laterctl.targets.python_text import Text
@@ -79,14 +81,20 @@ def lines_of(node: ast.stmt) -> range:
     return range(first, (node.end_lineno or node.lineno) + 1)
 
 
-def differences(before: Document, after: Document, records: Sequence[Record]) -> Iterator[tuple[str, int]]:
+def differences(
+    before: Document, after: Document, records: Sequence[Record], deleted: Collection[Target] = ()
+) -> Iterator[tuple[str, int]]:
     """Yield what a change does to the user's part of a Python file, in words, with the line in the old file.
 
     Args:
         before, after: the file.
         records: of ours in the file, on either side.
+        deleted: the targets that go with what the user made of them.
     """
-    pairs = [(record.target.inspect(before), record.target.inspect(after)) for record in records]
+    pairs = [
+        (_going(found) if record.target in deleted else found, record.target.inspect(after))
+        for record, found in ((record, record.target.inspect(before)) for record in records)
+    ]
     states = {(one.state is State.PRESENT, two.state is State.PRESENT) for one, two in pairs}
     old = Side(before, [one for one, _ in pairs if one.state is State.PRESENT])
     new = Side(after, [two for _, two in pairs if two.state is State.PRESENT])
@@ -103,6 +111,11 @@ def differences(before: Document, after: Document, records: Sequence[Record]) ->
         yield "would lose blank lines", 1
     for one, two in named:
         yield from _within(old.code(one), new.code(two), one.lineno)
+
+
+def _going(found: Inspection) -> Inspection:
+    """Return what became of a target of ours as something of ours: it goes with what the user made of it."""
+    return replace(found, state=State.PRESENT) if found.state is State.ALTERED else found
 
 
 def _moved(old: Side, new: Side) -> bool:

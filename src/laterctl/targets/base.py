@@ -219,7 +219,7 @@ class Record(Struct, frozen=True):
     `ours` is false when it stood there already (adopted: inspected, never removed). `replaced` is the user's text
     that the target, or another feature's target with the same key, took the place of. `imported` says of a dependency
     that the user's code imported it before it was declared: something else brings it too. `beside` names the feature
-    without which the record does not hold. `ledger_lost`, which is not recorded, marks a file that was found to be
+    without which the record does not hold. `empty` says that its document was there before, with nothing in it. `ledger_lost`, which is not recorded, marks a file that was found to be
     ours although no ledger knew it.
     """
 
@@ -229,6 +229,7 @@ class Record(Struct, frozen=True):
     imported: bool = False
     beside: str = ""
     ledger_lost: bool = False
+    empty: bool = False
 
 
 T = TypeVar("T", bound=Target)
@@ -271,6 +272,8 @@ def to_json(record: Record) -> dict[str, Any]:
         data["imported"] = True
     if record.beside:
         data["beside"] = record.beside
+    if record.empty:
+        data["empty"] = True
     return data
 
 
@@ -287,12 +290,13 @@ def from_json(data: Mapping[str, Any]) -> Record:
         replaced = values.pop("replaced", None)
         imported = bool(values.pop("imported", False))
         beside = str(values.pop("beside", ""))
+        empty = bool(values.pop("empty", False))
         target = kind(**{name: frozen(value) for name, value in values.items()})
     except (KeyError, TypeError) as error:
         raise ValueError(f"not a record of this version: {error}") from error
     if origin not in {"ours", "adopted"}:
         raise ValueError(f"unknown origin {origin!r}")
-    return Record(target, origin == "ours", replaced, imported, beside)
+    return Record(target, origin == "ours", replaced, imported, beside, empty=empty)
 
 
 def frozen(value: Any) -> Any:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import codecs
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from msgspec import Struct, field
+from msgspec.structs import replace
 
 from laterctl.project.facts import Layout
 from laterctl.project.source import Source
 from laterctl.targets import python_file
 from laterctl.targets.base import Anchor, Record, State, Target, kinds, ours
 from laterctl.targets.carry import carried
-from laterctl.targets.document import decoded_text, inspect
+from laterctl.targets.document import Document, decoded_text, inspect
 from laterctl.targets.merge import MergeConflict, merged
 from laterctl.targets.python_text import read_text
 from laterctl.targets.text_target import TextTarget
@@ -39,6 +40,7 @@ def converge(
     layout: Layout,
     *,
     conflicts: bool = False,
+    deleted: Collection[Target] = (),
 ) -> Result:
     """Bring the document at `path` from `before` to `after`; only our own records count.
 
@@ -48,6 +50,7 @@ def converge(
         anchors: where new statements go.
         layout: gives the project's style.
         conflicts: whether a file that both the user and the update changed may get conflict markers.
+        deleted: what goes with what the user made of it.
 
     Raises:
         laterctl.codemods.placement.TextEditError: no clean edit is possible.
@@ -74,12 +77,12 @@ def converge(
 
         raise TextEditError("it was deleted, and something is to go into it")
     if rest_before or rest_after:
-        done = _converge_rest(path, data, rest_before, rest_after, anchors, layout, left)
+        done = _converge_rest(path, data, rest_before, rest_after, anchors, layout, left, deleted)
         data, replaced = done.data, dict(done.replaced)
     if old is not None and new is None:
         # What is left of an open file after our targets went is compared with what was created.
         state = inspect(old, data).state
-        if state is State.PRESENT:
+        if state is State.PRESENT or old in deleted:
             data = None
         elif state is State.ALTERED:
             left[old] = "edited"
@@ -147,25 +150,39 @@ def _converge_rest(
     anchors: Mapping[Target, Anchor],
     layout: Layout,
     left: dict[Target, str],
+    deleted: Collection[Target] = (),
 ) -> Result:
     """Converge what is in a document, apart from the document itself."""
     if data is not None and path.endswith(".py"):
         encoding = Source(path, data).encoding
-        done = python_file.converge(data, before, after, anchors, layout, encoding=encoding)
+        done = python_file.converge(data, before, after, anchors, layout, deleted, encoding=encoding)
         left.update(done.left)
         return Result(done.data, done.replaced)
     if data is not None or after:
-        return Result(_converge_text(path, data, before, after, left))
+        return Result(_converge_text(path, data, before, after, left, deleted))
     left.update({record.target: "gone" for record in before if record not in after})
     return Result(data)
 
 
 def _converge_text(
-    path: str, data: bytes | None, before: Sequence[Record], after: Sequence[Record], left: dict[Target, str]
+    path: str,
+    data: bytes | None,
+    before: Sequence[Record],
+    after: Sequence[Record],
+    left: dict[Target, str],
+    deleted: Collection[Target],
 ) -> bytes | None:
     from laterctl.codemods import toml
 
     text, encoding = decoded_text(path, data or b"")
+    document = Document(path, data or b"")
+    had = before
+    before = [
+        replace(item, target=item.target.as_found(document))
+        if item.target in deleted and isinstance(item.target, TextTarget)
+        else item
+        for item in had
+    ]
     families = [kind for kind in kinds().values() if issubclass(kind, TextTarget)]
     for kind in families:
         text = kind.converge_first(text, before, after)
@@ -178,14 +195,15 @@ def _converge_text(
         for kind in families:
             text = kind.converge_text(text, before, after)
     kept = {record.target.key for record in after}
-    for record in before:
+    for record in had:
         if (
             record.target.key not in kept
             and inspect(record.target, text.encode(encoding)).state is not State.ABSENT
             and not record.replaced
         ):
             left.setdefault(record.target, "edited")
-    return text.encode(encoding) if text or after or (data is not None and not before) else None
+    users = data is not None and (not before or any(record.empty for record in before))
+    return text.encode(encoding) if text or after or users else None
 
 
 __all__ = ["MergeConflict", "Result", "as_created", "converge", "without_others"]

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Self
+
+from msgspec.structs import replace
 
 from laterctl.project.facts import DependencyHome
 from laterctl.project.places import Place
@@ -60,6 +62,12 @@ class Dependency(TextTarget, frozen=True):
 
         found = requirements.declared(document.plain, self.home).get(self.name)
         return Inspection(State.ABSENT) if found is None else Inspection(State.PRESENT, 0, found)
+
+    def as_found(self, document: Document) -> Self:
+        from laterctl.codemods import requirements
+
+        found = requirements.declared(document.plain, self.home).get(self.name)
+        return self if found is None else replace(self, requirement=found)
 
     def bindings(self) -> tuple[Binding, ...]:
         return (Binding("package", self.path, self.name, modules=self.modules),)

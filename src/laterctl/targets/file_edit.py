@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from operator import itemgetter
 from typing import TYPE_CHECKING
@@ -48,6 +48,7 @@ class FileEdit:
         text: the document as it is; all places refer to it.
         layout: gives the project's style and its first-party names.
         own: the statements that are ours from end to end.
+        deleted: the targets that go with what the user made of them.
         drop: statements that go.
         retext: statements that get a new text.
         insertions: new statements, by the statement of the user's that they go behind.
@@ -58,10 +59,11 @@ class FileEdit:
         left: targets that stay in the document although nobody wants them, and why.
     """
 
-    def __init__(self, text: Text, layout: Layout, own: set[Position]) -> None:
+    def __init__(self, text: Text, layout: Layout, own: set[Position], deleted: Collection[Target] = ()) -> None:
         self.text = text
         self.layout = layout
         self.own = own
+        self.deleted = deleted
         self.drop: set[Position] = set()
         self.retext: dict[Position, str] = {}
         self.insertions: dict[Position, list[Insertion]] = {}

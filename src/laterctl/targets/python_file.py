@@ -8,7 +8,7 @@ in which features arrive leaves no trace.
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -38,6 +38,7 @@ def converge(
     after: Sequence[Record],
     anchors: Mapping[Target, Anchor],
     layout: Layout,
+    deleted: Collection[Target] = (),
     *,
     encoding: str = "utf-8",
 ) -> Converged:
@@ -49,6 +50,7 @@ def converge(
         after: records wanted; new ones have no `replaced` text yet.
         anchors: where new statements go.
         layout: gives the project's style and its first-party names.
+        deleted: what goes with what the user made of it.
         encoding: of the document.
 
     Raises:
@@ -58,7 +60,7 @@ def converge(
 
     bom, rest = python.split_bom(data)
     text = read_text(rest.decode(encoding))
-    edit = FileEdit(text, layout, own_statements(text, before))
+    edit = FileEdit(text, layout, own_statements(text, before), deleted)
     for kind in _kinds():
         kind.converge(edit, before, after, anchors)
     # A statement with a new text stays where it is, so the places of all others still hold in what comes out.

@@ -87,6 +87,9 @@ class Statement(CodeTarget, frozen=True):
                 edit.order[found.position] = (1, *target.order)
             if target in wanted:
                 continue
+            if found is None and target in edit.deleted:
+                found = _altered(edit.text, target)
+                edit.own.update({found.position} if found is not None else ())
             if found is None:
                 edit.left[target] = "edited" if inspection.state is State.ALTERED else "gone"
                 continue
@@ -125,6 +128,11 @@ def locate(text: Text, target: Statement) -> tuple[Inspection, StatementRef | No
     if altered is not None:
         return _inspection(State.ALTERED, altered, text.code(altered)), None
     return Inspection(State.ABSENT), None
+
+
+def _altered(text: Text, target: Statement) -> StatementRef | None:
+    """Find what a person made of a statement of ours."""
+    return next((item for item in text.like(target.code) if item.qualname == target.scope), None)
 
 
 def _inspection(state: State, item: StatementRef, detail: str = "") -> Inspection:

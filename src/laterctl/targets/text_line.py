@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Self
+
+from msgspec.structs import replace
 
 from laterctl.targets.base import Inspection, Record, State, of_kind
 from laterctl.targets.document import Document
@@ -39,6 +41,14 @@ class TextLine(TextTarget, frozen=True):
             if (lines.env_key(line) if self.form == "env" else line.strip()) == self._about:
                 return Inspection(State.PRESENT, number)
         return Inspection(State.ABSENT)
+
+    def as_found(self, document: Document) -> Self:
+        from laterctl.codemods import lines
+
+        found = (
+            line for line in document.plain.splitlines() if self.form == "env" and lines.env_key(line) == self._about
+        )
+        return replace(self, text=next(found, self.text))
 
     @classmethod
     def toml_pieces(cls, records: Sequence[Record]) -> list[toml.Piece]:

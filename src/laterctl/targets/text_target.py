@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from laterctl.targets.base import Binding, Imported, Record, Target
 from laterctl.targets.document import Document
@@ -28,6 +28,10 @@ class TextTarget(Target, frozen=True):
 
     def bindings(self) -> tuple[Binding, ...]:
         return ()
+
+    def as_found(self, document: Document) -> Self:
+        """Return it as the user made it, for taking it out all the same; itself where that cannot be told."""
+        return self
 
     @classmethod
     @abstractmethod

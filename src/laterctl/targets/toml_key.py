@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from msgspec.structs import replace
 
 from laterctl.refusal import Refusal
-from laterctl.targets.base import Conflict, Inspection, Record, State, of_kind
+from laterctl.targets.base import Conflict, Inspection, Record, State, frozen, of_kind
 from laterctl.targets.document import Document
 from laterctl.targets.text_target import TextTarget, thawed
 
@@ -41,6 +41,12 @@ class TomlKey(TextTarget, frozen=True):
             return Inspection(State.ABSENT)
         state = State.PRESENT if toml.same(value, self.value) else State.ALTERED
         return Inspection(state, toml.line_of(document.plain, keys), f"{self.name} = {value!r}")
+
+    def as_found(self, document: Document) -> Self:
+        from laterctl.codemods import toml
+
+        value = toml.get(document.plain, (*self.table, self.name))
+        return self if value is None else replace(self, value=frozen(value))
 
     def shared(self, other: Record) -> Record:
         if isinstance(other.target, TomlKey) and other.target.value != self.value:
