@@ -128,7 +128,7 @@ def make(project: Project, installed: Mapping[str, Entry], request: Request) -> 
         found = tuple(resolution.refusals)
         return Plan(Changeset({}), installed, tuple(added), refusals=found, notes=tuple(resolution.notes))
     entries = {
-        name: entry if name in installed and name not in renewed else replace(entry, app=_app_of(project, entry))
+        name: replace(entry, app=_app_of(project, entry)) if name in added or name in renewed else entry
         for name, entry in resolution.entries.items()
     }
     made = Plan(
