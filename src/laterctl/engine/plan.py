@@ -470,6 +470,7 @@ def _converged(
             for target, reason in kept.items()
             if reason != "gone" and target in concerned and target not in replacing
         ),
+        notes=(*made.notes, *removal.strangers(project, before, ledger.records_of(entries.values()))),
         deleted=tuple(sorted(removal.altered(project, before, deleted), key=lambda target: target.key)),
         requirements=tuple(sorted({item for item in fresh if item})),
         conflicts=tuple(marked),

@@ -16,7 +16,7 @@ from laterctl.project.places import Place
 from laterctl.project.source import Unreadable
 from laterctl.project.statements import bound_names
 from laterctl.project.tree import Outside
-from laterctl.refusal import Refusal
+from laterctl.refusal import Note, Refusal
 from laterctl.targets.base import Binding, Inspection, Record, State, Target
 from laterctl.targets.document import Document, inspect
 from laterctl.targets.pruning import Substitutes, substitutes
@@ -111,6 +111,32 @@ def _dropped(before: Sequence[Record], after: Sequence[Record]) -> Iterator[tupl
             continue
         old, now = (bound_names(ast.parse(item.created() or b"")) for item in (record.target, target))
         yield from ((record, Binding("name", target.path, name)) for name in sorted(old.keys() - now.keys()))
+
+
+def strangers(project: Project, before: Sequence[Record], after: Sequence[Record]) -> Iterator[Note]:
+    """Name the lines of a `.env` with which the settings, that forbid what they do not know, do not load any more.
+
+    Each is said twice, before the run is carried out and after it: the file is never edited.
+    """
+    settings = project.settings
+    if settings is None or not settings.forbids_strangers(project.names):
+        return
+    stays = {binding for record in after for binding in record.target.bindings()}
+    gone = {
+        settings.environment_variable(binding.name).lower()
+        for record in before
+        for binding in record.target.bindings()
+        if binding.what == "member" and binding.path == settings.path and binding not in stays
+    }
+    text = (project.tree.read(settings.dotenv) or b"").decode("utf-8", "replace") if gone else ""
+    for number, line in enumerate(text.splitlines(), 1):
+        name = line.strip().removeprefix("export ").partition("=")[0].strip()
+        if name.lower() in gone:
+            message = (
+                f"{settings.dotenv} sets {name}, and {settings.scope} forbids what it does not know: "
+                "the application does not start until you take the line out"
+            )
+            yield from (Note(level, message, Place(settings.dotenv, number)) for level in ("warning", "notice"))
 
 
 def altered(project: Project, records: Sequence[Record], targets: Collection[Target]) -> Iterator[Target]:

@@ -129,6 +129,10 @@ class Settings(Struct, frozen=True, kw_only=True):
         """Return the lines of which each gives a secret its value, the usual one first."""
         return (SettingLine(f"{self.environment_variable(name)}={value}", self.dotenv, environment=True),)
 
+    def forbids_strangers(self, names: Names) -> bool:
+        """Whether the application does not start while `dotenv` has a variable that is no setting."""
+        return False
+
     def running(self, names: Names, access: Expr) -> Expr:
         """Return the expression that names the running environment, given the one for the settings object."""
         return FROM_OS

@@ -70,6 +70,12 @@ class Pydantic(Settings, frozen=True, kw_only=True):
         variable = f"{self.prefix}{self.key(name)}"
         return variable if self.case_sensitive else variable.upper()
 
+    def forbids_strangers(self, names: Names) -> bool:
+        """Tell whether `extra` is `forbid`, as it is when nothing else is said."""
+        classes = [names.statement(each) for each in family(names, Own(self.path, self.class_name))]
+        value = next((found for each in classes if (found := _option(each, "extra")) is not None), None)
+        return bool(self.dotenv) and (value is None or ast.unparse(value).strip("'\"").endswith("forbid"))
+
     def running(self, names: Names, access: Expr) -> Expr:
         """Return the field that names the environment."""
         field = self.environment_field()
