@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.command import YES, append, commit, contents, done, environment, project, replace, run, tree
+from tests.cli.command import COMMAND, YES, append, commit, contents, done, environment, project, replace, run, tree
 
 BOMB = """
 import pathlib
@@ -223,3 +223,26 @@ def test_a_failing_package_manager_does_not_tell(tmp_path: Path) -> None:
     assert "could not reach https://***@pypi.example.com/simple" in ran.err
     assert "hunter2" not in ran.screen
     assert contents(folder) == before
+
+
+@pytest.mark.parametrize(
+    "names",
+    [("secrets", "difflib", "typing", "json", "__future__"), ("typer", "click", "rich", "msgspec", "libcst", "jinja2")],
+)
+@pytest.mark.parametrize("how", ["-m", "PYTHONPATH=.", "PYTHONPATH=all of it"])
+def test_no_module_of_the_project_stands_for_one_that_laterctl_uses(
+    tmp_path: Path, names: tuple[str, ...], how: str
+) -> None:
+    folder = project(tmp_path)
+    for name in names:
+        (folder / f"{name}.py").write_text("raise SystemExit('user code ran')\n")
+    entry = [sys.executable, "-c", "from laterctl.__main__ import main; main()"]
+    start = [*COMMAND] if how == "-m" else [entry[0], "-P", *entry[1:]]
+    paths = {"PYTHONPATH=.": ".", "PYTHONPATH=all of it": f"{folder}{os.pathsep}{folder.parent}"}
+    more = {"PYTHONPATH": paths[how]} if how in paths else {}
+    for arguments in (["add", "cors", *YES], ["doctor"], ["remove", "cors", *YES]):
+        ran = subprocess.run(
+            [*start, *arguments], cwd=folder, env=environment() | more, capture_output=True, text=True, check=False
+        )
+        assert "user code ran" not in ran.stdout + ran.stderr
+        assert ran.returncode in {0, 1}, ran.stderr
