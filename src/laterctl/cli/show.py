@@ -346,7 +346,10 @@ def to_read(changeset: Changeset) -> Changeset:
     for path, change in changeset.items():
         before, after = change.before, change.after
         if before is not None and after is not None:
-            made[path] = replace(change, before=masked_file(path, before), after=masked_file(path, after))
+            hidden = masked_file(path, after)
+            if "example" in path:  # what laterctl puts in there is a placeholder
+                hidden = _with_new_lines(before, after, hidden)
+            made[path] = replace(change, before=masked_file(path, before), after=hidden)
         else:
             made[path] = change
     return Changeset(made)
@@ -370,6 +373,13 @@ def patch_file(prepared: Prepared, output: Path) -> None:
     _warn_of_credentials(prepared)
     output.write_bytes(data)
     progress(f"wrote {output}")
+
+
+def _with_new_lines(before: bytes, after: bytes, hidden: bytes) -> bytes:
+    """Return the masked text of a file with its new lines as they are."""
+    known = set(before.splitlines())
+    pairs = zip(after.splitlines(keepends=True), hidden.splitlines(keepends=True), strict=True)
+    return b"".join(mask if line.rstrip(b"\r\n") in known else line for line, mask in pairs)
 
 
 def _warn_of_credentials(prepared: Prepared) -> None:
