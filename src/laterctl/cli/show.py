@@ -651,7 +651,7 @@ def project(facts: Mapping[str, Any], *, as_json: bool) -> None:
         document("project", **facts)
         return
     for name, value in facts.items():
-        if name in {"apps", "undecided"} or value in (None, [], ""):
+        if name in {"apps", "keys", "undecided"} or value in (None, [], ""):
             continue
         if not isinstance(value, dict):
             say(f"{strong(name)} {value!s}")
@@ -668,6 +668,11 @@ def project(facts: Mapping[str, Any], *, as_json: bool) -> None:
         for item in value.get("evidence", ()):
             say("  " + faint(f"{item['what']}: {item['place']['path']}:{item['place']['line']}"))
 
+    say(strong("keys of [tool.laterctl] in pyproject.toml"))
+    for key in facts["keys"]:
+        fact = f"{key['fact']}: " if key["fact"] else ""
+        value = "" if key["value"] is None else f" (now {json.dumps(key['value'], ensure_ascii=False)})"
+        say(f"  {fact}{key['key']}, {key['decides']}{value}")
     for item in facts.get("undecided", ()):
         where = "".join(f" {_short(place)}" for place in item["places"][:1])
         say(f"{careful('undecided')}{where} {item['message']}")
