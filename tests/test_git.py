@@ -207,3 +207,46 @@ def test_importing_it_does_not_import_subprocess() -> None:
         timeout=60,
     )
     assert done.stdout.strip() == "False"
+
+
+@pytest.mark.parametrize("kind", ["clean", "process"])
+@pytest.mark.parametrize("name", ["evil", "two.parts", "with a blank"])
+def test_no_filter_of_the_configuration_runs(repository: Path, kind: str, name: str) -> None:
+    mark = repository / "RAN"
+    (repository / ".git/info/attributes").write_text(f"*.py filter={name.replace(' ', '')}\n")
+    name = name.replace(" ", "")
+    run(repository, "config", f"filter.{name}.{kind}", f"sh -c 'echo ran >> {mark}; cat'")
+    run(repository, "config", f"filter.{name}.required", "true")
+    main = repository / "backend/app/main.py"
+    main.write_text("app = 2\n")
+    assert git.dirty(repository / "backend", ["app/main.py"]) == {"app/main.py"}
+    main.write_text("app = 1\n")
+    os.utime(main, (1, 1))
+    git.dirty(repository / "backend", ["app/main.py"])
+    assert not mark.exists()
+
+
+def test_a_filter_whose_name_no_option_can_give_makes_git_unable_to_say(repository: Path) -> None:
+    run(repository, "config", "filter.a=b.clean", "false")
+    assert git.dirty(repository, ["other.py"]) is None
+
+
+def test_git_does_not_look_into_a_submodule_under_its_own_configuration(repository: Path, tmp_path: Path) -> None:
+    inner = tmp_path / "inner"
+    inner.mkdir()
+    (inner / "lib.py").write_text("")
+    run(inner, "init", "-q")
+    run(inner, "add", "-A")
+    run(inner, "commit", "-q", "-m", "all")
+    run(repository, "submodule", "add", "-q", str(inner), "sub")
+    run(repository, "commit", "-q", "-m", "sub")
+    mark = tmp_path / "RAN"
+    (tmp_path / "monitor").write_text(f"#!/bin/sh\necho ran >> {mark}\n")
+    (tmp_path / "monitor").chmod(0o755)
+    run(repository / "sub", "config", "core.fsmonitor", str(tmp_path / "monitor"))
+    run(repository / "sub", "config", "filter.evil.clean", str(tmp_path / "monitor"))
+    (repository / ".git/modules/sub/info/attributes").write_text("*.py filter=evil\n")
+    os.utime(repository / "sub/lib.py", (1, 1))
+    git.dirty(repository, ["sub/lib.py", "other.py"])
+    git.ignored(repository, ["sub/lib.py"])
+    assert not mark.exists()

@@ -105,11 +105,17 @@ def patch(changeset: Changeset, *, prefix: str = "") -> bytes:
     return b"".join(_file_patch(top + path, change) for path, change in changeset.items())
 
 
-def _check_path(path: str, given: Mapping[str, Change]) -> None:
+def checked_path(path: str) -> str:
+    """Return a path that is relative, in its shortest form and outside of `.git`; `ValueError` for any other."""
     parts = path.split("/")
     if any(part in {"", ".", ".."} or part.lower() == ".git" for part in parts) or "\0" in path:
         message = f"not a path inside the project: {path!r}"
         raise ValueError(message)
+    return path
+
+
+def _check_path(path: str, given: Mapping[str, Change]) -> None:
+    parts = checked_path(path).split("/")
     for length in range(1, len(parts)):
         if (folder := "/".join(parts[:length])) in given:
             message = f"{path!r} lies below {folder!r}, which is a file of the same changeset"

@@ -48,7 +48,11 @@ def dirty(root: Path, paths: Iterable[str]) -> frozenset[str] | None:
     """
     asked = frozenset(paths)
     top = prefix(root) if asked else ""
+    unfiltered = _without_filters(root) if asked else ()
+    if unfiltered is None:
+        return None
     command = (
+        *unfiltered,
         "--literal-pathspecs",
         "status",
         "--porcelain=v1",
@@ -56,6 +60,7 @@ def dirty(root: Path, paths: Iterable[str]) -> frozenset[str] | None:
         "--no-renames",
         "--untracked-files=all",
         "--ignored=matching",
+        "--ignore-submodules=dirty",  # git would look into each, under the configuration of its own that it has
     )
     output = _git(root, *command, "--", *sorted(asked)) if asked else b""
     if output is None:
@@ -87,6 +92,22 @@ def ignore_rule(root: Path, path: str) -> str:
     """Return the rule by which git ignores a path, as `.gitignore:2:build/`; empty when git cannot say."""
     output = _git(root, "check-ignore", "--verbose", f"./{path}") or b""
     return os.fsdecode(output).partition("\t")[0]
+
+
+def _without_filters(root: Path) -> list[str] | None:
+    """Return options that keep git from running the filters of its configuration, which are programs.
+
+    Without them a file whose time alone has changed may count as dirty. `None` when a filter has a name that no option
+    can give, or when git cannot say which there are.
+    """
+    output = _git(root, "config", "-z", "--name-only", "--get-regexp", r"^filter\.")
+    if output is None:
+        return None
+    keys = {os.fsdecode(key).rpartition(".")[0] for key in output.split(b"\0") if key}
+    if any("=" in key for key in keys):
+        return None
+    values = ("clean=", "smudge=", "process=", "required=false")
+    return [word for key in sorted(keys) for value in values for word in ("-c", f"{key}.{value}")]
 
 
 def _covers(entry: str, path: str) -> bool:

@@ -11,7 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.command import YES, append, commit, contents, done, environment, project, replace, run, tree
+from tests.cli.command import COMMAND, YES, append, commit, contents, done, environment, project, replace, run, tree
+from tests.cli.terminal import Terminal
+from tests.shapes import git
 
 BOMB = """
 import pathlib
@@ -189,6 +191,7 @@ def test_credentials_in_urls_are_masked_on_the_screen(tmp_path: Path) -> None:
     ):
         ran = run(folder, *arguments)
         assert not re.search(r"hunter2|ghp_", ran.screen), arguments
+    assert run(folder, "add", "metrics", "--dry-run", "--json").document["masked"]
     # A patch has to be exact, or it would not apply; so it comes with a warning.
     ran = done(folder, "add", "metrics", "--diff")
     assert URL in ran.out
@@ -205,7 +208,7 @@ def test_credentials_in_refusals_are_masked(tmp_path: Path) -> None:
     for flags in ([], ["--json"]):
         ran = run(folder, "add", "metrics", *YES, *flags)
         assert ran.code == 3
-        assert "https://***@pypi.example.com/simple" in ran.screen
+        assert 'metrics_token: str = "***"' in ran.screen or 'metrics_token: str = \\"***\\"' in ran.screen
         assert "hunter2" not in ran.screen
 
 
@@ -223,3 +226,62 @@ def test_a_failing_package_manager_does_not_tell(tmp_path: Path) -> None:
     assert "could not reach https://***@pypi.example.com/simple" in ran.err
     assert "hunter2" not in ran.screen
     assert contents(folder) == before
+
+
+@pytest.mark.parametrize(
+    "names",
+    [("secrets", "difflib", "typing", "json", "__future__"), ("typer", "click", "rich", "msgspec", "libcst", "jinja2")],
+)
+@pytest.mark.parametrize("how", ["-m", "PYTHONPATH=.", "PYTHONPATH=all of it"])
+def test_no_module_of_the_project_stands_for_one_that_laterctl_uses(
+    tmp_path: Path, names: tuple[str, ...], how: str
+) -> None:
+    folder = project(tmp_path)
+    for name in names:
+        (folder / f"{name}.py").write_text("raise SystemExit('user code ran')\n")
+    entry = [sys.executable, "-c", "from laterctl.__main__ import main; main()"]
+    start = [*COMMAND] if how == "-m" else [entry[0], "-P", *entry[1:]]
+    paths = {"PYTHONPATH=.": ".", "PYTHONPATH=all of it": f"{folder}{os.pathsep}{folder.parent}"}
+    more = {"PYTHONPATH": paths[how]} if how in paths else {}
+    for arguments in (["add", "cors", *YES], ["doctor"], ["remove", "cors", *YES]):
+        ran = subprocess.run(
+            [*start, *arguments], cwd=folder, env=environment() | more, capture_output=True, text=True, check=False
+        )
+        assert "user code ran" not in ran.stdout + ran.stderr
+        assert ran.returncode in {0, 1}, ran.stderr
+
+
+SETTINGS = """from pydantic_settings import BaseSettings
+
+
+class Settings(BaseSettings):
+    secret_key: str = "HUNTER2"
+
+
+settings = Settings()
+"""
+
+
+def test_values_of_secret_names_are_masked_but_in_a_patch_to_apply(tmp_path: Path) -> None:
+    folder = project(tmp_path)
+    (folder / "config.py").write_text(SETTINGS)
+    append(folder / ".env.example", "SECRET_KEY=HUNTER2\n")
+    commit(folder)
+    document = done(folder, "add", "cors", "--dry-run", "--json").document
+    assert document["masked"]
+    assert "HUNTER2" not in str(document)
+    assert "+" in document["patch"]
+    with Terminal(folder, "add", "cors", "--diff", term="xterm-256color") as terminal:
+        assert terminal.ends() == 0
+    assert "HUNTER2" not in terminal.screen
+    ran = done(folder, "add", "cors", "--diff", "-o", "made.patch")
+    assert "the patch shows credentials that stand in your files" in ran.err
+    git(folder, "apply", "made.patch")
+    assert 'secret_key: str = "HUNTER2"' in (folder / "config.py").read_text()
+
+
+def test_a_patch_without_secrets_is_exact_in_json(tmp_path: Path) -> None:
+    folder = project(tmp_path, "src_layout")
+    document = done(folder, "add", "jwt", "cors", "metrics", "--dry-run", "--json").document
+    assert not document["masked"]
+    assert document["patch"] == done(folder, "add", "jwt", "cors", "metrics", "--diff").out

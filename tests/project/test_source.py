@@ -128,3 +128,18 @@ def test_a_repair_that_gives_up() -> None:
 def test_invalid_escapes_stay_silent(recwarn: pytest.WarningsRecorder) -> None:
     _ = Source("m.py", b"x = '\\d'\n").tree
     assert not recwarn.list
+
+
+@pytest.mark.parametrize(
+    "name", ["base64", "rot13", "hex", "zlib", "uu", "bz2", "quopri", "undefined", "punycode", "utf-7", "utf-16"]
+)
+@pytest.mark.parametrize("head", [b"# coding: %b\n", b"#!/usr/bin/python\n# -*- coding: %b -*-\n"])
+def test_codecs_that_do_not_give_the_text_of_a_file_are_refused(name: str, head: bytes) -> None:
+    source = Source("m.py", head % name.encode() + b"x = '~a+AGE-'\n")
+    with pytest.raises(Unreadable) as caught:
+        _ = source.tree
+    assert caught.value.code == "encoding"
+
+
+def test_a_coding_line_that_names_the_mark() -> None:
+    assert Source("m.py", b"# coding: utf-8-sig\nx = 1\n").text == "# coding: utf-8-sig\nx = 1\n"

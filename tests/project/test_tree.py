@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import socket
 from pathlib import Path
 
 import pytest
 
+from laterctl.project import installed
+from laterctl.project.roots import find_root
 from laterctl.project.source import Unreadable
 from laterctl.project.tree import Outside, Tree
 from tests.project.making import write
@@ -90,3 +94,21 @@ def test_file_without_permission(tmp_path: Path) -> None:
     with pytest.raises(Unreadable) as caught:
         Tree(tmp_path).read("a.py")
     assert caught.value.code == "permission"
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="POSIX")
+def test_what_is_no_regular_file_is_passed_over(tmp_path: Path) -> None:
+    write(tmp_path, {"a.py": "a = 1\n", "pkg/b.py": "b = 1\n"})
+    (tmp_path / ".laterctl").mkdir()
+    for path in ("fifo.py", "pkg/fifo.py", "pyproject.toml", ".env.example", ".laterctl/feature-cors.json"):
+        os.mkfifo(tmp_path / path)
+    (tmp_path / "linked.py").symlink_to("fifo.py")
+    (tmp_path / "loop.py").symlink_to("loop.py")
+    with socket.socket(socket.AF_UNIX) as bound, contextlib.chdir(tmp_path):
+        bound.bind("socket.py")
+        tree = Tree(tmp_path)
+        assert tree.python_files() == ["a.py", "pkg/b.py"]
+        assert tree.files_containing(b"a = 1") == ["a.py"]
+        assert [tree.read(path) for path in ("fifo.py", "linked.py", ".env.example", "socket.py")] == [None] * 4
+        assert find_root(tmp_path) == tmp_path
+        assert installed.requested(tmp_path, "1") == frozenset()

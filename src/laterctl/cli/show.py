@@ -14,7 +14,7 @@ import typer
 
 from laterctl import __version__
 from laterctl.cli.screen import bad, careful, faint, good, is_terminal, label, say, show_diff, strong, tell
-from laterctl.masking import masked
+from laterctl.masking import masked, masked_file, masked_value
 
 if TYPE_CHECKING:
     from laterctl.changeset import Change, Changeset
@@ -39,7 +39,7 @@ SCHEMA = 2
 
 
 def document(kind: str, **values: Any) -> None:
-    """Print one JSON document, without credentials; only a patch stays as it is, because it is to be applied."""
+    """Print one JSON document, without credentials: those of the user's lines in a patch are masked already."""
     made = {"schema": SCHEMA, "kind": kind} | {
         name: value if name == "patch" else _masked(value) for name, value in values.items()
     }
@@ -107,13 +107,13 @@ def unknown_rule(error: UnknownRule, *, as_json: bool) -> None:
 def refused(refusals: Sequence[Refusal], *, as_json: bool, looks: bool = False) -> None:
     """Show refusals: what, where, what to paste, what makes it work next time."""
     if as_json:
-        document("refused", refusals=[plain(item) for item in refusals])
+        document("refused", refusals=[plain(item) | {"seen": masked_value(item.seen)} for item in refusals])
         return
     for item in refusals:
         where = f"{item.place}: " if item.place else ""
         tell(f"{bad('refused')} {where + item.message} {faint(f'({item.code})')}")
         if item.seen:
-            tell(f"  seen:     {item.seen}")
+            tell(f"  seen:     {masked_value(item.seen)}")
         if item.expected:
             tell(f"  expected: {item.expected}")
         if item.snippet and item.code != "file-exists":
@@ -189,6 +189,7 @@ def planned(prepared: Prepared) -> dict[str, Any]:
     """Return a plan as plain JSON values."""
     made = prepared.plan
     counts = made.changeset.counts()
+    shown = _patch(prepared)
     return {
         "added": list(made.added),
         "pulled": list(made.pulled),
@@ -206,7 +207,8 @@ def planned(prepared: Prepared) -> dict[str, Any]:
         "commands": [shlex.join(command) for command in prepared.dependencies.commands],
         "dirty": list(prepared.dirty) if prepared.dirty is not None else None,
         "notes": [_note(note) for note in prepared.notes],
-        "patch": _patch(prepared).decode("utf-8", errors="replace"),
+        "patch": shown.decode("utf-8", errors="replace"),
+        "masked": shown != _patch(prepared, exact=True),
     }
 
 
@@ -362,7 +364,8 @@ def patch_to_read(prepared: Prepared, *, whole: bool) -> None:
     show_diff(text.decode("utf-8", errors="replace"))
 
 
-def _patch(prepared: Prepared, changes: Mapping[str, Change] | None = None) -> bytes:
+def _patch(prepared: Prepared, changes: Mapping[str, Change] | None = None, *, exact: bool = False) -> bytes:
+    """Return a patch, of all `changes` when none are given: to be read, or the `exact` one, which can be applied."""
     from laterctl import git
     from laterctl.changeset import Changeset
     from laterctl.changeset import patch as made
@@ -371,7 +374,30 @@ def _patch(prepared: Prepared, changes: Mapping[str, Change] | None = None) -> b
     changes = prepared.plan.changeset if changes is None else changes
     # Links inside of the project are followed: git would not apply a patch through one.
     places = {path: Path(os.path.realpath(root / path)).relative_to(root).as_posix() for path in changes}
-    return made(Changeset({places[path]: change for path, change in changes.items()}), prefix=git.prefix(root))
+    chosen = Changeset({places[path]: change for path, change in changes.items()})
+    return made(chosen if exact else to_read(chosen), prefix=git.prefix(root))
+
+
+def to_read(changeset: Changeset) -> Changeset:
+    """Return a changeset whose patch shows no values of secret names; it can no longer be applied where there are any.
+
+    Files that are created or deleted as a whole are laterctl's own.
+    """
+    from msgspec.structs import replace
+
+    from laterctl.changeset import Changeset
+
+    made = {}
+    for path, change in changeset.items():
+        before, after = change.before, change.after
+        if before is not None and after is not None:
+            hidden = masked_file(path, after)
+            if "example" in path:  # what laterctl puts in there is a placeholder
+                hidden = _with_new_lines(before, after, hidden)
+            made[path] = replace(change, before=masked_file(path, before), after=hidden)
+        else:
+            made[path] = change
+    return Changeset(made)
 
 
 def patch(prepared: Prepared) -> None:
@@ -379,7 +405,7 @@ def patch(prepared: Prepared) -> None:
     if is_terminal():
         patch_to_read(prepared, whole=True)
         return
-    data = _patch(prepared)
+    data = _patch(prepared, exact=True)
     _warn_of_credentials(prepared)
     sys.stdout.flush()
     sys.stdout.buffer.write(data)
@@ -388,10 +414,17 @@ def patch(prepared: Prepared) -> None:
 
 def patch_file(prepared: Prepared, output: Path) -> None:
     """Write the patch to a file."""
-    data = _patch(prepared)
+    data = _patch(prepared, exact=True)
     _warn_of_credentials(prepared)
     output.write_bytes(data)
     progress(f"wrote {output}")
+
+
+def _with_new_lines(before: bytes, after: bytes, hidden: bytes) -> bytes:
+    """Return the masked text of a file with its new lines as they are."""
+    known = set(before.splitlines())
+    pairs = zip(after.splitlines(keepends=True), hidden.splitlines(keepends=True), strict=True)
+    return b"".join(mask if line.rstrip(b"\r\n") in known else line for line, mask in pairs)
 
 
 def _warn_of_credentials(prepared: Prepared) -> None:
@@ -401,8 +434,12 @@ def _warn_of_credentials(prepared: Prepared) -> None:
         for path, change in prepared.plan.changeset.items()
         if None not in (change.before, change.after) and "example" not in path
     }
-    lines = _patch(prepared, edited).decode("utf-8", errors="replace").splitlines()
-    if any(masked(line) != line for line in lines if not line.startswith("+")):
+    lines, shown = (
+        text.decode("utf-8", errors="replace").splitlines()
+        for text in (_patch(prepared, edited, exact=True), _patch(prepared, edited))
+    )
+    old = [line for line in lines if not line.startswith(("+", "index "))]
+    if old != [line for line in shown if not line.startswith(("+", "index "))]:
         progress("the patch shows credentials that stand in your files: keep it to yourself")
 
 
@@ -671,7 +708,7 @@ def project(facts: Mapping[str, Any], *, as_json: bool) -> None:
         document("project", **facts)
         return
     for name, value in facts.items():
-        if name in {"apps", "undecided"} or value in (None, [], ""):
+        if name in {"apps", "keys", "undecided"} or value in (None, [], ""):
             continue
         if not isinstance(value, dict):
             say(f"{strong(name)} {value!s}")
@@ -688,6 +725,11 @@ def project(facts: Mapping[str, Any], *, as_json: bool) -> None:
         for item in value.get("evidence", ()):
             say("  " + faint(f"{item['what']}: {item['place']['path']}:{item['place']['line']}"))
 
+    say(strong("keys of [tool.laterctl] in pyproject.toml"))
+    for key in facts["keys"]:
+        fact = f"{key['fact']}: " if key["fact"] else ""
+        value = "" if key["value"] is None else f" (now {json.dumps(key['value'], ensure_ascii=False)})"
+        say(f"  {fact}{key['key']}, {key['decides']}{value}")
     for item in facts.get("undecided", ()):
         where = "".join(f" {_short(place)}" for place in item["places"][:1])
         say(f"{careful('undecided')}{where} {item['message']}")

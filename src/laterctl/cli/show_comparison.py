@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from laterctl.cli import show
 from laterctl.cli.screen import careful, faint, say, show_diff, strong
+from laterctl.masking import masked_value
 
 if TYPE_CHECKING:
     from laterctl.changeset import Changeset
@@ -22,7 +23,7 @@ def comparison(made: Comparison, *, as_json: bool) -> None:
     if not made.differences:
         say("You changed nothing that laterctl wrote.")
     for item in made.differences:
-        seen = f": {item.seen}" if item.seen else ""
+        seen = f": {masked_value(item.seen)}" if item.seen else ""
         say(f"{careful(item.state)} {item.place} {item.what}{seen} {faint(item.feature)}")
     show_diff(_text(patch_of(made.differences)))
     if made.refusals:
@@ -65,7 +66,7 @@ def _difference(item: Difference) -> dict[str, Any]:
         "state": item.state,
         "place": place,
         "what": item.what,
-        "seen": item.seen,
+        "seen": masked_value(item.seen),
         "patch": _text(patch_of([item])),
     }
 
@@ -73,4 +74,4 @@ def _difference(item: Difference) -> dict[str, Any]:
 def _text(changes: Changeset) -> str:
     from laterctl.changeset import patch
 
-    return patch(changes).decode("utf-8", errors="replace")
+    return patch(show.to_read(changes)).decode("utf-8", errors="replace")

@@ -107,10 +107,12 @@ def load_project(start: Path, app: str | None = None) -> tuple[Project, dict[str
 
     Raises:
         Refused: the ledger cannot be read.
+        laterctl.project.configuration.Misconfigured: the user's configuration is wrong.
     """
     from laterctl.project.discover import discover, find_root
 
     project = discover(find_root(start), app=app, repair=newer.repaired)
+    project.check_configuration()
     return project, ledger.load(project.tree)
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 
 from msgspec import Struct
 
 from laterctl.codemods import newer
+from laterctl.commands.change import readable
 from laterctl.doctor import installed, rules
 from laterctl.doctor.run import look, start_app
 from laterctl.finding import Finding, Verdict
@@ -50,6 +51,8 @@ def examine(
     known = frozenset(rule.id for rule in rules.every())
     wanted = (rules.select(only, "--only") or known) - rules.select(skip, "--skip")
     project = discover(find_root(start), app=app, repair=newer.repaired)
+    with readable():
+        project.check_configuration()
     wanted -= rules.select(_configured(project), SKIP)
     found = list(look(project, wanted))
     if run and installed.LTR011.id in wanted:
@@ -60,6 +63,5 @@ def examine(
 
 
 def _configured(project: Project) -> list[str]:
-    listed = project.config.get("doctor", {})
-    skip = listed.get("skip", ()) if isinstance(listed, Mapping) else ()
-    return [str(item) for item in (skip if isinstance(skip, list | tuple) else [skip])]
+    skip = project.config.get("doctor", {}).get("skip", [])
+    return [skip] if isinstance(skip, str) else skip

@@ -88,6 +88,7 @@ def by_hand(entry: Entry) -> list[str]:
 
 def facts(project: Project) -> dict[str, Any]:
     """Return what discovery found out, as plain JSON values, each with its evidence."""
+    from laterctl.project.configuration import KEYS, configured
     from laterctl.project.layout_evidence import layout_evidence
     from laterctl.project.places import Place
 
@@ -116,6 +117,10 @@ def facts(project: Project) -> dict[str, Any]:
         "manifest": plain(project.manifest),
         # It is seen from the application.
         "layout": {**plain(project.layout), "evidence": plain(layout_evidence(project))} if project.app else None,
+        "keys": [
+            {"key": key.name, "fact": key.fact, "decides": key.decides, "value": configured(project.config, key.name)}
+            for key in KEYS
+        ],
         "undecided": plain((*project.undecided, *([missing] if missing else []))),
     }
 

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from msgspec import Struct, field
+from msgspec import Struct, convert, field
 
 from laterctl import __version__
+from laterctl.changeset import checked_path
 from laterctl.project.installed import FOLDER, FORMAT, file_of
 from laterctl.project.places import Place
 from laterctl.refusal import Refusal, Refused
@@ -28,6 +31,7 @@ Value = str | int | float | bool
 ATTRIBUTES = f"{FOLDER}/.gitattributes"
 _ATTRIBUTES = b"* -diff linguist-generated=true\n"
 _BASE_SUFFIX = ".base"
+_NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
 
 
 class Entry(Struct, frozen=True):
@@ -112,7 +116,7 @@ def load(tree: Tree) -> dict[str, Entry]:
     """Read all entries of a project.
 
     Raises:
-        Refused: a file has conflict markers, is not JSON, or was written by a newer laterctl; the place is named.
+        Refused: a file has conflict markers, is not JSON, does not hold what an entry holds, or was written by a newer laterctl; the place is named.
     """
     entries: dict[str, Entry] = {}
     if not tree.is_dir(FOLDER):
@@ -120,6 +124,8 @@ def load(tree: Tree) -> dict[str, Entry]:
     for name in tree.names(FOLDER):
         if name.endswith(".json"):
             entry = parse(f"{FOLDER}/{name}", tree.read(f"{FOLDER}/{name}") or b"", tree)
+            if (other := entries.get(entry.feature)) is not None:
+                raise _broken(f"{FOLDER}/{name}", 1, f"{other.feature} has another ledger in {FOLDER}/ too")
             entries[entry.feature] = entry
     return entries
 
@@ -145,6 +151,7 @@ def parse(path: str, data: bytes, tree: Tree | None = None) -> Entry:
                     remedy="resolve the merge of this file, then run the command again",
                 )
             )
+    culprit: Mapping[str, Any] = {}
     try:
         values = json.loads(text)
         if values["format"] > FORMAT or _is_newer(str(values["laterctl"])):
@@ -156,35 +163,72 @@ def parse(path: str, data: bytes, tree: Tree | None = None) -> Entry:
                     remedy="run that version or a newer one of laterctl",
                 )
             )
-        records = values["records"]
-        requires = values.get("requires", ())
-        if values["format"] < FORMAT:
+        head = convert(values, _Head)
+        recorded, requires = head.records, head.requires
+        if head.format < FORMAT:
             from laterctl.engine.ledger_v1 import REQUIRES, migrated
 
-            records = migrated(records)
-            requires = REQUIRES.get(values["feature"], ())
+            recorded, requires = migrated(recorded), REQUIRES.get(head.feature, ())
+        records = []
+        for culprit, item in zip(head.records, recorded, strict=True):  # noqa: B007 - an error is in it
+            records.append(from_json(_with_content(item, tree)))
         return Entry(
-            values["feature"],
-            values["laterctl"],
-            bool(values["requested"]),
-            dict(values["options"]),
-            tuple(from_json(_with_content(item, tree)) for item in records),
-            tuple(values.get("declined", ())),
-            tuple(requires),
-            tuple(values.get("recommends", ())),
-            str(values.get("app", "")),
-            str(values.get("left", "")),
+            head.feature,
+            head.laterctl,
+            head.requested,
+            head.options,
+            tuple(records),
+            head.declined,
+            requires,
+            head.recommends,
+            head.app,
+            head.left,
         )
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        number = error.lineno if isinstance(error, json.JSONDecodeError) else 1
-        raise Refused(
-            Refusal(
-                "ledger-broken",
-                f"{path} cannot be read: {error}",
-                Place(path, number),
-                remedy="restore it from version control, or delete it and run `laterctl add` again",
-            )
-        ) from error
+    except (ValueError, LookupError, TypeError, AttributeError, SyntaxError, RecursionError) as error:
+        at = error.lineno if isinstance(error, json.JSONDecodeError) else _line_of(text, culprit)
+        reason = f"it has no {error}" if isinstance(error, KeyError) else str(error)
+        raise _broken(path, at, reason) from error
+
+
+class _Head(Struct):
+    """What an entry has to be made of."""
+
+    feature: str
+    format: int
+    laterctl: str
+    requested: bool
+    options: dict[str, Value]
+    records: list[dict[str, Any]]
+    declined: tuple[str, ...] = ()
+    requires: tuple[str, ...] = ()
+    recommends: tuple[str, ...] = ()
+    app: str = ""
+    left: str = ""
+
+    def __post_init__(self) -> None:
+        if not _NAME.fullmatch(self.feature):
+            raise ValueError(f"{self.feature!r} is no name of a feature")
+
+
+def _broken(path: str, line: int, reason: str) -> Refused:
+    return Refused(
+        Refusal(
+            "ledger-broken",
+            f"{path} cannot be read: {reason}",
+            Place(path, line),
+            remedy="restore it from version control, or delete it and run `laterctl add` again",
+        )
+    )
+
+
+def _line_of(text: str, record: Mapping[str, Any]) -> int:
+    """Return the line of a record, which `dump` writes on one of its own; 1 where somebody wrote it otherwise."""
+    for number, line in enumerate(text.splitlines(), 1):
+        if line.startswith('{"'):
+            with suppress(ValueError, RecursionError):
+                if json.loads(line.rstrip().rstrip(",")) == record:
+                    return number
+    return 1
 
 
 def _is_newer(version: str) -> bool:
@@ -204,7 +248,7 @@ def _with_content(data: Mapping[str, Any], tree: Tree | None) -> Mapping[str, An
     digest = data.get("hash")
     if digest is None:
         return data
-    path = _base_of(data["path"])
+    path = _base_of(checked_path(data["path"]))
     content = tree.read(path) if tree is not None else None
     content = content.replace(b"\r\n", b"\n") if content is not None else None  # as a checkout may have made them
     if content is None or _digest(content) != digest:

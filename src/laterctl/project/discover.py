@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -10,15 +11,15 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from laterctl.project.application.select import Apps, find_apps
 from laterctl.project.application.served import Served, find_served
+from laterctl.project.configuration import Misconfigured, configuration
 from laterctl.project.facts import App, Evidence, Layout, Manifest, Undecided
 from laterctl.project.layout import find_layout, import_roots, routers_package, shared_package
-from laterctl.project.manifest import PYPROJECT, find_manifest
+from laterctl.project.manifest import find_manifest
 from laterctl.project.names import Names
 from laterctl.project.places import ALTERNATIVE, is_test_or_docs
 from laterctl.project.roots import find_root
 from laterctl.project.source import Repair, Unreadable
 from laterctl.project.style import find_style
-from laterctl.project.tomlfile import load_toml, table
 from laterctl.project.tree import Outside, Tree
 from laterctl.project.unreadable import as_undecided
 
@@ -51,11 +52,25 @@ class Project:
 
     @cached_property
     def config(self) -> Mapping[str, Any]:
-        """The user's `[tool.laterctl]` table, `{}` without one or when pyproject.toml is broken."""
+        """The user's `[tool.laterctl]` table, `{}` without one or when it cannot be read: see `check_configuration`."""
         try:
-            return table(load_toml(self.tree, PYPROJECT), "tool", "laterctl")
+            return configuration(self.tree)
         except (Unreadable, Outside):
             return {}
+
+    def check_configuration(self) -> None:
+        """Make sure that the user's table is what it has to be.
+
+        Raises:
+            laterctl.project.configuration.Misconfigured: it is not; the key and its line are named.
+        """
+        with suppress(Outside):
+            try:
+                configuration(self.tree)
+            except Misconfigured:
+                raise
+            except Unreadable:  # a broken file is said by what needs it
+                return
 
     @cached_property
     def names(self) -> Names:
@@ -236,8 +251,7 @@ class Project:
         return self.names.module_file(module, near) or self.names.module_file_at_root(module)
 
     def _configured(self, key: str) -> str:
-        value = self.config.get(key, "")
-        return value if isinstance(value, str) else ""
+        return str(self.config.get(key, ""))
 
 
 Fact = TypeVar("Fact")

@@ -54,8 +54,10 @@ def _entries(root: Path) -> dict[str, Mapping[str, Any]]:
     found: dict[str, Mapping[str, Any]] = {}
     for path in sorted((root / FOLDER).glob("*.json")):
         try:
+            if not path.is_file():  # a FIFO would wait for a writer
+                continue
             values = json.loads(path.read_bytes())
             found[f"{FOLDER}/{path.name}"] = values if isinstance(values["feature"], str) else {"feature": ""}
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
             found[f"{FOLDER}/{path.name}"] = {"feature": ""}
     return found

@@ -7,8 +7,8 @@ import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from laterctl.project.configuration import PYPROJECT, key_line
 from laterctl.project.facts import Evidence
-from laterctl.project.manifest import PYPROJECT
 from laterctl.project.places import ALTERNATIVE, Place
 from laterctl.project.source import Unreadable
 from laterctl.project.statements import nodes
@@ -33,14 +33,14 @@ def _evidence(project: Project) -> Iterator[Evidence]:
     yield from _imports(project, app.path)
     for head in ("core", "api"):
         if project.config.get(head):
-            yield Evidence(f"{head} was chosen", _line(project, PYPROJECT, head))
+            yield Evidence(f"{head} was chosen", Place(PYPROJECT, key_line(project.tree, head)))
         elif home := project.homes.get(head):
             place = next(path for path in project.python_files if f"/{path}".startswith(f"/{project.folder_of(head)}/"))
             yield Evidence(f"new modules of {head} go to {home}", Place(place, 1))
         elif module := project.in_the_way(head):
             yield Evidence(f"{head} is a module of yours, so ours go to {ALTERNATIVE}{head}", Place(module, 1))
     if project.config.get("tests"):
-        yield Evidence("tests was chosen", _line(project, PYPROJECT, "tests"))
+        yield Evidence("tests was chosen", Place(PYPROJECT, key_line(project.tree, "tests")))
     else:
         tests = [path for path in project.python_files if path.startswith(f"{layout.tests}/test_")]
         yield from (Evidence("a test", Place(path, 1)) for path in tests[:1])
@@ -80,17 +80,6 @@ def _style(project: Project, app_path: str) -> Iterator[Evidence]:
                 keys.add(match[1].replace(b"_", b"-"))
                 yield Evidence(match[1].decode(), Place(path, number))
     yield Evidence("the rest of the style is that of the application's file", Place(app_path, 1))
-
-
-def _line(project: Project, path: str, key: str) -> Place:
-    """Return the line of a key of `[tool.laterctl]`."""
-    inside = False
-    for number, line in enumerate(_lines(project, path), 1):
-        if line.lstrip().startswith(b"["):
-            inside = line.strip() == b"[tool.laterctl]"
-        elif inside and line.partition(b"=")[0].strip() == key.encode():
-            return Place(path, number)
-    return Place(path, 1)
 
 
 def _lines(project: Project, path: str) -> list[bytes]:

@@ -44,7 +44,7 @@ def find_root(start: Path) -> Path:
 
 def _declares(path: Path) -> bool:
     try:
-        data = path.read_bytes()
+        data = path.read_bytes() if path.is_file() else b""  # a FIFO would wait for a writer
     except OSError:
         return False
     return any(mark in data for mark in _DECLARING)

@@ -122,9 +122,11 @@ class Source:
             return "utf-8"
         name = match[1].decode("ascii", "replace")
         try:
-            return codecs.lookup(name).name
+            io.TextIOWrapper(io.BytesIO(), encoding=name)  # `lookup` also knows codecs that are no text encodings
         except LookupError:
-            raise self._unreadable(1, f"unknown encoding {name!r} in the coding line", "encoding") from None
+            line = 1 if _COOKIE.match(first) else 2
+            raise self._unreadable(line, f"unknown encoding {name!r} in the coding line", "encoding") from None
+        return codecs.lookup(name).name.removesuffix("-sig")  # the mark is taken off already
 
     @cached_property
     def text(self) -> str:
@@ -135,10 +137,15 @@ class Source:
             raise self._unreadable(line, "the file contains a NUL byte", "nul")
         data = self.data[len(codecs.BOM_UTF8) :] if self.bom else self.data
         try:
-            return data.decode(encoding)
-        except UnicodeDecodeError as error:
-            line = data[: error.start].count(b"\n") + 1
+            text = data.decode(encoding)
+            exact = encoding == "utf-8" or text.encode(encoding) == data
+        except UnicodeError as error:
+            line = data[: error.start].count(b"\n") + 1 if isinstance(error, UnicodeDecodeError) else 1
             raise self._unreadable(line, f"the file is not valid {encoding.upper()}", "encoding") from None
+        if not exact:
+            reason = f"its encoding {encoding.upper()} does not give the same bytes back"
+            raise self._unreadable(1, reason, "encoding")
+        return text
 
     @cached_property
     def lines(self) -> list[str]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
+import stat
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping
 from functools import cached_property
@@ -15,7 +17,7 @@ from msgspec import Struct, field
 from laterctl.project.source import Repair, Source, Unreadable
 
 _CHUNK = 1 << 16  # of a regular file, a read gives less only at its end
-_FLAGS = os.O_RDONLY | getattr(os, "O_BINARY", 0)
+_FLAGS = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)  # a FIFO would wait for a writer
 PRUNED = frozenset({"node_modules", "__pycache__", "build", "dist", "site-packages"})
 
 
@@ -242,10 +244,12 @@ class Tree:
         plain = listed is not None and listed.get(path) is False
         full = f"{self._root}/{path}" if plain else self._checked(path)
         try:
-            return _contents(full)
+            return _contents(full, regular=plain)
         except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
             return None
         except OSError as error:
+            if error.errno == errno.ENXIO:  # a socket
+                return None
             raise Unreadable(
                 path, 1, error.strerror or str(error), "make the file readable", code="permission"
             ) from None
@@ -262,10 +266,12 @@ class Tree:
         return full
 
 
-def _contents(path: str) -> bytes:
-    """Read a file with a third of the system calls that a file object makes."""
+def _contents(path: str, *, regular: bool) -> bytes | None:
+    """Read a file with a third of the system calls that a file object makes; `None` for what is no regular file."""
     descriptor = os.open(path, _FLAGS)
     try:
+        if not regular and not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            return None
         data = os.read(descriptor, _CHUNK)
         while len(data) % _CHUNK == 0 and (more := os.read(descriptor, _CHUNK)):
             data += more
@@ -287,6 +293,14 @@ def _hidden(path: str) -> bool:
     return any(part in PRUNED or part.startswith(".") for part in path.split("/")[:-1])
 
 
+def _is_file(entry: os.DirEntry[str]) -> bool:
+    """Whether it is a regular file, or a link to one: no FIFO, socket or device, and no link to itself."""
+    try:
+        return entry.is_file()
+    except OSError:
+        return False
+
+
 def _walk(directory: str, prefix: str, listing: dict[str, bool]) -> None:
     folders: list[str] = []
     files: dict[str, bool] = {}
@@ -297,8 +311,8 @@ def _walk(directory: str, prefix: str, listing: dict[str, bool]) -> None:
                 if entry.is_dir(follow_symlinks=False):
                     if name not in PRUNED and name[0] != ".":
                         folders.append(name)
-                elif not (link := entry.is_symlink()) or entry.is_file():
-                    files[prefix + name] = link
+                elif _is_file(entry):
+                    files[prefix + name] = entry.is_symlink()
     except OSError:  # a folder that may not be listed hides what is in it, as it does from Python
         return
     if prefix and f"{prefix}pyvenv.cfg" in files:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
+from laterctl.project.configuration import Misconfigured
 from laterctl.project.facts import Undecided
 from laterctl.project.places import Place, is_test_or_docs
 from laterctl.project.source import Unreadable
@@ -43,7 +44,7 @@ def as_undecided(error: Unreadable | Outside) -> Undecided:
     """Return a file that cannot be read as something that could not be decided."""
     if isinstance(error, Outside):
         return Undecided("outside", f"{error}, and is left alone", LINK, (Place(error.path, 1),))
-    message = f"{error.path} cannot be read: {error.reason}"
+    message = error.reason if isinstance(error, Misconfigured) else f"{error.path} cannot be read: {error.reason}"
     return Undecided(error.code, message, error.hint, (Place(error.path, error.line),))
 
 

@@ -42,7 +42,8 @@ def _files(root: Path) -> Iterator[Path]:
     for directory, _, names in os.walk(root):
         for name in names:
             listed = "secret" in name.lower() and name.endswith((".toml", ".yaml", ".yml", ".json", ".ini", ".env"))
-            if listed or name.startswith(".env") or name.endswith(".env"):
+            secretive = listed or name.startswith(".env") or name.endswith(".env")
+            if secretive and os.path.isfile(os.path.join(directory, name)):  # a FIFO would wait for a writer
                 yield Path(directory, name)
 
 

@@ -33,6 +33,10 @@ class Argument(StatementPart, frozen=True):
         return f"{self.holder} = ...({self.keyword}={self.value})"
 
     @property
+    def expressions(self) -> tuple[str, ...]:
+        return (self.value,)
+
+    @property
     def source(self) -> str:
         return self.value
 

@@ -16,9 +16,10 @@ from importlib import import_module
 from pkgutil import iter_modules
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
-from msgspec import Struct
+from msgspec import Struct, ValidationError, convert
 from msgspec.structs import asdict
 
+from laterctl.changeset import checked_path
 from laterctl.project.facts import BodyPath, DependencyHome
 from laterctl.project.places import Place
 from laterctl.refusal import Refusal
@@ -133,6 +134,18 @@ class Target(Struct, frozen=True):
     @abstractmethod
     def bindings(self) -> tuple[Binding, ...]:
         """Return what others may have come to use."""
+
+    def verify(self) -> None:
+        """Make sure that it can be worked with: a ledger may have been edited, or come from elsewhere.
+
+        Raises:
+            ValueError, SyntaxError: it leads out of the project, or is not what its kind needs.
+        """
+        checked_path(self.path)
+        hash(self)
+        _ = self.key, self.describe(), self.effect, self.requires, self.home
+        if any(item.what != "module" and not item.name for item in self.bindings()):
+            raise ValueError("it has no name")
 
     @property
     def effect(self) -> Effect | None:
@@ -291,9 +304,14 @@ def from_json(data: Mapping[str, Any]) -> Record:
         imported = bool(values.pop("imported", False))
         beside = str(values.pop("beside", ""))
         empty = bool(values.pop("empty", False))
-        target = kind(**{name: frozen(value) for name, value in values.items()})
-    except (KeyError, TypeError) as error:
+        target = convert({name: frozen(value) for name, value in values.items()}, kind)
+        target.verify()
+    except (KeyError, TypeError, SyntaxError, ValidationError) as error:
         raise ValueError(f"not a record of this version: {error}") from error
+    if not (replaced is None or isinstance(replaced, str)):
+        raise ValueError(f"what was replaced is no text: {replaced!r}")
+    if unknown := values.keys() - {*kind.__struct_fields__}:
+        raise ValueError(f"not a record of this version: unknown field {min(unknown)}")
     if origin not in {"ours", "adopted"}:
         raise ValueError(f"unknown origin {origin!r}")
     return Record(target, origin == "ours", replaced, imported, beside, empty=empty)

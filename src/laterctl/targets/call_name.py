@@ -38,6 +38,10 @@ class CallName(StatementPart, frozen=True):
         return f"{self.holder or self.scope or 'module'}: {self.new}(...) for {self.old}(...)"
 
     @property
+    def expressions(self) -> tuple[str, ...]:
+        return (self.old, self.new)
+
+    @property
     def source(self) -> str:
         return self.new
 

@@ -46,6 +46,10 @@ class ListEntry(StatementPart, frozen=True):
         return self.code
 
     @property
+    def expressions(self) -> tuple[str, ...]:
+        return (self.code,)
+
+    @property
     def source(self) -> str:
         return self.code
 

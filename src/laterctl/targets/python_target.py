@@ -56,6 +56,18 @@ class CodeTarget(PythonTarget, frozen=True):
     def source(self) -> str:
         """The code, as something that `ast.parse` takes."""
 
+    def verify(self) -> None:
+        super().verify()
+        for code in self.expressions:
+            ast.parse(code, mode="eval")
+        if not ast.parse(self.source).body:
+            raise ValueError("its code is empty")
+
+    @property
+    def expressions(self) -> tuple[str, ...]:
+        """Those of its texts that are expressions."""
+        return ()
+
     def uses(self, document: Document) -> frozenset[str]:
         found = (node for node in ast.walk(ast.parse(self.source)) if isinstance(node, ast.Name))
         return frozenset(node.id for node in found if isinstance(node.ctx, ast.Load))
