@@ -237,7 +237,26 @@ def test_what_may_not_be_written(path: str, mode: int, tmp_path: Path) -> None:
 
 # The ledger
 
-CONFLICT = "        (lambda text: text.replace('"format": 2,', '"format": 2'), "ledger-broken", 5, ("cannot be read", "restore it from")),
+CONFLICT = "<<<<<<< HEAD\n{}=======\n{}>>>>>>> other\n"
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A repository into which metrics has been added."""
+    folder = project(tmp_path_factory.mktemp("installed"))
+    done(folder, *METRICS)
+    commit(folder)
+    return folder
+
+
+@pytest.mark.parametrize("command", [("add", "cors"), ("remove", "metrics"), ("doctor", "--fix")], ids=" ".join)
+@pytest.mark.parametrize(
+    ("spoil", "code", "line", "says"),
+    [
+        (lambda text: CONFLICT.format(text, text), "ledger-conflict", 1, ("conflict markers", "resolve the merge")),
+        (lambda text: text.replace('"format": 2', '"format": 3').replace('"laterctl": "', '"laterctl": "9'), "ledger-newer", 1,
+         ("newer than this one", "run that version or a newer one")),
+        (lambda text: text.replace('"format": 2,', '"format": 2'), "ledger-broken", 5, ("cannot be read", "restore it from")),
         (lambda text: text.replace('"kind": "import"', '"kind": "hope"', 1), "ledger-broken", 10, ("cannot be read",)),
     ],
     ids=["conflict", "newer", "broken", "unknown_kind"],
