@@ -49,8 +49,10 @@ class OwnedFile(Target, frozen=True):
         return f"new file {self.path}"
 
     def inspect(self, document: Document) -> Inspection:
-        text = document.data.decode("utf-8", errors="replace").removeprefix("\ufeff").replace("\r\n", "\n")
-        base = self.text.replace("\r\n", "\n")
+        text, base = (
+            each.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
+            for each in (document.data.decode("utf-8", errors="replace"), self.text)
+        )
         if text == base:
             return Inspection(State.PRESENT, 1)
         if self.path.endswith(".py"):

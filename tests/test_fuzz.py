@@ -1,0 +1,146 @@
+"""Small projects in odd Python: the engine refuses with a place or holds the laws; it raises nothing else.
+
+`LATERCTL_FUZZ_SEED` repeats a run: each prints its seed.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+from typing import Final
+
+import pytest
+from hypothesis import HealthCheck, given, seed, settings
+from hypothesis import strategies as st
+
+from laterctl.engine.plan import Request
+from laterctl.proof.static import prove
+from tests import memory
+from tests.test_laws import assert_same
+
+SEED: Final = int(os.environ.get("LATERCTL_FUZZ_SEED") or random.SystemRandom().randrange(2**32))
+FEATURES: Final = (("cors",), ("metrics",), ("resources",), ("cors", "metrics"), ("coverage", "jwt"), ("cors", "metrics", "resources"))  # fmt: skip
+BASIC: Final = settings(deadline=None, database=None, suppress_health_check=list(HealthCheck), print_blob=False)
+
+CALLS: Final = (
+    "FastAPI()",
+    "(FastAPI())",
+    "FastAPI(\n)",
+    'FastAPI(title="x",)',
+    'FastAPI(title=("a"))',
+    'FastAPI(\n    title=(\n        "a"\n    )\n)',
+    "FastAPI(**{})",
+    "FastAPI(*(), **dict(debug=True))",
+    'FastAPI(title="a" if DEBUG else "b")',
+    "FastAPI(debug=(flag := DEBUG))",
+    "FastAPI(middleware=[])",
+    "FastAPI(middleware=[Middleware(GZipMiddleware) if DEBUG else Middleware(GZipMiddleware)])",
+    "FastAPI(middleware=[*[Middleware(GZipMiddleware)],])",
+    "FastAPI(middleware=[\n    Middleware(GZipMiddleware),  # small\n])",
+    "FastAPI(lifespan=lifespan)",
+    "FastAPI(lifespan=lifespan if DEBUG else None)",
+    "FastAPI(lifespan=(lifespan))",
+    'FastAPI(title="é", description="""a\n  b""")',
+    "FastAPI() if DEBUG else FastAPI(debug=True)",
+)
+MADE: Final = (
+    "{name} = {call}",
+    "x = 1; {name} = {call}",
+    "{name} = {call}; y = 2",
+    "{name}: FastAPI = {call}",
+    "({name}) = {call}",
+    "{name} = other = {call}",
+    "if True:\n    {name} = {call}",
+    "if DEBUG: {name} = FastAPI()\nelse: {name} = FastAPI(debug=True)",
+    "try:\n    {name} = {call}\nfinally:\n    pass",
+    "with guard():\n    {name} = {call}",
+    "with guard(): {name} = {call}",
+    "def create_app():\n    {name} = {call}\n    return {name}\n\n\n{name} = create_app()",
+    "def create_app(): return {call}\n\n\n{name} = create_app()",
+    "class Shop:\n    def __init__(self):\n        self.{name} = {call}\n\n\n{name} = Shop().{name}",
+)
+AFTER: Final = (
+    "",
+    "{name}.add_middleware(GZipMiddleware)",
+    "{name}.add_middleware(GZipMiddleware); {name}.state.a = 1",
+    "if DEBUG:\n    {name}.add_middleware(GZipMiddleware)",
+    "if DEBUG: {name}.add_middleware(GZipMiddleware)",
+    '@{name}.get("/")\ndef index(): return 1',
+    '@{name}.on_event("startup")\nasync def start(): ...',
+    "{name} = wrapped({name})",
+    "del DEBUG",
+    "match DEBUG:\n    case True: {name}.state.b = 2",
+)
+HEAD: Final = (
+    "from contextlib import asynccontextmanager, contextmanager\nfrom fastapi import FastAPI\n"
+    "from fastapi.middleware.gzip import GZipMiddleware\nfrom fastapi.middleware import Middleware\n\nDEBUG = False\n\n\n"
+    "@contextmanager\ndef guard(): yield\n\n\n@asynccontextmanager\nasync def lifespan(app): yield\n\n\n"
+    "def wrapped(app): return app\n\n\n"
+)
+CONFIGS: Final = (
+    None,
+    "from pydantic_settings import BaseSettings\nclass Settings(BaseSettings): pass\nsettings = Settings()\n",
+    "from pydantic_settings import BaseSettings\nclass Settings(BaseSettings):\n  a: int = 1; b: int = 2\nsettings = Settings()",
+    "from pydantic_settings import BaseSettings\nclass Settings(BaseSettings):\n\t'''Ours.'''\nsettings = (Settings())\n",
+    "from dynaconf import Dynaconf\nsettings = Dynaconf(settings_files=['settings.toml'],)\n",
+)
+MANIFESTS: Final = (
+    {"requirements.txt": "fastapi>=0.115\npydantic>=2\npydantic-settings>=2.6\ndynaconf>=3.2\n"},
+    {"requirements.txt": "fastapi >= 0.115 ; python_version > '3'  # web\n-r more.txt\npydantic>=2", "more.txt": "pydantic-settings>=2.6\n\ndynaconf"},
+    {"pyproject.toml": '[project]\nname = "x"\nversion = "0"\nrequires-python = ">=3.11"\ndependencies = ["fastapi>=0.115", "pydantic-settings>=2.6", "dynaconf"]\n'},
+    {"pyproject.toml": '[project]\nname = "x"\nversion = "0"\ndependencies = [\n  "fastapi>=0.115", # web\n  "dynaconf",\n  "pydantic-settings>=2.6"]\n[tool.x]\na.b = 1\n'},
+    {"pyproject.toml": '[tool.poetry]\nname = "x"\nversion = "0"\n[tool.poetry.dependencies]\npython = "^3.11"\nfastapi = "*"\npydantic-settings = "^2.6"\ndynaconf = {version = "*"}'},
+)  # fmt: skip
+
+
+@st.composite
+def projects(draw: st.DrawFn) -> dict[str, bytes]:
+    """Draw the files of a small project."""
+    name = draw(st.sampled_from(("app", "application", "match", "type", "_", "é", "settings")))
+    call, made = draw(st.sampled_from(CALLS)), draw(st.sampled_from(MADE))
+    indent = "    " if "\n    {name} = {call}" in made or "def " in made else ""
+    call = call.replace("\n", f"\n{indent}") if '"""' not in call else call
+    rest = draw(st.lists(st.sampled_from(AFTER), max_size=3, unique=True))
+    body = "\n".join([made.format(name=name, call=call), *(item.format(name=name) for item in rest)])
+    text = draw(st.sampled_from(("", '"""Ours."""\n', "# coding: utf-8\n"))) + HEAD + body
+    text += draw(st.sampled_from(("", "\n", "\n\n\n", "  # end", "\n# end")))
+    files = dict(draw(st.sampled_from(MANIFESTS)))
+    config = draw(st.sampled_from(CONFIGS))
+    files |= {} if config is None else {"config.py": config}
+    files |= {"settings.toml": draw(st.sampled_from(("", "[default]\na = 1\n")))} if config and "Dyna" in config else {}
+    newline = draw(st.sampled_from(("\n", "\n", "\r\n", "\r")))
+    mark = draw(st.sampled_from((b"", b"", b"\xef\xbb\xbf")))
+    found = {path: item.encode() for path, item in files.items()}
+    return {**found, "main.py": mark + text.replace("\n", newline).encode()}
+
+
+def hold(files: dict[str, bytes], features: tuple[str, ...]) -> None:
+    """Add features and remove them again: refused with code and place, or proved, settled, and taken back exactly."""
+    plan = memory.planned(files, Request(add=features))
+    for item in plan.refusals:
+        assert all((item.code, item.message, item.snippet or item.remedy)), item
+    if plan.refusals:
+        return
+    assert prove(memory.project(files), plan) == []
+    after = memory.applied(files, plan)
+    assert_same(memory.add(after, *features), after, "add; add = add")
+    taken = memory.planned(after, Request(remove=features))
+    assert prove(memory.project(after), taken) == []
+    assert_same(memory.applied(after, taken), files, "add; remove")
+
+
+@seed(SEED)
+@settings(BASIC, max_examples=300)
+@given(projects(), st.sampled_from(FEATURES))
+def test_small_projects_in_odd_python(files: dict[str, bytes], features: tuple[str, ...]) -> None:
+    print(f"LATERCTL_FUZZ_SEED={SEED}")
+    hold(files, features)
+
+
+@pytest.mark.long
+@seed(SEED + 1)
+@settings(BASIC, max_examples=5000)
+@given(projects(), st.sampled_from(FEATURES))
+def test_many_small_projects_in_odd_python(files: dict[str, bytes], features: tuple[str, ...]) -> None:
+    print(f"LATERCTL_FUZZ_SEED={SEED}")
+    hold(files, features)
