@@ -8,10 +8,13 @@ from pathlib import Path
 import pytest
 import typer
 
-from laterctl import state_dir
+from laterctl import journal, state_dir
+from laterctl.changeset import Change, Changeset
 from laterctl.cli import flow, screen, show
 from laterctl.cli.exits import Exit, outcomes
-from tests.cli.command import YES, done, project, run
+from laterctl.commands.change import ProofFailed
+from laterctl.refusal import Refusal, Refused
+from tests.cli.command import YES, done, project, run, unprivileged
 from tests.cli.terminal import CTRL_C, Terminal
 
 EVIL = [
@@ -91,3 +94,58 @@ def test_what_is_said_after_an_interrupted_question_begins_a_line(tmp_path: Path
         terminal.sees(r"\[y/N\]: ")
         assert terminal.ends(pressing=CTRL_C) == 130
     assert "\nerror interrupted; every file is as it was\n" in terminal.screen
+
+
+@pytest.mark.parametrize("error", [ProofFailed([]), Refused(Refusal("x", "y"))], ids=["proof", "refused"])
+@pytest.mark.parametrize("when", ["running", "finished", "never"])
+def test_a_plan_made_while_another_run_wrote_is_not_to_blame(
+    error: Exception, when: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    root = tmp_path / "project"
+    root.mkdir()
+    changes = Changeset({"a.py": Change(None, b"a = 1\n")})
+
+    def planned() -> None:
+        with flow._undisturbed(root):
+            if when == "finished":
+                with journal.lock(root) as held, journal.begin(held, changes, command="x") as run:
+                    run.apply()
+                    run.commit()
+            raise error
+
+    expected = type(error) if when == "never" else journal.BusyError
+    if when == "running":
+        with journal.lock(root) as held, journal.begin(held, changes, command="x"), pytest.raises(expected):
+            planned()
+    else:
+        with pytest.raises(expected):
+            planned()
+
+
+def test_where_nothing_can_be_kept_the_variable_that_helps_is_named(tmp_path: Path) -> None:
+    folder = project(tmp_path)
+    state = tmp_path / "state"
+    state.mkdir()
+    for closed in (folder / ".git", state):
+        closed.chmod(0o555)
+    given = {"XDG_STATE_HOME": str(state)}
+    before = unprivileged()
+    try:
+        ran = run(folder, "add", "cors", *YES, env=given, preexec_fn=before)
+        assert ran.code == 3
+        assert "(XDG_STATE_HOME names another folder)" in ran.err
+        state.chmod(0o755)
+        assert run(folder, "add", "cors", *YES, env=given, preexec_fn=before).code == 0
+        assert run(folder, "undo", "--yes", env=given, preexec_fn=before).code == 0
+    finally:
+        (folder / ".git").chmod(0o755)
+
+
+def test_doctor_says_which_file_it_may_not_read(tmp_path: Path) -> None:
+    folder = project(tmp_path)
+    done(folder, "add", "cors", *YES)
+    (folder / "main.py").chmod(0)
+    ran = run(folder, "doctor", preexec_fn=unprivileged())
+    assert ran.code in {1, 3, 7}
+    assert "main.py" in ran.screen

@@ -1,8 +1,10 @@
-"""A journal that was damaged, or that came with somebody else's archive."""
+"""A journal that was damaged or forged, and what hangs on a file beside its bytes."""
 
 from __future__ import annotations
 
 import json
+import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,7 @@ import pytest
 
 from laterctl import journal
 from laterctl.changeset import Change, Changeset
-from laterctl.journal import JournalError
+from laterctl.journal import JournalError, WriteError
 from laterctl.state_dir import LAST, PENDING
 
 OUTSIDE = ["../outside.txt", "/tmp/laterctl-outside.txt", ".git/hooks/pre-commit", "a/../../x"]
@@ -70,3 +72,39 @@ def test_a_damaged_journal_says_what_to_do(root: Path, name: str, data: bytes) -
             question(root)
         assert str(path) in str(caught.value)
         assert "delete it to go on" in str(caught.value)
+
+
+def test_hard_links_are_not_broken(root: Path) -> None:
+    os.link(root / "a.py", root.parent / "other.py")
+    changes = Changeset({"a.py": Change(b"a = 2\n", b"a = 3\n")})
+    with (
+        journal.lock(root) as held,
+        pytest.raises(WriteError, match="2 hard links"),
+        journal.begin(held, changes, command="x"),
+    ):
+        pytest.fail("begun")
+    assert (root / "a.py").samefile(root.parent / "other.py")
+    deletion = Changeset({"a.py": Change(b"a = 2\n", None)})
+    with journal.lock(root) as held, journal.begin(held, deletion, command="x") as run:
+        run.apply()
+        run.commit()
+    assert (root.parent / "other.py").read_bytes() == b"a = 2\n"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="extended attributes of Linux")
+@pytest.mark.parametrize("ending", ["commit", "take back", "undo"])
+def test_extended_attributes_stay(root: Path, ending: str) -> None:
+    try:
+        os.setxattr(root / "a.py", "user.note", b"mine")
+    except OSError:
+        pytest.skip("the file system has no extended attributes")
+    changes = Changeset({"a.py": Change(b"a = 2\n", b"a = 3\n")})
+    with journal.lock(root) as held:
+        with journal.begin(held, changes, command="x") as run:
+            run.apply()
+            if ending != "take back":
+                run.commit()
+        if ending == "undo":
+            journal.undo(held)
+    assert (root / "a.py").read_bytes() == (b"a = 3\n" if ending == "commit" else b"a = 2\n")
+    assert os.getxattr(root / "a.py", "user.note") == b"mine"

@@ -110,7 +110,8 @@ def run(command: Command, request: Request | Requesting, flags: Flags) -> None:
         pending(command.directory)
     else:
         _recover(command.directory)
-    prepared = change.prepare(command.directory, request, command.reference)
+    with _undisturbed(command.directory):
+        prepared = change.prepare(command.directory, request, command.reference)
     if not prepared.plan.changeset:
         if flags.output is not None:
             show.patch_file(prepared, flags.output)
@@ -137,6 +138,32 @@ def _noticing(root: Path, written: str) -> Iterator[None]:
         if _stamp(last) == before:
             raise
         raise InterruptedLate(written) from error
+
+
+@contextmanager
+def _undisturbed(directory: Path) -> Iterator[None]:
+    """Let a plan fail for its own reasons alone: one that was made while another run wrote looked at two trees.
+
+    Raises:
+        laterctl.journal.BusyError: another run was, or is, at work.
+    """
+    from laterctl import journal
+    from laterctl import state_dir as private
+    from laterctl.commands.change import ProofFailed
+    from laterctl.project.roots import find_root
+    from laterctl.refusal import Refused
+
+    root = find_root(directory)
+    last = private.state_dir(root) / private.LAST
+    before, pending_before = _stamp(last), journal.pending(root)
+    try:
+        yield
+    except (Refused, ProofFailed) as error:
+        now = journal.pending(root)
+        running = next((found for found in (now, pending_before) if found is not None and found.running), None)
+        if running is not None or _stamp(last) != before:
+            raise journal.BusyError(running.pid if running is not None else 0) from error
+        raise
 
 
 def _stamp(path: Path) -> tuple[int, int] | None:
