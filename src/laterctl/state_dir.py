@@ -15,12 +15,17 @@ LAST = "last.json"
 """The journal of the last finished run."""
 
 
+VARIABLE = "LOCALAPPDATA" if sys.platform == "win32" else "XDG_STATE_HOME"
+"""The environment variable that says where the user's state is."""
+
+
 def state_dir(root: Path) -> Path:
     """Return the state folder of the project at `root`; it need not exist yet.
 
     In a git work tree it lies below the git directory of that work tree (what `git rev-parse --git-path laterctl`
     prints), one folder for each project of the repository; elsewhere in the user's state folder. A project that
-    already has a record there keeps it when it becomes a repository later.
+    already has a record there keeps it when it becomes a repository later; one whose git directory cannot be written has
+    it there too.
     """
     root = root.resolve()
     found = _git_dir(root)
@@ -28,6 +33,8 @@ def state_dir(root: Path) -> Path:
         return _outside(root)
     with suppress(RuntimeError):  # no home folder
         outside = _outside(root)
+        if not os.path.exists(found[0] / "laterctl") and not os.access(found[0], os.W_OK):
+            return outside
         if any(os.path.exists(outside / name) for name in (PENDING, LAST)):
             return outside
     git_dir, top = found

@@ -81,10 +81,10 @@ def test_other_ways_to_write_the_table(text: str) -> None:
 
 
 def test_every_key_is_in_the_readme_with_an_example_that_is_valid() -> None:
-    rows = re.findall(r"(?m)^\| `([\w.]+)` \| (.+?) \| (.+?) \| `(.+? = .+?)` \|$", README.read_text())
-    assert [(key.name, key.kind, key.decides) for key in KEYS] == [row[:3] for row in rows]
-    for _, _, _, example in rows:
-        assert configuration(made(f"[tool.laterctl]\n{example}\n"))
+    rows = re.findall(r"(?m)^\| `([\w.]+)( = .+?)` \| (.+?) \| (.+?) \|$", README.read_text())
+    assert [(key.name, key.kind, key.decides) for key in KEYS] == [(name, *row) for name, _, *row in rows]
+    for name, value, *_ in rows:
+        assert configuration(made(f"[tool.laterctl]\n{name}{value}\n"))
 
 
 def test_lines_of_nested_tables() -> None:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
 
 from laterctl.cli.exits import Exit
+from laterctl.cli.screen import say, shown, tell
 
 if TYPE_CHECKING:
     from laterctl.commands.change import Prepared
@@ -21,7 +24,18 @@ def interactive() -> bool:
 
 def yes_no(question: str) -> bool:
     """Ask a question whose default is no."""
-    return typer.confirm(question, default=False)
+    with _on_its_own_line():
+        return typer.confirm(shown(question), default=False)
+
+
+@contextmanager
+def _on_its_own_line() -> Iterator[None]:
+    """End the line of a question that is interrupted, so that what is said next begins one."""
+    try:
+        yield
+    except (typer.Abort, KeyboardInterrupt):
+        tell("")
+        raise
 
 
 def accept(prepared: Prepared, *, prove: bool, install: bool) -> bool:
@@ -33,9 +47,9 @@ def accept(prepared: Prepared, *, prove: bool, install: bool) -> bool:
         parts.append("start the app in a scratch copy to prove it")
     question = ", ".join(parts[:-1]) + f" and {parts[-1]}" if len(parts) > 1 else parts[0]
     if prepared.dirty:
-        typer.echo(f"Uncommitted changes in {', '.join(prepared.dirty)}: a reset would lose them together with this.")
+        say(f"Uncommitted changes in {', '.join(prepared.dirty)}: a reset would lose them together with this.")
     elif prepared.dirty is None:
-        typer.echo("The project is not in git: `laterctl undo` is the only way back.")
+        say("The project is not in git: `laterctl undo` is the only way back.")
     return yes_no(f"{question}?")
 
 
@@ -57,7 +71,8 @@ def pick(directory: Path, *, as_json: bool) -> list[str]:
         show.progress("every feature is installed")
         raise typer.Exit(Exit.DONE)
     show.choices(offered)
-    answer = typer.prompt("Features to add, by number or name, separated by spaces", default="", show_default=False)
+    with _on_its_own_line():
+        answer = typer.prompt("Features to add, by number or name, separated by spaces", default="", show_default=False)
     chosen = [_named(word, [item.name for item in offered]) for word in answer.replace(",", " ").split()]
     if not chosen:
         show.progress("nothing was written")

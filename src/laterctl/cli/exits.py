@@ -25,6 +25,10 @@ class Exit(IntEnum):
     INTERRUPTED = 130
 
 
+class InterruptedLate(Exception):
+    """A run was interrupted when it was written already."""
+
+
 @contextmanager
 def outcomes(*, as_json: bool = False, looks: bool = False) -> Iterator[None]:
     """Turn what commands raise into words on the screen (or JSON) and an exit code.
@@ -72,6 +76,9 @@ def _told(error: BaseException, *, as_json: bool, looks: bool) -> Exit:
             return Exit.UNANSWERED
         case KeyboardInterrupt() | typer.Abort():
             show.failure("interrupted", "interrupted; every file is as it was", as_json=as_json)
+            return Exit.INTERRUPTED
+        case InterruptedLate():
+            show.failure("interrupted", f"interrupted; {error}", as_json=as_json)
             return Exit.INTERRUPTED
         case BrokenPipeError():
             # Whoever read what was printed has seen enough; the interpreter must not complain when it flushes.

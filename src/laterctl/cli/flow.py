@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from laterctl import __version__
-from laterctl.cli.exits import Exit
+from laterctl.cli.exits import Exit, InterruptedLate
 
 if TYPE_CHECKING:
     from laterctl.commands.change import Prepared, Requesting, RunResult
@@ -112,9 +113,10 @@ def run(command: Command, request: Request | Requesting, flags: Flags) -> None:
         pending(command.directory)
     else:
         _recover(command.directory)
-    prepared = change.prepare(
-        command.directory, request, command.reference, install=flags.install, manager=flags.manager
-    )
+    with _undisturbed(command.directory):
+        prepared = change.prepare(
+            command.directory, request, command.reference, install=flags.install, manager=flags.manager
+        )
     if not prepared.plan.changeset:
         if flags.output is not None:
             show.patch_file(prepared, flags.output)
@@ -123,8 +125,58 @@ def run(command: Command, request: Request | Requesting, flags: Flags) -> None:
     if flags.looks:
         _preview(prepared, flags)
         return
-    done, again = _carry_out(command, prepared, flags)
-    show.done(done, again, command.undo(), as_json=flags.json)
+    with _noticing(prepared.root, f"the change is written and stays; `{command.undo()}` takes it back"):
+        done, again = _carry_out(command, prepared, flags)
+        show.done(done, again, command.undo(), as_json=flags.json)
+
+
+@contextmanager
+def _noticing(root: Path, written: str) -> Iterator[None]:
+    """Raise `InterruptedLate`, which says what is `written`, when an interruption comes after the commit."""
+    from laterctl import state_dir as private
+
+    last = private.state_dir(root) / private.LAST
+    before = _stamp(last)
+    try:
+        yield
+    except (KeyboardInterrupt, typer.Abort) as error:
+        if _stamp(last) == before:
+            raise
+        raise InterruptedLate(written) from error
+
+
+@contextmanager
+def _undisturbed(directory: Path) -> Iterator[None]:
+    """Let a plan fail for its own reasons alone: one that was made while another run wrote looked at two trees.
+
+    Raises:
+        laterctl.journal.BusyError: another run was, or is, at work.
+    """
+    from laterctl import journal
+    from laterctl import state_dir as private
+    from laterctl.commands.change import ProofFailed
+    from laterctl.project.roots import find_root
+    from laterctl.refusal import Refused
+
+    root = find_root(directory)
+    last = private.state_dir(root) / private.LAST
+    before, pending_before = _stamp(last), journal.pending(root)
+    try:
+        yield
+    except (Refused, ProofFailed) as error:
+        now = journal.pending(root)
+        running = next((found for found in (now, pending_before) if found is not None and found.running), None)
+        if running is not None or _stamp(last) != before:
+            raise journal.BusyError(running.pid if running is not None else 0) from error
+        raise
+
+
+def _stamp(path: Path) -> tuple[int, int] | None:
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_ino, status.st_mtime_ns
 
 
 def _preview(prepared: Prepared, flags: Flags) -> None:
@@ -234,7 +286,7 @@ def undo(directory: Path, *, yes: bool, as_json: bool) -> None:
             show.progress("nothing was written")
             return
     try:
-        with journal.lock(root) as held:
+        with journal.lock(root) as held, _noticing(root, f"`{last.command}` is taken back"):
             undone = journal.undo(held)
     except journal.ChangedError as error:
         show.failure(
@@ -256,7 +308,8 @@ def fix(command: Command, flags: Flags) -> dict[str, Any] | None:
     prepared = prepare_repair(command.directory, command.reference)
     if not prepared.plan.changeset:
         return None
-    done, again = _carry_out(command, prepared, flags)
-    if not flags.json:
-        show.done(done, again, command.undo(), as_json=False)
+    with _noticing(prepared.root, f"the change is written and stays; `{command.undo()}` takes it back"):
+        done, again = _carry_out(command, prepared, flags)
+        if not flags.json:
+            show.done(done, again, command.undo(), as_json=False)
     return show.summary(done, again, command.undo())

@@ -6,21 +6,51 @@ Rich is loaded for a coloured diff alone: for lines it would cost more than most
 from __future__ import annotations
 
 import os
+import re
 import sys
+from typing import Any
 
 import typer
 
 from laterctl.masking import masked
 
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+"""What would move the cursor, change the terminal, or turn the text around."""
+
+_STYLED = f"\ue000{os.urandom(8).hex()}"
+"""Stands for the escape character of laterctl's own styles until a line is printed: nobody else's text can hold it."""
+
+
+def shown(text: str) -> str:
+    """Return a text as it can be shown: without credentials, and with escapes for control characters in it."""
+    return _CONTROL.sub(_escaped, masked(text).replace("\r\n", "\n"))
+
+
+def json_shown(text: str) -> str:
+    """Return a JSON document with escapes for what would control a terminal; it says the same."""
+    return _CONTROL.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
+def _escaped(found: re.Match[str]) -> str:
+    return found[0].encode("unicode_escape", "backslashreplace").decode()
+
+
+def _line(text: str) -> str:
+    return shown(text).replace(_STYLED, "\x1b")
+
+
+def _styled(text: str, **style: Any) -> str:
+    return typer.style(shown(text), **style).replace("\x1b", _STYLED)
+
 
 def say(line: str = "") -> None:
     """Print a line of a result."""
-    typer.echo(masked(line), color=_color())
+    typer.echo(_line(line), color=_color())
 
 
 def tell(line: str) -> None:
     """Print a line of progress, or of an error."""
-    typer.echo(masked(line), err=True, color=_color())
+    typer.echo(_line(line), err=True, color=_color())
 
 
 def show_diff(text: str) -> None:
@@ -29,7 +59,7 @@ def show_diff(text: str) -> None:
     from rich.syntax import Syntax
 
     console = Console(highlight=False, soft_wrap=True)
-    console.print(Syntax(masked(text), "diff", background_color="default"))
+    console.print(Syntax(shown(text), "diff", background_color="default"))
 
 
 def is_terminal() -> bool:
@@ -44,29 +74,29 @@ def _color() -> bool | None:
 
 def strong(text: str) -> str:
     """What a line is about."""
-    return typer.style(masked(text), bold=True)
+    return _styled(text, bold=True)
 
 
 def faint(text: str) -> str:
     """What matters less."""
-    return typer.style(masked(text), dim=True)
+    return _styled(text, dim=True)
 
 
 def good(text: str) -> str:
     """A success, or something that is there."""
-    return typer.style(masked(text), fg="green", bold=True)
+    return _styled(text, fg="green", bold=True)
 
 
 def bad(text: str) -> str:
     """A failure, or something that is gone."""
-    return typer.style(masked(text), fg="red", bold=True)
+    return _styled(text, fg="red", bold=True)
 
 
 def careful(text: str) -> str:
     """Something to look at."""
-    return typer.style(masked(text), fg="yellow")
+    return _styled(text, fg="yellow")
 
 
 def label(text: str) -> str:
     """What kind of line it is."""
-    return typer.style(masked(text), fg="cyan")
+    return _styled(text, fg="cyan")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from laterctl import __version__
-from laterctl.cli.screen import bad, careful, faint, good, is_terminal, label, say, show_diff, strong, tell
+from laterctl.cli.screen import bad, careful, faint, good, is_terminal, json_shown, label, say, show_diff, strong, tell
 from laterctl.masking import masked, masked_file, masked_value
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def document(kind: str, **values: Any) -> None:
     made = {"schema": SCHEMA, "kind": kind} | {
         name: value if name == "patch" else _masked(value) for name, value in values.items()
     }
-    typer.echo(json.dumps(made, indent=2, ensure_ascii=False))
+    typer.echo(json_shown(json.dumps(made, indent=2, ensure_ascii=False)))
 
 
 def _masked(value: Any) -> Any:
@@ -159,7 +159,7 @@ def install_failed(error: InstallFailed, *, as_json: bool) -> None:
     if as_json:
         document("install-failed", command=error.command, output=error.output)
         return
-    typer.echo(masked(error.output), err=True)
+    tell(error.output)
     tell(f"{bad('error')} {error.command} failed; every file is as it was")
     tell("`--no-install` writes the change and leaves the dependencies to you.")
 

@@ -23,6 +23,8 @@ def captured(root: Path, draft: Journal, changes: Mapping[str, Change], extra: I
     for file in written:
         with named(file.path):
             disk.refuse_read_only(root / file.place)
+            if file.after is not None:
+                disk.refuse_hard_links(root / file.place)
     folders = disk.ancestors(file.place for file in written if file.after is not None)
     return replace(
         draft,

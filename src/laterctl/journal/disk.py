@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import sys
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path, PurePosixPath
@@ -66,6 +67,24 @@ def refuse_read_only(path: Path) -> None:
     status = permissions(path)
     if status is not None and (not status[0] & 0o222 or not os.access(path, os.W_OK)):
         raise PermissionError(errno.EACCES, "the file is read-only", os.fspath(path))
+
+
+def refuse_hard_links(path: Path) -> None:
+    """Raise `PermissionError` for a file that has other names: they would keep the old bytes."""
+    with suppress(*_NOT_THERE):
+        if (links := os.lstat(path).st_nlink) > 1:
+            reason = f"it has {links} hard links, and an edit would break them: make it a file of its own first"
+            raise PermissionError(errno.EMLINK, reason, os.fspath(path))
+
+
+def copy_attributes(source: Path, target: Path) -> None:
+    """Give a file the extended attributes of another, such as access lists, as far as the system lets us."""
+    if sys.platform != "linux":
+        return
+    with suppress(OSError):
+        for name in os.listxattr(source, follow_symlinks=False):
+            with suppress(OSError):
+                os.setxattr(target, name, os.getxattr(source, name, follow_symlinks=False), follow_symlinks=False)
 
 
 def create(

@@ -12,7 +12,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from laterctl.journal.errors import BusyError, named
-from laterctl.state_dir import state_dir
+from laterctl.state_dir import VARIABLE, state_dir
 
 _LOCK = "lock"
 _LOCK_BYTE = 1 << 20
@@ -37,7 +37,7 @@ def lock(root: Path) -> Iterator[Lock]:
         WriteError: the state folder cannot be written.
     """
     state = state_dir(root)
-    with named(os.fspath(state)):
+    with named(f"{state} ({VARIABLE} names another folder)"):
         os.makedirs(state, mode=0o700, exist_ok=True)
         file = os.open(state / _LOCK, os.O_RDWR | os.O_CREAT, 0o600)
     try:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import asdict
 
-from laterctl.changeset import Change, Changeset
+from laterctl.changeset import Change, Changeset, checked_path
 from laterctl.journal import disk
 from laterctl.journal.errors import JournalError
 from laterctl.state_dir import LAST, PENDING
@@ -99,9 +100,12 @@ class Journal(Struct, frozen=True):
 def load(state: Path, name: str) -> Journal | None:
     """Read `pending.json` or `last.json`, `None` when there is none.
 
-    Raises `JournalError` when it cannot be understood, such as one written by a newer laterctl.
+    Raises `JournalError` when it cannot be understood, such as one written by a newer laterctl, or leads out of the
+    project: a state folder may come with an archive of somebody else's.
     """
     import json
+
+    from msgspec import convert
 
     try:
         data = disk.read(state / name)
@@ -109,13 +113,34 @@ def load(state: Path, name: str) -> Journal | None:
             return None
         fields: dict[str, Any] = json.loads(data)
         if fields["version"] != VERSION:
-            message = f"{state / name} was written by another version of laterctl"
+            message = f"{state / name} was written by another version of laterctl; {_REMEDIES[name]}"
             raise JournalError(message)
-        fields |= {name: tuple(fields[name]) for name in ("created", "emptied")}
-        return Journal(**{**fields, "files": tuple(_decoded(file) for file in fields["files"])})
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        message = f"cannot read {state / name}: {error}"
+        files = [_decoded(file) for file in fields["files"]]
+        journal = convert({**fields, "files": [asdict(file) for file in files]}, Journal)
+        _check(journal)
+    except (OSError, ValueError, LookupError, TypeError, RecursionError) as error:
+        message = f"cannot read {state / name}: {error}; {_REMEDIES[name]}"
         raise JournalError(message) from error
+    else:
+        return journal
+
+
+_REMEDIES = {
+    LAST: "delete it to go on: `laterctl undo` then has nothing to take back",
+    PENDING: "a run died: compare the project with version control, then delete it to go on",
+}
+
+
+def _check(journal: Journal) -> None:
+    """Raise `ValueError` for names that lead out of the project, or out of the state folder."""
+    if not re.fullmatch(r"[0-9a-f]{12}", journal.id):
+        raise ValueError(f"{journal.id!r} is no name of a run")
+    targets = [name for file in journal.targets for name in (file.path, file.place)]
+    for name in (*targets, *journal.created, *journal.emptied, *journal.modes):
+        checked_path(name)
+    for file in journal.files:
+        if file.extra and not file.place.endswith(".lock"):  # that of a workspace lies above its members
+            checked_path(file.place)
 
 
 def save(state: Path, journal: Journal) -> None:

@@ -108,11 +108,14 @@ def _put_back(held: Lock, journal: Journal, file: File) -> None:
     if folder := file.place.rpartition("/")[0]:
         disk.make_folder(held.root, folder, journal.modes)
     source = record.reserve(held.state, file)
-    if disk.holds(source, file.before) and disk.move(source, target, file.mode, file.owner):
-        return
+    if disk.holds(source, file.before):
+        disk.copy_attributes(target, source)
+        if disk.move(source, target, file.mode, file.owner):
+            return
     spare = beside(held.root, journal, file)
     disk.remove(spare)
     disk.create(spare, file.before, file.mode, file.owner)
+    disk.copy_attributes(target, spare)
     os.replace(spare, target)
 
 

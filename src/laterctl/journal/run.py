@@ -125,7 +125,9 @@ class Run:
     def _stage(self, file: File) -> None:
         if file.after is not None:
             with named(file.path):
-                disk.create(beside(self._root, self._journal, file), file.after, file.mode, file.owner)
+                spare = beside(self._root, self._journal, file)
+                disk.create(spare, file.after, file.mode, file.owner)
+                disk.copy_attributes(self._root / file.place, spare)
 
     def _place(self, file: File) -> None:
         target = self._root / file.place
