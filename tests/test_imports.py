@@ -73,7 +73,7 @@ def test_the_list_of_heavy_modules_is_the_one_that_is_reported() -> None:
 
 
 def test_the_catalogue_loads_no_rules() -> None:
-    script = "import sys; from laterctl.engine import catalogue; print(len(catalogue.every())); print(*sys.modules)"
+    script = "import sys; from laterctl.features import catalogue; print(len(catalogue.every())); print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=120)
     number, modules = done.stdout.splitlines()
     assert int(number) > 10

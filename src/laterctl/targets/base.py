@@ -308,7 +308,7 @@ def from_json(data: Mapping[str, Any]) -> Record:
         target.verify()
     except (KeyError, TypeError, SyntaxError, ValidationError) as error:
         raise ValueError(f"not a record of this version: {error}") from error
-    if not (replaced is None or isinstance(replaced, str)):
+    if not (replaced is None or (isinstance(replaced, str) and replaced.strip())):
         raise ValueError(f"what was replaced is no text: {replaced!r}")
     if unknown := values.keys() - {*kind.__struct_fields__}:
         raise ValueError(f"not a record of this version: unknown field {min(unknown)}")
