@@ -83,10 +83,11 @@ def test_what_nobody_reads_is_refused(tmp_path: Path) -> None:
 @pytest.mark.skipif(sys.version_info >= (3, 14), reason="this interpreter reads it")
 def test_our_own_code_has_no_such_excuse() -> None:
     from laterctl.changeset import Change
-    from laterctl.proof.static import _parsed
+    from laterctl.proof.static import _parse
+    from laterctl.targets.document import Document
 
     newer, older = b"try: x\nexcept A, B: y\n", b"x = 1\n"
-    assert len(_parsed("m.py", Change(newer, newer + older), (3, 11)).body) == 2
+    _parse(Document("m.py", newer + older), Change(newer, newer + older), (3, 11))
     for before in (older, None):
         with pytest.raises(SyntaxError):
-            _parsed("m.py", Change(before, newer), (3, 11))
+            _parse(Document("m.py", newer), Change(before, newer), (3, 11))

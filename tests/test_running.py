@@ -20,9 +20,7 @@ from typing import Any, Final
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from laterctl.edits import setting
-from laterctl.edits.context import FeatureContext
-from laterctl.edits.setting import Setting
+from laterctl.dialects.settings import settings_of
 from laterctl.features.jwt import fresh_key
 from tests import memory
 from tests.servers import Server, redis_server, uvicorn_server
@@ -166,8 +164,8 @@ def with_everything(shape: Shape, into: Path) -> Path:
 
 def variables(shape: Shape, **values: str) -> dict[str, str]:
     """Return environment variables that set features' settings, with the project's own prefix."""
-    site = FeatureContext(memory.project(project_files(shape), shape.app_flag), "", {}, (), (), {}, {})
-    return {setting.variable(Setting(name, "str"), site): value for name, value in values.items()}
+    settings = settings_of(memory.project(project_files(shape), shape.app_flag))
+    return {settings.environment_variable(name): value for name, value in values.items()}
 
 
 @contextmanager

@@ -26,7 +26,7 @@ def test_the_question_defaults_to_no(tmp_path: Path) -> None:
     for answer in (ENTER, f"n{ENTER}"):
         with Terminal(folder, "add", "metrics") as terminal:
             shown = terminal.sees(
-                r"Write this, install the dependencies and start the app in a scratch copy to prove it\? \[y/N\]: "
+                r"Write this and start the app in a scratch copy to prove it\? \[y/N\]: "
             )
             assert "add metrics (with routing, settings)" in shown
             assert "  + core/metrics.py" in shown

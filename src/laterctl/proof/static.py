@@ -21,7 +21,7 @@ from laterctl.edits.context import layout_of
 from laterctl.engine.ledger import load, records_of
 from laterctl.project.installed import FOLDER
 from laterctl.project.places import Place
-from laterctl.project.source import Source
+from laterctl.project.source import Source, may_be_newer
 from laterctl.project.statements import bound_names
 from laterctl.proof.survival import differences
 from laterctl.targets.base import Record, State, Target
@@ -98,7 +98,7 @@ def _parse(document: Document, change: Change, version: tuple[int, int]) -> None
 
     Where the user's own code was too new for this interpreter already, LibCST is asked too, and the rest is judged.
     """
-    if change.before is None and version == sys.version_info[:2]:
+    if change.before is None and version == sys.version_info[:2] and not may_be_newer(document.plain):
         document.text  # noqa: B018 - parses
         return
     try:
