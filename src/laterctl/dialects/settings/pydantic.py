@@ -50,10 +50,20 @@ class Pydantic(Settings, frozen=True, kw_only=True):
         target = Statement(self.path, self.scope, f"{name}: {spec.annotation} = {default}", (20, name))
         present = any(record.target == target for record in ground.records) or ground.is_present(target)
         if not present and self._is_the_users(ground, statements, spec, target):
+            yield from self._edited(ground, statements, name)
             return
         for source in spec.imports:
             yield ground.imported(self.path, source)[0]
         yield Resolved(target, Anchor(self.body, self._last_field(ground, statements)))
+
+    def _edited(self, ground: Ground, statements: list[ast.stmt], name: str) -> Iterator[Resolved]:
+        """Yield a field that is in the ledger, as the user has it by now: it is adopted, and read as before."""
+        bound = {item for record in ground.records for item in record.target.bindings()}
+        if not any((item.what, item.path, item.name) == ("member", self.path, name) for item in bound):
+            return
+        for node in statements:
+            if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and node.target.id == name:
+                yield Resolved(Statement(self.path, self.scope, ast.unparse(node), (20, name)))
 
     def read(self, spec: SettingSpec) -> Expr:
         """Return the attribute of the object."""
