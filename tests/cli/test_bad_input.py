@@ -256,8 +256,8 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (lambda text: CONFLICT.format(text, text), "ledger-conflict", 1, ("conflict markers", "resolve the merge")),
         (lambda text: text.replace('"format": 2', '"format": 3').replace('"laterctl": "', '"laterctl": "9'), "ledger-newer", 1,
          ("newer than this one", "run that version or a newer one")),
-        (lambda text: text.replace('"format": 2,', '"format": 2'), "ledger-broken", 5, ("cannot be read", "restore it from")),
-        (lambda text: text.replace('"kind": "import"', '"kind": "hope"', 1), "ledger-broken", 10, ("cannot be read",)),
+        (lambda text: text.replace('"format": 2,', '"format": 2'), "ledger-broken", 1, ("cannot be read", "restore it from")),
+        (lambda text: text.replace('"kind": "import"', '"kind": "hope"', 1), "ledger-broken", 2, ("cannot be read",)),
     ],
     ids=["conflict", "newer", "broken", "unknown_kind"],
 )  # fmt: skip

@@ -25,9 +25,7 @@ def test_the_question_defaults_to_no(tmp_path: Path) -> None:
     before = tree(folder)
     for answer in (ENTER, f"n{ENTER}"):
         with Terminal(folder, "add", "metrics") as terminal:
-            shown = terminal.sees(
-                r"Write this and start the app in a scratch copy to prove it\? \[y/N\]: "
-            )
+            shown = terminal.sees(r"Write this and start the app in a scratch copy to prove it\? \[y/N\]: ")
             assert "add metrics (with routing, settings)" in shown
             assert "  + core/metrics.py" in shown
             assert "  ~ main.py" in shown

@@ -94,8 +94,8 @@ def dump(entry: Entry) -> bytes:
     names = {"declined": entry.declined, "requires": entry.requires, "recommends": entry.recommends}
     head |= {name: sorted(value) for name, value in names.items() if value}
     head |= {"left": entry.left} if entry.left else {}
-    lines = [f"{json.dumps(name)}: {json.dumps(value, ensure_ascii=False)},\n" for name, value in sorted(head.items())]
-    return ("{\n" + "".join(lines) + '"records": [\n' + ",\n".join(records) + "\n]\n}\n").encode()
+    first = json.dumps(head, sort_keys=True, ensure_ascii=False).removesuffix("}")
+    return (f'{first}, "records": [\n' + ",\n".join(records) + "]}\n").encode()
 
 
 def _without_content(record: Record) -> dict[str, Any]:
@@ -226,7 +226,7 @@ def _line_of(text: str, record: Mapping[str, Any]) -> int:
     for number, line in enumerate(text.splitlines(), 1):
         if line.startswith('{"'):
             with suppress(ValueError, RecursionError):
-                if json.loads(line.rstrip().rstrip(",")) == record:
+                if json.loads(line.rstrip().removesuffix("]}").rstrip(",")) == record:
                     return number
     return 1
 
