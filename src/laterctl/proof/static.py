@@ -59,10 +59,12 @@ def prove(project: Project, plan: Plan) -> list[Failure]:
         The failures; none means statically proved.
     """
     after = project.with_overlay({path: change.after for path, change in plan.changeset.items()})
+    installed = load(project.tree)
     records = records_of(plan.entries.values())
+    recorded = records_of(installed.values())
     documents: dict[str, Document] = {}
     result = _Result(project, after, documents, records)
-    failures = list(_law_three(project, plan))
+    failures = list(_law_three(project, plan, (recorded, records)))
     version = _oldest(project)
     for path, change in plan.changeset.items():
         if not path.endswith(".py") or change.after is None or path in plan.conflicts:
@@ -76,8 +78,7 @@ def prove(project: Project, plan: Plan) -> list[Failure]:
     by_path: dict[str, list[Record]] = {}
     for record in records:
         by_path.setdefault(record.target.path, []).append(record)
-    installed = load(project.tree)
-    whole = [record.target for record in records_of(installed.values()) if record.target.whole_file]
+    whole = [record.target for record in recorded if record.target.whole_file]
     for record in plan.fresh(installed):
         path = record.target.path
         if path in documents and record.ours:
@@ -191,9 +192,12 @@ def _import(path: str, line: int, module: str, name: str, result: _Result) -> It
         yield Failure("imports", message, Place(path, line))
 
 
-def _law_three(project: Project, plan: Plan) -> Iterator[Failure]:
-    """Law 3: what is the user's is as it was, in every file that is not ours from end to end."""
-    before, after = ({record.target: record for record in side if record.ours} for side in _sides(project, plan))
+def _law_three(project: Project, plan: Plan, sides: tuple[list[Record], list[Record]]) -> Iterator[Failure]:
+    """Law 3: what is the user's is as it was, in every file that is not ours from end to end.
+
+    `sides` are the records as the ledger has them and as the plan leaves them.
+    """
+    before, after = ({record.target: record for record in side if record.ours} for side in sides)
     whole = {target.path for target in [*before, *after] if target.whole_file}
     for path, change in plan.changeset.items():
         if change.before is None or change.after is None or path.startswith(f"{FOLDER}/") or path in whole:
@@ -215,10 +219,6 @@ def _law_three(project: Project, plan: Plan) -> Iterator[Failure]:
 
 def _in_file(path: str, records: Iterable[Record]) -> list[Record]:
     return [record for record in records if record.target.path == path]
-
-
-def _sides(project: Project, plan: Plan) -> tuple[list[Record], list[Record]]:
-    return records_of(load(project.tree).values()), records_of(plan.entries.values())
 
 
 def _survives(path: str, change: Change, records: Sequence[Record], deleted: Collection[Target]) -> Iterator[Failure]:

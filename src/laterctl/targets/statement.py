@@ -12,6 +12,7 @@ from laterctl.project.statements import Position, StatementRef
 from laterctl.targets.base import Anchor, Binding, Effect, Inspection, Record, State, Target, of_kind
 from laterctl.targets.document import Document
 from laterctl.targets.file_edit import FileEdit, Insertion, Line, fitted, is_docstring
+from laterctl.targets.pruning import is_filler
 from laterctl.targets.python_target import CodeTarget
 from laterctl.targets.python_text import Text
 
@@ -153,9 +154,7 @@ def _placeholder(edit: FileEdit, body: BodyPath) -> StatementRef | None:
     users = [item for item in rest if item.position not in edit.own or item.position in edit.drop]
     if not body or len(users) != 1 or edit.text.comment_after(users[0].node):
         return None
-    node = users[0].node
-    ellipsis = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and node.value.value is ...
-    return users[0] if isinstance(node, ast.Pass) or ellipsis else None
+    return users[0] if is_filler(users[0].node) else None
 
 
 def _restore_placeholder(edit: FileEdit, statement: StatementRef, code: str) -> None:
