@@ -35,7 +35,7 @@ ASKED: Final = re.compile(r"""\b(setting|provided)\((['"])(\w+)\2\)""")
 VARIABLE: Final = re.compile(r"\b[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+\b")
 OFFERED: Final = {
     *("http_client", "app_module", "app_call", "app_name", "package", "variable"),
-    *("setting", "provided", "module", "module_import", "environment"),
+    *("setting", "provided", "module", "module_import", "environment", "setting_by_name", "variable_by_name"),
 }
 
 each_feature = pytest.mark.parametrize("feature", FEATURES, ids=lambda feature: feature.name)

@@ -60,8 +60,9 @@ class Context(Struct, frozen=True):
 
     `setting`, `provided` and `module` map a setting name, a provider name, and a dotted place below the
     application package (`core.cors`) to how this project spells them; `variable` gives the name that a person writes
-    to set a setting. `environment` is an expression of type `str`:
-    the name of the environment the application runs in. `values` are plain values, such as options and test facts.
+    to set a setting. `setting_by_name` reads the setting whose name is in the Python variable `name`, and
+    `variable_by_name` gives the name that a person writes for it. `environment` is an expression of
+    type `str`: the name of the environment the application runs in. `values` are plain values, such as options and test facts.
     """
 
     setting: Callable[[str], Expr]
@@ -69,6 +70,8 @@ class Context(Struct, frozen=True):
     provided: Callable[[str], Expr]
     module: Callable[[str], str]
     environment: Expr
+    setting_by_name: Expr = Expr("None")
+    variable_by_name: str = "name"
     style: Style = Style()
     first_party: frozenset[str] = frozenset()
     values: Mapping[str, Any] = field(default_factory=dict)
@@ -109,6 +112,8 @@ def render(template: str, context: Context) -> str:
                 "variable": context.variable,
                 "provided": lambda name: spelled(context.provided(name)),
                 "environment": lambda: spelled(context.environment),
+                "setting_by_name": lambda: spelled(context.setting_by_name),
+                "variable_by_name": context.variable_by_name,
                 "module": context.module,
                 "module_import": lambda place: _module_import(place, context.module(place)),
             }

@@ -122,11 +122,13 @@ class Middleware(Struct, frozen=True):
     """The middleware class `source` (`core.cors:CORSMiddleware`), at its rank.
 
     Where the app is given a list of middleware, and nothing outside of that list has to be inside of this one, it is
-    an entry of the list; else it is put on with `app.add_middleware(...)`.
+    an entry of the list; else it is put on with `app.add_middleware(...)`. `settings` is a class of which it is given
+    an instance, as its argument of that name.
     """
 
     source: str
     rank: str
+    settings: str = ""
 
     def resolve(self, context: FeatureContext) -> Iterator[Resolved]:
         name = self.source.partition(":")[2]
@@ -140,21 +142,29 @@ class Middleware(Struct, frozen=True):
         if listed is not None:
             yield from self._listed(context, listed, order)
             return
-        wanted, local = context.imported(app.path, self.source)
-        code = f"{app.name}.add_middleware({local})"
-        yield wanted
+        imports, local, arguments = self._arguments(context, app.path)
+        code = f"{app.name}.add_middleware({arguments})"
+        yield from imports
         does = ("middleware", context.dotted(self.source))
         target = Statement(app.path, app.scope, code, (RANKS[self.rank], local), does)
         yield Resolved(target, Anchor(app.body, self._after(context, app, code, order)))
 
+    def _arguments(self, context: FeatureContext, path: str) -> tuple[list[Resolved], str, str]:
+        """Return the imports of the class and its settings, the class's name, and both as arguments of a call."""
+        wanted, local = context.imported(path, self.source)
+        if not self.settings:
+            return [wanted], local, local
+        settings, made = context.imported(path, self.settings)
+        return [wanted, settings], local, f"{local}, settings={made}()"
+
     def _listed(self, context: FeatureContext, listing: _Listing, order: _Order) -> Iterator[Resolved]:
-        wanted, local = context.imported(listing.path, self.source)
+        imports, local, arguments = self._arguments(context, listing.path)
         spelled = listing.spelled
-        yield wanted
+        yield from imports
         if not spelled:
             wrapper, spelled = context.imported(listing.path, "fastapi.middleware:Middleware")
             yield wrapper
-        code = f"{spelled}({local})"
+        code = f"{spelled}({arguments})"
         users = listing.users
         behind = min(range(len(users) + 1), key=lambda count: order.cost(users[count:], users[:count]))
         order.tell(context, code, users[behind:], [*users[:behind], *listing.outside])

@@ -146,6 +146,8 @@ def template_context(context: FeatureContext) -> Context:
         module=context.module,
         variable=lambda name: setting.variable(name, context),
         environment=settings_of(project).environment,
+        setting_by_name=settings_of(project).read_by_name(),
+        variable_by_name=settings_of(project).variable_by_name(),
         style=layout.style,
         first_party=layout.first_party,
         values={

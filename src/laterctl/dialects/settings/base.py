@@ -121,9 +121,21 @@ class Settings(Struct, frozen=True, kw_only=True):
         default = repr("" if spec.default is None else env_literal(spec.default))
         return Expr(f"os.environ.get({self.environment_variable(spec.name)!r}, {default})", (Import("os"),))
 
+    def read_by_name(self) -> Expr:
+        """Return the expression that reads the setting whose name, in lower case, is in the Python variable `name`.
+
+        It gives `None` or `""` for one that is not set.
+        """
+        return Expr("os.environ.get(name.upper())", (Import("os"),))
+
     def environment_variable(self, name: str) -> str:
         """Return the variable of the process that gives a setting its value."""
         return name.upper()
+
+    def variable_by_name(self) -> str:
+        """Return an expression for the same, of the setting whose name is in the Python variable `name`."""
+        prefix = self.environment_variable("")
+        return f"f'{prefix}{{str(name).upper()}}'" if prefix else "str(name).upper()"
 
     def lines(self, name: str, value: str) -> tuple[SettingLine, ...]:
         """Return the lines of which each gives a secret its value, the usual one first."""

@@ -49,6 +49,10 @@ class Dynaconf(Settings, frozen=True, kw_only=True):
             f"{self.access.text}.get({spec.name.upper()!r}, {literal(spec.default, chr(39))})", self.access.imports
         )
 
+    def read_by_name(self) -> Expr:
+        """Return the look-up, which does not care for capitals."""
+        return Expr(f"{self.access.text}.get(name)", self.access.imports)
+
     def environment_variable(self, name: str) -> str:
         """Return the variable with the prefix that Dynaconf asks for."""
         return f"{self.prefix}{name}".upper()

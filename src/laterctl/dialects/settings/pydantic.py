@@ -69,6 +69,20 @@ class Pydantic(Settings, frozen=True, kw_only=True):
         """Return the attribute of the object."""
         return Expr(f"{self.access.text}.{self.key(spec.name)}", self.access.imports)
 
+    def read_by_name(self) -> Expr:
+        """Return the attribute, in capitals where the class has them; in either where it has both."""
+        cases = {name.isupper() for name in self.types}
+        usual = "name.upper()" if self.upper else "name"
+        other = f", getattr({self.access.text}, {'name' if self.upper else 'name.upper()'}, None)"
+        spelled = f"getattr({self.access.text}, {usual}{other if len(cases) > 1 else ''})"
+        return Expr(spelled, self.access.imports)
+
+    def variable_by_name(self) -> str:
+        """Return the field's own letters behind the prefix, where the class insists on them."""
+        if self.case_sensitive and not self.upper:
+            return f"f'{self.prefix}{{name}}'"
+        return Settings.variable_by_name(self)
+
     def key(self, name: str) -> str:
         """Return the setting's name as the class has it, or as it spells those it has."""
         usual = super().key(name)

@@ -34,6 +34,10 @@ class Starlette(Settings, frozen=True, kw_only=True):
         default = repr("" if spec.default is None else env_literal(spec.default))
         return Expr(f"{self.access.text}({spec.name.upper()!r}, default={default})", self.access.imports)
 
+    def read_by_name(self) -> Expr:
+        """Return the call of the object."""
+        return Expr(f"{self.access.text}(name.upper(), default=None)", self.access.imports)
+
     def environment_variable(self, name: str) -> str:
         """Return the variable: the prefix as it is written, and the name in capitals."""
         return f"{self.prefix}{name.upper()}"

@@ -1,0 +1,52 @@
+# From laterctl: settings.
+"""The settings of added features: read from the project's own, and checked."""
+
+from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError
+
+from order_service.core.config import get_settings
+
+EMPTY = (None, '', SecretStr(''))
+PRODUCTION = {'production', 'prod', 'live'}
+
+
+class FeatureSettings(BaseModel):
+    """Settings of a feature, each read from the project's setting of its name.
+
+    One that is empty counts as not set. Raises ValueError, which names the
+    settings that are wrong and does not repeat their values.
+    """
+
+    model_config = ConfigDict(
+        coerce_numbers_to_str=True,
+        frozen=True,
+        hide_input_in_errors=True,
+    )
+
+    def __init__(self, **given: object) -> None:
+        """Take values that are given instead of those of the project."""
+        known = {
+            name: value
+            for name in type(self).model_fields
+            if (value := value_of(name)) not in EMPTY
+        }
+        try:
+            super().__init__(**known | given)
+        except ValidationError as error:
+            wrong = ((e['loc'][0], e['msg']) for e in error.errors())
+            message = '; '.join(f'{variable(at)}: {why}' for at, why in wrong)
+            raise ValueError(message) from None
+
+
+def value_of(name: str) -> object:
+    """Return what the project has for a setting, nothing or '' without one."""
+    return getattr(get_settings(), name)
+
+
+def variable(name: object) -> str:
+    """Return what sets a setting in the environment."""
+    return f'APP_{str(name).upper()}'
+
+
+def is_production() -> bool:
+    """Whether people depend on what runs in this environment."""
+    return str(get_settings().env).lower() in PRODUCTION
