@@ -9,14 +9,16 @@ from laterctl.feature import Feature
 
 
 def module(context: FeatureContext) -> Iterator[Edit]:
-    """Create the module only where nothing reads settings: a second system is never put beside a first.
+    """Yield the base of checked settings, after a module where nothing reads settings so far.
 
+    A second system is never put beside a first.
     Where discovery could not decide, nothing is created either: the features that have settings refuse.
     """
     missing = context.project.settings is None and context.project.why_not("settings") is None
     if missing or context.is_from_us("core/settings.py"):
         yield DependencyFloor("pydantic-settings>=2.6")
         yield File("core/settings.py", "settings/core/settings.py.jinja", open=True)
+    yield File("core/feature_settings.py", "settings/core/feature_settings.py.jinja")  # which reads that module
 
 
 feature = Feature(
@@ -24,9 +26,6 @@ feature = Feature(
     hidden=True,
     summary="checked settings, and a settings module where there is none",
     floors={"python": "3.10", "pydantic": "2"},
-    edits=(
-        File("core/startup.py", "settings/core/startup.py.jinja"),
-        File("core/feature_settings.py", "settings/core/feature_settings.py.jinja"),
-    ),
+    edits=(File("core/startup.py", "settings/core/startup.py.jinja"),),
     edits_for=module,
 )
