@@ -5,6 +5,7 @@ The walk is over the catalogue, so that a new feature is held to it without a li
 
 from __future__ import annotations
 
+import ast
 import re
 from collections import Counter
 from collections.abc import Iterator
@@ -17,13 +18,14 @@ from packaging.requirements import Requirement
 from packaging.version import Version
 
 from laterctl.commands import new
-from laterctl.edits.app_statements import RANKS, Middleware
+from laterctl.edits.app_statements import RANKS, Middleware, Router
 from laterctl.edits.manifest import DependencyFloor
 from laterctl.edits.provider import Provider
 from laterctl.edits.setting import Setting
 from laterctl.feature import Feature, Group
 from laterctl.features import catalogue
 from laterctl.project.installed import file_of
+from laterctl.project.statements import Function
 from laterctl.render import TEMPLATES
 from tests import memory
 from tests.dialect_projects import NAMES, dialect
@@ -126,6 +128,23 @@ def test_its_options_can_be_set(feature: Feature) -> None:
 def test_its_middleware_has_a_rank(feature: Feature) -> None:
     for edit in edits(feature, Middleware):
         assert edit.rank in RANKS
+
+
+@each_feature
+def test_its_routes_are_named_for_what_they_are_part_of(feature: Feature) -> None:
+    """Projects make operation ids of these names, and have a `refresh` or a `login` of their own."""
+    for edit in feature.edits:
+        if isinstance(edit, Router):
+            subject = edit.alias.removesuffix("_router")
+            path = edit.source.partition(":")[0].replace(".", "/")
+            (text,) = (data for name, data in added(feature.name, "none").items() if name.endswith(f"{path}.py"))
+            names = [item.name for item in ast.walk(ast.parse(text)) if isinstance(item, Function) and _is_route(item)]
+            assert names
+            assert [name for name in names if subject not in name.split("_")] == []
+
+
+def _is_route(function: Function) -> bool:
+    return any(ast.unparse(item).startswith("router.") for item in function.decorator_list)
 
 
 def test_each_template_is_used() -> None:

@@ -52,7 +52,7 @@ UsersDep = Annotated[UserAuthenticator, Depends(user_authenticator)]
 
 
 @router.post('/token')
-async def sign_in(
+async def auth_sign_in(
     form: Annotated[OAuth2PasswordRequestForm, Depends()],
     response: Response,
     tokens: TokenServiceDep,
@@ -72,7 +72,7 @@ async def sign_in(
 
 
 @router.post('/refresh')
-async def refresh(
+async def auth_refresh(
     body: RefreshRequest,
     response: Response,
     tokens: TokenServiceDep,
@@ -98,7 +98,7 @@ async def refresh(
     response_model=None,
     status_code=status.HTTP_204_NO_CONTENT,
 )
-async def sign_out(
+async def auth_sign_out(
     body: RefreshRequest,
     access: BearerDep,
     tokens: TokenServiceDep,

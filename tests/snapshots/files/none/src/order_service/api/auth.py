@@ -54,7 +54,7 @@ UsersDep = Annotated[UserAuthenticator, Depends(user_authenticator)]
 
 
 @router.post('/token')
-async def sign_in(
+async def auth_sign_in(
     form: Annotated[OAuth2PasswordRequestForm, Depends()],
     response: Response,
     tokens: TokenServiceDep,
@@ -74,7 +74,7 @@ async def sign_in(
 
 
 @router.post('/refresh')
-async def refresh(
+async def auth_refresh(
     body: RefreshRequest,
     response: Response,
     tokens: TokenServiceDep,
@@ -100,7 +100,7 @@ async def refresh(
     response_model=None,
     status_code=status.HTTP_204_NO_CONTENT,
 )
-async def sign_out(
+async def auth_sign_out(
     body: RefreshRequest,
     access: BearerDep,
     tokens: TokenServiceDep,
