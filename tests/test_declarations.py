@@ -17,6 +17,7 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.version import Version
 
+from laterctl.codemods.lines import env_key
 from laterctl.commands import new
 from laterctl.edits.app_statements import RANKS, Middleware, Router
 from laterctl.edits.manifest import DependencyFloor
@@ -206,3 +207,15 @@ def commands(text: str) -> Iterator[str]:
     """Yield the `laterctl` command lines in a text."""
     for found in re.finditer(r"\blaterctl [a-z][a-z -]*[a-z]", text):
         yield found[0]
+
+
+@each_feature
+def test_its_settings_say_what_they_are(feature: Feature) -> None:
+    """The words stand above the setting in an example environment file, and must not read as a setting there."""
+    for edit in feature.edits:
+        if isinstance(edit, Setting):
+            assert edit.help
+            assert not env_key(f"# {edit.help}")
+            assert not edit.name.endswith(("_seconds", "_ttl")) or "in seconds" in edit.help
+            if feature.secret is not None and edit.name in feature.secret():
+                assert f"laterctl secret {feature.name}" in edit.help

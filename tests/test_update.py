@@ -498,7 +498,7 @@ def test_a_feature_that_this_version_does_not_have(monkeypatch: pytest.MonkeyPat
     Release("0.3.0", {name: item for name, item in FEATURES.items() if name != "stamp"}, NEW.templates).use(monkeypatch)
     plan = planned(old)
     assert "stamp" not in plan.updated
-    assert [(note.level, note.feature) for note in plan.notes] == [("warning", "stamp")]
+    assert [note.feature for note in plan.notes if note.level == "warning"] == ["stamp"]
     after = memory.applied(old, plan)
     assert after[".laterctl/feature-stamp.json"] == old[".laterctl/feature-stamp.json"]
     (refusal,) = refusals(old, "stamp")

@@ -73,16 +73,17 @@ feature = Feature(
             None,
             secret=True,
             imports=("pydantic:SecretStr",),
-            example="main:replace-me",
-            help="kid:base64[,kid:base64]; the first signs, all verify",
+            help="signing keys, kid:base64[,kid:base64]: the first signs, all verify; laterctl secret jwt makes one",
         ),
         Setting("jwt_issuer", "str", "api", help="who issues the tokens"),
         Setting("jwt_audience", "str", "api", help="whom the tokens are for"),
-        Setting("jwt_algorithm", "str", "HS256"),
+        Setting("jwt_algorithm", "str", "HS256", help="how tokens are signed: HS256, HS384 or HS512"),
         Setting("jwt_access_ttl", "int", 900, help="life of an access token, in seconds"),
         Setting("jwt_refresh_ttl", "int", 1209600, help="life of a refresh token, in seconds"),
-        Setting("jwt_max_ttl", "int", 3600, help="longest life of an access token that is believed"),
-        Setting("jwt_denylist", "str", "off", help="off, fail_open or fail_closed"),
+        Setting("jwt_max_ttl", "int", 3600, help="longest life of an access token that is believed, in seconds"),
+        Setting(
+            "jwt_denylist", "str", "off", help="what signing out does to access tokens: off, fail_open or fail_closed"
+        ),
         *(
             File(f"core/auth/{name}.py", f"jwt/core/auth/{name}.py.jinja")
             for name in ("config", "errors", "keys", "refresh", "refresh_store", "tokens")

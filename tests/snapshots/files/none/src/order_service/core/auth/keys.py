@@ -28,9 +28,6 @@ from order_service.core.startup import as_text
 
 SETTING = 'JWT_KEYS'
 
-PLACEHOLDER = 'replace-me'
-"""What .env.example holds instead of a key."""
-
 KEY_ID = re.compile(r'[A-Za-z0-9._-]{1,64}')
 
 logger = logging.getLogger(__name__)
@@ -60,12 +57,9 @@ class KeyRing:
 def parse_keys(text: str, minimum_bytes: int) -> KeyRing:
     """Read ``kid:base64[,kid:base64]``, standard or URL-safe.
 
-    Raises AuthSettingError for anything else, for a key that is too short,
-    and for the placeholder of .env.example; never with a key in it.
+    Raises AuthSettingError for anything else, and for a key that is too
+    short; never with a key in it.
     """
-    if PLACEHOLDER in text:
-        message = f'{SETTING} still holds the placeholder of .env.example'
-        raise AuthSettingError(message)
     keys: dict[str, bytes] = {}
     for number, entry in enumerate(filter(None, _entries(text)), start=1):
         key_id, _, encoded = entry.partition(':')
