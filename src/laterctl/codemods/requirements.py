@@ -284,7 +284,7 @@ def spelling(text: str, home: DependencyHome, name: str) -> str:
     It differs from `declared` where poetry has a table: this reads tomlkit's document, `declared` only values.
     Raises `KeyError` when `name` is not declared.
     """
-    key = _poetry_key(text, home, name) if home.form == "poetry" else None
+    key = poetry_key(text, home, name) if home.form == "poetry" else None
     if key is None or isinstance(value := toml.get(text, (*home.table, key)), str):
         return declared(text, home)[canonical_name(name)]
     try:
@@ -293,7 +293,8 @@ def spelling(text: str, home: DependencyHome, name: str) -> str:
         return _shown(value)
 
 
-def _poetry_key(text: str, home: DependencyHome, name: str) -> str | None:
+def poetry_key(text: str, home: DependencyHome, name: str) -> str | None:
+    """Return the name of a dependency as the table spells it, `None` when it is not there."""
     table = toml.get(text, home.table) or {}
     return next((key for key in table if canonical_name(key) == canonical_name(name)), None)
 
@@ -370,7 +371,7 @@ def replace_dependency(text: str, home: DependencyHome, name: str, new: str) -> 
 
 
 def _replace_constraint(text: str, home: DependencyHome, name: str, new: str) -> str:
-    key = _poetry_key(text, home, name)
+    key = poetry_key(text, home, name)
     if key is None:
         raise KeyError(name)
     keys = (*home.table, key)

@@ -105,7 +105,7 @@ class Resolution(Struct):
     def _resolve(self, name: str, edits: Iterable[Edit], previous: Sequence[Record], beside: str = "") -> None:
         known = [*self.before, *self.records()]
         context = replace(self._contexts[name], project=self.project, records=known, previous=previous)
-        had = {record.target.key: record for record in previous}
+        had = {record.target.key: replace(record, left=False) for record in previous}
         own = self._own_nodes(previous)
         records: dict[Key, Record] = {record.target.key: record for record in self.entries[name].records}
         for edit in edits:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, ClassVar, Self
+from typing import TYPE_CHECKING, ClassVar
 
 from msgspec.structs import replace
 
@@ -17,6 +17,7 @@ from laterctl.refusal import Refusal
 from laterctl.targets.base import Binding, Inspection, Record, State, of_kind
 from laterctl.targets.document import Document
 from laterctl.targets.text_target import TextTarget
+from laterctl.targets.toml_key import TomlKey
 
 if TYPE_CHECKING:
     from laterctl.codemods import toml
@@ -63,11 +64,16 @@ class Dependency(TextTarget, frozen=True):
         found = requirements.declared(document.plain, self.home).get(self.name)
         return Inspection(State.ABSENT) if found is None else Inspection(State.PRESENT, 0, found)
 
-    def as_found(self, document: Document) -> Self:
+    def as_found(self, document: Document) -> TextTarget:
         from laterctl.codemods import requirements
 
         found = requirements.declared(document.plain, self.home).get(self.name)
-        return self if found is None else replace(self, requirement=found)
+        if found is None:
+            return self
+        if self.form != "poetry":
+            return replace(self, requirement=found)
+        key = requirements.poetry_key(document.plain, self.home, self.name)
+        return TomlKey(self.path, self.table, key, found) if key and not found.startswith("{") else self
 
     def bindings(self) -> tuple[Binding, ...]:
         return (Binding("package", self.path, self.name, modules=self.modules),)

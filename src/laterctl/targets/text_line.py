@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, ClassVar, Self
+from typing import TYPE_CHECKING, ClassVar
 
 from msgspec.structs import replace
 
@@ -47,7 +47,7 @@ class TextLine(TextTarget, frozen=True):
                 return Inspection(State.PRESENT, number)
         return Inspection(State.ABSENT)
 
-    def as_found(self, document: Document) -> Self:
+    def as_found(self, document: Document) -> TextTarget:
         from laterctl.codemods import lines
 
         if self.form != "env":

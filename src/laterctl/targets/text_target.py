@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 from laterctl.targets.base import Binding, Imported, Record, Target
 from laterctl.targets.document import Document
@@ -29,8 +29,8 @@ class TextTarget(Target, frozen=True):
     def bindings(self) -> tuple[Binding, ...]:
         return ()
 
-    def as_found(self, document: Document) -> Self:
-        """Return it as the user made it, for taking it out all the same; itself where that cannot be told."""
+    def as_found(self, document: Document) -> TextTarget:
+        """Return what the user made of it, for taking that out all the same; itself where that cannot be told."""
         return self
 
     @classmethod
