@@ -18,6 +18,8 @@ class Setting(SettingSpec, frozen=True):
 
     def resolve(self, context: FeatureContext) -> Iterator[Resolved]:
         settings = settings_of(context.project)
+        if message := settings.instead():
+            context.choice(message, settings.place)
         declared = list(settings.declare(self, context))
         yield from declared
         line = settings.example(self, declared)

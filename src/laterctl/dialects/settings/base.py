@@ -25,6 +25,9 @@ FROM_OS = Expr('os.environ.get("ENVIRONMENT", "")', (Import("os"),))
 _PLAIN = re.compile(r"[\w./:,@%+-]*")
 """A value that no reader of environment files takes for anything else."""
 
+IN_PROCESS = "new settings are variables of the process"
+"""What is done where the project's own settings are not extended."""
+
 _ENVIRONMENT = (
     *("environment", "env", "app_environment", "app_env", "current_environment", "current_env", "environment_name"),
     *("env_name", "deploy_env", "deployment_environment", "fastapi_env", "env_state", "stage"),
@@ -118,6 +121,10 @@ class Settings(Struct, frozen=True, kw_only=True):
             laterctl.refusal.Refused: the project has something else of that name.
         """
         yield from ()
+
+    def instead(self) -> str:
+        """Return why a setting cannot be written where the project has its own, and what is done; `""` where it can."""
+        return ""
 
     def read(self, spec: SettingSpec) -> Expr:
         """Return the expression that reads a setting."""

@@ -44,6 +44,12 @@ class Dynaconf(Settings, frozen=True, kw_only=True):
             table = (self.table,) if self.table else ()
             yield Resolved(TomlKey(self.toml, table, self.key(spec.name), frozen(spec.default)))
 
+    def instead(self) -> str:
+        """Say that there is no file to write to: there is none yet, or where it is follows when the project runs."""
+        if self.toml:
+            return ""
+        return f"no TOML file of {self.access.text} was found to write to: new settings have their defaults in the code"
+
     def read(self, spec: SettingSpec) -> Expr:
         """Return the look-up with its default, for Dynaconf knows no fields."""
         return Expr(

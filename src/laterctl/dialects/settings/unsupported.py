@@ -6,7 +6,7 @@ import ast
 from collections.abc import Sequence
 from typing import ClassVar
 
-from laterctl.dialects.settings.base import FROM_OS, Settings, SettingSpec, imported
+from laterctl.dialects.settings.base import FROM_OS, IN_PROCESS, Settings, SettingSpec, imported
 from laterctl.project.facts import App, Evidence
 from laterctl.project.names import Names, dotted_path
 from laterctl.project.places import Place, is_test_or_docs
@@ -37,6 +37,10 @@ class Unsupported(Settings, frozen=True, kw_only=True):
 
     kind: str = "other"
     title: ClassVar[str] = "that are not extended"
+
+    def instead(self) -> str:
+        """Return the reason."""
+        return f"{self.reason}: {IN_PROCESS}"
 
     def example(self, spec: SettingSpec, declared: Sequence[Resolved]) -> str:
         """Return the line commented out: what the project itself makes of a name that it does not know is not known."""

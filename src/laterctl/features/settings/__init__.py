@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from laterctl.dialects.settings.base import FROM_OS
 from laterctl.edits.context import Edit, FeatureContext
 from laterctl.edits.file import File
 from laterctl.edits.manifest import DependencyFloor
@@ -14,6 +15,9 @@ def module(context: FeatureContext) -> Iterator[Edit]:
     A second system is never put beside a first.
     Where discovery could not decide, nothing is created either: the features that have settings refuse.
     """
+    settings = context.project.settings
+    if settings is not None and settings.environment == FROM_OS:
+        context.choice("no setting names the environment: it is production where ENVIRONMENT says so", settings.place)
     missing = context.project.settings is None and context.project.why_not("settings") is None
     if missing or context.is_from_us("core/settings.py"):
         yield DependencyFloor("pydantic-settings>=2.6")
