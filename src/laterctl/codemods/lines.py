@@ -8,9 +8,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 
+from msgspec import Struct
+
 from laterctl.codemods import placement
 from laterctl.codemods.placement import ENTRY_ORDERS, TextEditError, entry_name, position
-from laterctl.project.requirements_file import compiled, read_requirements
+from laterctl.project.requirements_file import generated, read_requirements
+from laterctl.project.source import split_lines
 
 _BOM = "\ufeff"
 _ENV_KEY = re.compile(r"\s*#?\s*(?:export\s+)?([A-Za-z_]\w*)\s*=")
@@ -18,6 +21,40 @@ _ENV_KEY = re.compile(r"\s*#?\s*(?:export\s+)?([A-Za-z_]\w*)\s*=")
 
 class LineEditError(TextEditError):
     """A file of lines cannot be edited safely."""
+
+
+class Block(Struct, frozen=True):
+    """Lines below a key or an item: the line of that (from 1), what stands behind it, and the lines that belong to it.
+
+    These are `start` up to `stop` (from 0), without blank and comment lines at the end; `indent` is the margin that
+    all of them have, `None` when they have none in common. Lines that hold nothing count as having it.
+    """
+
+    line: int
+    inline: str
+    start: int
+    stop: int
+    indent: str | None
+
+    @property
+    def is_list(self) -> bool:
+        """Whether every entry has a line of its own, below the key, at one margin."""
+        return not self.inline and self.start < self.stop and self.indent is not None
+
+    def body(self, text: str) -> str:
+        """Return its lines without their margin."""
+        lines = split_lines(text)[self.start : self.stop]
+        return "".join(line.removeprefix(self.indent or "") for line in lines)
+
+    def edited(self, text: str, edit: Callable[[str], str]) -> str:
+        """Return `text` with `edit` carried out on its lines. What `edit` raises gets the line in the whole file."""
+        lines = split_lines(text)
+        try:
+            new = split_lines(edit(self.body(text)))
+        except TextEditError as error:
+            raise TextEditError(error.reason, self.start + error.line) from error
+        inner = [(self.indent or "") + line if line.strip() else line for line in new]
+        return "".join([*lines[: self.start], *inner, *lines[self.stop :]])
 
 
 def converge_requirements(text: str, own_before: Sequence[str], own_after: Sequence[str]) -> str:
@@ -119,11 +156,10 @@ def _insert_requirements(text: str, entries: Sequence[str]) -> tuple[str, list[s
 def _refuse_closed(text: str) -> None:
     if _lines(text)[_end(text) - 1].endswith("\\"):
         raise LineEditError("the last line is continued, but nothing follows", _end(text))
-    found = compiled("", text)
-    if found is not None and found.tool:
-        raise LineEditError("the file is generated from another one, which should get the entry", found.line)
-    if found is not None:
-        raise LineEditError("the file pins hashes, so an entry without one cannot be added", found.line)
+    if (made := generated(text)) is not None:
+        line, tool = made
+        reason = "is generated from another one, which should get" if tool else "pins hashes, which are not made up for"
+        raise LineEditError(f"the file {reason} the entry", line)
 
 
 def _converge(

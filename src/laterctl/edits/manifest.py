@@ -8,9 +8,9 @@ from typing import Any
 from msgspec import Struct
 
 from laterctl.dialects.manifest import declared_range
+from laterctl.dialects.manifest.base import PYPROJECT, Manifest
 from laterctl.edits.context import FeatureContext
-from laterctl.project.facts import Manifest, Requirement
-from laterctl.project.manifest import PYPROJECT, group_home
+from laterctl.project.facts import Requirement
 from laterctl.project.requirements_file import canonical_name
 from laterctl.refusal import Refusal, Refused
 from laterctl.targets.base import frozen
@@ -65,19 +65,19 @@ class DependencyFloor(Struct, frozen=True):
         home = manifest.dev if self.dev else manifest.runtime
         listed = [item for item in _of_the_user(context, manifest) if item.name == name]
         if self.group:
-            home = group_home(context.project.tree, manifest, self.group)
+            home = manifest.group(context.project.tree, self.group)
         elif self.dev:
             home = next((item.home for item in listed if item.home is not None), home)
-        wanted = self._fitting(manifest, listed)
+        wanted = self._fitting(listed)
         self._check_hidden(context, manifest, name)
         self._check_limits(context, manifest, wanted, [item for item in listed if item.home != home])
         yield Resolved(Dependency(home.path, home.form, home.table, name, wanted, self.provides))
 
-    def _fitting(self, manifest: Manifest, listed: Sequence[Requirement]) -> str:
+    def _fitting(self, listed: Sequence[Requirement]) -> str:
         """Return the floor, or the lower one when nothing else fits what the user declares."""
         from laterctl.codemods.requirements import satisfiable
 
-        ranges = [declared_range(manifest, item) for item in listed] if self.accepts else []
+        ranges = [declared_range(item) for item in listed] if self.accepts else []
         return self.requirement if all(satisfiable(item, self.requirement) for item in ranges) else self.accepts
 
     def _check_hidden(self, context: FeatureContext, manifest: Manifest, name: str) -> None:
@@ -106,7 +106,7 @@ class DependencyFloor(Struct, frozen=True):
 
         limits = [item for item in manifest.constraints if item.name == entry_name(wanted)]
         for item in [*limits, *listed]:
-            if not satisfiable(declared_range(manifest, item), wanted):
+            if not satisfiable(declared_range(item), wanted):
                 raise Refused(
                     Refusal(
                         "version-cap",

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from laterctl.dialects.manifest import declared_range
+from laterctl.dialects.manifest.base import Manifest
 from laterctl.edits import file as owned_file
 from laterctl.edits.provider import Provider
 from laterctl.edits.setting import Setting
 from laterctl.engine.ledger import Entry
-from laterctl.project.facts import Manifest
 from laterctl.project.places import Place
 from laterctl.refusal import Refusal
 from laterctl.targets.origin import ORIGIN
@@ -75,7 +75,7 @@ def _floors(feature: Feature, context: FeatureContext) -> Iterator[Refusal]:
         from laterctl.codemods import requirements
 
         for item in (*manifest.requirements, *manifest.constraints, *manifest.pinned):
-            declared = declared_range(manifest, item)
+            declared = declared_range(item)
             if item.name == name and not item.group and not requirements.satisfiable(declared, f"{name}>={floor}"):
                 yield _below(feature, f"{item.text} excludes {name} {floor} and newer", item.place, f"{name}>={floor}")
         locked = manifest.locked.get(name)

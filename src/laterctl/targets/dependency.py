@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from msgspec.structs import replace
 
+from laterctl.dialects.manifest import form_of
 from laterctl.project.facts import DependencyHome
 from laterctl.project.places import Place
 from laterctl.project.source import Unreadable
@@ -59,21 +60,16 @@ class Dependency(TextTarget, frozen=True):
         return f"dependency {self.requirement}"
 
     def inspect(self, document: Document) -> Inspection:
-        from laterctl.codemods import requirements
-
-        found = requirements.declared(document.plain, self.home).get(self.name)
+        found = form_of(self.home).declared(document.plain).get(self.name)
         return Inspection(State.ABSENT) if found is None else Inspection(State.PRESENT, 0, found)
 
     def as_found(self, document: Document) -> TextTarget:
-        from laterctl.codemods import requirements
-
-        found = requirements.declared(document.plain, self.home).get(self.name)
+        form = form_of(self.home)
+        found = form.declared(document.plain).get(self.name)
         if found is None:
             return self
-        if self.form != "poetry":
-            return replace(self, requirement=found)
-        key = requirements.poetry_key(document.plain, self.home, self.name)
-        return TomlKey(self.path, self.table, key, found) if key and not found.startswith("{") else self
+        key = form.key_of(document.plain, self.name)
+        return TomlKey(self.path, self.table, key, found) if key else replace(self, requirement=found)
 
     def bindings(self) -> tuple[Binding, ...]:
         return (Binding("package", self.path, self.name, modules=self.modules),)
@@ -100,30 +96,24 @@ class Dependency(TextTarget, frozen=True):
                 remedy="raise the cap yourself: it is never raised for you",
             )
         if requirements.extras_of(self.requirement) - requirements.extras_of(declared):
-            return Record(self, replaced=requirements.spelling(document.plain, self.home, self.name))
+            return Record(self, replaced=form_of(self.home).spelling(document.plain, self.name))
         return Record(self, ours=False)
 
     @classmethod
     def check_homes(cls, text: str, records: Sequence[Record]) -> None:
-        from laterctl.codemods import requirements
-
         for home in _homes(of_kind(records, cls)):
-            requirements.check_home(text, home)
+            form_of(home).check(text)
 
     @classmethod
     def toml_pieces(cls, records: Sequence[Record]) -> list[toml.Piece]:
-        from laterctl.codemods import requirements
-
         own = of_kind([item for item in records if item.replaced is None], cls)
-        return [piece for home in _homes(own) for piece in requirements.pieces(home, _joined(own, home))]
+        return [piece for home in _homes(own) for piece in form_of(home).pieces(_joined(own, home))]
 
     @classmethod
     def converge_text(cls, text: str, before: Sequence[Record], after: Sequence[Record]) -> str:
-        from laterctl.codemods import requirements
-
         old, new = (of_kind([item for item in side if item.replaced is None], cls) for side in (before, after))
         for home in _homes([*old, *new]):
-            text = requirements.converge_dependencies(text, home, _joined(old, home), _joined(new, home))
+            text = form_of(home).converged(text, _joined(old, home), _joined(new, home))
         return text
 
     @classmethod
@@ -138,8 +128,8 @@ class Dependency(TextTarget, frozen=True):
                 continue
             extras = {extra for item in wanted if item.key == target.key for extra in _extras_of(item)}
             declared = requirements.with_extras(record.replaced, sorted(extras)) if extras else record.replaced
-            if target.name in requirements.declared(text, target.home):
-                text = requirements.replace_dependency(text, target.home, target.name, declared)
+            if target.name in form_of(target.home).declared(text):
+                text = form_of(target.home).replaced(text, target.name, declared)
         return text
 
 
