@@ -13,9 +13,12 @@ import pytest
 from laterctl import install, journal
 from laterctl.commands.change import InstallFailed, Prepared, RunOptions, RunResult, execute, prepare
 from laterctl.dialects.manifest import named
+from laterctl.edits.manifest import DependencyFloor
 from laterctl.engine.plan import Request
+from laterctl.feature import Feature
 from laterctl.project.tree import Tree
 from laterctl.refusal import Refused
+from tests import extra
 from tests.package_index import package_index
 from tests.project.making import write
 from tests.test_install import _need, own_environment  # the fixture keeps managers away from this machine
@@ -122,6 +125,32 @@ def test_lock_is_current_after_add_and_remove_and_given_back_by_undo(manager: st
 
     assert before != added
     assert not (root / "RAN").exists(), "hooks of the project's own do not run"
+
+
+@pytest.mark.parametrize("manager", ["uv", "poetry", "pdm"])
+def test_lock_is_current_after_update_and_given_back_by_undo(
+    manager: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def release(*requirements: str) -> None:
+        edits = tuple(map(DependencyFloor, requirements))
+        extra.declare(monkeypatch, Feature(name="fruit", summary="fruit", edits=edits))
+
+    with package_index({"fastapi": ("0.120.0",), "plum": ("1.0", "2.0"), "quince": ("3.0",)}) as url:
+        root = project(tmp_path, manager, url)
+        lock = root / named(manager).lock
+        release("plum<2")
+        add(root, "fruit")
+        before = lock.read_bytes()
+        release("plum>=2", "quince>=3")
+        prepared = prepare(root, Request(update=("fruit",)))
+        assert prepared.dependencies.derived == (lock.name,)
+        execute(prepared, RunOptions())
+        assert b'name = "quince"' in lock.read_bytes()
+        assert is_current(root, manager)
+        with journal.lock(root) as held:
+            journal.undo(held)
+        assert lock.read_bytes() == before
+        assert is_current(root, manager)
 
 
 @pytest.mark.parametrize("manager", ["uv", "poetry", "pdm"])

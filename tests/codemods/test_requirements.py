@@ -234,8 +234,8 @@ def test_dynamic_dependencies_are_refused() -> None:
 def test_groups_of_several_features_are_one_array_or_table() -> None:
     text = '[project]\nname = "x"\n'
     homes = [LINT, EXTRA, PDM, POETRY_LINT]
-    before = [piece for home in homes for piece in form_of(home).pieces(OWN[:1])]
-    after = [piece for home in homes for piece in form_of(home).pieces(OWN)]
+    before = [piece for home in homes for piece in form_of(home).pieces(text, OWN[:1])]
+    after = [piece for home in homes for piece in form_of(home).pieces(text, OWN)]
     one = toml.converge(text, [], before)
     assert toml.converge(one, before, after) == toml.converge(text, [], after)
     assert one == text + (

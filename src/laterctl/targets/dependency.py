@@ -100,14 +100,9 @@ class Dependency(TextTarget, frozen=True):
         return Record(self, ours=False)
 
     @classmethod
-    def check_homes(cls, text: str, records: Sequence[Record]) -> None:
-        for home in _homes(of_kind(records, cls)):
-            form_of(home).check(text)
-
-    @classmethod
-    def toml_pieces(cls, records: Sequence[Record]) -> list[toml.Piece]:
+    def toml_pieces(cls, text: str, records: Sequence[Record]) -> list[toml.Piece]:
         own = of_kind([item for item in records if item.replaced is None], cls)
-        return [piece for home in _homes(own) for piece in form_of(home).pieces(_joined(own, home))]
+        return [piece for home in _homes(own) for piece in form_of(home).pieces(text, _joined(own, home))]
 
     @classmethod
     def converge_text(cls, text: str, before: Sequence[Record], after: Sequence[Record]) -> str:

@@ -61,7 +61,7 @@ class TextLine(TextTarget, frozen=True):
         return self
 
     @classmethod
-    def toml_pieces(cls, records: Sequence[Record]) -> list[toml.Piece]:
+    def toml_pieces(cls, text: str, records: Sequence[Record]) -> list[toml.Piece]:
         return []
 
     @classmethod

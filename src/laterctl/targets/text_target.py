@@ -35,8 +35,12 @@ class TextTarget(Target, frozen=True):
 
     @classmethod
     @abstractmethod
-    def toml_pieces(cls, records: Sequence[Record]) -> list[toml.Piece]:
-        """Return what records of this kind are in a TOML document."""
+    def toml_pieces(cls, text: str, records: Sequence[Record]) -> list[toml.Piece]:
+        """Return what records of this kind are in the TOML document `text`.
+
+        Raises:
+            laterctl.codemods.placement.TextEditError: the document does not take them.
+        """
 
     @classmethod
     @abstractmethod
@@ -51,10 +55,6 @@ class TextTarget(Target, frozen=True):
     def converge_first(cls, text: str, before: Sequence[Record], after: Sequence[Record]) -> str:
         """Change what is the user's own, in any format, before the rest is converged."""
         return text
-
-    @classmethod
-    def check_homes(cls, text: str, records: Sequence[Record]) -> None:
-        """Refuse a TOML document that does not take these records, by a `TextEditError`."""
 
 
 def thawed(value: Any) -> Any:

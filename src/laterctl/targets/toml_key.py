@@ -66,7 +66,7 @@ class TomlKey(TextTarget, frozen=True):
         )
 
     @classmethod
-    def toml_pieces(cls, records: Sequence[Record]) -> list[toml.Piece]:
+    def toml_pieces(cls, text: str, records: Sequence[Record]) -> list[toml.Piece]:
         from laterctl.codemods import toml
 
         keys = {target.key: target for target in of_kind(records, cls)}

@@ -75,7 +75,10 @@ class Manifest(Struct, frozen=True):
 
 
 class Form(ABC):
-    """How the entries of `home` are written. Own entries are PEP 508 strings in every form."""
+    """How the entries of `home` are written; own entries are PEP 508 strings in every form.
+
+    All verbs raise `TextEditError` when the text is not valid or cannot be edited safely.
+    """
 
     kind: ClassVar[str]
 
@@ -94,18 +97,10 @@ class Form(ABC):
 
     @abstractmethod
     def declared(self, text: str) -> dict[str, str]:
-        """Return what is declared, by canonical names, as the form has it: the first where a name is there twice.
-
-        Raises:
-            TextEditError: the text is not valid.
-        """
+        """Return what is declared, by canonical names, as the form has it: the first where a name is there twice."""
 
     def spelling(self, text: str, name: str) -> str:
-        """Return a declaration as it is written, which `replaced` can bring back.
-
-        Raises:
-            KeyError: `name` is not declared.
-        """
+        """Return a declaration as it is written, which `replaced` can bring back. Raises `KeyError` for none."""
         return self.declared(text)[canonical_name(name)]
 
     def key_of(self, text: str, name: str) -> str:
@@ -114,12 +109,10 @@ class Form(ABC):
 
     @abstractmethod
     def converged(self, text: str, before: Sequence[str], after: Sequence[str]) -> str:
-        """Return a manifest with own PEP 508 entries `after` where it had `before`; `""` makes a new one.
+        """Return a manifest with own entries `after` where it had `before`; `""` makes a new one.
 
-        A missing array or table is made, and goes with its last own entry. An own entry that the user changed stays.
-
-        Raises:
-            TextEditError: an entry's name is there with another text, or the home cannot be extended.
+        A missing array or table is made, and goes with its last own entry. An own entry that the user changed stays;
+        one whose name is there with another text is an error.
         """
 
     @abstractmethod
@@ -127,27 +120,12 @@ class Form(ABC):
         """Return a manifest with the declaration of `name` written as `new`, in the same quotes.
 
         `new` is what `requirements.with_extras` or `spelling` gives; what `spelling` gave before brings the old text
-        back exactly.
-
-        Raises:
-            KeyError: `name` is not declared.
-            TextEditError: it is declared twice, or in a way that cannot be replaced on its own.
+        back exactly. Raises `KeyError` when `name` is not declared; twice is an error.
         """
 
-    def pieces(self, entries: Sequence[str]) -> list[toml.Piece]:
-        """Return what own entries are in a TOML document that gets other own pieces too, in one `toml.converge`.
-
-        Raises:
-            TextEditError: an entry cannot be written in that form.
-        """
+    def pieces(self, text: str, entries: Sequence[str]) -> list[toml.Piece]:
+        """Return what own entries are in a TOML document that gets other own pieces too, in one `toml.converge`."""
         return []
-
-    def check(self, text: str) -> None:  # noqa: B027 - most homes take every entry
-        """Make sure that entries count here.
-
-        Raises:
-            TextEditError: they would not, or would break the manifest.
-        """
 
 
 def read_as_text(tree: Tree, path: str) -> str:

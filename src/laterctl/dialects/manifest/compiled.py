@@ -7,6 +7,7 @@ import re
 import shlex
 import shutil
 from collections.abc import Sequence
+from itertools import pairwise
 
 from msgspec import Struct
 
@@ -23,33 +24,10 @@ _CALL = re.compile(r"#\s{2,}(\S.*)")
 _SOURCE = re.compile(r"[\w./-]+\.(?:in|txt|toml|cfg|py)")
 _PIP_COMPILE = "pip-compile"
 _COMPILERS = ([_PIP_COMPILE], ["uv", "pip", "compile"])
-_FLAGS = frozenset(
-    [
-        "--allow-unsafe",
-        "--all-extras",
-        "--generate-hashes",
-        "--no-annotate",
-        "--no-emit-index-url",
-        "--no-header",
-        "--no-strip-extras",
-        "--strip-extras",
-        "--universal",
-    ]
+_FLAG = re.compile(
+    "--(allow-unsafe|all-extras|generate-hashes|no-annotate|no-emit-index-url|no-header|(no-)?strip-extras|universal)"
 )
-_VALUED = frozenset(
-    [
-        "-c",
-        "--constraint",
-        "--constraints",
-        "--extra",
-        "--group",
-        "-o",
-        "--output-file",
-        "--python-platform",
-        "--python-version",
-        "--resolver",
-    ]
-)
+_VALUED = re.compile("-[co]|--(constraints?|extra|group|output-file|python-platform|python-version|resolver)")
 
 
 class Compiled(Struct, frozen=True):
@@ -88,35 +66,26 @@ def _call(path: str, told: str) -> tuple[Argv, tuple[str, ...]]:
     except ValueError:
         words = []
     start = next((len(head) for head in _COMPILERS if words[: len(head)] == head), 0)
-    options, sources = _arguments(words[start:]) if start else (None, [])
-    known = [source for source in sources if _SOURCE.fullmatch(source)]
-    outputs = [value for option, value in options or () if option in {"-o", "--output-file"}]
-    if options is None or known != sources or not sources or not set(outputs) <= {path}:
-        return (), tuple(known)
-    options += [] if outputs else [("--output-file", path)]
-    return (*words[:start], *(word for option in options for word in option if word), *sources), tuple(known)
-
-
-def _arguments(words: list[str]) -> tuple[list[tuple[str, str]] | None, list[str]]:
-    """Return the options of a compiler with their values, `None` when one is not known to be harmless, and its files."""
-    options: list[tuple[str, str]] | None = []
+    options: list[str] = []
     sources: list[str] = []
-    rest = iter(words)
+    is_safe = start > 0
+    rest = iter(words[start:] if start else ())
     for word in rest:
         name, equals, value = word.partition("=")
         if not word.startswith("-"):
             sources.append(posixpath.normpath(word))
-        elif name in _VALUED:
-            value = value if equals else next(rest, "")
-            if options is not None and value and not value.startswith("-"):
-                options.append((name, value))
-        elif word in _FLAGS and options is not None:
-            options.append((word, ""))
+        elif _VALUED.fullmatch(name):
+            options += [name, value if equals else next(rest, "")]
+            is_safe &= bool(re.fullmatch(r"[^-].*", options[-1]))
         else:
-            options = None
-    if any(source.startswith(("/", "..")) for source in sources):
-        options = None
-    return options, sources
+            options.append(word)
+            is_safe &= bool(_FLAG.fullmatch(word))
+    outputs = {value for option, value in pairwise(options) if option in {"-o", "--output-file"}}
+    known = tuple(filter(_SOURCE.fullmatch, sources))
+    is_inside = known == tuple(sources) != () and not any(source.startswith(("/", "..")) for source in sources)
+    if not is_safe or not is_inside or not outputs <= {path}:
+        return (), known
+    return (*words[:start], *options, *(() if outputs else ("--output-file", path)), *sources), known
 
 
 def compiling(tree: Tree, manifest: Manifest, changed: Sequence[str]) -> tuple[list[tuple[Argv, str]], list[Note]]:

@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from laterctl import install
 from laterctl.dialects.manifest.base import PYPROJECT, Manifest
-from laterctl.dialects.manifest.own_build import loaded, runs_own_code
+from laterctl.dialects.manifest.own_build import runs_own_code
 from laterctl.dialects.manifest.pyproject import EXTRAS, GROUPS, Table
 from laterctl.install import Argv
 from laterctl.project.facts import DependencyHome, Requirement
@@ -51,8 +51,6 @@ class Manager:
     left: ClassVar[str] = ""
     builds: ClassVar[bool] = True
 
-    # The project
-
     def is_stated(self, project: Mapping[str, Any]) -> bool:
         """Whether a pyproject.toml has a table of it."""
         return self.name in table(project, "tool")
@@ -62,7 +60,7 @@ class Manager:
         return ""
 
     def hides(self, project: Mapping[str, Any], name: str) -> str:
-        """Return why a declaration of `name` in a table of it is nothing that could be edited, `""` when it could."""
+        """Return why a declaration of `name` in a table of it cannot be edited, `""` when it can."""
         return ""
 
     def new_group(self, project: Mapping[str, Any], name: str) -> DependencyHome:
@@ -70,7 +68,7 @@ class Manager:
         return GROUPS.home(name)
 
     def constraints(self, project: Mapping[str, Any], text: str) -> Iterator[Requirement]:
-        """Yield the versions that the tables of a pyproject.toml, of which `text` is the text, hold without listing them."""
+        """Yield the versions that its tables in a pyproject.toml hold without listing them; `text` is the file's."""
         return iter(())
 
     def asked(self, project: Mapping[str, Any]) -> Iterator[str]:
@@ -79,13 +77,8 @@ class Manager:
 
     def own_build(self, tree: Tree) -> Place | None:
         """Return the place that makes locking run code of the project's own, `None` when nothing of it runs."""
-        for folder in self.asked(load_toml(tree, PYPROJECT) or {}):
-            found = loaded(tree, folder)
-            if found is not None and (place := runs_own_code(tree, folder, found, is_built=self.builds)) is not None:
-                return place
-        return None
-
-    # The commands
+        places = (runs_own_code(tree, folder, self.builds) for folder in self.asked(load_toml(tree, PYPROJECT) or {}))
+        return next(filter(None, places), None)
 
     def commands(self, change: Change) -> tuple[Argv, ...]:
         """Return the commands that bring lock and environment in line with a manifest that was just changed.
@@ -113,7 +106,7 @@ class Manager:
 
     def derived(self, manifest: Manifest, root: Path | None = None) -> tuple[str, ...]:
         """Return the files that the commands write, relative to the project at `root`, there already or not."""
-        return (manifest.lock if manifest.manager == self.name and manifest.lock else self.lock,) if self.lock else ()
+        return ((manifest.manager == self.name and manifest.lock) or self.lock,) if self.lock else ()
 
     def named_groups(self, homes: Sequence[DependencyHome]) -> list[tuple[str, str]]:
         """Return what is beside the dependencies proper: `extra` or `group`, and the name."""
@@ -133,8 +126,6 @@ class Manager:
         outcome = install.run((self.name, "--version"), folder, timeout=60)
         found = re.search(r"\d+(?:\.\d+)+", outcome.output) if outcome.ok else None
         return tuple(map(int, found[0].split("."))) if found else ()
-
-    # The environment
 
     def environments(self, root: Path) -> list[Path]:
         """Return the environments that it is told to use for the project at `root`."""

@@ -26,17 +26,6 @@ _HOOKS = (  # tables of build backends that name code of the project's
 _SCRIPTS = {"setuptools": "setup.py", "hatchling": "hatch_build.py", "pdm": "pdm_build.py", "": "setup.py"}
 
 
-def loaded(tree: Tree, folder: str) -> Mapping[str, Any] | None:
-    """Return the pyproject.toml of a folder, `{}` beside a lone setup.py, `None` when there is neither."""
-    try:
-        found = load_toml(tree, posixpath.join(folder, PYPROJECT))
-        if found is None and tree.exists(posixpath.join(folder, "setup.py")):
-            return {}
-    except (Unreadable, Outside):
-        return None
-    return found
-
-
 def folders(named: Iterable[object]) -> Iterator[str]:
     """Yield the folders below the project among paths that it names."""
     for item in named:
@@ -51,16 +40,21 @@ def tables_in(values: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
         yield from (item for item in (value if isinstance(value, list) else [value]) if isinstance(item, dict))
 
 
-def runs_own_code(tree: Tree, folder: str, project: Mapping[str, Any], *, is_built: bool) -> Place | None:
+def runs_own_code(tree: Tree, folder: str, is_built: bool) -> Place | None:
     """Return the place that makes asking the project in `folder` for its metadata run code of its own, else `None`.
 
     With `is_built` it is built, also when its metadata is written down.
     """
+    path, setup = posixpath.join(folder, PYPROJECT), posixpath.join(folder, "setup.py")
+    try:
+        project = load_toml(tree, path) or {}
+        has_setup = tree.exists(setup)
+    except (Unreadable, Outside):
+        return None
     metadata, build = table(project, "project"), table(project, "build-system")
-    path = posixpath.join(folder, PYPROJECT)
     if metadata and not metadata.get("dynamic") and not is_built:
         return None
-    if not (build or tree.exists(posixpath.join(folder, "setup.py"))):
+    if not (build or has_setup):
         return None
     text = (tree.read(path) or b"").decode("utf-8", "replace")
     if build.get("backend-path"):

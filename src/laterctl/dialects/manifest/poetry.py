@@ -61,7 +61,7 @@ class Constraints(TomlForm):
         quote = re.search("[\"']", source)
         return toml.replace_value(text, keys, _requoted(new, quote[0] if quote else '"'))
 
-    def pieces(self, entries: Sequence[str]) -> list[toml.Piece]:
+    def pieces(self, text: str, entries: Sequence[str]) -> list[toml.Piece]:
         named = [(requirements.parse(entry).name, requirements.to_poetry(entry)) for entry in entries]
         return [toml.Key((*self.home.table, name), value, by_name=True) for name, value in named]
 

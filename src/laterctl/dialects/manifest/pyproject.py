@@ -41,8 +41,7 @@ class TomlForm(Form):
                 yield Requirement(name, entry, place, group, self.home)
 
     def converged(self, text: str, before: Sequence[str], after: Sequence[str]) -> str:
-        self.check(text)
-        return toml.converge(text, self.pieces(before), self.pieces(after))
+        return toml.converge(text, self.pieces(text, before), self.pieces(text, after))
 
 
 class Array(TomlForm):
@@ -63,14 +62,12 @@ class Array(TomlForm):
         old = only(name, entries, toml.line_of(text, self.home.table) if entries else 1)
         return toml.replace_item(text, self.home.table, old, new)
 
-    def pieces(self, entries: Sequence[str]) -> list[toml.Piece]:
-        return [toml.Item(self.home.table, entry, by_name=True) for entry in entries]
-
-    def check(self, text: str) -> None:
+    def pieces(self, text: str, entries: Sequence[str]) -> list[toml.Piece]:
         keys = self.home.table
         if keys[0] == "project" and keys[1] in toml.parse(text).get("project", {}).get("dynamic", ()):
             line = toml.line_of(text, ("project", "dynamic"))
             raise TextEditError(f"{keys[1]} are dynamic: they come from another file", line)
+        return [toml.Item(keys, entry, by_name=True) for entry in entries]
 
 
 class Table(Struct, frozen=True):
