@@ -86,15 +86,8 @@ class Dependency(TextTarget, frozen=True):
 
         declared = inspection.detail
         if not requirements.satisfiable(declared, self.requirement):
-            return Refusal(
-                "version-cap",
-                f"{self.path} declares {declared}, which excludes {self.requirement}",
-                _place(document.project, self),
-                seen=declared,
-                expected=self.requirement,
-                snippet=self.requirement,
-                remedy="raise the cap yourself: it is never raised for you",
-            )
+            message = f"{self.path} declares {declared}, which excludes {self.requirement}"
+            return version_cap(message, _place(document.project, self), declared, self.requirement)
         if requirements.extras_of(self.requirement) - requirements.extras_of(declared):
             return Record(self, replaced=form_of(self.home).spelling(document.plain, self.name))
         return Record(self, ours=False)
@@ -126,6 +119,12 @@ class Dependency(TextTarget, frozen=True):
             if target.name in form_of(target.home).declared(text):
                 text = form_of(target.home).replaced(text, target.name, declared)
         return text
+
+
+def version_cap(message: str, place: Place, seen: str, wanted: str) -> Refusal:
+    """Return the refusal for a declaration that excludes what is wanted."""
+    remedy = "raise the cap yourself: it is never raised for you"
+    return Refusal("version-cap", message, place, seen=seen, expected=wanted, snippet=wanted, remedy=remedy)
 
 
 def _extras_of(target: Dependency) -> frozenset[str]:

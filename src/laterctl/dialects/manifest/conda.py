@@ -61,14 +61,8 @@ def find(tree: Tree) -> Manifest | None:
         listed, python = requirements(path, text)
         home = DependencyHome("cfg", path, _PIP)
         dev = dev_file(tree)
-        return Manifest(
-            manager=MANAGER.name,
-            path=path,
-            runtime=home,
-            dev=DependencyHome("lines", dev) if dev else home,
-            requires_python=python,
-            requirements=(*listed, *(requirements_in(tree, dev) if dev else ())),
-        )
+        listed += requirements_in(tree, dev) if dev else []
+        return Manifest(MANAGER.name, path, home, DependencyHome("lines", dev) if dev else home, python, tuple(listed))
     return None
 
 

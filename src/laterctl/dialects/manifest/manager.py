@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import posixpath
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -11,13 +12,22 @@ from msgspec import Struct
 
 from laterctl import install
 from laterctl.dialects.manifest.base import PYPROJECT, Manifest
-from laterctl.dialects.manifest.own_build import runs_own_code
 from laterctl.dialects.manifest.pyproject import EXTRAS, GROUPS, Table
 from laterctl.install import Argv
 from laterctl.project.facts import DependencyHome, Requirement
 from laterctl.project.places import Place
-from laterctl.project.tomlfile import load_toml, table
-from laterctl.project.tree import Tree
+from laterctl.project.source import Unreadable
+from laterctl.project.tomlfile import line_of, load_toml, table
+from laterctl.project.tree import Outside, Tree
+
+_HOOKS = (  # tables of build backends that name code of the project's
+    ("tool", "hatch", "metadata", "hooks", "custom"),
+    ("tool", "hatch", "build", "hooks", "custom"),
+    ("tool", "pdm", "version", "getter"),
+    ("tool", "pdm", "build", "custom-hook"),
+    ("tool", "poetry", "build"),
+)
+_SCRIPTS = {"setuptools": "setup.py", "hatchling": "hatch_build.py", "pdm": "pdm_build.py", "": "setup.py"}
 
 
 class Change(Struct, frozen=True):
@@ -77,7 +87,7 @@ class Manager:
 
     def own_build(self, tree: Tree) -> Place | None:
         """Return the place that makes locking run code of the project's own, `None` when nothing of it runs."""
-        places = (runs_own_code(tree, folder, self.builds) for folder in self.asked(load_toml(tree, PYPROJECT) or {}))
+        places = (_runs_own_code(tree, folder, self.builds) for folder in self.asked(load_toml(tree, PYPROJECT) or {}))
         return next(filter(None, places), None)
 
     def commands(self, change: Change) -> tuple[Argv, ...]:
@@ -90,14 +100,10 @@ class Manager:
         Raises:
             laterctl.install.CannotInstall: there is no environment to install into.
         """
-        return (self.locking(change), *([self.installing(change)] if change.homes else []))
+        return self.steps(change)[: None if change.homes else 1]
 
-    def locking(self, change: Change) -> Argv:
-        """Return the command that brings the lock in line."""
-        raise NotImplementedError
-
-    def installing(self, change: Change) -> Argv:
-        """Return the command that installs what is locked."""
+    def steps(self, change: Change) -> tuple[Argv, ...]:
+        """Return the command that brings the lock in line, and those that install what is locked."""
         raise NotImplementedError
 
     def refined(self, command: Argv, folder: Path) -> Argv:
@@ -134,3 +140,52 @@ class Manager:
     def interpreter(self, root: Path) -> Path | None:
         """Return the Python of the project's own virtual environment, `None` when none is found."""
         return install.interpreter(root, self.environments(root))
+
+
+def folders(named: Iterable[object]) -> Iterator[str]:
+    """Yield the folders below the project among paths that it names."""
+    for item in named:
+        folder = posixpath.normpath(item) if isinstance(item, str) and item else ""
+        if folder and folder != "." and not folder.startswith(("..", "/")):
+            yield folder
+
+
+def tables_in(values: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """Yield the values that are tables, also those in arrays."""
+    for value in values.values():
+        yield from (item for item in (value if isinstance(value, list) else [value]) if isinstance(item, dict))
+
+
+def _runs_own_code(tree: Tree, folder: str, is_built: bool) -> Place | None:
+    """Return the place that makes asking the project in `folder` for its metadata run code of its own, else `None`.
+
+    With `is_built` it is built, also when its metadata is written down.
+    """
+    path, setup = posixpath.join(folder, PYPROJECT), posixpath.join(folder, "setup.py")
+    try:
+        project = load_toml(tree, path) or {}
+        has_setup = tree.exists(setup)
+    except (Unreadable, Outside):
+        return None
+    metadata, build = table(project, "project"), table(project, "build-system")
+    if metadata and not metadata.get("dynamic") and not is_built:
+        return None
+    if not (build or has_setup):
+        return None
+    text = (tree.read(path) or b"").decode("utf-8", "replace")
+    if build.get("backend-path"):
+        return Place(path, line_of(text, ("build-system", "backend-path"), "backend-path"))
+    for keys in _HOOKS:
+        if keys[-1] in table(project, *keys[:-1]):
+            return Place(path, line_of(text, keys, keys[-1]))
+    if table(project, "tool", "hatch", "version").get("source") == "code":
+        return Place(path, line_of(text, ("tool", "hatch", "version"), "source"))
+    attributes = [item for item in tables_in(table(project, "tool", "setuptools", "dynamic")) if "attr" in item]
+    if attributes:
+        return Place(path, line_of(text, ("tool", "setuptools", "dynamic"), "attr"))
+    backend = str(build.get("build-backend", ""))
+    script = next(name for start, name in _SCRIPTS.items() if backend.startswith(start))
+    if not build or backend.startswith(tuple(name for name in _SCRIPTS if name)):
+        script = posixpath.join(folder, script)
+        return Place(script, 1) if tree.exists(script) else None
+    return None

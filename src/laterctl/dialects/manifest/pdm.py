@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from laterctl.dialects.manifest.base import PYPROJECT
-from laterctl.dialects.manifest.manager import Change, Manager
-from laterctl.dialects.manifest.own_build import folders
+from laterctl.dialects.manifest.manager import Change, Manager, folders
 from laterctl.dialects.manifest.pyproject import ANY, DEPENDENCIES, Table
 from laterctl.install import Argv
 from laterctl.project.facts import Requirement
@@ -38,12 +37,12 @@ class Pdm(Manager):
         paths = [entry.partition(_ROOT)[2] for entry in entries]
         yield from folders(path.partition(" ")[0].partition("#")[0] for path in paths)
 
-    def locking(self, change: Change) -> Argv:
-        return ("pdm", "--non-interactive", "lock", "--skip", ":all", "--update-reuse", *self._kept_groups(change))
-
-    def installing(self, change: Change) -> Argv:
-        chosen = self.options(change.homes, extra="--group", group="--group")
-        return ("pdm", "--non-interactive", "install", "--skip", ":all", "--frozen-lockfile", "--no-self", *chosen)
+    def steps(self, change: Change) -> tuple[Argv, ...]:
+        kept, chosen = self._kept_groups(change), self.options(change.homes, extra="--group", group="--group")
+        return (
+            ("pdm", "--non-interactive", "lock", "--skip", ":all", "--update-reuse", *kept),
+            ("pdm", "--non-interactive", "install", "--skip", ":all", "--frozen-lockfile", "--no-self", *chosen),
+        )
 
     def _kept_groups(self, change: Change) -> Argv:
         """Return the options that keep the groups which the lock file knows when it has to learn another one."""

@@ -18,11 +18,8 @@ class Pipenv(Manager):
     lock = f"{PIPFILE}.lock"
     left = "left to you: pipenv locks every version anew"
 
-    def locking(self, change: Change) -> Argv:
-        return ("pipenv", "lock")
-
-    def installing(self, change: Change) -> Argv:
-        return ("pipenv", "sync", "--dev")
+    def steps(self, change: Change) -> tuple[Argv, ...]:
+        return ("pipenv", "lock"), ("pipenv", "sync", "--dev")
 
 
 MANAGER = Pipenv()
@@ -45,11 +42,5 @@ def find(tree: Tree) -> Manifest | None:
         for requirement in Constraints(home).requirements(text, table(data, *home.table), group)
     ]
     python = table(data, "requires").get("python_version")
-    return Manifest(
-        manager=MANAGER.name,
-        path=PIPFILE,
-        runtime=runtime,
-        dev=dev,
-        requires_python=f"=={python}.*" if isinstance(python, str) else "",
-        requirements=tuple(requirements),
-    )
+    range_ = f"=={python}.*" if isinstance(python, str) else ""
+    return Manifest(MANAGER.name, PIPFILE, runtime, dev, range_, tuple(requirements))

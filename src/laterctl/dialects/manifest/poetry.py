@@ -14,8 +14,7 @@ from typing import Any, ClassVar
 from laterctl import install
 from laterctl.codemods import requirements, toml
 from laterctl.codemods.placement import TextEditError
-from laterctl.dialects.manifest.manager import Change, Manager
-from laterctl.dialects.manifest.own_build import folders, tables_in
+from laterctl.dialects.manifest.manager import Change, Manager, folders, tables_in
 from laterctl.dialects.manifest.pyproject import ANY, Table, TomlForm
 from laterctl.install import Argv
 from laterctl.project.facts import DependencyHome, Requirement
@@ -123,12 +122,9 @@ class Poetry(Manager):
             for name in listing.groups(project):
                 yield from folders(item.get("path") for item in tables_in(listing.listed(project, name) or {}))
 
-    def locking(self, change: Change) -> Argv:
-        return ("poetry", "lock", "--no-interaction")
-
-    def installing(self, change: Change) -> Argv:
+    def steps(self, change: Change) -> tuple[Argv, ...]:
         chosen = self.options(change.homes, extra="--extras", group="--with")
-        return ("poetry", "install", "--no-root", "--no-interaction", *chosen)
+        return ("poetry", "lock", "--no-interaction"), ("poetry", "install", "--no-root", "--no-interaction", *chosen)
 
     def refined(self, command: Argv, folder: Path) -> Argv:
         if command[:2] == ("poetry", "lock") and () < self.version(folder) < (2,):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from msgspec import Struct
 
 from laterctl.codemods import toml
-from laterctl.codemods.placement import TextEditError, entry_name
+from laterctl.codemods.placement import TextEditError
 from laterctl.dialects.manifest import MANAGERS, named
 from laterctl.dialects.manifest.base import DEV_GROUPS, PYPROJECT, Form, Manifest, only
 from laterctl.dialects.manifest.requirements import dev_file, for_development, requirements_in
@@ -54,11 +54,11 @@ class Array(TomlForm):
 
     def declared(self, text: str) -> dict[str, str]:
         listed = self.listed(toml.get(text, self.home.table))
-        return {entry_name(entry): entry for entry, _ in reversed(listed) if entry_name(entry)}
+        return {requirement_name(entry): entry for entry, _ in reversed(listed) if requirement_name(entry)}
 
     def replaced(self, text: str, name: str, new: str) -> str:
         listed = self.listed(toml.get(text, self.home.table))
-        entries = [entry for entry, _ in listed if entry_name(entry) == canonical_name(name)]
+        entries = [entry for entry, _ in listed if requirement_name(entry) == canonical_name(name)]
         old = only(name, entries, toml.line_of(text, self.home.table) if entries else 1)
         return toml.replace_item(text, self.home.table, old, new)
 
@@ -141,18 +141,10 @@ def find(tree: Tree, project: Mapping[str, Any]) -> Manifest | Undecided | None:
         return None
     manager = _manager(tree, project)
     dev = _group_home(project, manager, DEV_GROUPS)
-    beside_it: list[Requirement] = []
     if not any(item.home(name) == dev for item, name in lists) and (path := dev_file(tree)):
         dev = DependencyHome("lines", path)
-        beside_it = requirements_in(tree, path)
-    return Pyproject(
-        manager=manager.name,
-        path=PYPROJECT,
-        runtime=runtime,
-        dev=dev,
-        requires_python=requires_python(project),
-        requirements=(*requirements, *beside_it),
-    )
+        requirements += tuple(requirements_in(tree, path))
+    return Pyproject(manager.name, PYPROJECT, runtime, dev, requires_python(project), requirements)
 
 
 def requires_python(project: Mapping[str, Any]) -> str:

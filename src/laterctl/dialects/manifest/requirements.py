@@ -75,14 +75,9 @@ def find(tree: Tree, named: Sequence[str], undecided: list[Undecided]) -> Manife
     with_fastapi = [path for path in files if any(entry.name == "fastapi" for entry in files[path])]
     sources = [path for path in with_fastapi if compiled(tree, path) is None]
     home = min(sources or with_fastapi or files, key=_production_rank)
-    every = [home, *(path for path in files if path != home)]
-    return RequirementsFiles(
-        manager="pip",
-        path=home,
-        runtime=DependencyHome("lines", home),
-        dev=DependencyHome("lines", dev_file(tree, home) or _new_file(home, "dev")),
-        requirements=tuple(entry for path in every for entry in files[path]),
-    )
+    requirements = [entry for path in (home, *(path for path in files if path != home)) for entry in files[path]]
+    dev = DependencyHome("lines", dev_file(tree, home) or _new_file(home, "dev"))
+    return RequirementsFiles("pip", home, DependencyHome("lines", home), dev, requirements=tuple(requirements))
 
 
 def requirement_files(tree: Tree) -> list[str]:

@@ -129,12 +129,7 @@ def find(tree: Tree) -> Manifest | None:
     listed = (entry for entry in requirements if entry.name == "fastapi")
     best = next((entry for entry in listed if not for_development(entry.group)), None)
     home = _RUNTIME if best is None or not best.group else (_EXTRAS, best.group)
-    dev = next((key for name in DEV_GROUPS if (key := (_EXTRAS, name)) in lists), None)
-    return SetupCfg(
-        manager="pip",
-        path=SETUP_CFG,
-        runtime=DependencyHome("cfg", SETUP_CFG, home),
-        dev=DependencyHome("cfg", SETUP_CFG, dev) if dev else DependencyHome("lines", dev_file(tree) or _NEW_DEV),
-        requires_python=python.inline if python is not None else "",
-        requirements=tuple(requirements),
-    )
+    extra = next((key for name in DEV_GROUPS if (key := (_EXTRAS, name)) in lists), None)
+    dev = DependencyHome("cfg", SETUP_CFG, extra) if extra else DependencyHome("lines", dev_file(tree) or _NEW_DEV)
+    range_ = python.inline if python is not None else ""
+    return SetupCfg("pip", SETUP_CFG, DependencyHome("cfg", SETUP_CFG, home), dev, range_, tuple(requirements))

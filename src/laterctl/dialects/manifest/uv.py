@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from laterctl.dialects.manifest.base import PYPROJECT, Manifest
-from laterctl.dialects.manifest.manager import Change, Manager
-from laterctl.dialects.manifest.own_build import folders, tables_in
+from laterctl.dialects.manifest.manager import Change, Manager, folders, tables_in
 from laterctl.dialects.manifest.pip import installed_by_uv
 from laterctl.dialects.manifest.pyproject import Table
 from laterctl.install import Argv
@@ -56,15 +55,12 @@ class Uv(Manager):
             return super().commands(change)
         return (installed_by_uv(change),) if change.new else ()
 
-    def locking(self, change: Change) -> Argv:
-        return ("uv", "lock")
-
-    def installing(self, change: Change) -> Argv:
+    def steps(self, change: Change) -> tuple[Argv, ...]:
         sources = table(load_toml(change.tree, PYPROJECT), "tool", "uv", "sources")
         local = sorted(name for name in sources if any("path" in item for item in tables_in({name: sources[name]})))
         left_out = ("--no-install-workspace", *(word for name in local for word in ("--no-install-package", name)))
         chosen = self.options(change.homes, extra="--extra", group="--group")
-        return ("uv", "sync", "--frozen", "--inexact", "--no-install-project", *left_out, *chosen)
+        return ("uv", "lock"), ("uv", "sync", "--frozen", "--inexact", "--no-install-project", *left_out, *chosen)
 
     def derived(self, manifest: Manifest, root: Path | None = None) -> tuple[str, ...]:
         if manifest.path != PYPROJECT:
