@@ -27,8 +27,9 @@ if TYPE_CHECKING:
 class DependencyStep(Struct, frozen=True):
     """What a run does about dependencies beside the manifest; known before anything is written.
 
-    `manager` is the name of the one that does it. `commands` bring up to date what is `derived`, the files that they write, and the environment. When `runs` is
-    false they are left to the user, because of `reason`. `refusals` stand in the way when they are to run.
+    `manager` is the name of the one that does it. `commands` bring up to date what is `derived`, the files that they
+    write, and the environment. When `runs` is false they are left to the user, because of `reason`. `refusals` stand
+    in the way when they are to run.
     """
 
     manager: str = ""
@@ -87,8 +88,9 @@ def planned(
             else:
                 reason = reason or str(error)
     refusals = tuple(_own_build(project, chosen, commands)) if not reason and derived else ()
-    step = DependencyStep(chosen.name, commands, derived, reason, tuple(notes), refusals)
-    return _with_compiled(step, compiled)
+    for command, path in reversed(compiled):  # first of all: whoever installs them gets what they say
+        commands, derived = (command, *commands), (path, *derived)
+    return DependencyStep(chosen.name, commands, derived, reason, tuple(notes), refusals)
 
 
 def changed_homes(installed: Mapping[str, Entry], plan: Plan) -> dict[DependencyHome, bool]:
@@ -127,12 +129,6 @@ def _own_build(project: Project, chosen: Manager, commands: Sequence[Argv]) -> I
             expected="metadata that is written down, or a build backend from an index",
             remedy=f"--no-install writes the change and leaves `{locks}` to you",
         )
-
-
-def _with_compiled(step: DependencyStep, compiled: Sequence[tuple[Argv, str]]) -> DependencyStep:
-    """Return a step that compiles files too, first of all: whoever installs them gets what they say."""
-    commands = (*(command for command, _ in compiled), *step.commands)
-    return replace(step, commands=commands, derived=(*(path for _, path in compiled), *step.derived))
 
 
 def refined(step: DependencyStep, root: Path) -> DependencyStep:

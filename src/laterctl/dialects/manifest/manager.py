@@ -49,8 +49,8 @@ class Manager:
 
     `lock` is the name of its lock file, `""` without one, and `backend` what its build backends' names start with.
     `tables` list dependencies in pyproject.toml, beside the standard ones, and `python` are the keys of a range of
-    Python. `left` says why its commands are told and
-    not run, `""` when they are run. `builds` says whether it builds the projects that it asks for their metadata.
+    Python. `left` says why its commands are told and not run, `""` when they are run. `builds` says whether it builds
+    the projects that it asks for their metadata.
     """
 
     name: ClassVar[str]
