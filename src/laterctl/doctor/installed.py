@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from laterctl.doctor.rule import MAIN, Rule
-from laterctl.edits.file import files as owned_files
 from laterctl.engine import ledger, removal
+from laterctl.engine.lost import is_lost, moved, signed
 from laterctl.features import catalogue
 from laterctl.finding import Finding, Severity, Verdict
 from laterctl.project.places import Place
@@ -254,7 +254,7 @@ def is_template(project: Project, place: Place) -> bool:
 def _ledger_lost(project: Project, entries: Mapping[str, Entry]) -> Iterator[Finding]:
     """A file that says it was added by laterctl, without a ledger that knows it."""
     known = {record.target.path for entry in entries.values() for record in entry.records}
-    for path in _signed(project):
+    for path in signed(project):
         name = origin.feature_of(path, project.tree.read(path) or b"")
         if path in known or name not in catalogue.module_names():
             continue
@@ -263,33 +263,14 @@ def _ledger_lost(project: Project, entries: Mapping[str, Entry]) -> Iterator[Fin
             message = f"{path} was added by laterctl, but no ledger knows it"
             fix = f"restore .laterctl/ from version control, or: {_adding(name)}"
             yield LTR004.finding(Verdict.PROBLEM, message, place, fix, feature=name)
-        elif not any(_moved(project, record) == path for record in entry.records):
+        elif not any(moved(project, record) == path for record in entry.records):
             message = f"{path} is a copy of something that laterctl added (yours)"
             yield LTR004.finding(Verdict.OK, message, place, feature=name)
-
-
-def _signed(project: Project) -> list[str]:
-    """Return the files that may say that they came from laterctl: Python files, and those that features call so."""
-    names = {file.path.rpartition("/")[2] for item in catalogue.every() for file in owned_files(item.edits)}
-    others = (path for path in project.tree.files() if path.rpartition("/")[2] in names and not path.endswith(".py"))
-    found = [path for path in others if origin.feature_of(path, project.tree.read(path) or b"")]
-    return [*project.tree.files_containing(origin.ORIGIN.encode()), *found]
 
 
 def _adding(name: str) -> str:
     users = [item.name for item in catalogue.every() if not item.hidden and name in catalogue.closure([item.name])]
     return f"laterctl add {name if name in users else '|'.join(users)}"
-
-
-def _moved(project: Project, record: Record) -> str:
-    """Return where an owned file went that is not at its place any more; `""` when it is nowhere."""
-    target = record.target
-    if not target.whole_file or not target.created() or project.tree.read(target.path) is not None:
-        return ""
-    for path in _signed(project):
-        if converge.inspect(target, project.tree.read(path)).state is State.PRESENT:
-            return path
-    return ""
 
 
 def _records(project: Project, entry: Entry, records: list[Record]) -> Iterator[Finding]:
@@ -299,19 +280,19 @@ def _records(project: Project, entry: Entry, records: list[Record]) -> Iterator[
         try:
             data = project.tree.read(target.path)
             inspection = converge.inspect(target, data, others, project)
-            moved = _moved(project, record)
+            place_now = moved(project, record)
         except (Unreadable, Outside) as error:
             found = as_undecided(error)
             yield LTR010.finding(Verdict.UNKNOWN, found.message, found.places[0], found.hint, feature=feature)
             continue
         place = Place(target.path, inspection.line or 1)
         what = "the file" if target.whole_file else target.describe()
-        if moved:
-            message = f"{target.path} was moved to {moved} (yours)"
-            yield LTR007.finding(Verdict.OK, message, Place(moved, 1), feature=feature)
+        if place_now:
+            message = f"{target.path} was moved to {place_now} (yours)"
+            yield LTR007.finding(Verdict.OK, message, Place(place_now, 1), feature=feature)
         elif inspection.state is State.ABSENT and not record.left:
             with_it = "" if data is not None or target.whole_file else f" with {target.path}"
-            fixable = _fixable(record) and data is not None
+            fixable = is_lost(project, record, others)
             gone = LTR005.finding(
                 Verdict.PROBLEM, f"{what} is gone{with_it}", place, _repair(entry, fixable), feature=feature
             )
@@ -320,11 +301,6 @@ def _records(project: Project, entry: Entry, records: list[Record]) -> Iterator[
             yield LTR006.finding(Verdict.OK, f"{what} was edited (yours)", place, feature=feature)
         elif inspection.detail == "moved":
             yield LTR007.finding(Verdict.OK, f"{what} was moved (yours)", place, feature=feature)
-
-
-def _fixable(record: Record) -> bool:
-    """What was deleted stays deleted; what a wired feature cannot work without can be put back when asked."""
-    return record.ours and record.target.restorable
 
 
 def _repair(entry: Entry, fixable: bool) -> str:

@@ -14,13 +14,13 @@ from laterctl.changeset import Change, Changeset
 from laterctl.edits.context import layout_of
 from laterctl.engine import ledger, removal
 from laterctl.engine.ledger import Entry, Value
+from laterctl.engine.lost import is_lost
 from laterctl.engine.resolution import Resolution
 from laterctl.features import catalogue
 from laterctl.project.places import Place
 from laterctl.refusal import Note, Refusal
 from laterctl.targets import converge
-from laterctl.targets.base import Record, State, Target
-from laterctl.targets.document import inspect
+from laterctl.targets.base import Record, Target
 
 if TYPE_CHECKING:
     from laterctl.project.discover import Project
@@ -306,9 +306,10 @@ def _settled(
 
 
 def repair(project: Project, installed: Mapping[str, Entry]) -> Plan:
-    """Plan to put back wiring of installed features that is gone; files that were deleted stay deleted."""
+    """Plan to put back what is gone of installed features: wiring, and files as they were created."""
+    records = ledger.records_of(installed.values())
     gone = {
-        name: {item for item in entry.records if not entry.left and _is_lost(project, item)}
+        name: {item for item in entry.records if not entry.left and is_lost(project, item, records)}
         for name, entry in installed.items()
     }
     present = {
@@ -337,13 +338,6 @@ def repair(project: Project, installed: Mapping[str, Entry]) -> Plan:
     }
     made = Plan(Changeset({}), entries, notes=tuple(resolution.notes))
     return _converged(project, present, made, resolution)
-
-
-def _is_lost(project: Project, record: Record) -> bool:
-    target = record.target
-    if not record.ours or record.left or not target.restorable:
-        return False
-    return inspect(target, project.tree.read(target.path), project=project).state is State.ABSENT
 
 
 def _required(name: str, wanted: Sequence[str], installed: Mapping[str, Entry], renewed: Sequence[str]) -> Refusal:

@@ -33,7 +33,7 @@ class OwnedFile(Target, frozen=True):
     """
 
     kind: ClassVar[str] = "file"
-    restorable: ClassVar[bool] = False
+    restorable: ClassVar[bool] = True
     live_when_edited: ClassVar[bool] = True
     whole_file: ClassVar[bool] = True
     text: str = ""
