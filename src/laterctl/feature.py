@@ -130,6 +130,7 @@ class Feature(Struct, frozen=True):
         edits: what should be there. `edits_for` gives more of them that depend on facts of the project.
         by_hand: signs of the same job done differently: the feature refuses instead of doubling it.
         check: gives the reason why the feature does not fit a project, or nothing.
+        answers: statuses of which its middleware makes the bodies: the proof lets these differ from what they were.
         changes: what behaves differently afterwards; shown in the plan.
         notes: what to do next; shown after success, with `{setting_name}` as the variable that sets it in the project.
         secret: makes fresh key material for `laterctl secret`: name of a setting to value.
@@ -149,6 +150,7 @@ class Feature(Struct, frozen=True):
     edits_for: Callable[[FeatureContext], Iterable[Edit]] | None = None
     by_hand: ExistingSigns = ExistingSigns()
     check: Callable[[FeatureContext], Refusal | None] | None = None
+    answers: tuple[int, ...] = ()
     changes: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     secret: Callable[[], Mapping[str, str]] | None = None

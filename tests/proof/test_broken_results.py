@@ -14,7 +14,6 @@ from tests.proof.scene import (
     committed,
     edited,
     environment,
-    observed,
     project,
     run,
     tree,
@@ -61,18 +60,18 @@ def refused(root: Path, message: str) -> None:
 def test_a_middleware_that_swallows_a_route(tmp_path: Path) -> None:
     code = SHOP + SWALLOWS.replace("PATH", "'/items'")
     root = committed(project(tmp_path / "shop", {"main.py": code}))
-    refused(root, "GET /items is not reached any more: a request is answered 404 (routes)")
+    refused(root, "GET /items is not reached any more: a request is answered 404 (routes; metrics)")
 
 
 def test_a_middleware_that_swallows_the_new_route(tmp_path: Path) -> None:
     code = SHOP + SWALLOWS.replace("PATH", "'/metrics'")
     root = committed(project(tmp_path / "shop", {"main.py": code}))
-    refused(root, "GET /metrics is promised and not reached: a request is answered 404 (promised)")
+    refused(root, "GET /metrics is promised and not reached: a request is answered 404 (promised; metrics)")
 
 
 def test_a_lifespan_that_raises(tmp_path: Path) -> None:
     root = committed(project(tmp_path / "shop", {"main.py": SHOP + STARTS_NO_MORE}))
-    refused(root, "the app does not start any more: RuntimeError: the pool is closed (lifespan)")
+    refused(root, "the app does not start any more: RuntimeError: the pool is closed (lifespan; metrics)")
 
 
 def test_an_import_that_fails_only_at_run_time(tmp_path: Path) -> None:
@@ -87,7 +86,9 @@ def test_an_import_that_fails_only_at_run_time(tmp_path: Path) -> None:
             "prometheus_client-0.99.dist-info/METADATA": metadata,
         },
     )
-    refused(committed(root), "main:app does not import any more: RuntimeError: built for another machine (imports)")
+    refused(
+        committed(root), "main:app does not import any more: RuntimeError: built for another machine (imports; metrics)"
+    )
 
 
 def test_a_route_in_place_of_which_a_middleware_raises(tmp_path: Path) -> None:
@@ -127,13 +128,3 @@ def test_what_answers_everything_already_is_not_blamed(status: int, tmp_path: Pa
     step = Step(project(tmp_path / "shop", {"main.py": code}), Request(add=("metrics",)))
     step.execute()
     assert step.compared().failures == ()
-
-
-def test_asking_runs_no_endpoint_and_no_dependency(tmp_path: Path) -> None:
-    code = "from fastapi import Depends\n" + SHOP.replace('return "nail"', "1 / 0").replace('return ["nail"]', "1 / 0")
-    code = code.replace("(number: int)", "(number: int, known=Depends(divmod))")
-    found = observed(project(tmp_path / "shop", {"main.py": code}))
-    assert found.seen is not None
-    assert {path: answer.status for path, answer in found.seen.asked.items()} == dict.fromkeys(
-        ("/openapi.json", "/docs", "/docs/oauth2-redirect", "/redoc", "/items", "/items/{number}"), 405
-    )

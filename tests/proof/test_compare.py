@@ -253,6 +253,7 @@ def test_adding_metrics(step: Step) -> None:
         ran=True,
         summary="6 routes as before, 1 new, 1 middleware more, the same OpenAPI for what was there; "
         "it starts and stops",
+        started=True,
     )
 
 

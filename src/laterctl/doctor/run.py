@@ -49,13 +49,22 @@ def look(project: Project, ids: Collection[str], *, strict: bool = False) -> Ite
 
 
 def start_app(project: Project) -> Finding:
-    """Start the application in a scratch copy, and say what came of it."""
+    """Start the application in a scratch copy, and say what came of it.
+
+    What its own code makes impossible is a problem; what may be missing on this machine is not known.
+    """
     from laterctl.proof import dynamic
 
-    found = dynamic.observe(project)
+    found = dynamic.observe(project, asks=False)
     if found.seen is None:
+        if found.defect and found.failure is not None:
+            message = f"the app cannot be started: {found.summary}"
+            return installed.LTR011.finding(Verdict.PROBLEM, message, found.failure.place, installed.LTR011.fix)
         return installed.LTR011.finding(Verdict.UNKNOWN, f"the app was not started: {found.summary}")
-    if found.seen.lifespan.outcome in {"ok", "none"}:
+    for mount, reason in found.seen.undocumented.items():
+        message = f"the app imports, and its OpenAPI document{f' at {mount}' if mount else ''} cannot be made: {reason}"
+        return installed.LTR011.finding(Verdict.PROBLEM, message, fix=installed.LTR011.fix)
+    if found.started:
         return installed.LTR011.finding(Verdict.OK, f"the app starts: {found.summary}")
     return installed.LTR011.finding(Verdict.UNKNOWN, f"the app imports: {found.summary}", found.seen.lifespan.place)
 

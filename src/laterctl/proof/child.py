@@ -9,7 +9,8 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,8 @@ PROBE = Path(__file__).with_name("probe.py")
 _WINDOWS = os.name == "nt"
 _GRACE = 10.0
 """Seconds beyond its time after which a child is ended that did not end itself."""
+_TURN = 0.2
+"""Seconds after which it is looked again how far a child is."""
 _TAIL = 64 * 1024
 """Bytes of standard error that are kept, the last ones."""
 _NOT_THEIRS = ("PYTHONHOME", "PYTHONINSPECT", "PYTHONSTARTUP", "__PYVENV_LAUNCHER__")
@@ -48,28 +51,40 @@ class Ended:
         return error is not None and "no running event loop" in error["reason"]
 
 
-def run(scratch: Scratch, python: Path, request: Mapping[str, Any], timeout: float) -> Ended:
+def run(
+    scratch: Scratch,
+    python: Path,
+    request: Mapping[str, Any],
+    timeout: float,
+    started: Callable[[], None] = lambda: None,
+) -> Ended:
     """Run the probe on a scratch copy, with the project's interpreter, for at most `timeout` seconds.
 
-    It gets no input, and a process group of its own that is ended afterwards, however it went.
-    `request` names `app` (`module:attr`), `factory`, `running` (whether the event loop runs while the app is imported),
-    the import roots `first` and `others` relative to the project, `routers` and `middleware` (dotted names to report
-    about), `distributions` whose versions are wanted, and `lifespan`, the seconds that starting and stopping may each
-    take.
+    It gets no input, and a process group of its own that is ended afterwards, however it went. `started` is called when
+    it begins with the project's code.
+
+    `request` names the import roots `first` and `others` relative to the project, `distributions` whose versions are
+    wanted, and what to run. For the app that is `app` (`module:attr`), `factory`, `running` (whether the event loop
+    runs while it is imported), `routers`, `middleware` and `lifespans` (dotted names to report about), `asks` (whether
+    to send requests) and `lifespan`, the seconds that starting and stopping may each take. For the tests it is
+    `tests`, the arguments of pytest.
     """
-    report = scratch.folder / "report.json"
+    report, begun = scratch.folder / "report.json", scratch.folder / "begun"
+    begun.unlink(missing_ok=True)
+    report.unlink(missing_ok=True)
     whole = {
         **request,
         "copy": os.fspath(scratch.root),
         "original": os.fspath(scratch.original),
         "omitted": scratch.omitted,
         "report": os.fspath(report),
+        "begun": os.fspath(begun),
         "timeout": timeout,
     }
     process = subprocess.Popen(
         [os.fspath(python), os.fspath(PROBE), json.dumps(whole)],
         cwd=scratch.root,
-        env=environment(scratch, python),
+        env=environment(scratch, python, request["first"] if "tests" in request else ()),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
@@ -81,9 +96,14 @@ def run(scratch: Scratch, python: Path, request: Mapping[str, Any], timeout: flo
     reader = threading.Thread(target=_keep_tail, args=(process.stderr, errors), daemon=True)
     reader.start()
     code: int | None = None
+    end, said = time.monotonic() + timeout + _GRACE, False
     try:
-        with suppress(subprocess.TimeoutExpired):
-            code = process.wait(timeout + _GRACE)
+        while code is None and time.monotonic() < end:
+            with suppress(subprocess.TimeoutExpired):
+                code = process.wait(_TURN)
+            if not said and begun.exists():
+                said = True
+                started()
     finally:
         _end(process)
     reader.join(1)
@@ -135,11 +155,11 @@ def _place(dump: str, scratch: Scratch) -> Place | None:
     return None
 
 
-def environment(scratch: Scratch, python: Path) -> dict[str, str]:
+def environment(scratch: Scratch, python: Path, roots: Sequence[str] = ()) -> dict[str, str]:
     """Return the environment of the child: the user's, as if the project's environment were active, in the copy.
 
     Nothing of laterctl's own environment is in it. Paths into the project lead into the copy, and temporary files go
-    beside it.
+    beside it. `roots` are folders of the project from which Python programs that the child starts import first.
     """
     kept = install.child_environment(scratch.original)
     values = {name: scratch.moved(value) for name, value in os.environ.items() if name in kept}
@@ -154,4 +174,7 @@ def environment(scratch: Scratch, python: Path) -> dict[str, str]:
     temporary = os.fspath(scratch.folder / "tmp")
     values |= {"PATH": os.pathsep.join(paths), "PWD": os.fspath(scratch.root), "PYTHONDONTWRITEBYTECODE": "1"}
     values |= dict.fromkeys(("TMPDIR", "TEMP", "TMP"), temporary)
+    if roots:
+        first = [os.path.normpath(scratch.root / root) for root in roots]
+        values["PYTHONPATH"] = os.pathsep.join([*first, *filter(None, [values.get("PYTHONPATH", "")])])
     return {name: value for name, value in values.items() if name not in _NOT_THEIRS}

@@ -9,19 +9,23 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct, field
+from msgspec.structs import replace
 
 from laterctl import install
+from laterctl.features import catalogue
 from laterctl.project.places import Place
 from laterctl.proof import child
-from laterctl.proof.expectations import MIDDLEWARE, ROUTER, Expectation
+from laterctl.proof.expectations import LIFESPAN, MIDDLEWARE, ROUTER, Expectation
+from laterctl.proof.levels import Level
 from laterctl.proof.redact import secrets, told
 from laterctl.proof.scratch import TooLarge, scratch_copy
-from laterctl.proof.snapshot import Answer, AppSnapshot, Key, Lifespan, differences, read
+from laterctl.proof.snapshot import Answer, AppSnapshot, Key, Layer, Lifespan, Raised, differences, read
 from laterctl.proof.static import Failure
 
 if TYPE_CHECKING:
@@ -30,15 +34,15 @@ if TYPE_CHECKING:
 
 TIMEOUT = 60.0
 """Seconds that importing, describing, starting and stopping the app may take together."""
-LIFESPAN = 20.0
+STARTING = 20.0
 """Seconds that starting, and stopping, may take each."""
 
 
 class Observation(Struct, frozen=True):
     """The app as it ran once, or why it did not: `summary` says what there is, or why not, on one line.
 
-    `seen` is what it has. `failure` is set when the app itself is why it did not run, and not this machine.
-    `installed` are the versions of the distributions that were asked about.
+    `seen` is what it has. `failure` is set when the app itself is why it did not run, and not this machine; it is a
+    `defect` when no environment could help. `installed` are the versions of the distributions that were asked about.
     """
 
     summary: str
@@ -46,33 +50,70 @@ class Observation(Struct, frozen=True):
     failure: Failure | None = None
     installed: Mapping[str, str | None] = field(default_factory=dict)
     expectations: tuple[Expectation, ...] = ()
+    defect: bool = False
 
     @property
     def ran(self) -> bool:
         """Whether the app was imported."""
         return self.seen is not None
 
+    @property
+    def started(self) -> bool:
+        """Whether the app was imported and started, as far as it takes notice of that."""
+        return self.seen is not None and self.seen.lifespan.outcome in {"ok", "none"}
+
 
 class Report(Struct, frozen=True):
-    """What the proof found. `ran` is false when there was nothing to compare; `summary` says why in one line."""
+    """What the proof found. `ran` is false when there was nothing to compare; `summary` says why in one line.
+
+    `started` says whether the app was started both times: only then is the change proved. `tests` says what became of
+    the project's tests, where these were asked for, and `tested` whether they were run both times.
+    """
 
     ran: bool
     summary: str
     failures: tuple[Failure, ...] = ()
+    started: bool = False
+    tests: str = ""
+    tested: bool = False
+
+    def proves(self, level: Level) -> bool:
+        """Whether it went as far as was asked for."""
+        return self.tested if level is Level.TESTS else self.started
+
+    def why_not(self, level: Level) -> str:
+        """Why it did not go that far."""
+        return self.tests if level is Level.TESTS and self.tests else self.summary
 
 
-def observe(project: Project, expectations: tuple[Expectation, ...] = (), *, timeout: float = TIMEOUT) -> Observation:
+Say = Callable[[str], None]
+"""Takes a line about what is going on, when it does go on."""
+
+
+def observe(
+    project: Project,
+    expectations: tuple[Expectation, ...] = (),
+    *,
+    asks: bool = True,
+    timeout: float = TIMEOUT,
+    say: Say = lambda _: None,
+) -> Observation:
     """Run the app of a project once, as it is on disk, in a scratch copy.
 
     Args:
         project: the facts about it.
         expectations: what a later `compare` is to look for.
+        asks: whether it is sent requests, too.
         timeout: seconds.
+        say: told when it is started.
     """
-    return _observe(project, expectations, timeout=timeout)
+    started = partial(say, "starting the app as it is, in a scratch copy")
+    return _observe(project, expectations, asks=asks, timeout=timeout, started=started)
 
 
-def compare(project: Project, plan: Plan, baseline: Observation, *, timeout: float = TIMEOUT) -> Report:
+def compare(
+    project: Project, plan: Plan, baseline: Observation, *, timeout: float = TIMEOUT, say: Say = lambda _: None
+) -> Report:
     """Run the app once more, after a plan was carried out, and compare it with what it was.
 
     What differs from one run of the untouched app to the next (a default that is the time of day) is not blamed.
@@ -82,12 +123,14 @@ def compare(project: Project, plan: Plan, baseline: Observation, *, timeout: flo
         plan: what was done.
         baseline: the app before, observed with the plan's promises.
         timeout: seconds, for each run.
+        say: told when it is started.
     """
     if baseline.seen is None:
         return Report(ran=False, summary=baseline.summary)
     needed = _requirements(project, plan)
-    after = _observe(project, baseline.expectations, tuple(needed), timeout=timeout)
-    missing = _missing(needed, after.installed)
+    started = partial(say, "starting the app as it is now, in a scratch copy")
+    after = _observe(project, baseline.expectations, tuple(needed), timeout=timeout, started=started)
+    missing = lacking(needed, after.installed)
     if missing:
         return Report(ran=False, summary=f"not installed in the project's environment: {', '.join(missing)}")
     before = {path: change.before for path, change in plan.changeset.items()}
@@ -97,13 +140,35 @@ def compare(project: Project, plan: Plan, baseline: Observation, *, timeout: flo
         again = _observe(project, (), overlay=before, timeout=timeout)
         if again.seen is None:
             return Report(ran=False, summary=f"{again.summary}; it did a moment ago, and does not without the change")
-        return Report(ran=True, summary=after.summary, failures=(after.failure,))
-    found = differences(baseline.seen, after.seen, baseline.expectations)
+        return Report(ran=True, summary=after.summary, failures=attributed([after.failure], plan))
+    answers = _answers(plan)
+    found = differences(baseline.seen, after.seen, baseline.expectations, answers)
     if found:
         again = _observe(project, baseline.expectations, overlay=before, timeout=timeout)
-        shaky = differences(baseline.seen, again.seen) if again.seen is not None else {}
+        shaky = differences(baseline.seen, again.seen, (), answers) if again.seen is not None else {}
         found = {about: failure for about, failure in found.items() if about not in shaky}
-    return Report(ran=True, summary=_compared(baseline.seen, after.seen), failures=tuple(found.values()))
+    failures = attributed(found.values(), plan, baseline.expectations)
+    return Report(True, _compared(baseline.seen, after.seen), failures, baseline.started and after.started)
+
+
+def _answers(plan: Plan) -> dict[str, tuple[int, ...]]:
+    """Return the statuses that the features of a plan make the bodies of, by feature."""
+    names = {*plan.added, *plan.removed, *plan.updated} & {*catalogue.module_names()}
+    return {name: catalogue.feature(name).answers for name in sorted(names)}
+
+
+def attributed(
+    failures: Iterable[Failure], plan: Plan, expectations: Sequence[Expectation] = ()
+) -> tuple[Failure, ...]:
+    """Return failures with the features that a plan is about, and the first of their lines, where none is named."""
+    names = plan.added or plan.removed or plan.updated
+    hidden = {item.name for item in catalogue.every() if item.hidden}
+    features = ", ".join([name for name in names if name not in hidden] or names)
+    place = next((item.place for item in expectations if item.comes), None)
+    return tuple(
+        replace(item, feature=item.feature or features, place=item.place or place if features else item.place)
+        for item in failures
+    )
 
 
 def _observe(
@@ -112,41 +177,52 @@ def _observe(
     distributions: tuple[str, ...] = (),
     *,
     overlay: Mapping[str, bytes | None] | None = None,
+    asks: bool = True,
     timeout: float,
+    started: Callable[[], None] = lambda: None,
 ) -> Observation:
     app = project.app
     if app is None or not app.reference:
         return Observation("no application was found that can be imported as MODULE:ATTR; name it with --app")
-    python = _interpreter(project)
+    python = interpreter(project)
     if isinstance(python, str):
         return Observation(python)
-    roots = list(dict.fromkeys([project.layout.import_root, *project.names.roots]))
-    first = list(dict.fromkeys([project.layout.import_root, ""]))
     request = {
+        **import_roots(project),
         "app": app.reference,
         "factory": app.factory,
         "running": False,
-        "first": first,
-        "others": [root for root in roots if root not in first],
         "routers": [item.dotted for item in expectations if item.kind == ROUTER],
         "middleware": [item.dotted for item in expectations if item.kind == MIDDLEWARE],
+        "lifespans": [item.dotted for item in expectations if item.kind == LIFESPAN and item.comes],
+        "asks": asks,
         "distributions": distributions,
-        "lifespan": min(LIFESPAN, timeout / 3),
+        "lifespan": min(STARTING, timeout / 3),
     }
     try:
         with scratch_copy(project.root, overlay) as scratch:
             hidden = secrets(scratch.folder, os.environ)
-            ended = child.run(scratch, python, request, timeout)
+            ended = child.run(scratch, python, request, timeout, started)
             if ended.needs_loop:
                 ended = child.run(scratch, python, {**request, "running": True}, timeout)
             return _observation(ended, app.reference, python, expectations, lambda text: told(text, scratch, hidden))
     except TooLarge as error:
         return Observation(str(error))
     except OSError as error:
-        return Observation(f"the scratch copy could not be made or run: {error.strerror or error}")
+        return Observation(f"{NO_COPY}: {error.strerror or error}")
 
 
-def _interpreter(project: Project) -> Path | str:
+NO_COPY = "the scratch copy could not be made or run"
+
+
+def import_roots(project: Project) -> dict[str, list[str]]:
+    """Return the folders that modules are imported from, as the probe takes them."""
+    roots = list(dict.fromkeys([project.layout.import_root, *project.names.roots]))
+    first = list(dict.fromkeys([project.layout.import_root, ""]))
+    return {"first": first, "others": [root for root in roots if root not in first]}
+
+
+def interpreter(project: Project) -> Path | str:
     """Return the project's interpreter, or why there is none."""
     finder = project.manifest or install
     found = finder.interpreter(project.root)
@@ -176,9 +252,9 @@ def _observation(
     if tuple(report["python"]) < (3, 10):
         return Observation(f"{python} is older than Python 3.10")
     installed: dict[str, str | None] = report["versions"]
-    lacking = [name for name, version in installed.items() if version is None]
-    if lacking:
-        return Observation(f"not installed for {python}: {', '.join(lacking)}", installed=installed)
+    missing = [name for name, version in installed.items() if version is None]
+    if missing:
+        return Observation(f"not installed for {python}: {', '.join(missing)}", installed=installed)
     if wrong := report.get("wrong"):
         return Observation(
             f"{', '.join(wrong[:3])} came from the project itself and not from its scratch copy: "
@@ -191,7 +267,8 @@ def _observation(
             reason = f"{reason}: {ended.said}"
         where = f" ({place})" if place is not None else ""
         failure = Failure("imports", f"{reference} does not import any more: {tell(reason)}", place)
-        return Observation(f"{reference} does not import here: {tell(reason)}{where}", None, failure, installed)
+        summary = f"{reference} does not import here: {tell(reason)}{where}"
+        return Observation(summary, None, failure, installed, defect=bool(error and error["defect"]))
     last = report.get("lifespan")
     if last is None:
         lifespan = Lifespan("timeout", "start", tell(ended.reason), ended.place)
@@ -199,12 +276,35 @@ def _observation(
         lifespan = Lifespan("timeout", "answer requests", tell(ended.reason), ended.place)
     else:
         lifespan = Lifespan(last["outcome"], last["stage"], tell(last["reason"]), _placed(last["place"]))
-    asked = {
-        path: Answer(item["status"], tell(item["reason"]), _placed(item["place"]))
-        for path, item in report.get("asked", {}).items()
-    }
-    found = read({**report["seen"], "undocumented": _each(tell, report["seen"]["undocumented"])}, lifespan, asked)
+    asked = {_request(key): _answer(item, tell) for key, item in report.get("asked", {}).items()}
+    described = {**report["seen"], "undocumented": _each(tell, report["seen"]["undocumented"])}
+    raised = _raised(report.get("raised"), tell)
+    found = read(described, lifespan, asked, raised, report.get("entered", {}))
     return Observation(_summary(found), found, None, installed, expectations)
+
+
+def _request(key: str) -> tuple[str, str]:
+    method, _, path = key.partition(" ")
+    return method, path
+
+
+def _answer(item: Mapping[str, Any], tell: Callable[[str], str]) -> Answer:
+    more = (
+        {"late": item["late"], "reason": tell(item["reason"]), "place": _placed(item["place"])}
+        if "late" in item
+        else {}
+    )
+    return Answer(item["status"], item["media"], item["body"], item["raised"], **more)
+
+
+def _raised(found: Mapping[str, Any] | None, tell: Callable[[str], str]) -> Raised | None:
+    if found is None:
+        return None
+    layers = [
+        Layer(item["name"], item["called"], _answer(item["outcome"], tell) if item["outcome"] else None)
+        for item in found["layers"]
+    ]
+    return Raised(found["reached"], _answer(found["outside"], tell), tuple(layers))
 
 
 def _each(tell: Callable[[str], str], reasons: Mapping[str, str]) -> dict[str, str]:
@@ -277,7 +377,7 @@ def _requirements(project: Project, plan: Plan) -> dict[str, str]:
     return found
 
 
-def _missing(needed: Mapping[str, str], installed: Mapping[str, str | None]) -> list[str]:
+def lacking(needed: Mapping[str, str], installed: Mapping[str, str | None]) -> list[str]:
     """Return the requirements that an environment does not meet; one that was not asked about counts as met."""
     from packaging.requirements import Requirement
 

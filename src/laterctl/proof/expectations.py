@@ -17,12 +17,13 @@ if TYPE_CHECKING:
 
 ROUTER = "router"
 MIDDLEWARE = "middleware"
+LIFESPAN = "lifespan"
 
 
 class Expectation(Struct, frozen=True):
-    """A router or a middleware class, by dotted name, that a plan puts on the app, or takes off when not `comes`.
+    """A router, a middleware class or a lifespan, by dotted name, that a plan puts on the app, or takes off when not `comes`.
 
-    `code` is the statement that does it, and `place` where that stands.
+    `code` is the statement that does it, and `place` where that stands; `feature` is whose it is.
     """
 
     kind: str
@@ -30,6 +31,7 @@ class Expectation(Struct, frozen=True):
     comes: bool
     code: str
     place: Place
+    feature: str = ""
 
 
 def expectations(plan: Plan, installed: Mapping[str, Entry]) -> tuple[Expectation, ...]:
@@ -39,8 +41,13 @@ def expectations(plan: Plan, installed: Mapping[str, Entry]) -> tuple[Expectatio
     """
     found: list[Expectation] = []
     entries = [*installed.values(), *plan.entries.values()]
-    targets = {record.target.key: record.target for entry in entries for record in entry.records if record.ours}
-    for target in targets.values():
+    targets = {
+        record.target.key: (record.target, entry.feature)
+        for entry in entries
+        for record in entry.records
+        if record.ours
+    }
+    for target, feature in targets.values():
         effect, change = target.effect, plan.changeset.get(target.path)
         if effect is None or change is None:
             continue
@@ -49,5 +56,5 @@ def expectations(plan: Plan, installed: Mapping[str, Entry]) -> tuple[Expectatio
         if there == stays:
             continue
         place = Place(target.path, (is_now if stays else was).line or 1)
-        found.append(Expectation(effect.what, effect.dotted, stays, target.describe(), place))
+        found.append(Expectation(effect.what, effect.dotted, stays, target.describe(), place, feature))
     return tuple(found)

@@ -30,19 +30,20 @@ def changed(before: Document, after: Document) -> Iterator[tuple[str, str, str]]
                     yield path, method, where
 
 
-def shared_ids(before: Document, after: Document) -> Iterator[tuple[str, list[str]]]:
-    """Yield the operation ids that more operations have in `after` than in `before`, and than one: with their routes."""
-    had, has = _by_id(before), _by_id(after)
-    yield from ((name, routes) for name, routes in has.items() if len(routes) > max(1, len(had.get(name, ()))))
+def differing(before: Any, after: Any, at: str) -> str:
+    """Return where two JSON values, which are called `at`, differ; `""` when they do not."""
+    return _Both({}, {}).same(before, after, at)
 
 
-def _by_id(document: Document) -> dict[str, list[str]]:
+def doubled(document: Document) -> dict[str, list[str]]:
+    """Return the operation ids that a document gives more than once, with the operations that have them."""
     found: dict[str, list[str]] = {}
-    for path, item in (document.get("paths") or {}).items():
-        for method, operation in item.items():
-            if isinstance(operation, dict) and isinstance(name := operation.get("operationId"), str):
-                found.setdefault(name, []).append(f"{method.upper()} {path}")
-    return found
+    for section in ("paths", "webhooks"):
+        for path, item in (document.get(section) or {}).items():
+            for method, operation in item.items():
+                if isinstance(operation, dict) and "operationId" in operation:
+                    found.setdefault(operation["operationId"], []).append(f"{method.upper()} {path}")
+    return {name: shown for name, shown in found.items() if len(shown) > 1}
 
 
 class _Both:

@@ -9,6 +9,7 @@ or dies does not take along what was known before.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import faulthandler
 import functools
 import importlib
@@ -19,10 +20,11 @@ import inspect
 import json
 import os
 import re
+import signal
 import sys
 import traceback
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 DEEPEST = 8
 """How many applications may be mounted below each other, or wrapped around the one that is looked for."""
@@ -30,6 +32,10 @@ ASKING = 10.0
 """Seconds that asking for all paths may take together."""
 METHOD = "TRACE"
 """The method with which paths are asked for: one that routes do not have, so that no endpoint runs."""
+PATIENCE = 2.0
+"""Seconds that one answer may take."""
+LARGEST = 1024 * 1024
+"""Bytes of a body that are looked at."""
 
 
 class WrongCode(ImportError):
@@ -76,6 +82,15 @@ class CopyFirst:
             return False
         return not any(real == folder or _is_below(real, folder) for folder in self._omitted)
 
+    def is_copy(self, path: str) -> bool:
+        """Say whether a file is one of the copy."""
+        return _is_below(os.path.realpath(path), self._copy)
+
+    def is_own(self, module: str | None) -> bool:
+        """Say whether a module is one that the project has, or would have: its top package is in the copy."""
+        top = (module or "").partition(".")[0]
+        return bool(top) and importlib.machinery.PathFinder.find_spec(top, self._roots) is not None
+
     def moved(self, path: str) -> str:
         """Return the place in the copy of a folder of the original; other paths come back as they are."""
         real = os.path.realpath(path)
@@ -117,6 +132,25 @@ def blamed(error: BaseException, copy: str) -> dict[str, Any]:
 
 def _words(error: BaseException) -> str:
     return "".join(traceback.format_exception_only(type(error), error)).strip()
+
+
+def is_defect(error: BaseException, guard: CopyFirst) -> bool:
+    """Say whether the code is why an import failed, so that no setting, package or server would help.
+
+    That is: what Python cannot read, a name that nothing binds, a module or a name that the project itself lacks, an
+    annotation that pydantic cannot use, and what FastAPI does not make a route of.
+    """
+    files = [frame.filename for frame in traceback.extract_tb(error.__traceback__)]
+    if isinstance(error, SyntaxError):
+        return error.filename is not None and guard.is_copy(error.filename)
+    if isinstance(error, ImportError):
+        return guard.is_own(error.name)
+    if isinstance(error, NameError) or type(error).__module__ == "pydantic.errors":
+        return True
+    if isinstance(error, OSError) or type(error) is RuntimeError:  # as for a package that a form needs
+        return False
+    fastapi = os.path.dirname(_file_of(sys.modules.get("fastapi")) or "")
+    return bool(fastapi) and any(_is_below(file, fastapi) for file in files)
 
 
 # The application and what is in it
@@ -292,7 +326,7 @@ def described(served: Any, app: Any, around: list[str], request: dict[str, Any],
     }
 
 
-# Asking for paths
+# Asking
 
 _VALUES = {"str": "x", "path": "x", "int": "1", "float": "1.0", "uuid": "00000000-0000-4000-8000-000000000000"}
 _PARAMETER = re.compile(r"\{[a-zA-Z_]\w*(?::(\w+))?\}")
@@ -305,31 +339,124 @@ def filled(path: str) -> str | None:
     return _PARAMETER.sub(lambda found: _VALUES[found[1] or "str"], path)
 
 
-def askable(routes: Iterable[dict[str, Any]]) -> list[str]:
-    """Return the paths whose routes answer `METHOD` without running an endpoint: HTTP, with methods, on every host."""
-    no = {route["path"] for route in routes if METHOD in route["methods"]}
-    paths = [route["path"] for route in routes if route["kind"] == "http" and route["methods"]]
-    return [path for path in dict.fromkeys(paths) if path not in no and not path.startswith("//")]
+def askable(routes: Iterable[dict[str, Any]], made: dict[str, Any]) -> list[tuple[str, str]]:
+    """Return the requests that change nothing, as methods and paths.
+
+    Each HTTP route on every host is asked with `METHOD`, which it does not have: the request passes all middleware and
+    the route answers 405, so that no endpoint and no dependency runs. A GET is sent where it is promised to be safe
+    (RFC 9110, section 9.2.1) and complete without a value of ours: to routes that an OpenAPI document lists under GET,
+    without a parameter in the path, a required one elsewhere, or a required body. What is kept out of the documents is
+    not called, nor is any other method: the copy may hold a real database.
+    """
+    found = [route for route in routes if route["kind"] == "http" and not route["path"].startswith("//")]
+    no = {route["path"] for route in found if METHOD in route["methods"]}
+    paths = dict.fromkeys(route["path"] for route in found if route["methods"])
+    safe = dict.fromkeys(route["path"] for route in found if "GET" in route["methods"])
+    complete = {path for mount, document in made.items() for path in _complete(mount, document)}
+    return [(METHOD, path) for path in paths if path not in no] + [("GET", path) for path in safe if path in complete]
 
 
-async def ask(app: Any, paths: Iterable[str], copy: str) -> dict[str, Any]:
-    """Ask an application for paths and return what it answers: a status, `None` with a reason when it raises.
+def _complete(mount: str, document: Any) -> Iterator[str]:
+    """Yield the full paths that a document says can be asked for with GET as they are."""
+    for path, item in (document.get("paths") or {}).items():
+        operation = item.get("get")
+        if operation is None or "{" in path or (operation.get("requestBody") or {}).get("required"):
+            continue
+        parameters = [*(item.get("parameters") or ()), *(operation.get("parameters") or ())]
+        if not any(parameter.get("required", "$ref" in parameter) for parameter in parameters):
+            yield mount + path
 
-    A request for a path with a method that its route does not have passes all middleware and is answered 405 by the
-    route. Paths that there is no time for are left out.
+
+async def ask(app: Any, requests: Iterable[tuple[str, str]], copy: str) -> dict[str, Any]:
+    """Send requests to an application and return what it answers, by method and path.
+
+    Those that there is no time for are left out.
     """
     answers: dict[str, Any] = {}
     end = asyncio.get_running_loop().time() + ASKING
-    for path in paths:
+    for method, path in requests:
         left = end - asyncio.get_running_loop().time()
         whole = filled(path)
         if left > 0 and whole is not None:
-            answers[path] = await _answer(app, whole, min(left, 2.0), copy)
+            answers[f"{method} {path}"] = await answered(app, method, whole, min(left, PATIENCE), copy)
     return answers
 
 
-async def _answer(app: Any, path: str, limit: float, copy: str) -> dict[str, Any]:
-    status: list[int] = []
+class Heard:
+    """What an application sends in answer to one request."""
+
+    def __init__(self) -> None:
+        self.status: int | None = None
+        self.media = ""
+        self.whole = False
+        self._body = b""
+
+    async def send(self, message: dict[str, Any]) -> None:
+        """Take a message of the application's."""
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            headers = {bytes(name).lower(): bytes(value) for name, value in message.get("headers", ())}
+            self.media = headers.get(b"content-type", b"").decode("latin-1").partition(";")[0].strip().lower()
+        elif message["type"] == "http.response.body":
+            self._body += message.get("body", b"")[: LARGEST - len(self._body)]
+            self.whole = not message.get("more_body", False)
+
+    def described(self) -> dict[str, Any]:
+        """Return the status, the media type and the shape of the body: `None` where it is not JSON, or not whole."""
+        body = None
+        if self.whole and self.media.endswith("json"):
+            try:
+                body = shape_of(json.loads(self._body))
+            except (ValueError, RecursionError):
+                body = "no JSON"
+        return {"status": self.status, "media": self.media, "body": body}
+
+
+def shape_of(value: Any) -> Any:
+    """Return a JSON value with the names of types in the place of values; of a list each shape once.
+
+    An OpenAPI document is one name: what is in it is compared by itself.
+    """
+    if isinstance(value, dict):
+        return "OpenAPI" if {"openapi", "paths"} <= value.keys() else {key: shape_of(value[key]) for key in value}
+    if isinstance(value, list):
+        shapes = {json.dumps(shape_of(item), sort_keys=True) for item in value}
+        return [json.loads(shape) for shape in sorted(shapes)]
+    if value is None or isinstance(value, bool):
+        return "null" if value is None else "boolean"
+    return "string" if isinstance(value, str) else "number"
+
+
+class Blocked(BaseException):
+    """Code of the user's kept the event loop to itself for too long."""
+
+
+@contextlib.contextmanager
+def unblocked(limit: float) -> Iterator[None]:
+    """Interrupt tasks in the block that do not let the event loop go on, where the system and the app allow it."""
+    number = getattr(signal, "SIGALRM", None)
+    if number is None or signal.getsignal(number) is not signal.SIG_DFL:
+        yield
+        return
+    asking = asyncio.current_task()
+
+    def interrupt(*_: object) -> None:
+        with contextlib.suppress(RuntimeError):
+            if asyncio.current_task() not in {None, asking}:
+                raise Blocked
+
+    signal.signal(number, interrupt)
+    signal.setitimer(signal.ITIMER_REAL, limit, 0.5)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(number, signal.SIG_DFL)
+
+
+async def answered(app: Any, method: str, path: str, limit: float, copy: str) -> dict[str, Any]:
+    """Send one request and return what came of it: the answer, `raised` and why, or that there was none in time."""
+    heard = Heard()
     messages: list[dict[str, Any]] = [{"type": "http.request", "body": b"", "more_body": False}]
 
     async def receive() -> dict[str, Any]:
@@ -338,15 +465,11 @@ async def _answer(app: Any, path: str, limit: float, copy: str) -> dict[str, Any
             return {"type": "http.disconnect"}
         return messages.pop()
 
-    async def send(message: dict[str, Any]) -> None:
-        if message["type"] == "http.response.start":
-            status.append(message["status"])
-
     scope = {
         "type": "http",
         "asgi": {"version": "3.0", "spec_version": "2.3"},
         "http_version": "1.1",
-        "method": METHOD,
+        "method": method,
         "scheme": "https",  # or those who redirect to it would answer everything
         "path": path,
         "raw_path": path.encode(),
@@ -358,13 +481,117 @@ async def _answer(app: Any, path: str, limit: float, copy: str) -> dict[str, Any
         "state": {},
     }
     found: dict[str, Any] = {"reason": "", "place": None}
-    try:
-        await asyncio.wait_for(app(scope, receive, send), limit)
-    except asyncio.TimeoutError:  # noqa: UP041 - another one in Python 3.10
+    with unblocked(limit + 0.5):
+        running = asyncio.ensure_future(app(scope, receive, heard.send))
+        # What does not end when it is cancelled, such as a thread that sleeps, is left behind.
+        await asyncio.wait({running}, timeout=limit)
+        late = not running.done() or isinstance(running.exception(), Blocked)
+        if late:
+            running.cancel()
+            await asyncio.wait({running}, timeout=0.1)
+    if late and heard.status is None:
         found["reason"] = f"no answer in {limit:.0f} seconds"
-    except Exception as error:  # noqa: BLE001 - the user's code may raise anything
+    error = None if late else running.exception()
+    if error is not None:
         found = blamed(error, copy)
-    return {"status": status[0] if status else None, **found}
+    return {**heard.described(), "late": late, "raised": error is not None, **found}
+
+
+# What the middleware hears
+
+
+class Layer:
+    """What was seen of one middleware from right outside: its class, whether it was called, what came out of it."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.called = False
+        self.outcome: dict[str, Any] | None = None
+
+
+class Watch:
+    """A middleware that changes nothing and notes in a `Layer` what the one inside of it does."""
+
+    def __init__(self, app: Any, layer: Layer) -> None:
+        self._app = app
+        self._layer = layer
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Run the application."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        self._layer.called = True
+        heard = Heard()
+        raised = False
+
+        async def watched(message: dict[str, Any]) -> None:
+            await heard.send(message)
+            await send(message)
+
+        try:
+            await self._app(scope, receive, watched)
+        except Exception:
+            raised = True
+            raise
+        finally:
+            self._layer.outcome = {**heard.described(), "raised": raised}
+
+
+def watched(app: Any) -> list[Layer]:
+    """Have all middleware of an application watched when it builds its stack; returns the layers, outermost first.
+
+    The list of middleware stays as it is for whoever looks at it.
+    """
+    layers: list[Layer] = []
+    if getattr(app, "middleware_stack", None) is not None or not hasattr(app, "build_middleware_stack"):
+        return layers  # it was built while the app was imported
+    build = app.build_middleware_stack
+    item = sys.modules["starlette.middleware"].Middleware
+
+    def build_watched() -> Any:
+        own = app.user_middleware
+        layers[:] = [Layer(name) for name in middleware_of(app)]
+        pairs = zip(layers, own, strict=True)
+        app.user_middleware = [each for layer, inner in pairs for each in (item(Watch, layer=layer), inner)]
+        try:
+            return build()
+        finally:
+            app.user_middleware = own
+
+    app.build_middleware_stack = build_watched
+    return layers
+
+
+RAISES = "/laterctl-proof-raises"
+
+
+class RaisedByProof(Exception):
+    """What the route of the proof raises."""
+
+
+async def raising(served: Any, app: Any, layers: list[Layer], copy: str) -> dict[str, Any]:
+    """Send a request to a route, put first for it and taken away again, that raises: what comes out of each middleware.
+
+    `reached` says whether the route was called at all.
+    """
+    reached = False
+
+    async def fails(_: Any) -> None:
+        nonlocal reached
+        reached = True
+        raise RaisedByProof("raised by the proof of laterctl, in a scratch copy; nothing is wrong")
+
+    route = sys.modules["starlette.routing"].Route(RAISES, fails)
+    for layer in layers:
+        layer.outcome = None
+    app.router.routes.insert(0, route)
+    try:
+        outside = await answered(served, "GET", RAISES, PATIENCE, copy)
+    finally:
+        app.router.routes.remove(route)
+    found = [{"name": layer.name, "called": layer.called, "outcome": layer.outcome} for layer in layers]
+    return {"reached": reached, "outside": outside, "layers": found}
 
 
 # The lifespan
@@ -432,6 +659,38 @@ def _last_line(text: str) -> str:
     return next((line.strip() for line in reversed(text.splitlines()) if line.strip()), "")
 
 
+class Entered:
+    """Notes which functions, by dotted names in modules that the app has imported, are called while it starts."""
+
+    def __init__(self, names: Iterable[str], guard: CopyFirst) -> None:
+        functions = {name: inspect.unwrap(resolved(name, guard)) for name in names}
+        self._codes = {name: getattr(function, "__code__", None) for name, function in functions.items()}
+        self._called: set[Any] = set()
+        self._profile: Callable[..., None] | None = None
+
+    def start(self) -> None:
+        """Begin to look. It costs time at every call, so nobody looks for nothing."""
+        if any(self._codes.values()):
+            self._profile = self._note
+            sys.setprofile(self._profile)
+
+    def _note(self, frame: Any, event: str, _: object) -> None:
+        if event == "call":
+            self._called.add(frame.f_code)
+
+    def stop(self) -> None:
+        """Look no longer; nothing is known when somebody else looks by now."""
+        if self._profile is not None and sys.getprofile() is self._profile:
+            sys.setprofile(None)
+        elif self._profile is not None:
+            self._codes = dict.fromkeys(self._codes)
+        self._profile = None
+
+    def found(self) -> dict[str, bool | None]:
+        """Say of each name whether it was called, `None` where that could not be seen."""
+        return {name: None if code is None else code in self._called for name, code in self._codes.items()}
+
+
 # The stages
 
 
@@ -459,32 +718,51 @@ def prepared(request: dict[str, Any]) -> CopyFirst:
     return guard
 
 
-def run(request: dict[str, Any], write: Callable[..., None]) -> None:
+class Run(NamedTuple):
+    """One run of the probe: what is asked for, what guards the import path, and what writes down findings."""
+
+    request: dict[str, Any]
+    guard: CopyFirst
+    write: Callable[..., None]
+
+
+def look(run: Run) -> None:
     """Go through the stages, and write down what each found."""
-    guard = prepared(request)
-    installed = versions([*request["distributions"], "fastapi"])
+    request, guard, write = run
+    installed = versions([*request["distributions"], "pytest" if "tests" in request else "fastapi"])
     write(python=list(sys.version_info[:3]), versions=installed)
     write(wrong=guard.wrong())
     missing = [name for name, version in installed.items() if version is None]
     if sys.version_info < (3, 10) or missing or guard.wrong():
         return
+    if "tests" in request:
+        begun(request)
+        write(code=int(importlib.import_module("pytest").main(request["tests"])), wrong=guard.wrong())
+        return
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
+    seen: dict[str, Any] = {}
+    begun(request)
     try:
         served = loaded(request, loop)
         app, around = unwrapped(served)
         if app is None and not guard.wrong():
-            write(error={"reason": f"{request['app']} is no FastAPI application: {spelled(served)}", "place": None})
+            reason = f"{request['app']} is no FastAPI application: {spelled(served)}"
+            write(error={"reason": reason, "place": None, "defect": False})
         elif not guard.wrong():
             seen = described(served, app, around, request, guard)
-            paths = askable(seen["routes"])
             write(seen=seen)
     except BaseException as error:  # noqa: BLE001 - SystemExit and the like are reasons too
-        write(error=blamed(error, request["copy"]))
-        app = None
-    if app is not None and not guard.wrong():
-        run_once(served, loop, paths, request, write)
+        write(error={**blamed(error, request["copy"]), "defect": is_defect(error, guard)})
+    if seen and not guard.wrong():
+        run_once(served, app, loop, seen, run)
     write(wrong=guard.wrong())
+
+
+def begun(request: dict[str, Any]) -> None:
+    """Leave a mark where it is looked for: from here on it is the project's code that runs."""
+    with open(request["begun"], "w", encoding="utf-8"):
+        pass
 
 
 def loaded(request: dict[str, Any], loop: asyncio.AbstractEventLoop) -> Any:
@@ -496,32 +774,37 @@ def loaded(request: dict[str, Any], loop: asyncio.AbstractEventLoop) -> Any:
     return loop.run_until_complete(inside()) if request["running"] else load(request["app"], factory=request["factory"])
 
 
-def run_once(
-    served: Any,
-    loop: asyncio.AbstractEventLoop,
-    paths: Sequence[str],
-    request: dict[str, Any],
-    write: Callable[..., None],
-) -> None:
-    """Start the application, ask it for its paths, and stop it. One that does not start is asked all the same."""
+def run_once(served: Any, app: Any, loop: asyncio.AbstractEventLoop, seen: dict[str, Any], run: Run) -> None:
+    """Start the application, ask it, and stop it. One that does not start is asked all the same."""
     started = False
+    copy, asks = run.request["copy"], run.request["asks"]
+    requests = askable(seen["routes"], seen["documents"]) if asks else []
+    layers = watched(app) if asks else []
+    entered = Entered(run.request["lifespans"], run.guard)
+
+    async def asked() -> None:
+        answers = await ask(served, requests, copy)
+        run.write(asked=answers, raised=await raising(served, app, layers, copy) if asks else None)
 
     async def meanwhile() -> None:
         nonlocal started
         started = True
-        write(lifespan=LIVED)  # known so far, should an answer never come
-        write(asked=await ask(served, paths, request["copy"]))
+        entered.stop()
+        run.write(lifespan=LIVED, entered=entered.found())  # known so far, should an answer never come
+        await asked()
 
-    lived = lifespan(served, loop, request["lifespan"], request["copy"], meanwhile)
-    write(lifespan=lived)
+    entered.start()
+    lived = lifespan(served, loop, run.request["lifespan"], copy, meanwhile)
+    entered.stop()
+    run.write(lifespan=lived, entered=entered.found())
     if not started and lived["outcome"] != "timeout":
-        write(asked=loop.run_until_complete(ask(served, paths, request["copy"])))
+        loop.run_until_complete(asked())
 
 
 def main() -> None:
     """Do as the argument says, then end at once: what the app left running does not matter."""
     request = json.loads(sys.argv[1])
-    faulthandler.dump_traceback_later(request["timeout"], exit=True, file=sys.__stderr__ or sys.stderr)
+    faulthandler.dump_traceback_later(request["timeout"], exit=True, file=os.dup(2))  # pytest takes the other
     owner = os.getpid()
     report: dict[str, Any] = {}
 
@@ -534,7 +817,7 @@ def main() -> None:
             json.dump(report, file, default=spelled, skipkeys=True)
         os.replace(part, request["report"])
 
-    run(request, write)
+    look(Run(request, prepared(request), write))
     os._exit(0)
 
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from msgspec import Struct, field
 
+from laterctl.edits.app_statements import RANKS, rank_of
+from laterctl.features import catalogue
 from laterctl.project.places import Place
 from laterctl.proof import openapi
-from laterctl.proof.expectations import MIDDLEWARE, ROUTER, Expectation
+from laterctl.proof.expectations import LIFESPAN, MIDDLEWARE, ROUTER, Expectation
 from laterctl.proof.static import Failure
 
 Key = tuple[str, str, str]
@@ -50,12 +52,18 @@ class Lifespan(Struct, frozen=True):
 
 
 class Answer(Struct, frozen=True):
-    """What a path answered that was asked for with a method that it does not have: 405, when its route was reached.
+    """What came of one request, or of an exception on its way out.
 
-    `status` is `None` when there was no answer; `reason` says why, and `place` which line led to it.
+    `status` is `None` when there was no answer; `media` is the type of the body, and `body` its shape, when it is JSON
+    and came whole. `raised` says whether an exception came out, `late` that not all was said in time. `reason` says
+    why there is no answer, or what was raised, and `place` which line led to it.
     """
 
     status: int | None
+    media: str = ""
+    body: Any = None
+    raised: bool = False
+    late: bool = False
     reason: str = ""
     place: Place | None = None
 
@@ -66,7 +74,7 @@ class Answer(Struct, frozen=True):
 
     @property
     def reached(self) -> bool:
-        """Whether the route itself answered."""
+        """Whether the route itself answered a method that it does not have."""
         return self.status == 405
 
     @property
@@ -74,13 +82,51 @@ class Answer(Struct, frozen=True):
         """Whether nobody answered who knows the route: others may refuse a request, with 401, 403 or 429."""
         return self.status is None or self.status == 404 or self.status >= 500
 
+    @property
+    def outcome(self) -> str:
+        """What happened, in a word or three."""
+        parts = [f"answered {self.status}"] if self.status is not None else []
+        return " and ".join([*parts, *(["raised"] if self.raised else [])]) or "not answered"
+
+    def content_changed(self, after: Answer) -> str:
+        """Return how the body of another answer differs in type and shape; `""` when it does not."""
+        if self.media != after.media:
+            return f"{after.media or 'no type'} instead of {self.media or 'none'}"
+        return openapi.differing(self.body, after.body, "body")
+
+
+class Layer(Struct, frozen=True):
+    """A middleware: whether a request came to it, and what came out of it when the route of the proof raised."""
+
+    name: str
+    called: bool
+    outcome: Answer | None
+
+
+class Raised(Struct, frozen=True):
+    """What becomes of an exception: outside of everything, and right outside of each middleware, outermost first.
+
+    `reached` is false when something answered before the route that raises.
+    """
+
+    reached: bool
+    outside: Answer
+    layers: tuple[Layer, ...]
+
+
+Request = tuple[str, str]
+"""A method and the path of a route."""
+TRACE = "TRACE"
+"""The method that routes do not have."""
+
 
 class AppSnapshot(Struct, frozen=True):
     """An application that was imported. `middleware` is outermost first.
 
     `documents` are the OpenAPI documents by the path where their application is mounted (`""`: the main one);
     `undocumented` says why there is none. `routers` and `classes` answer what was asked about, by dotted name.
-    `asked` are the answers of its paths, as far as they could be asked for.
+    `asked` are the answers to requests, as far as there was time for them, `raised` what became of an exception, and
+    `entered` whether functions that were asked about were called when it started (`None`: that could not be seen).
     """
 
     routes: tuple[Route, ...]
@@ -90,7 +136,9 @@ class AppSnapshot(Struct, frozen=True):
     routers: Mapping[str, Included]
     classes: Mapping[str, str]
     lifespan: Lifespan = field(default_factory=lambda: Lifespan("none"))
-    asked: Mapping[str, Answer] = field(default_factory=dict)
+    asked: Mapping[Request, Answer] = field(default_factory=dict)
+    raised: Raised | None = None
+    entered: Mapping[str, bool | None] = field(default_factory=dict)
 
     @property
     def answers(self) -> dict[Key, Route]:
@@ -102,7 +150,13 @@ class AppSnapshot(Struct, frozen=True):
         return found
 
 
-def read(found: Mapping[str, Any], lifespan: Lifespan, asked: Mapping[str, Answer]) -> AppSnapshot:
+def read(
+    found: Mapping[str, Any],
+    lifespan: Lifespan,
+    asked: Mapping[Request, Answer],
+    raised: Raised | None,
+    entered: Mapping[str, bool | None],
+) -> AppSnapshot:
     """Read what the probe wrote down."""
     routes = tuple(
         Route(item["kind"], item["path"], tuple(item["methods"]), item["name"], item["endpoint"])
@@ -123,6 +177,8 @@ def read(found: Mapping[str, Any], lifespan: Lifespan, asked: Mapping[str, Answe
         found["classes"],
         lifespan,
         asked,
+        raised,
+        entered,
     )
 
 
@@ -130,12 +186,19 @@ Differences = dict[tuple[str, str], Failure]
 """Failures, by check and by what they are about."""
 
 
-def differences(before: AppSnapshot, after: AppSnapshot, expectations: Iterable[Expectation] = ()) -> Differences:
+def differences(
+    before: AppSnapshot,
+    after: AppSnapshot,
+    expectations: Iterable[Expectation] = (),
+    answers: Mapping[str, Collection[int]] | None = None,
+) -> Differences:
     """Compare an application with what it was.
 
     Everything that was there is still there and unchanged, but for what is promised to go; what is promised to come
-    is there.
+    is there, and at work. `answers` are the statuses of which features that come, go or change make the bodies, by
+    feature: these may differ.
     """
+    answers = answers or {}
     found: Differences = {}
     listed = list(expectations)
     going = [item for item in listed if not item.comes]
@@ -144,7 +207,10 @@ def differences(before: AppSnapshot, after: AppSnapshot, expectations: Iterable[
         *_promised(before, after, listed),
         *_routes(before.answers, after.answers, gone),
         *_reached(before, after, listed),
+        *_answers(before, after, gone, {status for made in answers.values() for status in made}),
+        *_exceptions(before, after, listed, answers),
         *_operations(before, after, gone),
+        *_doubled(before, after),
         *_middleware(before, after, [before.classes[item.dotted] for item in going if item.kind == MIDDLEWARE]),
         *_lifespan(before.lifespan, after.lifespan),
     ]:
@@ -161,18 +227,32 @@ def _promised(before: AppSnapshot, after: AppSnapshot, expectations: Sequence[Ex
             included = after.routers[item.dotted]
             what = ", ".join(included.missing) if included.there else item.code
             if what:
-                yield item.dotted, Failure("promised", f"{what} was promised and is not in the running app", item.place)
+                yield (
+                    item.dotted,
+                    Failure("promised", f"{what} was promised and is not in the running app", item.place, item.feature),
+                )
+        elif item.kind == LIFESPAN:
+            if item.comes and after.entered.get(item.dotted) is False and after.lifespan.outcome in {"ok", "none"}:
+                message = f"{item.code} was promised, and is not entered when the app starts"
+                yield item.dotted, Failure("promised", message, item.place, item.feature)
         elif item.kind == ROUTER:
             old, new = before.answers, after.answers
             for key in before.routers[item.dotted].keys:
                 if key in new and new[key].endpoint == old[key].endpoint:
-                    yield item.dotted, Failure("promised", f"{_shown(key)} still answers", item.place)
+                    yield item.dotted, Failure("promised", f"{_shown(key)} still answers", item.place, item.feature)
         elif item.comes:
-            if after.classes[item.dotted] not in after.middleware:
-                message = f"{item.code} was promised, and the running app has no such middleware"
-                yield item.dotted, Failure("promised", message, item.place)
+            name = after.classes[item.dotted]
+            calls = [layer.called for layer in after.raised.layers if layer.name == name] if after.raised else []
+            idle = bool(calls) and not any(calls) and bool(_known(before))
+            if name not in after.middleware or idle:
+                why = "no request comes to it" if idle else "the running app has no such middleware"
+                message = f"{item.code} was promised, and {why}"
+                yield item.dotted, Failure("promised", message, item.place, item.feature)
         elif before.middleware.count(name := before.classes[item.dotted]) <= after.middleware.count(name) > 0:
-            yield item.dotted, Failure("promised", f"the running app still has the middleware {name}", item.place)
+            yield (
+                item.dotted,
+                Failure("promised", f"the running app still has the middleware {name}", item.place, item.feature),
+            )
 
 
 def _routes(before: Mapping[Key, Route], after: Mapping[Key, Route], gone: set[Key]) -> Found:
@@ -202,26 +282,118 @@ def _routes(before: Mapping[Key, Route], after: Mapping[Key, Route], gone: set[K
 
 def _reached(before: AppSnapshot, after: AppSnapshot, expectations: Sequence[Expectation]) -> Found:
     """Routes that are there, and that no request comes to: something before them answers or raises."""
-    known = {path for path, answer in before.asked.items() if answer.reached}
+    known = _known(before)
     if not known:
         return  # something answers everything already: nothing is learned by asking
     coming = [item for item in expectations if item.kind == ROUTER and item.comes]
-    promised = {key: item.place for item in coming for key in after.routers[item.dotted].keys}
+    promised = {key: item for item in coming for key in after.routers[item.dotted].keys}
     lost: dict[tuple[str, int | None, Place | None], list[tuple[Key, Answer]]] = {}
     for key in after.answers:
         kind, path, method = key
-        answer = after.asked.get(path)
+        answer = after.asked.get((TRACE, path))
         if kind != "http" or method == "HEAD" or answer is None or not answer.lost:
             continue
         if path in known and key in before.answers:
             lost.setdefault(("routes", answer.status, answer.place), []).append((key, answer))
         elif key in promised:
-            lost.setdefault(("promised", answer.status, answer.place or promised[key]), []).append((key, answer))
+            lost.setdefault(("promised", answer.status, answer.place or promised[key].place), []).append((key, answer))
     for (check, status, place), found in lost.items():
-        names = ", ".join(_shown(key) for key, _ in found[:3]) + (f" and {len(found) - 3} more" if found[3:] else "")
+        names = _listed([_shown(key) for key, _ in found])
         what = "not reached any more" if check == "routes" else "promised and not reached"
         verb = "are" if found[1:] else "is"
-        yield f"{status} {place}", Failure(check, f"{names} {verb} {what}: {found[0][1]}", place)
+        feature = promised[found[0][0]].feature if check == "promised" else ""
+        yield f"{status} {place}", Failure(check, f"{names} {verb} {what}: {found[0][1]}", place, feature)
+
+
+def _known(before: AppSnapshot) -> set[str]:
+    """Return the paths whose routes answered themselves."""
+    return {path for (method, path), answer in before.asked.items() if method == TRACE and answer.reached}
+
+
+def _answers(before: AppSnapshot, after: AppSnapshot, gone: set[Key], made: Collection[int]) -> Found:
+    """Requests that are answered otherwise: with another status, or another shape, of which none is `made` by a feature."""
+    paths = {path: kind for kind, path, _ in (before.answers.keys() & after.answers.keys()) - gone}
+    changed: dict[tuple[str, Place | None], list[str]] = {}
+    for (method, path), old in before.asked.items():
+        new = after.asked.get((method, path))
+        if new is None or path not in paths or old.late or new.late or new.status == 429:
+            continue
+        if after.asked[TRACE, path].lost if (TRACE, path) in after.asked else False:
+            continue  # said of the route
+        if old.outcome != new.outcome and not (old.status == new.status and new.status in made):
+            how = f"{new.outcome} instead of {old.outcome}" + (f": {new.reason}" if new.reason else "")
+        elif new.status in made or not (how := old.content_changed(new)):
+            continue
+        else:
+            how = f"answered otherwise: {how}"
+        changed.setdefault((how, new.place), []).append(f"{method} {path}")
+    for (how, place), requests in changed.items():
+        yield requests[0], Failure("answers", f"{_listed(requests)} {'are' if requests[1:] else 'is'} {how}", place)
+
+
+def _exceptions(
+    before: AppSnapshot,
+    after: AppSnapshot,
+    expectations: Sequence[Expectation],
+    answers: Mapping[str, Collection[int]],
+) -> Found:
+    """What becomes of an exception that the route of the proof raises, outside of all and of each middleware.
+
+    A middleware of a feature that answers for exceptions changes what those see that belong outside of it, and nothing
+    else.
+    """
+    was, is_now = before.raised, after.raised
+    if was is None or is_now is None or not was.reached:
+        return
+    made = {status for statuses in answers.values() for status in statuses}
+    old, new = was.outside, is_now.outside
+    if (old.status != new.status or new.status not in made) and (how := _came_out(old, new)):
+        yield "", Failure("exceptions", f"an exception of a route {how} outside of the app", new.place)
+    answering = [item for item in expectations if item.kind == MIDDLEWARE and answers.get(item.feature)]
+    own = {name for seen in (before, after) for dotted, name in seen.classes.items() if name}
+    going, coming = (
+        {seen.classes[item.dotted]: item.dotted for item in answering if item.comes is comes}
+        for seen, comes in ((before, False), (after, True))
+    )
+    rest = iter(_listening(is_now.layers, own, coming))
+    for layer, told in _listening(was.layers, own, going):
+        now, also = next(((item, other) for item, other in rest if item.name == layer.name), (None, True))
+        if now is not None and not told and not also and (how := _came_out(layer.outcome, now.outcome)):
+            yield layer.name, Failure("exceptions", f"an exception of a route {how} of {layer.name}")
+
+
+def _listening(
+    layers: Sequence[Layer], own: Collection[str], answering: Mapping[str, str]
+) -> Iterator[tuple[Layer, bool]]:
+    """Yield the user's layers, and whether each is told of an exception by one of ours that answers for it.
+
+    That is where the user has something between the two, or is something, that belongs outside of ours: the plan said
+    so. `answering` are dotted names by names of classes.
+    """
+    ranks = catalogue.middleware()
+    for number, layer in enumerate(layers):
+        if layer.name in own:
+            continue
+        outermost, told = 0, False
+        for inner in layers[number:]:
+            if inner.name in answering:
+                told = told or RANKS[rank_of(answering[inner.name], ranks)] < outermost
+            elif inner.name not in own:
+                outermost = max(outermost, RANKS.get(rank_of(inner.name, ranks), 0))
+        yield layer, told
+
+
+def _came_out(before: Answer | None, after: Answer | None) -> str:
+    """Return how the outcomes of an exception differ; `None` where it did not come by."""
+    words = [item.outcome if item is not None else "not seen" for item in (before, after)]
+    if words[0] != words[1]:
+        return f"comes {words[1]} instead of {words[0]} out"
+    content = before.content_changed(after) if before is not None and after is not None else ""
+    return f"comes answered otherwise ({content}) out" if content else ""
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if names[3:] else "")
 
 
 def _shown(key: Key) -> str:
@@ -241,8 +413,15 @@ def _operations(before: AppSnapshot, after: AppSnapshot, gone: set[Key]) -> Foun
             key = ("http", mount + path, method.upper())
             if key not in told:
                 yield _shown(key), Failure("openapi", f"{_shown(key)} is described otherwise: {where}")
-        for name, routes in openapi.shared_ids(document, after.documents[mount]):
-            yield f"{mount} {name}", Failure("openapi", f"{' and '.join(routes)} have one operation id, {name}")
+
+
+def _doubled(before: AppSnapshot, after: AppSnapshot) -> Found:
+    for mount, document in after.documents.items():
+        known = openapi.doubled(before.documents.get(mount, {}))
+        for name, operations in openapi.doubled(document).items():
+            if len(operations) > len(known.get(name, ())):
+                message = f"{' and '.join(operations)}{_of(mount)} have one operation id, {name}"
+                yield f"{mount} {name}", Failure("openapi", message)
 
 
 def _of(mount: str) -> str:

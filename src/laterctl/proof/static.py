@@ -38,11 +38,12 @@ FRAMEWORK = ("fastapi", "starlette", "pydantic", "anyio", "typing_extensions")
 
 
 class Failure(Struct, frozen=True):
-    """What the proof found wrong: which check, where, and what was seen."""
+    """What the proof found wrong: which check, where, what was seen, and the features that the run was about."""
 
     check: str
     message: str
     place: Place | None = None
+    feature: str = ""
 
 
 def prove(project: Project, plan: Plan) -> list[Failure]:
@@ -56,7 +57,7 @@ def prove(project: Project, plan: Plan) -> list[Failure]:
         plan: what would be done.
 
     Returns:
-        The failures; none means statically proved.
+        The failures; none means checked.
     """
     after = project.with_overlay({path: change.after for path, change in plan.changeset.items()})
     installed = load(project.tree)

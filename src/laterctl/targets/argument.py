@@ -9,8 +9,9 @@ from typing import ClassVar
 from laterctl.codemods import rows
 from laterctl.project.statements import StatementRef
 from laterctl.render import Style
-from laterctl.targets.base import Inspection, State
+from laterctl.targets.base import Effect, Inspection, State
 from laterctl.targets.document import Document
+from laterctl.targets.python_target import entered
 from laterctl.targets.python_text import Text, holder_of
 from laterctl.targets.statement_part import StatementPart
 
@@ -31,6 +32,10 @@ class Argument(StatementPart, frozen=True):
 
     def describe(self) -> str:
         return f"{self.holder} = ...({self.keyword}={self.value})"
+
+    @property
+    def effect(self) -> Effect | None:
+        return entered(self.path, ast.parse(self.value, mode="eval").body) if self.keyword == "lifespan" else None
 
     @property
     def expressions(self) -> tuple[str, ...]:

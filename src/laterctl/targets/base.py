@@ -65,7 +65,7 @@ class Imported(Struct, frozen=True):
 
 
 class Effect(Struct, frozen=True):
-    """What a target does to the running application: `what` (`router` or `middleware`) by its dotted name."""
+    """What a target does to the running application: `what` (`router`, `middleware`, `lifespan`) by its dotted name."""
 
     what: str
     dotted: str

@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 from laterctl.project.statements import StatementRef
-from laterctl.targets.base import Anchor, Inspection, Record, State, Target, of_kind
+from laterctl.targets.base import Anchor, Effect, Inspection, Record, State, Target, of_kind
 from laterctl.targets.document import Document
 from laterctl.targets.file_edit import FileEdit
-from laterctl.targets.python_target import CodeTarget
+from laterctl.targets.python_target import CodeTarget, entered
 from laterctl.targets.python_text import Text
 
 
@@ -32,6 +32,11 @@ class Block(CodeTarget, frozen=True):
     @property
     def source(self) -> str:
         return f"async def _():\n {self.header}\n  pass"
+
+    @property
+    def effect(self) -> Effect | None:
+        context = _block(self.source).items[0].context_expr
+        return entered(self.path, context.func if isinstance(context, ast.Call) else context)
 
     def inspect(self, document: Document) -> Inspection:
         block = block_of(document.text, self)
@@ -67,7 +72,7 @@ class Block(CodeTarget, frozen=True):
 
 def block_of(text: Text, target: Block) -> StatementRef | None:
     """Find the `with` statement of a block of ours."""
-    header = _header(target.source)
+    header = ast.unparse(_block(target.source)).split("\n", 1)[0]
     for item in text.in_scope(target.scope):
         if isinstance(item.node, ast.With | ast.AsyncWith):
             probe = ast.unparse(item.node).split("\n", 1)[0]
@@ -76,10 +81,12 @@ def block_of(text: Text, target: Block) -> StatementRef | None:
     return None
 
 
-def _header(source: str) -> str:
+def _block(source: str) -> ast.AsyncWith:
     function = ast.parse(source).body[0]
     assert isinstance(function, ast.AsyncFunctionDef)
-    return ast.unparse(function.body[0]).split("\n", 1)[0]
+    block = function.body[0]
+    assert isinstance(block, ast.AsyncWith)
+    return block
 
 
 def yield_of(text: Text, scope: str) -> StatementRef | None:

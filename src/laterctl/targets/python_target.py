@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 from laterctl.project.statements import Position
-from laterctl.targets.base import Anchor, Binding, Imported, Record, Target
+from laterctl.targets.base import Anchor, Binding, Effect, Imported, Record, Target
 from laterctl.targets.document import Document
 from laterctl.targets.python_text import Text
 
@@ -90,3 +90,9 @@ def own_statements(text: Text, records: Sequence[Record]) -> set[Position]:
         if record.ours and isinstance(record.target, PythonTarget):
             grouped.setdefault(type(record.target), []).append(record)
     return {position for kind, own in grouped.items() for position in kind.statements(text, own)}
+
+
+def entered(path: str, context: ast.expr) -> Effect:
+    """Return the effect of a context manager, as it is called in a file, that is open while the app runs."""
+    module = path.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+    return Effect("lifespan", f"{module}.{ast.unparse(context)}")

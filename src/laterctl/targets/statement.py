@@ -13,7 +13,7 @@ from laterctl.targets.base import Anchor, Binding, Effect, Inspection, Record, S
 from laterctl.targets.document import Document
 from laterctl.targets.file_edit import FileEdit, Insertion, Line, fitted, is_docstring
 from laterctl.targets.pruning import is_filler
-from laterctl.targets.python_target import CodeTarget
+from laterctl.targets.python_target import CodeTarget, entered
 from laterctl.targets.python_text import Text
 
 
@@ -48,7 +48,11 @@ class Statement(CodeTarget, frozen=True):
 
     @property
     def effect(self) -> Effect | None:
-        return Effect(*self.does) if self.does[0] else None
+        if self.does[0]:
+            return Effect(*self.does)
+        words = (item for item in ast.walk(ast.parse(self.code)) if isinstance(item, ast.keyword))
+        opened = next((item.value for item in words if item.arg == "lifespan"), None)
+        return entered(self.path, opened) if opened is not None else None
 
     def inspect(self, document: Document) -> Inspection:
         return locate(document.text, self)[0]

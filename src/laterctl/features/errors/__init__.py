@@ -25,5 +25,6 @@ feature = Feature(
         Middleware("core.error_boundary:ErrorBoundary", rank="error-boundary"),
         DroppedTest("test_error_boundary.py", "errors/tests/test_error_boundary.py.jinja"),
     ),
+    answers=(500,),
     changes=("unexpected exceptions answer 500 from inside the middleware, in the project's error shape",),
 )
