@@ -221,9 +221,9 @@ def test_doctor_asks_before_it_fixes(tmp_path: Path) -> None:
         assert "+app.include_router(metrics_router)" in terminal.sees(r"Write this.*\[y/N\]: ")
         terminal.types(f"y{ENTER}")
         assert terminal.ends() == 0
-        assert "again: laterctl doctor --fix --yes --prove\n" in terminal.screen
+        assert "again: laterctl doctor --fix --yes\n" in terminal.screen
     assert contents(folder) == after
-    done(folder, "doctor", "--fix", "--yes", "--prove")
+    done(folder, "doctor", "--fix", "--yes")
 
 
 # Colours

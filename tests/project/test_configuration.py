@@ -34,6 +34,7 @@ WRONG = [
     'database = "db:"',
     "prove = 1",
     'prove = "yes"',
+    'prove = "app"',
     "python = 3",
     "doctor = 3",
     "doctor.skip = 3",

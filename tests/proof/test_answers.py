@@ -342,7 +342,7 @@ def test_an_operation_id_that_is_given_twice(place: str, tmp_path: Path) -> None
     report = edited(root, "main.py", "# more", more)
     of = " of /desk" if owner == "desk" else ""
     assert [(item.check, item.message) for item in report.failures] == [
-        ("openapi", f"the operation id read{of} is given to GET /old and to POST /new")
+        ("openapi", f"GET /old and POST /new{of} have one operation id, read")
     ]
     # Once it is so, it is not a change.
     assert edited(root, "main.py", "def new()", "def new(  )").failures == ()

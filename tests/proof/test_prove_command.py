@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -28,7 +29,6 @@ def test_add_and_remove_are_proved(tmp_path: Path) -> None:
     added = run(root, "add", "metrics", "--yes", "--no-install", "--prove")
     assert added.code == 0, added.screen
     assert "proved: 6 routes as before, 1 new, 1 middleware more" in added.out
-    assert "statically proved" not in added.out
     started = run(root, "doctor", "--run", "--only", "LTR011")
     assert started.code == 0, started.screen
     assert "the app starts: 7 routes, 1 middleware; it starts and stops" in started.out
@@ -39,6 +39,9 @@ def test_add_and_remove_are_proved(tmp_path: Path) -> None:
         "summary": "6 routes as before, 1 gone, 1 middleware less, the same OpenAPI for what was there; "
         "it starts and stops",
         "failures": [],
+        "started": True,
+        "tests": "",
+        "tested": False,
     }
     assert tree(root) == before
 
@@ -92,20 +95,70 @@ def test_interrupted_while_proving(tmp_path: Path, scratches: Path) -> None:
     assert os.listdir(scratches) == []
 
 
-def test_a_dependency_that_is_not_installed_is_no_failure(tmp_path: Path) -> None:
-    root = tmp_path / "shop"
-    write(root, {"pyproject.toml": MANIFEST, "main.py": SHOP})
-    environment(root / ".venv", without=("prometheus",))
-    ran = run(committed(root), "add", "metrics", "--yes", "--no-install", "--prove")
-    assert ran.code == 0, ran.screen
-    assert "statically proved: not installed in the project's environment: prometheus-client>=" in ran.out
+def lacking_metrics(folder: Path) -> Path:
+    """A project in whose environment a dependency of `metrics` is missing."""
+    write(folder, {"pyproject.toml": MANIFEST, "main.py": SHOP})
+    environment(folder / ".venv", without=("prometheus",))
+    return folder
 
 
-def test_an_app_that_does_not_import_is_statically_proved(tmp_path: Path) -> None:
-    root = committed(project(tmp_path / "shop", {"main.py": "import os\n\nos.environ['SHOP_DB_URL']\n" + SHOP}))
+def not_importable(folder: Path) -> Path:
+    return project(folder, {"main.py": "import os\n\nos.environ['SHOP_DB_URL']\n" + SHOP})
+
+
+def not_starting(folder: Path) -> Path:
+    start = "@app.router.on_event('startup')\ndef start() -> None:\n    raise ConnectionError('no database')\n"
+    return project(folder, {"main.py": f"{SHOP}\n\n{start}"})
+
+
+def without_environment(folder: Path) -> Path:
+    write(folder, {"pyproject.toml": MANIFEST, "main.py": SHOP})
+    return folder
+
+
+def without_fastapi(folder: Path) -> Path:
+    environment(without_environment(folder) / ".venv", without=None)
+    return folder
+
+
+IMPOSSIBLE = [
+    (lacking_metrics, "not installed in the project's environment: prometheus-client>=", True),
+    (not_importable, "main:app does not import here: KeyError: 'SHOP_DB_URL' (main.py:3)", True),
+    (not_starting, "it does not start here: ConnectionError: no database", True),
+    (without_environment, "no virtual environment of the project was found", False),
+    (without_fastapi, "not installed for ", False),
+]
+
+
+@pytest.mark.parametrize(("made", "why", "begins"), IMPOSSIBLE)
+def test_what_cannot_be_proved_is_not_written(
+    made: Callable[[Path], Path], why: str, begins: bool, tmp_path: Path
+) -> None:
+    root = committed(made(tmp_path / "shop").resolve())
+    before = tree(root)
     ran = run(root, "add", "metrics", "--yes", "--no-install", "--prove")
+    assert ran.code == 7, ran.screen
+    assert f"not proved: {why}" in ran.err or f"not proved: 6 routes, 0 middleware; {why}" in ran.err, ran.err
+    assert ("starting the app" in ran.screen) == begins
+    assert tree(root) == before
+    told = run(root, "add", "metrics", "--yes", "--no-install", "--prove", "--json")
+    assert (told.code, told.document["code"]) == (7, "unproved")
+    assert tree(root) == before
+
+
+@pytest.mark.parametrize(("made", "why", "begins"), IMPOSSIBLE)
+def test_what_only_the_configuration_wants_proved_is_checked(
+    made: Callable[[Path], Path], why: str, begins: bool, tmp_path: Path
+) -> None:
+    root = made(tmp_path / "shop").resolve()
+    write(root, {"pyproject.toml": f"{MANIFEST}\n[tool.laterctl]\nprove = true\n"})
+    ran = run(committed(root), "add", "metrics", "--yes", "--no-install")
     assert ran.code == 0, ran.screen
-    assert "statically proved: main:app does not import here: KeyError: 'SHOP_DB_URL' (main.py:3)" in ran.out
+    assert "checked, not started: " in ran.out
+    assert why in ran.out
+    assert "  proved" not in ran.out
+    assert ("starting the app" in ran.screen) == begins
+    assert "again: laterctl add metrics --yes --no-install\n" in ran.out, "with --prove it would end with 7"
     assert "MetricsMiddleware" in (root / "main.py").read_text()
 
 
@@ -116,6 +169,9 @@ def test_without_being_asked_nothing_runs(arguments: tuple[str, ...], tmp_path: 
     ran = run(root, "add", "metrics", "--no-install", *arguments)
     assert ran.code == 0, ran.screen
     assert not marker.exists()
+    assert "proved" not in ran.out
+    assert "starting" not in ran.screen
+    assert ("checked, not started (--prove" in ran.out) == ("--yes" in arguments)
 
 
 def test_the_key_asks_for_it(tmp_path: Path) -> None:

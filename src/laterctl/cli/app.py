@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
 from laterctl.cli import complete
 from laterctl.cli.exits import Exit, outcomes
 from laterctl.dialects.manifest import RUN
+from laterctl.proof.levels import Level
 
 app = typer.Typer(
     name="laterctl",
-    help="Add production features to a FastAPI project that exists already: previewed, proved, taken back.",
+    help="Add production features to a FastAPI project that exists already: previewed, checked, taken back.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -36,8 +38,15 @@ Manager = Annotated[
     ),
 ]
 Prove = Annotated[
-    bool | None, typer.Option("--prove/--no-prove", help="Start the app before and after, in a scratch copy.")
+    str,
+    typer.Option(
+        "--prove",
+        help="Start the app before and after, in a scratch copy; with `tests` run the tests, too.",
+        metavar="[tests]",
+        autocompletion=complete.proof,
+    ),
 ]
+NoProve = Annotated[bool, typer.Option("--no-prove", help="Do not, whatever the configuration says.")]
 AllowDirty = Annotated[bool, typer.Option("--allow-dirty", help="Edit files with uncommitted changes.")]
 Set = Annotated[
     list[str] | None,
@@ -63,6 +72,19 @@ Features = Annotated[list[str] | None, typer.Argument(metavar="FEATURE...", auto
 Installed = Annotated[list[str] | None, typer.Argument(metavar="FEATURE...", autocompletion=complete.installed)]
 
 
+class Proving(TyperCommand):
+    """A command whose `--prove` may have a word behind it, which is no argument of the command then."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Give `--prove` its value where it stands without one."""
+        end = args.index("--") if "--" in args else len(args)
+        made = [
+            "--prove=app" if word == "--prove" and args[at + 1 : min(at + 2, end)] != [Level.TESTS] else word
+            for at, word in enumerate(args[:end])
+        ] + args[end:]
+        return super().parse_args(ctx, made)
+
+
 def _version(asked: bool) -> None:
     if asked:
         from laterctl import __version__
@@ -84,7 +106,7 @@ def common(
     context.obj = (directory, reference or None)
 
 
-@app.command()
+@app.command(cls=Proving)
 def add(
     context: typer.Context,
     features: Features = None,
@@ -96,7 +118,8 @@ def add(
     yes: Yes = False,
     no_install: NoInstall = False,
     install: Manager = "",
-    prove: Prove = None,
+    prove: Prove = "",
+    no_prove: NoProve = False,
     allow_dirty: AllowDirty = False,
     options: Set = None,
     without: Without = None,
@@ -112,7 +135,8 @@ def add(
             return
         from laterctl.engine.plan import Request
 
-        flags = Flags(dry_run, diff, output, check, json, yes, not no_install, _manager(install), prove, allow_dirty)
+        level = _level(prove, no_prove)
+        flags = Flags(dry_run, diff, output, check, json, yes, not no_install, _manager(install), level, allow_dirty)
         wanted = names.asked(features or ask.pick(directory, as_json=json))
         chosen = names.options(options or (), wanted, installed_in(directory))
         request = Request(add=wanted, options=chosen, without=names.declined(without or (), wanted))
@@ -120,7 +144,7 @@ def add(
         run(Command(directory, reference, ("add", *wanted), [word for pair in given for word in pair]), request, flags)
 
 
-@app.command()
+@app.command(cls=Proving)
 def remove(
     context: typer.Context,
     features: Annotated[list[str], typer.Argument(metavar="FEATURE...", autocompletion=complete.installed)],
@@ -132,7 +156,8 @@ def remove(
     yes: Yes = False,
     no_install: NoInstall = False,
     install: Manager = "",
-    prove: Prove = None,
+    prove: Prove = "",
+    no_prove: NoProve = False,
     allow_dirty: AllowDirty = False,
     delete_edited: DeleteEdited = False,
 ) -> None:
@@ -143,13 +168,14 @@ def remove(
 
     directory, reference = context.obj
     with outcomes(as_json=json):
-        flags = Flags(dry_run, diff, output, check, json, yes, not no_install, _manager(install), prove, allow_dirty)
+        level = _level(prove, no_prove)
+        flags = Flags(dry_run, diff, output, check, json, yes, not no_install, _manager(install), level, allow_dirty)
         wanted = names.asked(features, installed_in(directory))
         command = Command(directory, reference, ("remove", *wanted), ("--delete-edited",) if delete_edited else ())
         run(command, Request(remove=wanted, delete_edited=delete_edited), flags)
 
 
-@app.command()
+@app.command(cls=Proving)
 def update(
     context: typer.Context,
     features: Installed = None,
@@ -161,7 +187,8 @@ def update(
     yes: Yes = False,
     no_install: NoInstall = False,
     install: Manager = "",
-    prove: Prove = None,
+    prove: Prove = "",
+    no_prove: NoProve = False,
     allow_dirty: AllowDirty = False,
     conflicts: Conflicts = False,
     without: Without = None,
@@ -173,7 +200,8 @@ def update(
 
     directory, reference = context.obj
     with outcomes(as_json=json):
-        flags = Flags(dry_run, diff, output, check, json, yes, not no_install, _manager(install), prove, allow_dirty)
+        level = _level(prove, no_prove)
+        flags = Flags(dry_run, diff, output, check, json, yes, not no_install, _manager(install), level, allow_dirty)
         wanted = names.asked(features or (), installed_in(directory))
         left_out = names.declined(without or (), wanted or installed_in(directory))
         given = [*(["--conflicts"] if conflicts else []), *(word for name in left_out for word in ("--without", name))]
@@ -206,11 +234,13 @@ def undo(context: typer.Context, json: Json = False, yes: Yes = False) -> None:
 RULES = "these rules, or those whose ids start so (several between commas)"
 
 
-@app.command()
+@app.command(cls=Proving)
 def doctor(
     context: typer.Context,
     json: Json = False,
-    fix: Annotated[bool, typer.Option("--fix", help="Put back missing wiring of installed features.")] = False,
+    fix: Annotated[
+        bool, typer.Option("--fix", help="Put back missing files and wiring of installed features.")
+    ] = False,
     run: Annotated[bool, typer.Option("--run", help="Also start the app, in a scratch copy.")] = False,
     only: Annotated[
         list[str] | None,
@@ -221,7 +251,8 @@ def doctor(
         typer.Option("--skip", help=f"Leave {RULES} out.", metavar="RULE", autocompletion=complete.rule),
     ] = None,
     yes: Yes = False,
-    prove: Prove = None,
+    prove: Prove = "",
+    no_prove: NoProve = False,
     allow_dirty: AllowDirty = False,
 ) -> None:
     """Inspect installed features and read the code for known mistakes; never runs it."""
@@ -235,7 +266,9 @@ def doctor(
         if fix:
             from laterctl.cli import flow
 
-            flags = flow.Flags(json=json, yes=yes, prove=prove, allow_dirty=allow_dirty, install=False)
+            flags = flow.Flags(
+                json=json, yes=yes, prove=_level(prove, no_prove), allow_dirty=allow_dirty, install=False
+            )
             fixed = flow.fix(flow.Command(directory, reference, ("doctor", "--fix")), flags)
         report = command.examine(directory, app=reference, only=only or (), skip=skip or (), run=run)
         show.report(report, as_json=json, fixed=fixed, message=show.NOT_FIXED if fix and fixed is None else "")
@@ -342,3 +375,11 @@ def _manager(given: str) -> str:
     if given and given not in RUN:
         raise typer.BadParameter(f"{given} is none of {', '.join(RUN)}", param_hint="--install")
     return given
+
+
+def _level(prove: str, no_prove: bool) -> Level | None:
+    if prove and no_prove:
+        raise typer.BadParameter("--prove and --no-prove exclude each other", param_hint="--prove")
+    if prove not in {"", Level.APP, *complete.PROOFS}:
+        raise typer.BadParameter(f"{prove} is none of {', '.join(complete.PROOFS)}", param_hint="--prove")
+    return Level.NONE if no_prove else Level(prove) if prove else None

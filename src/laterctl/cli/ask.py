@@ -12,6 +12,7 @@ import typer
 
 from laterctl.cli.exits import Exit
 from laterctl.cli.screen import say, shown, tell
+from laterctl.proof.levels import Level
 
 if TYPE_CHECKING:
     from laterctl.commands.change import Prepared
@@ -38,13 +39,15 @@ def _on_its_own_line() -> Iterator[None]:
         raise
 
 
-def accept(prepared: Prepared, *, prove: bool, install: bool) -> bool:
+def accept(prepared: Prepared, *, prove: Level, install: bool) -> bool:
     """Ask the one question of a run: it names the dirty files, the install step and the proof."""
     parts = ["Write this"]
     if install and prepared.dependencies.runs:
         parts.append("install the dependencies" if prepared.plan.requirements else "bring the lock file up to date")
-    if prove:
+    if prove is Level.APP:
         parts.append("start the app in a scratch copy to prove it")
+    elif prove is Level.TESTS:
+        parts.append("start the app and run the tests in a scratch copy to prove it")
     question = ", ".join(parts[:-1]) + f" and {parts[-1]}" if len(parts) > 1 else parts[0]
     if prepared.dirty:
         say(f"Uncommitted changes in {', '.join(prepared.dirty)}: a reset would lose them together with this.")

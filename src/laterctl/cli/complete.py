@@ -12,6 +12,7 @@ from laterctl.dialects.manifest import RUN
 if TYPE_CHECKING:
     from laterctl.feature import Option
 
+PROOFS = ("tests",)
 SETTINGS = ("dynaconf", "pydantic")
 
 
@@ -58,6 +59,12 @@ def rule(incomplete: str) -> list[str]:
 def manager(incomplete: str) -> list[str]:
     """Complete package managers."""
     return _starting(RUN, incomplete)
+
+
+def proof(context: typer.Context, incomplete: str) -> list[str]:
+    """Complete how far a proof goes, and what may stand behind `--prove` as well: the features of the command."""
+    others = {"add": listed, "remove": installed, "update": installed}.get(context.command.name or "")
+    return sorted([*_starting(PROOFS, incomplete), *(others(context, incomplete) if others else ())])
 
 
 def settings(incomplete: str) -> list[str]:

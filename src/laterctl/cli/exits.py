@@ -46,7 +46,7 @@ def outcomes(*, as_json: bool = False, looks: bool = False) -> Iterator[None]:
 def _told(error: BaseException, *, as_json: bool, looks: bool) -> Exit:
     """Say what an exception means and return its exit code; raises it again when it is nobody's answer."""
     from laterctl.cli import show
-    from laterctl.commands.change import Dirty, InstallFailed, ProofFailed
+    from laterctl.commands.change import Dirty, InstallFailed, ProofFailed, Unproved
     from laterctl.doctor.rules import UnknownRule
     from laterctl.features.catalogue import UnknownFeature
     from laterctl.journal import JournalError
@@ -68,6 +68,9 @@ def _told(error: BaseException, *, as_json: bool, looks: bool) -> Exit:
         case ProofFailed():
             show.proof_failed(error, as_json=as_json)
             return Exit.PROOF
+        case Unproved():
+            show.unproved(error, as_json=as_json)
+            return Exit.UNKNOWN
         case InstallFailed():
             show.install_failed(error, as_json=as_json)
             return Exit.INSTALL

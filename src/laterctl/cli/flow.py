@@ -13,6 +13,7 @@ import typer
 
 from laterctl import __version__
 from laterctl.cli.exits import Exit, InterruptedLate
+from laterctl.proof.levels import Level
 
 if TYPE_CHECKING:
     from laterctl.commands.change import Prepared, Requesting, RunResult
@@ -31,7 +32,7 @@ class Flags:
     yes: bool = False
     install: bool = True
     manager: str = ""
-    prove: bool | None = None
+    prove: Level | None = None
     allow_dirty: bool = False
 
     @property
@@ -59,7 +60,9 @@ class Command:
         if flags.manager:
             words += ["--install", flags.manager]
         if flags.prove is not None:
-            words.append("--prove" if flags.prove else "--no-prove")
+            words += {Level.NONE: ["--no-prove"], Level.APP: ["--prove"], Level.TESTS: ["--prove", "tests"]}[
+                flags.prove
+            ]
         if flags.allow_dirty:
             words.append("--allow-dirty")
         return shlex.join(words)
@@ -201,16 +204,19 @@ def _carry_out(command: Command, prepared: Prepared, flags: Flags) -> tuple[RunR
     from laterctl.commands import change
 
     agreed = _agreed(command, prepared, flags)
-    again = command.again(agreed)
     choices = change.RunOptions(
         install=agreed.install,
         manager=agreed.manager,
-        prove=agreed.prove is True,
+        prove=agreed.prove or Level.NONE,
+        required=flags.prove not in {None, Level.NONE},
         allow_dirty=agreed.allow_dirty,
-        command=again,
+        command=command.again(agreed),
         progress=show.progress,
     )
-    return change.execute(prepared, choices), again
+    done = change.execute(prepared, choices)
+    if done.proof is not None and not done.proof.proves(choices.prove):
+        agreed = replace(agreed, prove=flags.prove)  # where it cannot be proved, asking for it would end otherwise
+    return done, command.again(agreed)
 
 
 def _agreed(command: Command, prepared: Prepared, flags: Flags) -> Flags:
@@ -218,17 +224,21 @@ def _agreed(command: Command, prepared: Prepared, flags: Flags) -> Flags:
     from laterctl.cli import ask, show
 
     if flags.yes:
-        configured = True if prepared.project.config.get("prove") is True else None
-        return flags if flags.prove is not None else replace(flags, prove=configured)
+        return flags if flags.prove is not None else replace(flags, prove=_configured(prepared))
     if flags.json or not ask.interactive():
         show.unanswered(prepared, command.again(replace(flags, allow_dirty=bool(prepared.dirty))), as_json=flags.json)
         raise typer.Exit(Exit.UNANSWERED)
-    prove = flags.prove if flags.prove is not None else True
+    prove = flags.prove if flags.prove is not None else _configured(prepared) or Level.APP
     show.plan(prepared, "question", as_json=False)
     if not ask.accept(prepared, prove=prove, install=flags.install):
         show.progress("nothing was written")
         raise typer.Exit(Exit.DONE)
     return replace(flags, prove=prove, allow_dirty=flags.allow_dirty or bool(prepared.dirty))
+
+
+def _configured(prepared: Prepared) -> Level | None:
+    """Return the proof that the configuration asks for, `None` when it asks for none."""
+    return {True: Level.APP, "tests": Level.TESTS}.get(prepared.project.config.get("prove", False))
 
 
 def pending(directory: Path) -> None:

@@ -18,7 +18,7 @@ from laterctl.masking import masked, masked_file, masked_value
 
 if TYPE_CHECKING:
     from laterctl.changeset import Change, Changeset
-    from laterctl.commands.change import InstallFailed, Prepared, ProofFailed, RunResult
+    from laterctl.commands.change import InstallFailed, Prepared, ProofFailed, RunResult, Unproved
     from laterctl.commands.dependencies import DependencyStep
     from laterctl.commands.doctor import Report
     from laterctl.commands.read import Listed, Listing, Secret
@@ -148,10 +148,26 @@ def proof_failed(error: ProofFailed, *, as_json: bool) -> None:
         return
     for item in error.failures:
         where = f"{item.place}: " if item.place else ""
-        tell(f"{bad('proof failed')} {where + item.message} {faint(f'({item.check})')}")
+        about = f"({'; '.join(filter(None, (item.check, item.feature)))})"
+        tell(f"{bad('proof failed')} {where + item.message} {faint(about)}")
     tell("Every file is as it was.")
-    if error.packages:
-        tell(f"Left in the environment: {', '.join(error.packages)}")
+    _left_installed(error.packages)
+
+
+def unproved(error: Unproved, *, as_json: bool) -> None:
+    """Say why the proof that was asked for is not possible."""
+    message = f"not proved: {error.reason}"
+    if as_json:
+        document("error", code="unproved", message=message, packages=list(error.packages))
+        return
+    failure("unproved", message, as_json=False)
+    tell("Every file is as it was." if error.restored else "Nothing was written.")
+    _left_installed(error.packages)
+
+
+def _left_installed(packages: Sequence[str]) -> None:
+    if packages:
+        tell(f"Left in the environment: {', '.join(packages)}")
 
 
 def install_failed(error: InstallFailed, *, as_json: bool) -> None:
@@ -492,7 +508,7 @@ def summary(result: RunResult, again: str, undo: str) -> dict[str, Any]:
 
 
 def _failure(item: Failure) -> dict[str, Any]:
-    return {"check": item.check, "message": item.message, "place": _place(item.place)}
+    return {"check": item.check, "message": item.message, "place": _place(item.place), "feature": item.feature}
 
 
 def done(result: RunResult, again: str, undo: str, *, as_json: bool) -> None:
@@ -525,9 +541,10 @@ def done(result: RunResult, again: str, undo: str, *, as_json: bool) -> None:
 
 
 def _proved(result: RunResult) -> str:
-    if result.proof is None:
-        return "statically proved (--prove also starts the app, in a scratch copy)"
-    return f"proved: {result.proof.summary}" if result.proof.ran else f"statically proved: {result.proof.summary}"
+    proof = result.proof
+    if proof is None:
+        return "checked, not started (--prove also starts the app, in a scratch copy)"
+    return f"{'proved' if proof.started else 'checked, not started'}: {'; '.join(filter(None, (proof.summary, proof.tests)))}"
 
 
 def _next_steps(prepared: Prepared) -> None:
@@ -553,8 +570,8 @@ MARKS = {"ok": good("ok"), "problem": bad("problem"), "unknown": careful("unknow
 
 
 NOT_FIXED = (
-    "nothing that --fix may put back: no wiring of an installed feature is missing "
-    "(deleted files stay deleted, edited lines stay yours)"
+    "nothing that --fix may put back: no file and no wiring of an installed feature is missing "
+    "(edited lines, and what you moved, stay yours)"
 )
 
 

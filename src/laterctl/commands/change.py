@@ -16,6 +16,7 @@ from laterctl.commands.dependencies import DependencyStep, planned, refined
 from laterctl.engine import ledger
 from laterctl.project.installed import FOLDER, is_derived
 from laterctl.project.places import Place
+from laterctl.proof.levels import Level
 from laterctl.refusal import Note, Refusal, Refused
 
 if TYPE_CHECKING:
@@ -35,6 +36,19 @@ class ProofFailed(Exception):
         super().__init__("; ".join(failure.message for failure in failures))
         self.failures = failures
         self.packages = packages
+
+
+class Unproved(Exception):
+    """A proof that was asked for is not possible here, and why; the project is as it was.
+
+    `restored` says whether it was written in between; `packages` were installed and stay.
+    """
+
+    def __init__(self, reason: str, packages: tuple[str, ...] = (), *, restored: bool = False) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.packages = packages
+        self.restored = restored
 
 
 class InstallFailed(Exception):
@@ -91,12 +105,13 @@ class RunOptions(Struct, frozen=True):
     """How a run is carried out.
 
     `manager` names the package manager, `""` detects it; `install` false leaves the dependencies to the user.
-    `prove` asks for the dynamic proof.
+    `prove` asks for the dynamic proof, without which nothing is written when it is `required`.
     """
 
     install: bool = True
     manager: str = ""
-    prove: bool = False
+    prove: Level = Level.NONE
+    required: bool = False
     allow_dirty: bool = False
     command: str = ""
     progress: Callable[[str], None] = field(default=lambda _: None)
@@ -276,7 +291,7 @@ def execute(prepared: Prepared, choices: RunOptions) -> RunResult:
 
     Raises:
         Dirty: files to be edited have uncommitted changes and that was not allowed.
-        InstallFailed, ProofFailed: and the project is as it was.
+        InstallFailed, ProofFailed, Unproved: and the project is as it was.
         laterctl.journal.JournalError: the write failed, or another run is under way.
     """
     from laterctl import journal
@@ -293,23 +308,24 @@ def execute(prepared: Prepared, choices: RunOptions) -> RunResult:
         # Once more: what was dirty may have been the work of a run that was under way.
         if prepared.dirty and not choices.allow_dirty and (dirty := _dirty(prepared.project, prepared.plan)):
             raise Dirty(dirty)
-        baseline = None
-        if choices.prove:
-            from laterctl.proof import dynamic
-            from laterctl.proof.expectations import expectations
+        proving = None
+        if choices.prove is not Level.NONE:
+            from laterctl.proof.proving import Proving
 
-            choices.progress("starting the app as it is, in a scratch copy")
-            baseline = dynamic.observe(prepared.project, expectations(prepared.plan, prepared.installed))
+            proving = Proving(prepared.project, prepared.plan, prepared.installed, choices.prove, choices.progress)
+            if choices.required and proving.impossible:
+                raise Unproved(proving.impossible)
         with journal.begin(held, prepared.plan.changeset, command=choices.command, extra=step.derived) as run:
             run.apply()
             for command in step.commands if step.runs else ():
                 choices.progress(shlex.join(command))
                 _install(command, prepared.root)
-            if choices.prove and baseline is not None:
-                choices.progress("starting the app as it is now, in a scratch copy")
-                report = dynamic.compare(prepared.project, prepared.plan, baseline)
+            if proving is not None:
+                report = proving.finish()
                 if report.failures:
                     raise ProofFailed(list(report.failures), installed)
+                if choices.required and not report.proves(choices.prove):
+                    raise Unproved(report.why_not(choices.prove), installed, restored=True)
             run.commit()
     skipped = () if step.runs else prepared.plan.requirements
     return RunResult(prepared, installed, skipped, step.reason, report, prepared.notes, step.left)

@@ -62,7 +62,7 @@ KEYS = (
     Key("api", "a module", _is_module, "the package for modules with routes", "shop.api", "layout"),
     Key("tests", "a folder of the project", _is_folder, "the folder for tests", "tests", "layout"),
     Key("python", "a path or a command", lambda value: isinstance(value, str) and bool(value), "the Python that `--prove` starts where the project has no virtual environment", ".venv/bin/python", ""),
-    Key("prove", "true or false", lambda value: isinstance(value, bool), "whether `--yes` proves as `--prove` does", "true", ""),
+    Key("prove", 'true, false or "tests"', lambda value: isinstance(value, bool) or value == "tests", "whether `--yes` proves as `--prove` or `--prove tests` does, where that is possible", "true", ""),
     Key("doctor.skip", "a list of rule ids", _is_rules, "the rules that `doctor` leaves out, as `--skip` does", '["JWT004"]', ""),
 )  # fmt: skip
 """All keys there are."""
