@@ -69,7 +69,9 @@ class Dependency(TextTarget, frozen=True):
         if found is None:
             return self
         key = form.key_of(document.plain, self.name)
-        return TomlKey(self.path, self.table, key, found) if key else replace(self, requirement=found)
+        if not key:
+            return replace(self, requirement=found)
+        return self if found.startswith("{") else TomlKey(self.path, self.table, key, found)
 
     def bindings(self) -> tuple[Binding, ...]:
         return (Binding("package", self.path, self.name, modules=self.modules),)

@@ -104,7 +104,7 @@ class Form(ABC):
         return self.declared(text)[canonical_name(name)]
 
     def key_of(self, text: str, name: str) -> str:
-        """Return the key of a declaration that is a plain TOML value under a key of its own, else `""`."""
+        """Return the key of a declaration where they stand in a TOML table, else `""`."""
         return ""
 
     @abstractmethod

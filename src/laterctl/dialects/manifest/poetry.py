@@ -48,8 +48,7 @@ class Constraints(TomlForm):
             return _shown(value)
 
     def key_of(self, text: str, name: str) -> str:
-        key = self._key(text, name)
-        return key if isinstance(self._table(text)[key], str) else ""
+        return self._key(text, name)
 
     def replaced(self, text: str, name: str, new: str) -> str:
         keys = (*self.home.table, self._key(text, name))
