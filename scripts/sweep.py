@@ -1,6 +1,7 @@
 """Try every feature on every project of a folder, on copies, and say what came of it.
 
-Usage: python scripts/sweep.py FOLDER... [--feature NAME]... [--app PROJECT=MODULE:ATTR]... [--json] [--doctor]
+Usage: python scripts/sweep.py FOLDER... [--feature NAME]... [--app PROJECT=MODULE:ATTR]...
+                               [--python PROJECT=PROGRAM[,MODULE:ATTR]]... [--json] [--doctor]
 
 A FOLDER is a project, or holds checkouts; a checkout whose applications are further down counts as that many projects.
 `--app` answers the question which of several applications is meant; PROJECT is the name that the table shows. Of a
@@ -8,6 +9,12 @@ project with an answer every command gets it, and the rows say so.
 
 Each feature is added (`--diff` first, then really), added again, looked at by `doctor` and removed again. Nothing is
 written outside a temporary folder, no code of the projects runs, and nothing needs the network.
+
+`--python` names the interpreter of a project's environment, which has what the project needs and what the features do,
+and what its server is told to serve, where laterctl is not to be believed. The application is then imported and started
+before and after, in scratch copies, which runs the project's code: it has to import wherever it did, routes, middleware
+and answers have to be those of before, and the new middleware and routers have to be on the object that is served; each
+new setting is read as our code reads it. The row says what ran, or why nothing did.
 
 Outcomes: `applied` (and proved statically, the patch gives the same tree, a second run changes nothing, removing gives
 back every byte), `refused` (with a reason), `fault` (anything else). The exit status is 1 when there was a fault.
@@ -28,15 +35,30 @@ import time
 import traceback
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 from typer.testing import CliRunner
 
+from laterctl import install
 from laterctl.cli.app import app
+from laterctl.dialects.settings import settings_of
+from laterctl.edits.setting import Setting
+from laterctl.engine import ledger
 from laterctl.features import catalogue
 from laterctl.project.discover import discover, find_root
+from laterctl.project.places import Place
+from laterctl.project.tree import Tree
+from laterctl.proof import child
+from laterctl.proof.dynamic import TIMEOUT, Observation, observe
+from laterctl.proof.expectations import Expectation
+from laterctl.proof.scratch import scratch_copy
+from laterctl.proof.snapshot import differences
 
 Files = Mapping[str, bytes]
 
@@ -51,6 +73,7 @@ class Row:
     """What came of one feature on one project.
 
     `added` are lines of the user's repository, without the ledger's. `answer` is the application that was asked for.
+    `ran` says what the application did when it was run, or why it was not, `""` without an environment.
     """
 
     project: str
@@ -62,6 +85,15 @@ class Row:
     added: int = 0
     files: list[str] = field(default_factory=list)
     answer: str = ""
+    ran: str = ""
+
+
+@dataclass(frozen=True)
+class Environment:
+    """What runs a project: its interpreter, and what is served, `""` for what laterctl finds."""
+
+    python: Path
+    served: str = ""
 
 
 @dataclass(frozen=True)
@@ -70,6 +102,12 @@ class Project:
 
     folder: Path
     app: str = ""
+    environment: Environment | None = None
+
+    @cached_property
+    def before(self) -> list[Observation]:
+        """The untouched application as it ran, twice: what differs between the two is nobody's doing."""
+        return [_observed(self), _observed(self)]
 
 
 @dataclass(frozen=True)
@@ -98,8 +136,8 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="laterctl-sweep-") as scratch:
         for number, folder in enumerate(_projects(options.folders)):
             name = _name(folder, options.folders)
-            app = options.app.pop(name, "")
-            copy = Project(_copied(folder, Path(scratch) / str(number)), app)
+            app, environment = options.app.pop(name, ""), options.python.pop(name, None)
+            copy = Project(_copied(folder, Path(scratch) / str(number)), app, environment)
             if options.doctor:
                 found += [{"project": name, **item} for item in _doctor(copy)]
             for feature in features:
@@ -108,9 +146,9 @@ def main() -> int:
                 if not options.json:
                     print(_line(row), flush=True)
                 if row.outcome == FAULT:
-                    copy = Project(_copied(folder, Path(scratch) / f"{number}-{feature}"), app)
-    if options.app:
-        print(f"--app: no such project: {', '.join(options.app)}", file=sys.stderr)
+                    copy = Project(_copied(folder, Path(scratch) / f"{number}-{feature}"), app, environment)
+    if unknown := [*options.app, *options.python]:
+        print(f"no such project: {', '.join(unknown)}", file=sys.stderr)
         return 2
     summary = _summary(rows)
     if options.json:
@@ -127,12 +165,17 @@ def _options() -> argparse.Namespace:
     parser.add_argument(
         "--app", action="append", default=[], metavar="PROJECT=MODULE:ATTR", help="which application is meant"
     )
+    parser.add_argument(
+        "--python", action="append", default=[], metavar="PROJECT=PROGRAM[,MODULE:ATTR]", help="what runs a project"
+    )
     parser.add_argument("--doctor", action="store_true", help="also list doctor's findings on the untouched projects")
     parser.add_argument("--json", action="store_true", help="print one JSON document")
     options = parser.parse_args()
-    if wrong := [text for text in options.app if not all(text.partition("="))]:
-        parser.error(f"--app takes PROJECT=MODULE:ATTR, not {wrong[0]}")
+    if wrong := [text for text in (*options.app, *options.python) if not all(text.partition("="))]:
+        parser.error(f"PROJECT=... is expected, not {wrong[0]}")
     options.app = dict(text.split("=", 1) for text in options.app)
+    run = {name: text.partition(",") for name, text in (text.split("=", 1) for text in options.python)}
+    options.python = {name: Environment(Path(program).absolute(), served) for name, (program, _, served) in run.items()}
     return options
 
 
@@ -170,6 +213,8 @@ def _copied(folder: Path, target: Path) -> Path:
     top = next((parent for parent in (folder, *folder.parents) if (parent / ".git").exists()), folder)
     shutil.copytree(top, target, ignore=IGNORED, symlinks=True)
     _git(target, "init", "--quiet")
+    # Stronger than the checkout's own: a line end that git turns, or a filter, would make the patch's tree another.
+    (target / ".git/info/attributes").write_text("* -text -filter -ident -working-tree-encoding\n", encoding="utf-8")
     _git(target, "add", "--all", "--force")
     _git(target, "commit", "--quiet", "--message", "As found")
     return target / folder.relative_to(top)
@@ -204,6 +249,7 @@ def _row(name: str, feature: str, project: Project) -> Row:
 
 def _try(row: Row, project: Project, before: Files) -> None:
     # The patch lies outside the copy, so that it never counts as a change.
+    unchanged = project.before if project.environment is not None else []
     with tempfile.NamedTemporaryFile(suffix=".patch") as patch:
         shown = _run(project, "add", row.feature, "--diff", "-o", patch.name)
         said = _run(project, "add", row.feature, "--yes", "--no-install", "--json")
@@ -217,13 +263,89 @@ def _try(row: Row, project: Project, before: Files) -> None:
         row.added = sum(
             _lines(once.get(path)) - _lines(before.get(path)) for path in row.files if "/.laterctl/" not in f"/{path}"
         )
-        _kept(before, once, _prefix(project.folder))
+        _kept(before, once, _replaced(project.folder))
         _same(once, _files(_patched(project.folder, Path(patch.name))), "patch-differs")
+    if project.environment is not None:
+        row.ran = _ran(project, project.environment.python, *unchanged)
     _again(row, project, once)
     removed = _run(project, "remove", row.feature, "--yes", "--no-install", "--json", "--allow-dirty")
     if removed.status:
         raise Fault("remove-failed", _reason(removed))
     _same(before, _files(project.folder), "not-restored")
+
+
+def _ran(project: Project, python: Path, first: Observation, second: Observation) -> str:
+    """Run the application with what was added, and return what it did, or why it does not run here.
+
+    `first` and `second` are two runs of the untouched one. Raises `Fault` when it does less than before, or lacks what was added.
+    """
+    records = ledger.records_of(ledger.load(Tree(project.folder)).values())
+    needed = {
+        canonicalize_name(Requirement(record.target.requires).name) for record in records if record.target.requires
+    }
+    if missing := sorted(needed - install.packages(python).keys()):
+        return f"not installed: {', '.join(missing)}"
+    if first.seen is None or second.seen is None:
+        return first.summary
+    promised = tuple(
+        Expectation(effect.what, effect.dotted, True, record.target.describe(), Place(record.target.path, 1))
+        for record in records
+        if record.ours and (effect := record.target.effect) is not None
+    )
+    after = _observed(project, promised)
+    if after.seen is None:
+        raise Fault("imports-no-more", after.summary)
+    shaky = differences(first.seen, second.seen)
+    if found := [item for about, item in differences(first.seen, after.seen, promised).items() if about not in shaky]:
+        raise Fault("runs-otherwise", "; ".join(f"{_spot(item.place)}{item.message}" for item in found))
+    _read_settings(project, python)
+    return after.summary
+
+
+def _observed(project: Project, promised: tuple[Expectation, ...] = ()) -> Observation:
+    assert project.environment is not None
+    found = discover(project.folder, app=project.environment.served or project.app or None)
+    with _active(project.environment.python):
+        return observe(found, promised)
+
+
+@contextmanager
+def _active(python: Path) -> Iterator[None]:
+    """Have an environment active, as its `activate` has it."""
+    was = os.environ.get("VIRTUAL_ENV")
+    os.environ["VIRTUAL_ENV"] = os.fspath(python.parent.parent)
+    try:
+        yield
+    finally:
+        del os.environ["VIRTUAL_ENV"]
+        os.environ.update({"VIRTUAL_ENV": was} if was is not None else {})
+
+
+def _read_settings(project: Project, python: Path) -> None:
+    """Read every setting that was added in the way that templates do. Raises `Fault` for one that cannot be read."""
+    found = discover(project.folder, app=project.app or None)
+    known = [edit for name in ledger.load(found.tree) for edit in catalogue.feature(name).edits]
+    settings = settings_of(found)
+    lines = [f"import sys; sys.path[:0] = {[found.layout.import_root or '.', '.']!r}"]
+    for read in (settings.read(edit) for edit in known if isinstance(edit, Setting)):
+        for item in read.imports:
+            renamed = f" as {item.asname}" if item.asname else ""
+            lines.append(
+                f"from {item.module} import {item.name}{renamed}" if item.name else f"import {item.module}{renamed}"
+            )
+        lines.append(read.text)
+    with scratch_copy(project.folder) as scratch, _active(python):
+        done = subprocess.run(
+            [python, "-c", "\n".join(lines)],
+            cwd=scratch.root,
+            env=child.environment(scratch, python),
+            check=False,
+            capture_output=True,
+            text=True,
+            timeout=TIMEOUT,
+        )
+    if done.returncode:
+        raise Fault("setting-unread", done.stderr.strip().splitlines()[-1])
 
 
 def _again(row: Row, project: Project, once: Files) -> None:
@@ -258,7 +380,11 @@ def _reason(said: Said) -> str:
 
 def _where(item: Mapping[str, Any]) -> str:
     place = item.get("place")
-    return f"{place['path']}:{place['line']}: " if place else ""
+    return _spot(Place(place["path"], place["line"])) if place else ""
+
+
+def _spot(place: Place | None) -> str:
+    return f"{place}: " if place else ""
 
 
 def _run(project: Project, *arguments: str) -> Said:
@@ -317,9 +443,8 @@ def _patched(project: Path, patch: Path) -> Path:
     return target
 
 
-def _kept(before: Files, after: Files, folder: str) -> None:
-    """Every character of the user's is there, in order, but for the text that the ledger says was replaced."""
-    replaced = _replaced(after, folder)
+def _kept(before: Files, after: Files, replaced: Mapping[str, set[str]]) -> None:
+    """Every character of the user's is there, in order, but for the texts that were replaced."""
     for path, old in before.items():
         new = after.get(path)
         if new is None:
@@ -328,14 +453,12 @@ def _kept(before: Files, after: Files, folder: str) -> None:
             raise Fault("user-line-changed", path)
 
 
-def _replaced(after: Files, folder: str) -> dict[str, set[str]]:
+def _replaced(project: Path) -> dict[str, set[str]]:
     """Return what each file's declared replacements took out of it, by the paths of the repository."""
     found: dict[str, set[str]] = {}
-    for path, data in after.items():
-        if path.startswith(f"{folder}.laterctl/"):
-            for record in json.loads(data)["records"]:
-                if record.get("replaced") is not None:
-                    found.setdefault(folder + record["path"], set()).add(record["replaced"])
+    for record in ledger.records_of(ledger.load(Tree(project)).values()):
+        if record.replaced is not None:
+            found.setdefault(_prefix(project) + record.target.path, set()).add(record.replaced)
     return found
 
 
@@ -369,7 +492,7 @@ def _lines(data: bytes | None) -> int:
 
 def _line(row: Row) -> str:
     answer = f"--app {row.answer}" if row.answer else ""
-    reason = " ".join(f"{answer} {row.code} {row.reason}".split())
+    reason = " ".join(f"{answer} {row.code} {row.reason} {row.ran}".split())
     return f"{row.project:42} {row.feature:17} {row.outcome:8} {row.seconds:6.2f} s {row.added:5d}  {reason}".rstrip()
 
 
