@@ -288,9 +288,18 @@ ROUTER = "from fastapi import APIRouter\n\nrouter = APIRouter()\n"
         (("books.py", "users.py"), "shop.api"),
         (("api/books.py", "api/users.py"), "shop.api"),
         (("routers/__init__.py",), "shop.routers"),
+        (("core/login.py", "routes/views.py"), "shop.routes"),
+        (("presentation/api/routes.py",), "shop.presentation.api"),
+        (
+            ("presentation/api/books.py", "presentation/api/users.py", "presentation/sockets/feed.py"),
+            "shop.presentation.api",
+        ),
+        (("first/api/books.py", "first/api/users.py", "second/api/books.py"), "shop.first.api"),
+        (("first/api/books.py", "second/api/books.py"), "shop.api"),
+        (("books/web.py", "books/admin.py", "users/web.py"), "shop.api"),
     ],
 )
-def test_new_routers_go_where_all_of_them_are(tmp_path: Path, modules: tuple[str, ...], home: str) -> None:
+def test_new_routers_go_where_they_are(tmp_path: Path, modules: tuple[str, ...], home: str) -> None:
     dotted = [f"shop.{name.removesuffix('.py').removesuffix('/__init__').replace('/', '.')}" for name in modules]
     imports = "\n".join(f"from {name} import router as r{number}" for number, name in enumerate(dotted))
     calls = "".join(f"app.include_router(r{number})\n" for number in range(len(dotted)))

@@ -17,7 +17,7 @@ from laterctl.project.testpaths import testpaths
 from laterctl.project.tree import Outside, Tree
 from laterctl.render import Style
 
-_ROUTERS = frozenset({"router", "routers", "routes", "endpoints", "controllers", "views", "web", "http", "rest"})
+_ROUTERS = frozenset({"api", "router", "routers", "routes", "endpoints", "controllers", "views", "web", "http", "rest"})
 _SHARED = frozenset({"common", "shared", "infrastructure", "infra", "lib", "libs"})
 _PARTS = frozenset(
     {
@@ -121,20 +121,18 @@ def _package(tree: Tree, app_path: str, module: str, import_root: str) -> str:
 
 
 def routers_package(names: Names, app: App, layout: Layout) -> str:
-    """Return the package of routers that all of the application's are in; `""` when there is no such package.
+    """Return the package of routers that the application has; `""` when there is no such package.
 
-    Several of them in one package say that it is one, or its name does.
+    Its name says that it is one, or that all routers are in it, and several are. Of some with such names it is the one
+    with the most routers.
     """
-    modules: set[str] = set()
-    for item in app.routers:
-        path = names.module_file(item.target.rpartition(".")[0], app.path)
-        if path is None:
-            return ""
-        modules.add(path)
-    folders = {path.rpartition("/")[0] for path in modules}
-    folder = next(iter(folders)) if len(folders) == 1 else ""
-    named = folder.rpartition("/")[2] in _ROUTERS
-    return _dotted_below(folder, layout) if named or len(modules) > 1 else ""
+    modules = {names.module_file(item.target.rpartition(".")[0], app.path) for item in app.routers}
+    counted = Counter(path.rpartition("/")[0] if path else "" for path in modules)
+    named = Counter({folder: n for folder, n in counted.items() if folder.rpartition("/")[2] in _ROUTERS})
+    (folder, most), (_, next_most) = [*named.most_common(2), ("", 0), ("", 0)][:2]
+    if most > next_most:
+        return _dotted_below(folder, layout)
+    return _dotted_below(next(iter(counted)), layout) if len(counted) == 1 and len(modules) > 1 and not named else ""
 
 
 def shared_package(tree: Tree, layout: Layout) -> str:
