@@ -106,6 +106,11 @@ def test_di001_leaves_alone(maker: str, used: str) -> None:
     assert wide("DI001", files) == []
 
 
+def test_di001_is_not_said_of_examples() -> None:
+    files = {**PACKAGES, "app/pools.py": POOLS, "app/containers.py": ASYNC.format(maker="open_pool", used="pool")}
+    assert wide("DI001", {f"examples/first/{path}": text for path, text in files.items()}) == []
+
+
 def test_di001_an_async_resource_in_a_def_route() -> None:
     route = ROUTES.replace("Container.service", "Container.pool")
     files = {
@@ -612,6 +617,8 @@ def per_request(code: str) -> list[int]:
         "@app.get('/')\nasync def route():\n    await httpx.AsyncClient().get('/')\n",
         "def client():\n    return httpx.AsyncClient()\n@app.get('/')\nasync def route(c=Depends(client)): ...\n",
         "def make():\n    return httpx.AsyncClient()\n@app.get('/')\nasync def route():\n    make()\n",
+        "@app.get('/')\nasync def route(request, c=None):\n    if c is None:\n        c = httpx.AsyncClient()\n",
+        "@app.get('/')\nasync def route(request):\n    request.state.c = httpx.AsyncClient()\n",
     ],
 )
 def test_di013_finds(code: str) -> None:
@@ -626,6 +633,12 @@ def test_di013_finds(code: str) -> None:
         "@app.get('/')\nasync def route():\n    c = httpx.AsyncClient()\n    await c.aclose()\n",
         "@app.get('/')\nasync def route(stack):\n    await stack.enter_async_context(httpx.AsyncClient())\n",
         "async def start():\n    return httpx.AsyncClient()\n",
+        "x = None\ndef c():\n    global x\n    if x is None:\n        x = httpx.AsyncClient()\n    return x\n"
+        "@app.get('/')\nasync def route(c=Depends(c)): ...\n",
+        "x = None\ndef c():\n    global x\n    if x:\n        return x\n    x = httpx.AsyncClient()\n    return x\n"
+        "@app.get('/')\nasync def route(c=Depends(c)): ...\n",
+        "@app.get('/')\nasync def route(request):\n    if not hasattr(request.app.state, 'http'):\n"
+        "        request.app.state.http = httpx.AsyncClient()\n",
         "import functools\n@functools.cache\ndef c():\n    return httpx.AsyncClient()\n@app.get('/')\nasync def r(c=Depends(c)): ...\n",
     ],
 )

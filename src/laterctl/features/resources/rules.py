@@ -8,7 +8,7 @@ https://python-dependency-injector.ets-labs.org/providers/resource.html.
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from laterctl.doctor.code import Code, Codebase, Visit, constant, method_of, receiver_of
 from laterctl.doctor.http import is_verb, per_request
@@ -221,10 +221,21 @@ def client_per_request(call: Visit[ast.Call]) -> Iterator[Found]:
     closed = any(
         method_of(node) in _CLOSES and isinstance(node, ast.Call) and receiver_of(node) in held for node in inside
     )
-    if not closed and not any(
-        node is call.node or dotted_path(node) in held for item in entered for node in nodes(item)
+    if (
+        not closed
+        and not _is_kept(inside, call.node, held)
+        and not any(node is call.node or dotted_path(node) in held for item in entered for node in nodes(item))
     ):
         yield Found(call.line, f"{inner.name} makes a {call.target} for each request, and closes none")
+
+
+def _is_kept(inside: Sequence[ast.AST], made: ast.Call, held: set[str]) -> bool:
+    """Whether what is made goes to a name that outlives the function, where that has nothing yet."""
+    outlives = {name for node in inside if isinstance(node, ast.Global) for name in node.names}
+    tests = [ast.unparse(node.test) for node in inside if isinstance(node, ast.If) and made in nodes(node)]
+    return any(
+        path in outlives or ("." in path and any(path.rpartition(".")[2] in test for test in tests)) for path in held
+    )
 
 
 def _is_closed(codebase: Codebase, name: str, container: ast.ClassDef) -> bool:
