@@ -365,6 +365,7 @@ def test_jwt002_is_said_once_a_file_with_the_other_lines() -> None:
         'claims["type"]',
         'claims.get("token_type")',
         'claims.pop("scope", None)',
+        'claims["mode"]',
         'jwt.get_unverified_header(token)["typ"]',
     ],
 )
@@ -383,6 +384,28 @@ def test_jwt002_leaves_a_trial_of_the_keys_alone() -> None:
     """
 
     assert found("JWT002", code) == []
+
+
+@pytest.mark.parametrize("made", ["await rotate(old)", "sign(old)", "named(old)", "jwt.encode(old, KEY)"])
+def test_jwt002_leaves_a_token_alone_that_was_just_made(made: str) -> None:
+    code = f"""
+    def sign(claims):
+        return jwt.encode(claims, KEY)
+
+    def named(claims):
+        token = sign(claims)
+        return token
+
+    async def rotate(old):
+        return named(old)
+
+    async def refresh(old):
+        new = {made}
+        return jwt.decode(new, KEY, ["HS256"])["exp"]
+    """
+
+    assert found("JWT002", code) == []
+    assert found("JWT002", code.replace(made, "await asked(old)")) != []
 
 
 def test_what_jwt001_says_is_not_said_again_by_jwt002() -> None:
@@ -538,6 +561,17 @@ def test_jwt005_leaves_times_alone_that_are_not_in_a_token() -> None:
     """
 
     assert found("JWT005", code) == []
+
+
+def test_jwt005_leaves_times_alone_where_a_token_is_only_read() -> None:
+    code = """
+    async def watch(socket, started):
+        claims = jwt.decode(token, settings.key, ["HS256"])
+        await socket.send(claims["sub"], (DateTime.utcnow() - started).total_seconds())
+    """
+
+    assert found("JWT005", code) == []
+    assert found("JWT005", code.replace("- started", '- claims["exp"]')) != []
 
 
 def test_jwt005_looks_at_code_about_tokens_only() -> None:

@@ -89,6 +89,7 @@ _PURPOSES = frozenset(
         "token_use",
         "use",
         "kind",
+        "mode",
         "purpose",
         "scope",
         "scopes",
@@ -229,7 +230,11 @@ def only_the_signature(code: Code) -> Iterator[Found]:
     if not candidates or any(map(_reads_purpose, nodes(code.tree))) or _is_told_apart_elsewhere(code):
         return
     making = {call.spot.scope for call in code.calls if call.target in _ENCODERS}
-    lines = [found.call.line for found in candidates if not (found.scope and found.scope in making)]
+    lines = [
+        found.call.line
+        for found in candidates
+        if not (found.scope and found.scope in making) and not _makes_what_it_reads(found)
+    ]
     if lines:
         reason = "nothing but signature and expiry is checked: a token made with this key for something else passes"
         yield Found(lines[0], reason + also_in(lines[1:]))
@@ -472,8 +477,8 @@ def _token(found: Decoding) -> ast.expr | None:
 
 def _is_known(found: Decoding) -> bool:
     """Whether the function has made the token itself, or has had it checked by another."""
-    token, inner = _token(found), found.scope[-1] if found.scope else None
-    if isinstance(token, ast.Call) and _makes_token(found.call, token):
+    inner = found.scope[-1] if found.scope else None
+    if _makes_what_it_reads(found):
         return True
     given_token = found.arguments.get("token")
     if not isinstance(inner, Function) or not isinstance(given_token, ast.Name):
@@ -494,17 +499,38 @@ def _passed(call: ast.Call) -> list[ast.expr]:
     return [*call.args, *(item.value for item in call.keywords)]
 
 
-def _makes_token(near: Visit[ast.Call], call: ast.Call) -> bool:
-    """Whether a call gives a token that is signed here: `jwt.encode(...)`, or a function of the project that does it."""
+def _makes_what_it_reads(found: Decoding) -> bool:
+    token = _token(found)
+    return isinstance(token, ast.Call) and _makes_token(found.call, token)
+
+
+def _makes_token(near: Visit[ast.Call], call: ast.Call, deeper: int = 3) -> bool:
+    """Whether a call gives a token that is signed here: `jwt.encode(...)`, or a function of the project that does it.
+
+    The function may have it from another one, `deeper` times.
+    """
     if near.resolve(call.func) in _ENCODERS:
         return True
     codebase = near.code.codebase
-    own = codebase.project.names.lookup(call.func, near.code.path, near.spot.scope)
+    own = codebase.project.names.lookup(call.func, near.code.path, near.spot.scope) if deeper else ""
     statement = codebase.project.names.statement(own) if isinstance(own, Own) else None
     code = codebase.readable(own.path) if isinstance(own, Own) else None
     if code is None or not isinstance(statement, Function):
         return False
-    return any(inner.target in _ENCODERS for inner in code.calls if statement in inner.spot.scope)
+    inside = [inner for inner in code.calls if statement in inner.spot.scope]
+    if any(inner.target in _ENCODERS for inner in inside):
+        return True
+    given_back = [node.value for node in nodes(statement) if isinstance(node, ast.Return) and node.value is not None]
+    names = {item.id for value in given_back for item in nodes(value) if isinstance(item, ast.Name)}
+    return any(
+        _makes_token(inner, inner.node, deeper - 1)
+        for inner in inside
+        if any(inner.node is item for value in given_back for item in nodes(value))
+        or (
+            assigned_value(inner.spot.node) is not None
+            and names & set(map(dotted_path, bound_targets(inner.spot.node)))
+        )
+    )
 
 
 def _chosen_by_token(found: Decoding) -> bool:
@@ -582,7 +608,7 @@ def _makes_claims(around: ast.AST, imports: Mapping[str, str]) -> bool:
     return any(
         (isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value in _TIMES)
         or (isinstance(node, ast.keyword) and node.arg in _TIMES)
-        or (isinstance(node, ast.Call) and resolve(node.func, imports) in {*_ENCODERS, *_DECODERS})
+        or (isinstance(node, ast.Call) and resolve(node.func, imports) in _ENCODERS)
         for node in nodes(around)
     )
 
