@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 
 from msgspec import Struct
 
-from laterctl.doctor.code import Code, Visit, argument_of
+from laterctl.doctor.code import Code, Codebase, Visit, argument_of, once
 from laterctl.project.names import Own
 from laterctl.project.statements import Function, assigned_value, bound_targets, nodes
 
@@ -15,6 +16,8 @@ SETTINGS_CLASSES = frozenset({"pydantic_settings.BaseSettings", "pydantic.BaseSe
 READERS = frozenset({"os.getenv", "os.environ.get", "decouple.config"})
 
 _WRAPPERS = frozenset({"pydantic.SecretStr", "pydantic.SecretBytes", "pydantic.Field", "pydantic.fields.Field"})
+_SECOND = re.compile(r"(?:>=|==|~=|\^|>|~|\s)\s*2(?![\d])")
+_FIRST = re.compile(r"(?:==|~=|\^|(?<!>)~)\s*1(?![\d])|<\s*2(?![\d])(?!\.0*[1-9])")
 _DEPTH = 4  # from a name to the settings object, through functions that give it
 
 
@@ -38,6 +41,21 @@ class Field(Struct, frozen=True):
     node: ast.AnnAssign
     owner: ast.ClassDef
     code: Code
+
+
+@once
+def pydantic_version(codebase: Codebase) -> int:
+    """Return which version of pydantic is installed, 1 or 2, by the lock or the declared dependencies; 0: not known."""
+    manifest = codebase.project.manifest
+    if manifest is None:
+        return 0
+    if version := manifest.locked.get("pydantic", ""):
+        return 1 if version.startswith("1.") else 2
+    texts = {item.name: item.text for item in manifest.requirements}
+    declared = texts.get("pydantic", "")
+    if "pydantic-settings" in texts or _SECOND.search(declared):
+        return 2
+    return 1 if _FIRST.search(declared) else 0
 
 
 def default_of(code: Code, node: ast.expr) -> ast.expr | None:

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 
 from laterctl.doctor.code import Code, Codebase, Visit, method_of
 from laterctl.doctor.http import answers, header_writes, middleware_of
-from laterctl.doctor.rule import Found, Rule, Severity
-from laterctl.doctor.settings import READERS, Field, Given, default_of, field_of, given
+from laterctl.doctor.rule import MAIN, Found, Rule, Severity
+from laterctl.doctor.settings import READERS, Field, Given, default_of, field_of, given, pydantic_version
 from laterctl.edits.app_statements import rank_of
 from laterctl.edits.context import is_ours
 from laterctl.features import catalogue
@@ -88,7 +88,7 @@ def never_sent(call: Visit[ast.Call]) -> Iterator[Found]:
             yield Found(call.line, f"{entry!r} never matches: browsers send scheme://host:port", fix)
     source = _as_written(call, node) if node is not None else None
     field = field_of(call.code, source) if source is not None else None
-    if field is not None and _holds_urls(field):
+    if field is not None and _holds_urls(field) and pydantic_version(call.code.codebase) != 1:
         reason = f"{ast.unparse(field.node.target)} holds URLs, which pydantic ends with a slash: none ever matches"
         yield Found(call.line, reason, 'give [str(origin).rstrip("/") for origin in ...], or make it list[str]')
 
@@ -323,6 +323,11 @@ CORS003 = Rule(
         f'{_START}app.add_middleware(CORSMiddleware, allow_origins=["https://a.example"])\n',
         f"{_URLS_OF}{_START}origins = [str(origin).rstrip('/') for origin in settings.origins]\n"
         "app.add_middleware(CORSMiddleware, allow_origins=origins)\n",
+        {
+            MAIN: f"{_URLS_OF.replace('pydantic_settings', 'pydantic')}{_START}"
+            "app.add_middleware(CORSMiddleware, allow_origins=[str(o) for o in settings.origins])\n",
+            "requirements.txt": "fastapi\npydantic<2\n",
+        },
     ),
 )
 CORS004 = Rule(

@@ -12,11 +12,10 @@ from collections.abc import Iterator
 
 from laterctl.doctor.code import Codebase, Visit, argument_of, constant, once
 from laterctl.doctor.rule import MAIN, Found, Rule, Severity
-from laterctl.doctor.settings import is_settings
+from laterctl.doctor.settings import is_settings, pydantic_version
 from laterctl.project.names import dotted_path
 from laterctl.project.statements import Function, assigned_value, bound_targets, nodes
 
-_SECOND = re.compile(r"(?:>=|==|~=|\^|>|~|\s)\s*2(?![\d])")
 _EXAMPLES = (".env.example", ".env.sample", ".env.template", ".env.dist", "env.example", ".env")
 _LINE = re.compile(r"^[ \t]*(?:export[ \t]+)?(?P<name>\w+)[ \t]*=[ \t]*(?P<value>[^\n]*?)[ \t]*$", re.MULTILINE)
 _LISTS = frozenset({"list", "List", "set", "Set", "tuple", "Tuple", "Sequence", "frozenset", "dict", "Dict"})
@@ -25,7 +24,11 @@ _LISTS = frozenset({"list", "List", "set", "Set", "tuple", "Tuple", "Sequence", 
 def moved_class(visit: Visit[ast.ImportFrom]) -> Iterator[Found]:
     """Look for the import that pydantic 2 answers with an error, but where the code is ready for that."""
     node = visit.node
-    if node.level or node.module not in {"pydantic", "pydantic.env_settings"} or not _is_second(visit.code.codebase):
+    if (
+        node.level
+        or node.module not in {"pydantic", "pydantic.env_settings"}
+        or pydantic_version(visit.code.codebase) != 2
+    ):
         return
     tried = any(isinstance(around, ast.Try | ast.If) for around in visit.code.enclosing(visit.spot))
     if any(alias.name == "BaseSettings" for alias in node.names) and not tried:
@@ -35,7 +38,7 @@ def moved_class(visit: Visit[ast.ImportFrom]) -> Iterator[Found]:
 def moved_attribute(visit: Visit[ast.Attribute]) -> Iterator[Found]:
     """Look for `pydantic.BaseSettings`."""
     named = visit.node.attr == "BaseSettings" and visit.resolve(visit.node) == "pydantic.BaseSettings"
-    if named and _is_second(visit.code.codebase):
+    if named and pydantic_version(visit.code.codebase) == 2:
         yield Found(visit.line, "PydanticImportError: pydantic 2 has no BaseSettings")
 
 
@@ -54,18 +57,6 @@ def list_as_text(visit: Visit[ast.ClassDef]) -> Iterator[Found]:
         if value and not _is_json(value):
             reason = f"{name} is read as JSON, and {where} gives it a text that is none: SettingsError at the start"
             yield Found(item.lineno, reason)
-
-
-@once
-def _is_second(codebase: Codebase) -> bool:
-    """Whether it is known that pydantic 2 is installed."""
-    manifest = codebase.project.manifest
-    if manifest is None:
-        return False
-    if version := manifest.locked.get("pydantic", ""):
-        return not version.startswith("1.")
-    texts = {item.name: item.text for item in manifest.requirements}
-    return "pydantic-settings" in texts or _SECOND.search(texts.get("pydantic", "")) is not None
 
 
 @once
