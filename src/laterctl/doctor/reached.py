@@ -48,11 +48,13 @@ def imported(codebase: Codebase) -> frozenset[str] | None:
 def is_reached(codebase: Codebase, place: Place) -> bool:
     """Whether what stands at a place runs in an application; true where there is none, but for `__main__` blocks.
 
-    A function or a class that nothing in the project mentions is not reached.
+    A function or a class that nothing in the project mentions is not reached, nor are tests, documentation and examples.
     """
     code = codebase.readable(place.path) if place.path.endswith(".py") else None
     if code is None:
         return True
+    if is_test_or_docs(place.path):
+        return False
     files = imported(codebase)
     if files is not None and place.path not in files:
         return False
