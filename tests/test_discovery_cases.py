@@ -713,3 +713,36 @@ def test_what_is_added_later_is_told_and_takes_ours_nowhere(main: str, late: str
     after = memory.applied(files, plan)["main.py"].decode().splitlines()
     (ours,) = (number for number, line in enumerate(after) if "(CorsMiddleware)" in line)
     assert after[ours - 2].lstrip().startswith(("app.add_middleware(GZipMiddleware)", "app = FastAPI()"))
+
+
+@pytest.mark.parametrize(
+    ("head", "last", "argument"),
+    [
+        ("from tortoise.contrib.fastapi import register_tortoise", "register_tortoise(app, db_url='x')", False),
+        ("import mqtt", "client = mqtt.Client()\nclient.init_app(app)", False),
+        ("import paging", "def pages(to):\n    paging.add(to)\n\n\npages(app)", False),
+        ("from prometheus_fastapi_instrumentator import Instrumentator", "Instrumentator().instrument(app)", True),
+        ("import uvicorn", "uvicorn.run(app)", True),
+        ("import os", "def named(to):\n    print(to.title)\n\n\nnamed(app)", True),
+    ],
+)
+def test_lifespan_beside_what_others_do_at_the_start(head: str, last: str, argument: bool) -> None:
+    files = project(main=f"from fastapi import FastAPI\n{head}\n\napp = FastAPI()\n\n\n{last}\n")
+    after = added(files, "resources")["main.py"]
+    assert (b"APIRouter(lifespan=managed_resources)" in after) is not argument
+
+
+@pytest.mark.parametrize(
+    "mount", ["app.mount('/api', api)", "middle = FastAPI()\nmiddle.mount('/v1', api)\napp.mount('/api', middle)", ""]
+)
+def test_cors_of_a_mounted_application_is_not_doubled(mount: str) -> None:
+    api = (
+        "from fastapi import FastAPI\nfrom fastapi.middleware.cors import CORSMiddleware\n\napi = FastAPI()\n"
+        "api.add_middleware(CORSMiddleware, allow_origins=['https://a.example'])\n"
+    )
+    main = f"from fastapi import FastAPI\n\nfrom other import api\n\napp = FastAPI()\n{mount}\n"
+    files = project(main=main, other=api)
+    if mount:
+        assert refused(files, "cors", app="main:app").code == "already-by-hand"
+    else:
+        assert changed(files, added(files, "cors", app="main:app")) == {"main.py"}

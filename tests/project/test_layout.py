@@ -328,6 +328,16 @@ def test_shared_code_goes_where_it_is(tmp_path: Path, modules: tuple[str, ...], 
     assert project.package_of("core") == home
 
 
+def test_an_application_that_is_made_in_core_shares_it(tmp_path: Path) -> None:
+    files = {
+        "main.py": "from core.factory import create_app\n\napp = create_app()\n",
+        "core/factory.py": "from fastapi import FastAPI\n\n\ndef create_app():\n    app = FastAPI()\n    return app\n",
+        "models/user.py": "",
+    }
+    project = make(tmp_path, files)
+    assert (project.package_of("core"), project.folder_of("core")) == ("core", "core")
+
+
 def test_the_layout_says_what_was_chosen(tmp_path: Path) -> None:
     project = make(
         tmp_path, {"src/shop/main.py": ROUTED.format("from shop.common import log"), "src/shop/common/log.py": ""}

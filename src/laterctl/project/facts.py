@@ -72,7 +72,8 @@ class Lifespan(Struct, frozen=True):
     `kind`: `none`; `function` (own async context manager with exactly one `yield` statement, which is statement
     `index` of `body` in `path`); `on_event` (handlers, no lifespan); `assigned` (to `router.lifespan_context`, and not
     such a function: it takes the place of everything that was there before); `foreign` (imported from a place that
-    cannot be edited, several yields, a class, or anything else). `name` is qualified by the functions around it.
+    cannot be edited, several yields, a class, or anything else); `handed` (nothing of these, but somebody else's
+    function is handed the app and may add handlers). `name` is qualified by the functions around it.
     """
 
     kind: str = "none"

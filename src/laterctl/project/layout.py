@@ -136,7 +136,12 @@ def routers_package(names: Names, app: App, layout: Layout) -> str:
 
 
 def shared_package(tree: Tree, layout: Layout) -> str:
-    """Return the package that the modules of the application share, by its name; `""` unless there is one such."""
+    """Return the package that the modules of the application share, by its name; `""` unless there is one such.
+
+    It may be the package that makes the application itself.
+    """
+    if layout.package.rpartition(".")[2] == "core":
+        return layout.package
     prefix = f"{layout.folder}/" if layout.folder else ""
     heads = {path[len(prefix) :].partition("/")[0] for path in tree.python_files() if path.startswith(prefix)}
     found = sorted(heads & _SHARED)

@@ -75,9 +75,11 @@ def middleware(project: Project, classes: Collection[str]) -> list[Place]:
     """Return where a middleware class of `classes` (canonical dotted names) is put on the application.
 
     That is `x.add_middleware(Class)`, `Middleware(Class)` in a list, and `Class(app)` around one, wherever it stands
-    and whatever `x` is, unless that is known to be another application of the project.
+    and whatever `x` is, unless that is known to be another application of the project, which requests to this one do
+    not come to.
     """
-    others = {item.place for other in _others(project) for item in other.middleware}
+    below = _below(project)
+    others = {item.place for other in _others(project) if other not in below for item in other.middleware}
     others -= {item.place for item in project.app.middleware} if project.app is not None else set()
     words = {name.rpartition(".")[2] for name in classes}
     found: list[Place] = []
@@ -93,6 +95,15 @@ def _others(project: Project) -> list[App]:
     """Return the applications of the project beside the one that is meant; none while that is open."""
     app = project.app
     return [other for other in project.apps if app is not None and other.place != app.place]
+
+
+def _below(project: Project) -> list[App]:
+    """Return the applications that are mounted on the one that is meant, or on one of these."""
+    found = [project.app] if project.app is not None else []
+    for app in found:
+        mounts = {item.place for item in app.mounts}
+        found += [other for other in project.apps if other.mounted in mounts and other not in found]
+    return found[1:]
 
 
 def definitions(project: Project, names: Collection[str]) -> list[Place]:

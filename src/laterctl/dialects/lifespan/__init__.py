@@ -1,8 +1,8 @@
 """The lifespan ladder: how the managed resources get into the app's start and stop.
 
 `lifespan=` silently disables `on_event` handlers, so it is given only where there are none: an own lifespan gets the
-context around its `yield`; handlers, or a lifespan that cannot be edited, get a router with a lifespan, which FastAPI
-merges from 0.112.2 on.
+context around its `yield`; handlers, somebody else's function that may add some, or a lifespan that cannot be edited,
+get a router with a lifespan, which FastAPI merges from 0.112.2 on.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Dialect(Protocol):
 
 def is_there(lifespan: Lifespan) -> bool:
     """Whether the application does something when it starts or stops."""
-    return lifespan.kind != "none"
+    return lifespan.kind not in {"none", "handed"}
 
 
 def is_read(lifespan: Lifespan) -> bool:
@@ -78,7 +78,7 @@ def lifespan_dialect(source: str, app: App, ground: Ground) -> Dialect:
             )
         )
     for other in ground.project.apps:
-        if other.mounted is not None and other.lifespan.kind != "none":
+        if other.mounted is not None and is_there(other.lifespan):
             place = other.lifespan.place or other.place
             ground.notice(
                 f"the lifespan of {other.reference or other.name} never runs: {other.mounted} mounts it", place

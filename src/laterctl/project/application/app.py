@@ -293,6 +293,12 @@ def _lifespan(names: Names, candidate: Candidate, found: Registered, opened: boo
     if opened:
         reason = "the call takes a mapping of keywords that may hold a lifespan"
         return Lifespan("foreign", site.place, reason=reason)
+    if found.strangers:
+        first = found.strangers[0]
+        reason = (
+            f"{first.target or 'a call'}() is handed the app, and what it may do at the start lifespan= would disable"
+        )
+        return Lifespan("handed", first.place, reason=reason)
     return Lifespan()
 
 

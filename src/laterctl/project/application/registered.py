@@ -29,6 +29,9 @@ _INERT = frozenset(
         *("uvicorn.Config", "httpx.ASGITransport", "nest_asyncio.apply", "asyncio.run"),
     }
 )
+_INSTRUMENTS = ("prometheus_fastapi_instrumentator.", "opentelemetry.instrumentation.")
+"""What adds middleware and routes to an app that it is handed, and nothing that runs at its start."""
+
 _BUILTIN = frozenset({"print", "id", "type", "isinstance", "hasattr", "getattr", "setattr", "cast", "repr", "len"})
 
 
@@ -65,8 +68,11 @@ class Context(Struct, frozen=True):
 
 
 class Registered(Struct):
-    """What was found, in the order in which it runs. `hooks` are `on_event` and its kin; `contexts` assignments to
-    `router.lifespan_context`."""
+    """What was found, in the order in which it runs.
+
+    `hooks` are `on_event` and its kin; `contexts` assignments to `router.lifespan_context`; `strangers` are calls of
+    other distributions that are handed the app, and may do the same.
+    """
 
     middleware: list[Registration] = field(default_factory=list)
     routers: list[Registration] = field(default_factory=list)
@@ -74,6 +80,7 @@ class Registered(Struct):
     mounts: list[Registration] = field(default_factory=list)
     hooks: list[Place] = field(default_factory=list)
     contexts: list[Context] = field(default_factory=list)
+    strangers: list[Registration] = field(default_factory=list)
 
     def extend(self, other: Registered) -> None:
         """Add what `other` holds behind what is here."""
@@ -83,6 +90,7 @@ class Registered(Struct):
         self.mounts += other.mounts
         self.hooks += other.hooks
         self.contexts += other.contexts
+        self.strangers += other.strangers
 
 
 class _View(Struct, frozen=True):
@@ -347,7 +355,10 @@ def _helper(names: Names, call: ast.Call, view: _View, found: Registered, place:
     elif isinstance(target, Own) and isinstance(function, Function) and target.name == function.name:
         _follow(names, function, target.path, (function,), given, named, view, found)
     elif not _is_inert(names, call, view):
-        found.middleware.append(_entry(view, _call_name(names, call.func, view), "helper", place))
+        entry = _entry(view, _call_name(names, call.func, view), "helper", place)
+        found.middleware.append(entry)
+        if not entry.target.startswith(_INSTRUMENTS):
+            found.strangers.append(entry)
 
 
 def _local_function(func: ast.expr, view: _View) -> Function | None:
