@@ -746,3 +746,29 @@ def test_cors_of_a_mounted_application_is_not_doubled(mount: str) -> None:
         assert refused(files, "cors", app="main:app").code == "already-by-hand"
     else:
         assert changed(files, added(files, "cors", app="main:app")) == {"main.py"}
+
+
+HEADERS = "    {0}['X-Content-Type-Options'] = 'nosniff'\n    {0}['X-Frame-Options'] = 'DENY'\n"
+
+
+@pytest.mark.parametrize(
+    ("code", "by_hand"),
+    [
+        (
+            "@app.middleware('http')\nasync def add(request, call_next):\n    response = await call_next(request)\n",
+            True,
+        ),
+        ("@app.get('/page')\nasync def page(response: Response):\n", False),
+        (
+            "class Files(StaticFiles):\n  async def get_response(self, path, scope):\n    response = await super().get_response(path, scope)\n",
+            False,
+        ),
+    ],
+)
+def test_headers_of_one_answer_are_not_those_of_all(code: str, by_hand: bool) -> None:
+    head = "from fastapi import FastAPI, Response\nfrom fastapi.staticfiles import StaticFiles\n\napp = FastAPI()\n\n\n"
+    files = project(main=f"{head}{code}{HEADERS.format('response.headers')}    return response\n")
+    if by_hand:
+        assert refused(files, "security-headers").code == "already-by-hand"
+    else:
+        assert changed(files, added(files, "security-headers")) == {"main.py"}

@@ -124,19 +124,35 @@ def headers(project: Project, names: Collection[str]) -> list[Place]:
     """Return where modules give two or more of these HTTP headers a value: the first of each.
 
     That is a key of a mapping, an item that is assigned, or the first of a pair or of several arguments, as text or
-    as bytes. A list of names, as in a CORS configuration, sets none.
+    as bytes. A list of names, as in a CORS configuration, sets none; what a single route or a folder of files sends is
+    that of no other answer.
     """
     spelled = {*names, *(name.lower() for name in names)}
     wanted = {name.lower() for name in names}
     found: list[Place] = []
     for path in _files(project, spelled):
         lines: dict[str, int] = {}
-        for node in (name for part in nodes(project.tree.python(path).tree) for name in _named(part, wanted)):
+        tree = project.tree.python(path).tree
+        alone = {id(part) for node in nodes(tree) if _answers_alone(project, node, path) for part in nodes(node)}
+        for node in (name for part in nodes(tree) if id(part) not in alone for name in _named(part, wanted)):
             if (value := _text(node)) in wanted:
                 lines.setdefault(value, node.lineno)
         if len(lines) > 1:
             found.append(Place(path, min(lines.values())))
     return found
+
+
+def _answers_alone(project: Project, node: ast.AST, path: str) -> bool:
+    """Whether a definition is a path operation, or a kind of `StaticFiles`."""
+    if isinstance(node, ast.ClassDef):
+        return any(project.names.resolve(base, path) == "starlette.staticfiles.StaticFiles" for base in node.bases)
+    return isinstance(node, Scope) and any(
+        isinstance(item, ast.Call)
+        and isinstance(item.func, ast.Attribute)
+        and item.func.attr in _METHODS
+        and _text(next(iter(item.args), item)).startswith("/")
+        for item in node.decorator_list
+    )
 
 
 def _text(node: ast.expr) -> str:
