@@ -722,6 +722,7 @@ def test_what_is_added_later_is_told_and_takes_ours_nowhere(main: str, late: str
         ("import mqtt", "client = mqtt.Client()\nclient.init_app(app)", False),
         ("import paging", "def pages(to):\n    paging.add(to)\n\n\npages(app)", False),
         ("from prometheus_fastapi_instrumentator import Instrumentator", "Instrumentator().instrument(app)", True),
+        ("from dishka.integrations.fastapi import setup_dishka", "setup_dishka(container, app=app)", True),
         ("import uvicorn", "uvicorn.run(app)", True),
         ("import os", "def named(to):\n    print(to.title)\n\n\nnamed(app)", True),
     ],
@@ -772,3 +773,33 @@ def test_headers_of_one_answer_are_not_those_of_all(code: str, by_hand: bool) ->
         assert refused(files, "security-headers").code == "already-by-hand"
     else:
         assert changed(files, added(files, "security-headers")) == {"main.py"}
+
+
+SHELL = """\
+from fastapi import FastAPI
+
+BASE = ""
+
+
+def create_app() -> FastAPI:
+    app = FastAPI()
+    if BASE:
+        outer = FastAPI()
+        outer.mount(BASE, app)
+        return outer
+    return app
+
+
+app = create_app()
+"""
+
+
+def test_a_function_that_makes_two_applications_asks_by_their_local_names() -> None:
+    files = project(shop__app=SHELL, shop____init__="from shop.app import app\n")
+    message = refused(files, "cors").message
+    assert "one mounted on the other: " in message
+    assert {"shop.app:app", "shop.app:outer"} == set(message.rpartition("other: ")[2].split(", "))
+    inner = added(files, "cors", app="shop.app:app")["shop/app.py"].decode()
+    assert "    app = FastAPI()\n    app.add_middleware(" in inner
+    outer = added(files, "cors", app="shop.app:outer")["shop/app.py"].decode()
+    assert "        outer = FastAPI()\n        outer.add_middleware(" in outer

@@ -29,8 +29,11 @@ _INERT = frozenset(
         *("uvicorn.Config", "httpx.ASGITransport", "nest_asyncio.apply", "asyncio.run"),
     }
 )
-_INSTRUMENTS = ("prometheus_fastapi_instrumentator.", "opentelemetry.instrumentation.")
-"""What adds middleware and routes to an app that it is handed, and nothing that runs at its start."""
+_NOT_AT_THE_START = (
+    *("prometheus_fastapi_instrumentator.", "opentelemetry.instrumentation.", "logfire."),
+    *("dishka.integrations.", "sqladmin."),
+)
+"""What adds middleware and routes to an app that it is handed, and nothing that runs when it starts."""
 
 _BUILTIN = frozenset({"print", "id", "type", "isinstance", "hasattr", "getattr", "setattr", "cast", "repr", "len"})
 
@@ -357,7 +360,7 @@ def _helper(names: Names, call: ast.Call, view: _View, found: Registered, place:
     elif not _is_inert(names, call, view):
         entry = _entry(view, _call_name(names, call.func, view), "helper", place)
         found.middleware.append(entry)
-        if not entry.target.startswith(_INSTRUMENTS):
+        if not entry.target.startswith(_NOT_AT_THE_START):
             found.strangers.append(entry)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from msgspec import Struct
@@ -227,6 +228,9 @@ def _asked(
             here = module in _module_spellings(names, app.path) and attr in {"", app.name}
             if here or asked in {app.reference, app.reference.partition(":")[0]}:
                 fits.append(app)
+    named = [app for app in fits if app.name == attr]
+    if len(fits) > len(named) == 1 and len({app.reference for app in fits}) == 1:
+        fits = named  # one function makes several: it is the local name that tells them apart
     if len(fits) == 1:
         rest = (app for app in apps if app.place != fits[0].place)
         return Apps((fits[0], *rest), fits[0], (), notes)
@@ -268,7 +272,8 @@ def _chosen(names: Names, ranked: Sequence[_Ranked], apps: Sequence[App]) -> App
 
 
 def _several(message: str, apps: Sequence[App], folders: Sequence[str] = ()) -> Undecided:
-    shown = ", ".join(app.shown for app in apps)
+    counted = Counter(app.shown for app in apps)
+    shown = ", ".join(app.shown if counted[app.shown] == 1 else f"{app.module}:{app.name}" for app in apps)
     hint = " or ".join([*_into(folders), _HINT])
     return Undecided("several-apps", f"{message} {shown}", hint, tuple(app.place for app in apps))
 
@@ -279,4 +284,5 @@ def _spellings(app: App) -> set[str]:
 
 def _mount_each_other(apps: Sequence[App]) -> bool:
     names = {spelling for app in apps for spelling in _spellings(app)}
-    return any(entry.target in names for app in apps for entry in app.mounts)
+    places = {app.mounted for app in apps}
+    return any(entry.target in names or entry.place in places for app in apps for entry in app.mounts)
