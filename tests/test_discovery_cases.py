@@ -803,3 +803,31 @@ def test_a_function_that_makes_two_applications_asks_by_their_local_names() -> N
     assert "    app = FastAPI()\n    app.add_middleware(" in inner
     outer = added(files, "cors", app="shop.app:outer")["shop/app.py"].decode()
     assert "        outer = FastAPI()\n        outer.add_middleware(" in outer
+
+
+@pytest.mark.parametrize(
+    ("root", "main", "imports", "by_hand"),
+    [
+        ("services/other", "shop/main.py", "", False),
+        ("services/other", "services/other/app/admin.py", "", True),
+        ("src", "run.py", "from app import metrics", True),
+    ],
+)
+def test_what_another_program_of_the_repository_does_is_not_done_here(
+    root: str, main: str, imports: str, by_hand: bool
+) -> None:
+    other = (
+        "from fastapi import FastAPI\n\nfrom app.metrics import MetricsMiddleware\n\n"
+        "app = FastAPI()\napp.add_middleware(MetricsMiddleware)\n"
+    )
+    files = {
+        "requirements.txt": LISTED,
+        f"{root}/app/__init__.py": b"",
+        f"{root}/app/main.py": other.encode(),
+        f"{root}/app/metrics.py": b"class MetricsMiddleware: ...\n",
+        main: f"from fastapi import FastAPI\n\n{imports}\n\napp = FastAPI()\n".encode(),
+    }
+    if by_hand:
+        assert refused(files, "metrics", app=f"{main}:app").code == "already-by-hand"
+    else:
+        assert changed(files, added(files, "metrics", app=f"{main}:app")) == {main}

@@ -283,12 +283,25 @@ class _Prefixes:
 
 
 def _files(project: Project, words: Iterable[str]) -> Iterator[str]:
-    """Yield the production files that contain one of `words` and parse."""
+    """Yield the production files that contain one of `words` and parse; not those of another program."""
+    elsewhere = tuple(_programs(project))
     for path in project.tree.files_containing_any(word.encode() for word in words):
-        if is_test_or_docs(path):
+        if is_test_or_docs(path) or path.startswith(elsewhere):
             continue
         try:
             _ = project.tree.python(path).tree
         except (Unreadable, Outside):
             continue
         yield path
+
+
+def _programs(project: Project) -> Iterator[str]:
+    """Yield the folders that imports of other applications start from, where this one's file takes nothing from."""
+    app = project.app
+    heads = {dotted.partition(".")[0] for dotted in project.names.imports(app.path).values()} if app is not None else ()
+    for other in _others(project):
+        stem = other.path.removesuffix(".py").removesuffix("/__init__")
+        root = stem.removesuffix(other.module.replace(".", "/"))
+        used = any(project.tree.is_dir(f"{root}{head}") or project.tree.exists(f"{root}{head}.py") for head in heads)
+        if root and not used and app is not None and not app.path.startswith(root):
+            yield root
