@@ -37,6 +37,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
+from importlib.metadata import distributions
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -283,7 +284,8 @@ def _ran(project: Project, python: Path, first: Observation, second: Observation
     needed = {
         canonicalize_name(Requirement(record.target.requires).name) for record in records if record.target.requires
     }
-    if missing := sorted(needed - install.packages(python).keys()):
+    there = distributions(path=[str(folder) for folder in install.site_packages(python)])
+    if missing := sorted(needed - {canonicalize_name(item.name) for item in there}):
         return f"not installed: {', '.join(missing)}"
     if first.seen is None or second.seen is None:
         return first.summary
