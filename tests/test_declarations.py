@@ -38,7 +38,7 @@ ASKED: Final = re.compile(r"""\b(setting|provided)\((['"])(\w+)\2\)""")
 VARIABLE: Final = re.compile(r"\b[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+\b")
 OFFERED: Final = {
     *("http_client", "app_module", "app_call", "app_name", "package", "variable"),
-    *("setting", "provided", "module", "module_import", "environment", "setting_by_name", "variable_by_name"),
+    *("setting", "provided", "kept", "module", "module_import", "environment", "setting_by_name", "variable_by_name"),
 }
 
 each_feature = pytest.mark.parametrize("feature", FEATURES, ids=lambda feature: feature.name)
@@ -178,7 +178,8 @@ def test_what_it_declares_is_read(feature: Feature) -> None:
     texts = "".join(source(template) for template in templates(feature.name))
     for edit in feature.edits:
         if isinstance(edit, Setting):
-            assert f"setting('{edit.name}')" in texts, f"nobody reads {edit.name}"
+            read = rf"setting\('{edit.name}'\)|^    {edit.name}: "  # by itself, or as a field of the feature's settings
+            assert re.search(read, texts, re.MULTILINE), f"nobody reads {edit.name}"
 
 
 @each_feature

@@ -375,7 +375,7 @@ def test_without_an_authenticator_signing_in_answers_503(tmp_path: Path) -> None
 
 
 def test_the_store_in_memory_says_so_once(in_memory: Server, on_redis: Server) -> None:
-    assert in_memory.output().count("REDIS_URL is not set") == 1
+    assert in_memory.output().count("REDIS_URL is not set: refresh tokens") == 1
     assert "REDIS_URL" not in on_redis.output()
 
 

@@ -19,6 +19,7 @@ from laterctl.targets.import_name import ImportName
 from laterctl.targets.resolved import Resolved
 
 if TYPE_CHECKING:
+    from laterctl.dialects.providers import ProviderSpec
     from laterctl.dialects.settings import SettingSpec
     from laterctl.project.discover import Project
     from laterctl.project.statements import Position
@@ -56,7 +57,7 @@ class FeatureContext(Struct, frozen=True, dict=True):
     installed: Sequence[Record]
     records: Sequence[Record]
     settings: Mapping[str, SettingSpec]
-    providers: Mapping[str, str]
+    providers: Mapping[str, ProviderSpec]
     relocated: Mapping[str, str] = field(default_factory=dict)
     declared_middleware: Callable[[], Mapping[str, str]] = dict
     notes: list[Note] = field(default_factory=list)

@@ -127,8 +127,9 @@ def make(project: Project, installed: Mapping[str, Entry], request: Request) -> 
     if resolution.refusals:
         found = tuple(resolution.refusals)
         return Plan(Changeset({}), installed, tuple(added), refusals=found, notes=tuple(resolution.notes))
+    own = {record.target.path for record in resolution.records() if record.target.whole_file and record.ours}
     entries = {
-        name: replace(entry, app=_app_of(project, entry)) if name in added or name in renewed else entry
+        name: replace(entry, app=_app_of(project, entry, own)) if name in added or name in renewed else entry
         for name, entry in resolution.entries.items()
     }
     made = Plan(
@@ -147,16 +148,33 @@ def make(project: Project, installed: Mapping[str, Entry], request: Request) -> 
         notes=(*_unknown(installed, request), *resolution.notes),
     )
     deleting = going if request.delete_edited else ()
-    return _converged(project, installed, made, resolution, conflicts=request.conflicts, deleting=deleting)
+    done = _converged(project, installed, made, resolution, conflicts=request.conflicts, deleting=deleting)
+    if behind := _behind(done.refusals, installed, renewed):
+        return make(project, installed, replace(request, update=(*request.update, *behind)))
+    return done
 
 
-def _app_of(project: Project, entry: Entry) -> str:
-    """Return the application that a feature has something in the file of, `""` when it is the same for all of them."""
+def _behind(refusals: Sequence[Refusal], installed: Mapping[str, Entry], renewed: Collection[str]) -> list[str]:
+    """Return the features of earlier versions whose own files use what today's version of another has no more."""
+    users = {item.place.path for item in refusals if item.code == "still-used" and item.place is not None}
+    found = {
+        name: {item.target.path for item in entry.records if item.target.whole_file and item.ours}
+        for name, entry in installed.items()
+        if name not in renewed and not entry.left and entry.version != __version__ and name in catalogue.module_names()
+    }
+    return [name for name, paths in found.items() if not users.isdisjoint(paths)]
+
+
+def _app_of(project: Project, entry: Entry, own: Collection[str]) -> str:
+    """Return the application that a feature has something in a file of, `""` when it is the same for all of them.
+
+    The files `own` are ours: all applications share what is in them.
+    """
     app = project.app
     if app is None:
         return ""
     parts = (app, app.middleware_list, app.lifespan.place)
-    files = {part.path for part in parts if part is not None}
+    files = {part.path for part in parts if part is not None}.difference(own)
     return app.shown if any(record.target.path in files for record in entry.records) else ""
 
 

@@ -166,7 +166,7 @@ class Resolution(Struct):
             self.before,
             records,
             {item.name: item for item in every if isinstance(item, Setting)},
-            {item.name: item.source for item in every if isinstance(item, Provider)},
+            {item.name: item for item in every if isinstance(item, Provider)},
             {place: alternative(place) for record in records if (place := record.target.default_place)},
             catalogue.middleware,
         )

@@ -9,6 +9,7 @@ from laterctl.edits.dropped_test import DroppedTest
 from laterctl.edits.error_shape import has_api_error
 from laterctl.edits.file import File
 from laterctl.edits.manifest import DependencyFloor
+from laterctl.edits.open_file import Step
 from laterctl.edits.provider import Provider
 from laterctl.edits.setting import Setting
 from laterctl.feature import ExistingSigns, Feature, Group
@@ -93,7 +94,15 @@ feature = Feature(
         File("api/auth.py", "jwt/api/auth.py.jinja"),
         Provider("token_service", "core.auth.tokens:get_token_service"),
         Provider("refresh_store", "core.auth.refresh_store:get_refresh_store"),
-        Provider("user_authenticator", "core.auth.authenticator:get_user_authenticator", users),
+        Provider("user_authenticator", "core.auth.authenticator:get_user_authenticator", given=users),
+        Step("await check_keys()", "core.lifespan:open_resources", ("core.auth.keys:check_keys",), 10),
+        Step("await check_store()", "core.lifespan:open_resources", ("core.auth.refresh_store:check_store",), 60),
+        Step(
+            "closing(stack, 'jwt', close_store)",
+            "core.lifespan:open_resources",
+            ("core.auth.refresh_store:close_store",),
+            25,
+        ),
         Router("api.auth:router", alias="auth_router"),
         DependencyAlias(
             "CurrentUser",

@@ -1,7 +1,7 @@
 # From laterctl: settings.
 """The application's settings, read from the environment and from .env."""
 
-from pydantic import SecretStr
+from pydantic import PositiveFloat, PositiveInt, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -19,9 +19,9 @@ class Settings(BaseSettings):
     cors_expose: list[str] | str = []
     cors_origin_regex: str = ''
     cors_origins: list[str] | str = []
-    http_connect_timeout_seconds: float = 3.0
-    http_max_connections: int = 100
-    http_timeout_seconds: float = 10.0
+    http_connect_timeout_seconds: PositiveFloat = 3.0
+    http_max_connections: PositiveInt = 100
+    http_timeout_seconds: PositiveFloat = 10.0
     jwt_access_ttl: int = 900
     jwt_algorithm: str = 'HS256'
     jwt_audience: str = 'api'
@@ -31,9 +31,9 @@ class Settings(BaseSettings):
     jwt_max_ttl: int = 3600
     jwt_refresh_ttl: int = 1209600
     metrics_token: SecretStr | None = None
-    redis_max_connections: int = 100
-    redis_timeout_seconds: float = 1.0
-    redis_url: str = ''
+    redis_max_connections: PositiveInt = 100
+    redis_timeout_seconds: PositiveFloat = 1.0
+    redis_url: SecretStr | None = None
     security_csp_report_only: bool = False
     security_hsts_preload: bool = False
     security_hsts_seconds: int = 31536000

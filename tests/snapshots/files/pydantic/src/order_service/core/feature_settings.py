@@ -17,6 +17,7 @@ class FeatureSettings(BaseModel):
     """
 
     model_config = ConfigDict(
+        allow_inf_nan=False,
         coerce_numbers_to_str=True,
         frozen=True,
         hide_input_in_errors=True,

@@ -23,7 +23,6 @@ from order_service.core.auth.config import (
 )
 from order_service.core.auth.errors import AuthUnavailableError
 from order_service.core.config import settings
-from order_service.core.lifespan import on_startup
 from order_service.core.startup import as_text
 
 SETTING = 'APP_JWT_KEYS'
@@ -100,11 +99,8 @@ def _decoded(encoded: str) -> bytes | None:
         return None
 
 
-async def _check() -> None:
+async def check_keys() -> None:
     # Wrong keys stop any start, missing ones only that of production.
     if not get_key_ring().keys and in_production():
         message = f'{SETTING} is not set'
         raise AuthSettingError(message)
-
-
-on_startup('jwt_keys', _check, rank=10)

@@ -19,8 +19,7 @@ from order_service.core.auth.refresh import (
     RefreshStore,
     RefreshToken,
 )
-from order_service.core.lifespan import on_startup
-from order_service.core.redis import get_redis, redis_url
+from order_service.core.redis import RedisSettings, build_redis
 
 TIMEOUT_SECONDS = 0.7
 RETRY_AFTER_SECONDS = 5
@@ -42,6 +41,8 @@ Arguments: the old id, "id time" of the new one, two lives in milliseconds.
 """
 
 logger = logging.getLogger(__name__)
+
+_connect = cache(build_redis)
 
 
 class RedisRefreshStore:
@@ -101,8 +102,8 @@ def get_refresh_store() -> RefreshStore:
     REDIS_URL says where Redis is.
     """
     ttl_seconds = auth_config().refresh_ttl
-    if redis_url():
-        return RedisRefreshStore(get_redis, ttl_seconds)
+    if RedisSettings().redis_url:
+        return RedisRefreshStore(_connect, ttl_seconds)
     return MemoryRefreshStore(ttl_seconds)
 
 
@@ -130,12 +131,17 @@ def _packed(token: RefreshToken) -> str:
     return f'{token.token_id} {token.issued_at}'
 
 
-async def _warn() -> None:
-    if not redis_url():
+async def close_store() -> None:
+    """Close the connections of the store."""
+    client = _connect()
+    _connect.cache_clear()
+    await client.aclose()
+
+
+async def check_store() -> None:
+    """Tell when sign-ins end with this process."""
+    if not RedisSettings().redis_url:
         logger.warning(
             'REDIS_URL is not set: refresh tokens are '
             'kept in this process, lost when it ends and unknown to other workers',
         )
-
-
-on_startup('jwt_refresh_store', _warn, rank=60)
