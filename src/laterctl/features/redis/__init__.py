@@ -19,7 +19,7 @@ feature = Feature(
             "redis_url",
             "SecretStr | None",
             imports=("pydantic:SecretStr",),
-            help="redis://host:6379/0; what needs Redis answers 503 without",
+            help="redis://host:6379/0",
         ),
         Setting(
             "redis_timeout_seconds",
@@ -33,7 +33,7 @@ feature = Feature(
             "PositiveInt",
             100,
             imports=("pydantic:PositiveInt",),
-            help="connections to Redis at a time",
+            help="connections at a time",
         ),
         File("core/redis.py", "redis/core/redis.py.jinja"),
         Provider("redis", "core.redis:build_redis", closed_by="aclose", rank=20),

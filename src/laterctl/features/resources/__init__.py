@@ -35,7 +35,7 @@ feature = Feature(
             "PositiveFloat",
             10.0,
             imports=("pydantic:PositiveFloat",),
-            help="for each wait, in seconds, not for the whole exchange",
+            help="for each wait, in seconds",
         ),
         Setting(
             "http_connect_timeout_seconds",
@@ -49,7 +49,7 @@ feature = Feature(
             "PositiveInt",
             100,
             imports=("pydantic:PositiveInt",),
-            help="connections of the HTTP client at a time",
+            help="connections at a time",
         ),
         File("core/http_client.py", "resources/core/http_client.py.jinja"),
         File("api/clients.py", "resources/api/clients.py.jinja"),
