@@ -48,7 +48,7 @@ class FeatureContext(Struct, frozen=True, dict=True):
     in the same run. `settings` and `providers` map names to their declarations in all
     features that matter. `relocated` maps the usual place of an owned file to the place it has here, because a file of
     the user's stands in its way. `notes` collects warnings and notices. `previous` are the records that the feature
-    has, when it is resolved anew.
+    has, when it is resolved anew. `tests` says whether its tests are dropped in.
     """
 
     project: Project
@@ -62,6 +62,7 @@ class FeatureContext(Struct, frozen=True, dict=True):
     declared_middleware: Callable[[], Mapping[str, str]] = dict
     notes: list[Note] = field(default_factory=list)
     previous: Sequence[Record] = ()
+    tests: bool = True
 
     def module(self, place: str) -> str:
         """Return the dotted import path of a place below the application package, such as `core.cors`."""

@@ -31,7 +31,7 @@ class DroppedTest(Struct, frozen=True):
     when: Callable[[FeatureContext], bool] | None = None
 
     def resolve(self, context: FeatureContext) -> Iterator[Resolved]:
-        if (self.when is not None and not self.when(context)) or self._is_ignored(context):
+        if not context.tests or (self.when is not None and not self.when(context)) or self._is_ignored(context):
             return
         yield from test_dependencies(context, ["pytest", *([http_client(context)] if self.client else [])])
         yield from self.file.resolve(context)

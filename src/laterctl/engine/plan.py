@@ -36,6 +36,7 @@ class Request(Struct, frozen=True):
         without: recommended features to do without.
         conflicts: whether an update may write conflict markers.
         delete_edited: whether what the user filled in of features that go, goes with them.
+        tests: whether the tests of the features to add are dropped in; those of others stay as they are.
     """
 
     add: tuple[str, ...] = ()
@@ -45,6 +46,7 @@ class Request(Struct, frozen=True):
     without: tuple[str, ...] = ()
     conflicts: bool = False
     delete_edited: bool = False
+    tests: bool = True
 
 
 class Plan(Struct, frozen=True):
@@ -95,7 +97,8 @@ def make(project: Project, installed: Mapping[str, Entry], request: Request) -> 
     requested = {name for name, entry in present.items() if entry.requested}
     requested = (requested | set(request.add)) - set(request.remove)
     declined = _declined(present, request)
-    wanted, renewed = _wanted(present, request, requested, declined)
+    tested = _tested(project, present, request, requested, declined)
+    wanted, renewed = _wanted(present, request, requested, declined, tested)
     refusals = [_required(name, wanted, present, renewed) for name in request.remove if name in wanted]
     going = _going(installed, request)
     removed = sorted((present.keys() - set(wanted)) | (left.keys() & going))
@@ -120,6 +123,7 @@ def make(project: Project, installed: Mapping[str, Entry], request: Request) -> 
         options = {**_options(entry), **request.options.get(name, {})}
         requires, recommends = (tuple(sorted(names)) for names in catalogue.needs_of(name))
         fresh = Entry(name, __version__, name in requested, options, (), declined.get(name, ()), requires, recommends)
+        fresh = replace(fresh, tests=name in tested)
         resolution.add(fresh, entry.records if entry is not None else (), check=name in added)
     for name in wanted:
         others = {*wanted} if name in added or name in renewed else {*added}
@@ -229,6 +233,7 @@ def _wanted(
     request: Request,
     requested: set[str],
     declined: Mapping[str, tuple[str, ...]],
+    tested: Collection[str],
 ) -> tuple[list[str], list[str]]:
     """Return the features that there will be, each after those that it requires, and the installed ones resolved anew.
 
@@ -239,10 +244,33 @@ def _wanted(
         stay = installed.keys() - set(renewed)
         wanted = catalogue.closure(requested, declined, _recorded_needs({name: installed[name] for name in stay}))
         added = [name for name in wanted if name not in installed]
-        again = [name for name in wanted if name in renewed or _is_renewed(installed, name, request, added, renewed)]
+        again = [
+            name
+            for name in wanted
+            if name in renewed
+            or _is_renewed(installed, name, request, added, renewed)
+            or (name in installed and installed[name].tests != (name in tested))
+        ]
         if again == renewed:
             return wanted, renewed
         renewed = again
+
+
+def _tested(
+    project: Project,
+    installed: Mapping[str, Entry],
+    request: Request,
+    requested: Iterable[str],
+    declined: Mapping[str, tuple[str, ...]],
+) -> set[str]:
+    """Return the features whose tests are wanted: those asked for with them, and what these need."""
+    allowed = project.config.get("tests") is not False
+    wanted = {name: installed[name].tests if name in installed else True for name in requested}
+    wanted |= {name: wanted[name] and allowed for name in request.update if name in wanted}
+    wanted |= dict.fromkeys(request.add, request.tests and allowed)
+    names = [name for name, has in wanted.items() if has]
+    needs = (_known_needs, _recorded_needs(installed))
+    return {name for each in needs for name in catalogue.closure(names, declined, each)}
 
 
 def _declined(installed: Mapping[str, Entry], request: Request) -> dict[str, tuple[str, ...]]:

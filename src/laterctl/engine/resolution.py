@@ -169,6 +169,7 @@ class Resolution(Struct):
             {item.name: item for item in every if isinstance(item, Provider)},
             {place: alternative(place) for record in records if (place := record.target.default_place)},
             catalogue.middleware,
+            tests=entry.tests,
         )
 
     def _record(
