@@ -92,7 +92,7 @@ def _context(name: str, package: str, python: str) -> Context:
         "package": package,
         "python": python,
         "ruff_target": "py" + python.replace(".", ""),
-        "http_client": "httpx",
+        "http_client": "httpx2",
     }
     return Context(
         setting=_not_asked,
