@@ -215,7 +215,7 @@ def test_a_setting_of_the_same_type_is_the_users_with_its_own_default() -> None:
         (b"    redis_url: RedisDsn | None = None\n", b"BaseSettings"),
         (b'    redis_url: Annotated["RedisDsn", Field()] = "redis://x"\n', b"BaseSettings"),
         (b'    REDIS_URL: str = ""\n', b"BaseSettings"),
-        (b"    http_max_connections: PositiveInt = 5\n", b"BaseSettings"),
+        (b"    http_max_connections: int = 5\n", b"BaseSettings"),
         (b"", b"Base"),
     ],
     ids=["property", "computed", "optional", "address", "annotated", "capitals", "number", "base"],
@@ -227,7 +227,7 @@ def test_a_setting_of_the_same_use_is_read_and_not_declared_again(lines: bytes, 
     assert after["config.py"].decode().lower().count(name.lower()) == files["config.py"].decode().lower().count(
         name.lower()
     )
-    assert f"settings.{name}".encode() in after["core/redis.py"] + after["core/http_client.py"]
+    assert b"getattr(settings, name" in after["core/feature_settings.py"]
     assert memory.add(after, "resources") == after
     assert memory.remove(after, "resources") == files
 

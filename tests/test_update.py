@@ -440,8 +440,8 @@ def test_open_files_keep_what_the_user_made_of_the_entries_of_others(monkeypatch
     real = {item.name: item for item in catalogue.every()}
     made = memory.add(project_files(shape_named("environ")), "cors", "resources")
     (path,) = (path for path in made if path.endswith("core/settings.py") and not path.startswith("."))
-    old = edited(made, path, "redis_url: str = ''", "redis_url: str = 'redis://here'")
-    old = edited(old, path, "    http_max_connections: int = 100\n", "")
+    old = edited(made, path, "redis_url: SecretStr | None = None", "redis_url: str = 'redis://here'")
+    old = edited(old, path, "    http_max_connections: PositiveInt = 100\n", "")
     first = "One field for each setting"
     assert first in text
     Release("7.0.0", real, {settings: text.replace(first, "A field for each")}).use(monkeypatch)
@@ -465,7 +465,7 @@ def test_conflicts_in_an_open_file_leave_the_entries_of_others(monkeypatch: pyte
     assert refusal.code == "merge-conflict"
     after = update(old, conflicts=True)[path].decode()
     assert after.count("<<<<<<< ") == after.count(">>>>>>> ") == 1
-    assert after.count("redis_url: str") == after.count("cors_origins: ") == 1
+    assert after.count("redis_url: SecretStr") == after.count("cors_origins: ") == 1
 
 
 def test_open_files_keep_the_entries_of_others(monkeypatch: pytest.MonkeyPatch) -> None:

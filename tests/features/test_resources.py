@@ -314,6 +314,7 @@ def test_an_error_of_a_command_is_no_503(load: Load, server: Server) -> None:
 
 URLS = (
     "redis_url: str = 'URL'",
+    "REDIS_URL: str = 'URL'",
     "redis_url: SecretStr = SecretStr('URL')",
     "redis_url: RedisDsn | None = RedisDsn('URL')",
     "@computed_field\n    @property\n    def redis_url(self) -> str:\n        return 'URL'",

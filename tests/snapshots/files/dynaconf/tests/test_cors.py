@@ -5,7 +5,7 @@ import asyncio
 
 import pytest
 from fastapi import FastAPI, HTTPException
-from httpx import ASGITransport, AsyncClient, Response
+from httpx2 import ASGITransport, AsyncClient, Response
 
 from order_service.core.cors import CorsConfig, CorsMiddleware
 from order_service.core.error_boundary import ErrorBoundary

@@ -7,7 +7,7 @@ import logging
 import pytest
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
-from httpx import ASGITransport, AsyncClient, Response
+from httpx2 import ASGITransport, AsyncClient, Response
 from starlette.middleware.cors import CORSMiddleware
 
 from order_service.core.error_boundary import ErrorBoundary

@@ -9,7 +9,7 @@ from collections.abc import Collection, Mapping
 import jwt
 import pytest
 from fastapi import FastAPI
-from httpx import ASGITransport, AsyncClient, Response
+from httpx2 import ASGITransport, AsyncClient, Response
 
 from order_service.api.auth import router, user_authenticator
 from order_service.api.current_user import CurrentUser, refresh_store, token_service

@@ -10,7 +10,7 @@ from http import HTTPStatus
 
 import pytest
 from fastapi import APIRouter, FastAPI
-from httpx import ASGITransport, AsyncClient
+from httpx2 import ASGITransport, AsyncClient
 from pydantic import SecretStr
 
 from order_service.api.clients import HttpClientDep, RedisDep

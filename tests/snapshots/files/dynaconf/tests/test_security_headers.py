@@ -6,7 +6,7 @@ import asyncio
 import pytest
 from fastapi import FastAPI, HTTPException, status
 from fastapi.responses import PlainTextResponse, RedirectResponse
-from httpx import ASGITransport, AsyncClient, Response
+from httpx2 import ASGITransport, AsyncClient, Response
 from starlette.middleware.cors import CORSMiddleware
 
 from order_service.core.error_boundary import ErrorBoundary

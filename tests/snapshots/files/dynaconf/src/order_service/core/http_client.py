@@ -1,7 +1,7 @@
 # From laterctl: resources.
 """The HTTP client: one pool of connections, with timeouts."""
 
-from httpx import AsyncClient, Limits, Timeout
+from httpx2 import AsyncClient, Limits, Timeout
 from pydantic import PositiveFloat, PositiveInt
 
 from order_service.core.feature_settings import FeatureSettings
