@@ -14,7 +14,7 @@ feature = Feature(
     requires=("settings", "lifespan"),
     floors={"python": "3.10", "fastapi": "0.112.2", "pydantic": "2"},
     edits=(
-        DependencyFloor("redis[hiredis]>=5.0.1"),
+        DependencyFloor("redis[hiredis]>=5.0.2"),  # a blocking pool of 5.0.1 hangs where no server answers
         Setting(
             "redis_url",
             "SecretStr | None",
