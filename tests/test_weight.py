@@ -27,7 +27,7 @@ TESTS_ABOVE: Final = {
 }
 """The same for their dropped tests."""
 
-UNKNOWN: Final = {"jwt refresh=redis", "jwt refresh=off", "jwt denylist=on"}
+UNKNOWN: Final = {"errors body=problem", "jwt refresh=redis", "jwt refresh=off", "jwt denylist=on"}
 """Rows of features that have not got the option yet."""
 
 

@@ -31,6 +31,7 @@ BUDGETS: Final[Mapping[str, int]] = {
     "settings": 20,
     "lifespan": 40,
     "errors": 60,
+    "errors body=problem": 80,
     "routing": 75,
     "redis": 50,
     "resources": 40,
