@@ -119,7 +119,7 @@ def test_an_update_gives_what_adding_today_gives(case: dict[str, Any]) -> None:
 @each_project
 def test_what_the_user_changed_is_there_after_an_update(case: dict[str, Any]) -> None:
     after = files(case["after"])
-    paths = [path for path in owned(after) if path.endswith(".py") and after[path].strip()]
+    had = paths = [path for path in owned(after) if path.endswith(".py") and after[path].strip()]
     newline = b"\r\n" if any(b"\r\n" in after[path] for path in paths) else b"\n"
     more = newline * 3 + b"MINE = 1" + newline
     edited = {**after, **{path: after[path].rstrip() + more for path in paths}}
@@ -136,7 +136,7 @@ def test_what_the_user_changed_is_there_after_an_update(case: dict[str, Any]) ->
         out = Request(remove=tuple(case["features"]), delete_edited=True)
         assert_same(memory.run(updated, out), files(case["before"]), "and out, with all that was changed")
 
-    assert paths
+    assert bool(paths) == bool(had)
     assert sum(b"MINE = 1" in data for data in code(updated).values()) == len(paths)
     plain = update(after)
     for path in set(paths) & plain.keys():
@@ -147,7 +147,7 @@ def test_what_the_user_changed_is_there_after_an_update(case: dict[str, Any]) ->
 def test_edits_are_in_the_way_of_nothing_but_their_own(case: dict[str, Any]) -> None:
     """Adding the other features of today leaves edited files as they are, updated or not."""
     after = files(case["after"])
-    paths = [path for path in owned(after) if path.endswith(".py") and after[path].strip()]
+    had = paths = [path for path in owned(after) if path.endswith(".py") and after[path].strip()]
     edited = {**after, **{path: after[path] + b"# mine\n" for path in paths}}
     edited = without_conflicts(edited, after, Request(update=tuple(ledger.load(memory.project(after).tree))))
     paths = [path for path in paths if edited[path] != after[path]]
@@ -155,7 +155,7 @@ def test_edits_are_in_the_way_of_nothing_but_their_own(case: dict[str, Any]) -> 
 
     more = memory.add(update(edited), *others) if others else update(edited)
 
-    assert paths
+    assert bool(paths) == bool(had)
     for path in set(paths) & more.keys():
         assert more[path].endswith(b"# mine\n")
         ast.parse(more[path])
