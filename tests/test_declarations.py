@@ -21,6 +21,7 @@ from laterctl.edits.app_statements import RANKS, Middleware
 from laterctl.edits.manifest import DependencyFloor
 from laterctl.edits.provider import Provider
 from laterctl.edits.setting import Setting
+from laterctl.engine.plan import Request
 from laterctl.feature import Feature, Group
 from laterctl.features import catalogue
 from laterctl.project.installed import file_of
@@ -33,7 +34,9 @@ FEATURES: Final = catalogue.every()
 LEDGER: Final = ".laterctl/"
 ASKED: Final = re.compile(r"""\b(setting|provided)\((['"])(\w+)\2\)""")
 VARIABLE: Final = re.compile(r"\b[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+\b")
+OWN_OPTION: Final = re.compile(r"{% (?:(?:el)?if options\.\w+ [=!]= '\w+'|else|endif) %}")
 OFFERED: Final = {
+    "options",
     *("http_client", "app_module", "app_call", "app_name", "package", "variable"),
     *("setting", "provided", "module", "module_import", "environment", "setting_by_name", "variable_by_name"),
 }
@@ -42,13 +45,14 @@ each_feature = pytest.mark.parametrize("feature", FEATURES, ids=lambda feature: 
 
 
 def with_required(feature: Feature) -> list[Feature]:
-    """Return a feature with all it requires."""
-    return [catalogue.feature(name) for name in catalogue.closure([feature.name])]
+    """Return a feature with all it requires, whatever the values of its options."""
+    chosen = [name for option in feature.options for names in option.requires.values() for name in names]
+    return [catalogue.feature(name) for name in catalogue.closure([feature.name, *chosen])]
 
 
 def edits(feature: Feature, kind: type) -> list[Any]:
     """Return the edits of a kind that a feature and what it requires declare."""
-    return [edit for item in with_required(feature) for edit in item.edits if isinstance(edit, kind)]
+    return [edit for item in with_required(feature) for edit in catalogue.edits_of(item.name) if isinstance(edit, kind)]
 
 
 @cache
@@ -59,12 +63,20 @@ def added(feature: str, name: str) -> dict[str, bytes]:
 
 
 @cache
+def with_each_value(feature: str, name: str) -> tuple[dict[str, bytes], ...]:
+    """Return a project in a dialect with a feature, once for each value that an option of it has a choice of."""
+    values = [(option.name, value) for option in catalogue.feature(feature).options for value in option.choices]
+    requests = [Request(add=(feature,), options={feature: {option: value}}) for option, value in values]
+    return (added(feature, name), *(memory.run(dialect(name), request) for request in requests))
+
+
+@cache
 def templates(feature: str) -> frozenset[str]:
     """Return the templates that a feature uses in one dialect or another."""
     found: set[str] = set()
     for name in NAMES:
-        entry = added(feature, name)[file_of(feature)].decode()
-        found |= {path for path in every_template() if f'"{path}"' in entry}
+        entries = [tree[file_of(feature)].decode() for tree in with_each_value(feature, name)]
+        found |= {path for path in every_template() if any(f'"{path}"' in entry for entry in entries)}
     return frozenset(found)
 
 
@@ -137,6 +149,7 @@ def test_each_template_is_used() -> None:
 @pytest.mark.parametrize("template", every_template())
 def test_a_template_asks_for_nothing_but_what_is_offered(template: str) -> None:
     text = source(template)
+    text = OWN_OPTION.sub("", text)
     assert "{%" not in text, "two templates with one interface, and a function that chooses"
     asked = re.findall(r"{{\s*(\w+)", text)
     assert {*asked} <= OFFERED
@@ -156,15 +169,17 @@ def test_what_its_templates_read_is_declared(feature: Feature) -> None:
 @each_feature
 def test_what_it_declares_is_read(feature: Feature) -> None:
     texts = "".join(source(template) for template in templates(feature.name))
-    for edit in feature.edits:
+    for edit in catalogue.edits_of(feature.name):
         if isinstance(edit, Setting):
-            assert f"setting('{edit.name}')" in texts, f"nobody reads {edit.name}"
+            read = f"setting('{edit.name}')" in texts or f"    {edit.name}: " in texts
+            assert read, f"nobody reads {edit.name}"
 
 
 @each_feature
 def test_its_secrets_are_secret_settings(feature: Feature) -> None:
     if feature.secret is not None:
-        secret = {edit.name for edit in feature.edits if isinstance(edit, Setting) and edit.secret}
+        own = catalogue.edits_of(feature.name)
+        secret = {edit.name for edit in own if isinstance(edit, Setting) and edit.secret}
         assert {*feature.secret()} <= secret
 
 

@@ -38,6 +38,7 @@ class Option(Struct, frozen=True):
         default: the value that holds when nobody chose one; `None` for none.
         choices: the values there are; any when empty.
         minimum, maximum: the range of a number, both included.
+        requires: names of features that a value needs, by the value.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Option(Struct, frozen=True):
     choices: tuple[str, ...] = ()
     minimum: float | None = None
     maximum: float | None = None
+    requires: Mapping[Value, tuple[str, ...]] = field(default_factory=dict)
 
     def parse(self, text: str) -> Value:
         """Read a value as a person types it.
@@ -123,7 +125,7 @@ class Feature(Struct, frozen=True):
         name, aliases: what users type.
         group: section of the list; `hidden` capabilities are pulled in by others and not listed.
         summary: one line.
-        requires: names of features that must be there; pulled in automatically.
+        requires: names of features that must be there; pulled in automatically. Values of options may need more.
         recommends: names of features that are pulled in too, unless the user does without them.
         conflicts: names of features that exclude this one.
         floors: lowest versions, by canonical name (`python`, `fastapi`, `pydantic`).
@@ -152,3 +154,13 @@ class Feature(Struct, frozen=True):
     changes: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     secret: Callable[[], Mapping[str, str]] | None = None
+
+    def values(self, given: Mapping[str, Value]) -> dict[str, Value]:
+        """Return the values of the options: those that are given, and the defaults."""
+        return {item.name: item.default for item in self.options if item.default is not None} | dict(given)
+
+    def required(self, given: Mapping[str, Value]) -> tuple[str, ...]:
+        """Return the features that must be there, with these values of options."""
+        values = self.values(given)
+        chosen = (item.requires.get(values[item.name], ()) for item in self.options if item.name in values)
+        return (*self.requires, *(name for names in chosen for name in names))

@@ -270,14 +270,18 @@ def _ledger_lost(project: Project, entries: Mapping[str, Entry]) -> Iterator[Fin
 
 def _signed(project: Project) -> list[str]:
     """Return the files that may say that they came from laterctl: Python files, and those that features call so."""
-    names = {file.path.rpartition("/")[2] for item in catalogue.every() for file in owned_files(item.edits)}
+    names = {
+        file.path.rpartition("/")[2]
+        for name in catalogue.module_names()
+        for file in owned_files(catalogue.edits_of(name))
+    }
     others = (path for path in project.tree.files() if path.rpartition("/")[2] in names and not path.endswith(".py"))
     found = [path for path in others if origin.feature_of(path, project.tree.read(path) or b"")]
     return [*project.tree.files_containing(origin.ORIGIN.encode()), *found]
 
 
 def _adding(name: str) -> str:
-    users = [item.name for item in catalogue.every() if not item.hidden and name in catalogue.closure([item.name])]
+    users = catalogue.users_of(name)
     return f"laterctl add {name if name in users else '|'.join(users)}"
 
 
@@ -338,7 +342,7 @@ def _requirements(entry: Entry, entries: Mapping[str, Entry]) -> Iterator[Findin
         message = f"{entry.feature} is not a feature of this laterctl"
         yield LTR008.finding(Verdict.UNKNOWN, message, place, LTR008.fix, feature=entry.feature)
         return
-    for name in catalogue.feature(entry.feature).requires:
+    for name in catalogue.needs_of(entry.feature, entry.options)[0]:
         if name not in entries or entries[name].left:
             message, fix = f"{entry.feature} needs {name}, which is not installed", f"laterctl add {entry.feature}"
             yield LTR009.finding(Verdict.PROBLEM, message, place, fix, feature=entry.feature)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Protocol
 
@@ -241,6 +241,15 @@ class FeatureContext(Struct, frozen=True, dict=True):
     def notice(self, message: str, place: Place | None = None) -> None:
         """Say something after success."""
         self.notes.append(Note("notice", message, place, self.feature))
+
+
+def flat(edits: Iterable[Edit]) -> tuple[Edit, ...]:
+    """Return edits with those that others hold in their place."""
+    found: list[Edit] = []
+    for edit in edits:
+        inner: Iterable[Edit] = getattr(edit, "edits", ())
+        found += flat(inner) if inner else [edit]
+    return tuple(found)
 
 
 def layout_of(project: Project) -> Layout:
