@@ -27,7 +27,7 @@ from laterctl.features import catalogue
 from laterctl.project.installed import file_of
 from laterctl.render import TEMPLATES
 from tests import memory
-from tests.dialect_projects import NAMES, dialect
+from tests.dialect_projects import FOUNDED, NAMES, dialect
 from tests.test_docs import problems
 
 FEATURES: Final = catalogue.every()
@@ -157,9 +157,11 @@ def test_a_template_asks_for_nothing_but_what_is_offered(template: str) -> None:
 
 @each_feature
 def test_what_its_templates_read_is_declared(feature: Feature) -> None:
+    container = memory.project(dialect(FOUNDED[0])).container
+    assert container is not None
     known = {
         "setting": {edit.name for edit in edits(feature, Setting)},
-        "provided": {edit.name for edit in edits(feature, Provider)},
+        "provided": {edit.name for edit in edits(feature, Provider)} | {*container.providers},
     }
     for template in templates(feature.name):
         for kind, _, name in ASKED.findall(source(template)):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Iterable, Mapping
 from enum import StrEnum
 
@@ -37,6 +38,7 @@ class Option(Struct, frozen=True):
         type: `str`, `int`, `float` or `bool`; what `parse` returns.
         default: the value that holds when nobody chose one; `None` for none.
         choices: the values there are; any when empty.
+        pattern: what a text has to match.
         minimum, maximum: the range of a number, both included.
         requires: names of features that a value needs, by the value.
     """
@@ -48,6 +50,7 @@ class Option(Struct, frozen=True):
     choices: tuple[str, ...] = ()
     minimum: float | None = None
     maximum: float | None = None
+    pattern: str = ""
     requires: Mapping[Value, tuple[str, ...]] = field(default_factory=dict)
 
     def parse(self, text: str) -> Value:
@@ -56,7 +59,7 @@ class Option(Struct, frozen=True):
         Raises:
             ValueError: it is no such value, or outside the range.
         """
-        if self.choices and text not in self.choices:
+        if (self.choices and text not in self.choices) or (self.pattern and not re.fullmatch(self.pattern, text)):
             raise ValueError(f"{text!r} is not {self.range}")
         if self.type is bool:
             if text.lower() not in _BOOLEANS:
@@ -89,6 +92,8 @@ class Option(Struct, frozen=True):
             return f"one of {', '.join(self.choices)}"
         if self.type is bool:
             return "true or false"
+        if self.pattern:
+            return f"text such as {self.default}"
         kind = {int: "a whole number", float: "a number"}.get(self.type, "text")
         low, high = (None if bound is None else f"{bound:g}" for bound in (self.minimum, self.maximum))
         if low is not None and high is not None:
@@ -104,7 +109,8 @@ _BOOLEANS = {"true": True, "yes": True, "on": True, "1": True, "false": False, "
 class ExistingSigns(Struct, frozen=True):
     """Signs that a project does the feature's job already, in another way.
 
-    `imports` are modules, `middleware` dotted classes, `routes` paths, `names` definitions that would collide,
+    `imports` are modules, `middleware` dotted classes, `routes` paths (`{option}` in them is the value of an option of
+    the feature), `names` definitions that would collide,
     `dependencies` canonical distribution names, `calls` dotted functions, `headers` names of response headers of which
     a module that does the job sets at least two.
     """

@@ -25,5 +25,5 @@ class Provider(ProviderSpec, frozen=True):
 
 def read(context: FeatureContext, name: str) -> Expr:
     """Return the expression that gives provider `name`, for a template."""
-    spec = ProviderSpec(name, context.providers[name])
+    spec = ProviderSpec(name, context.providers.get(name, ""))  # one of the user's own container has no source
     return providers_of(context.project).read(spec, context.module(spec.source.partition(":")[0]))
