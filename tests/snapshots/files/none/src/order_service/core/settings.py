@@ -1,7 +1,7 @@
 # From laterctl: settings.
 """The application's settings, read from the environment and from .env."""
 
-from pydantic import SecretStr
+from pydantic import PositiveInt, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -22,14 +22,13 @@ class Settings(BaseSettings):
     http_connect_timeout_seconds: float = 3.0
     http_max_connections: int = 100
     http_timeout_seconds: float = 10.0
-    jwt_access_ttl: int = 900
+    jwt_access_ttl: PositiveInt = 900
     jwt_algorithm: str = 'HS256'
     jwt_audience: str = 'api'
-    jwt_denylist: str = 'off'
     jwt_issuer: str = 'api'
     jwt_keys: SecretStr | None = None
-    jwt_max_ttl: int = 3600
-    jwt_refresh_ttl: int = 1209600
+    jwt_max_ttl: PositiveInt = 3600
+    jwt_refresh_ttl: PositiveInt = 1209600
     metrics_token: SecretStr | None = None
     redis_max_connections: int = 100
     redis_timeout_seconds: float = 1.0
