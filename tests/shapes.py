@@ -417,7 +417,6 @@ SHAPES: Final[tuple[Shape, ...]] = (
             "weather/main.py",
             settings="dynaconf",
             access="settings",
-            environment="str(settings.current_env)",
             toml="settings.toml",
             package="weather",
         ),

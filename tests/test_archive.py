@@ -126,10 +126,14 @@ def test_what_the_user_changed_is_there_after_an_update(case: dict[str, Any]) ->
 
     request = Request(update=tuple(ledger.load(memory.project(after).tree)))
     plan = memory.planned(edited, request)
-    if plan.refusals:  # today's version has something else at the end of a file
+    marked = bool(plan.refusals)  # today's version has something else at the end of a file
+    if marked:
         assert {item.code for item in plan.refusals} == {"merge-conflict"}
         plan = memory.planned(edited, replace(request, conflicts=True))
     updated = memory.applied(edited, plan)
+    if not marked:
+        out = Request(remove=tuple(case["features"]), delete_edited=True)
+        assert_same(memory.run(updated, out), files(case["before"]), "and out, with all that was changed")
 
     assert sum(b"MINE = 1" in data for data in code(updated).values()) == len(paths)
     plain = update(after)

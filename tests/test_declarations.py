@@ -5,6 +5,7 @@ The walk is over the catalogue, so that a new feature is held to it without a li
 
 from __future__ import annotations
 
+import ast
 import re
 from collections import Counter
 from collections.abc import Iterator
@@ -16,8 +17,9 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.version import Version
 
+from laterctl.codemods.lines import env_key
 from laterctl.commands import new
-from laterctl.edits.app_statements import RANKS, Middleware
+from laterctl.edits.app_statements import RANKS, Middleware, Router
 from laterctl.edits.manifest import DependencyFloor
 from laterctl.edits.provider import Provider
 from laterctl.edits.setting import Setting
@@ -25,6 +27,7 @@ from laterctl.engine.plan import Request
 from laterctl.feature import Feature, Group
 from laterctl.features import catalogue
 from laterctl.project.installed import file_of
+from laterctl.project.statements import Function
 from laterctl.render import TEMPLATES
 from tests import memory
 from tests.dialect_projects import FOUNDED, NAMES, dialect
@@ -140,6 +143,23 @@ def test_its_middleware_has_a_rank(feature: Feature) -> None:
         assert edit.rank in RANKS
 
 
+@each_feature
+def test_its_routes_are_named_for_what_they_are_part_of(feature: Feature) -> None:
+    """Projects make operation ids of these names, and have a `refresh` or a `login` of their own."""
+    for edit in feature.edits:
+        if isinstance(edit, Router):
+            subject = edit.alias.removesuffix("_router")
+            path = edit.source.partition(":")[0].replace(".", "/")
+            (text,) = (data for name, data in added(feature.name, "none").items() if name.endswith(f"{path}.py"))
+            names = [item.name for item in ast.walk(ast.parse(text)) if isinstance(item, Function) and _is_route(item)]
+            assert names
+            assert [name for name in names if subject not in name.split("_")] == []
+
+
+def _is_route(function: Function) -> bool:
+    return any(ast.unparse(item).startswith("router.") for item in function.decorator_list)
+
+
 def test_each_template_is_used() -> None:
     used = {path for item in FEATURES for path in templates(item.name)}
     written_by_new = {path for path in every_template() if path in Path(new.__file__).read_text(encoding="utf-8")}
@@ -204,3 +224,15 @@ def commands(text: str) -> Iterator[str]:
     """Yield the `laterctl` command lines in a text."""
     for found in re.finditer(r"\blaterctl [a-z][a-z -]*[a-z]", text):
         yield found[0]
+
+
+@each_feature
+def test_its_settings_say_what_they_are(feature: Feature) -> None:
+    """The words stand above the setting in an example environment file, and must not read as a setting there."""
+    for edit in feature.edits:
+        if isinstance(edit, Setting):
+            assert edit.help
+            assert not env_key(f"# {edit.help}")
+            assert not edit.name.endswith(("_seconds", "_ttl")) or "in seconds" in edit.help
+            if feature.secret is not None and edit.name in feature.secret():
+                assert f"laterctl secret {feature.name}" in edit.help

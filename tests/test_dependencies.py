@@ -12,11 +12,13 @@ import pytest
 
 from laterctl import install, journal
 from laterctl.commands.change import InstallFailed, Prepared, RunOptions, RunResult, execute, prepare
+from laterctl.dialects.manifest import named
+from laterctl.edits.manifest import DependencyFloor
 from laterctl.engine.plan import Request
-from laterctl.project.own_build import own_build
-from laterctl.project.tomlfile import parse
+from laterctl.feature import Feature
 from laterctl.project.tree import Tree
 from laterctl.refusal import Refused
+from tests import extra
 from tests.package_index import package_index
 from tests.project.making import write
 from tests.test_install import _need, own_environment  # the fixture keeps managers away from this machine
@@ -102,7 +104,7 @@ def is_current(root: Path, manager: str) -> bool:
 @pytest.mark.parametrize("manager", ["uv", "poetry", "pdm"])
 def test_lock_is_current_after_add_and_remove_and_given_back_by_undo(manager: str, index: str, tmp_path: Path) -> None:
     root = project(tmp_path, manager, index)
-    lock = root / install.LOCKS[manager]
+    lock = root / named(manager).lock
     before = lock.read_bytes()
     prepared = prepare(root, Request(add=("coverage",)))
     assert prepared.dependencies.derived == (lock.name,)
@@ -126,12 +128,38 @@ def test_lock_is_current_after_add_and_remove_and_given_back_by_undo(manager: st
 
 
 @pytest.mark.parametrize("manager", ["uv", "poetry", "pdm"])
+def test_lock_is_current_after_update_and_given_back_by_undo(
+    manager: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def release(*requirements: str) -> None:
+        edits = tuple(map(DependencyFloor, requirements))
+        extra.declare(monkeypatch, Feature(name="fruit", summary="fruit", edits=edits))
+
+    with package_index({"fastapi": ("0.120.0",), "plum": ("1.0", "2.0"), "quince": ("3.0",)}) as url:
+        root = project(tmp_path, manager, url)
+        lock = root / named(manager).lock
+        release("plum<2")
+        add(root, "fruit")
+        before = lock.read_bytes()
+        release("plum>=2", "quince>=3")
+        prepared = prepare(root, Request(update=("fruit",)))
+        assert prepared.dependencies.derived == (lock.name,)
+        execute(prepared, RunOptions())
+        assert b'name = "quince"' in lock.read_bytes()
+        assert is_current(root, manager)
+        with journal.lock(root) as held:
+            journal.undo(held)
+        assert lock.read_bytes() == before
+        assert is_current(root, manager)
+
+
+@pytest.mark.parametrize("manager", ["uv", "poetry", "pdm"])
 def test_a_failure_gives_the_lock_back(manager: str, poor_index: str, tmp_path: Path) -> None:
     root = project(tmp_path, manager, poor_index)
-    before = (root / install.LOCKS[manager]).read_bytes()
+    before = (root / named(manager).lock).read_bytes()
     with pytest.raises(InstallFailed):
         add(root)
-    assert (root / install.LOCKS[manager]).read_bytes() == before
+    assert (root / named(manager).lock).read_bytes() == before
     assert not (root / ".laterctl").exists()
 
 
@@ -245,15 +273,14 @@ NO_BUILDS = {
 def test_a_build_of_the_project_s_own_is_refused(case: str, tmp_path: Path) -> None:
     files, manager, place = BUILDS[case]
     write(tmp_path, files)
-    project = parse((tmp_path / "pyproject.toml").read_text())
-    assert str(own_build(Tree(tmp_path), manager, project)) == place
+    assert str(named(manager).own_build(Tree(tmp_path))) == place
 
 
 @pytest.mark.parametrize("case", NO_BUILDS)
 def test_other_builds_are_not(case: str, tmp_path: Path) -> None:
     files, manager = NO_BUILDS[case]
     write(tmp_path, files)
-    assert own_build(Tree(tmp_path), manager, parse((tmp_path / "pyproject.toml").read_text())) is None
+    assert named(manager).own_build(Tree(tmp_path)) is None
 
 
 def test_the_refusal_names_the_flag_that_leaves_the_step_out(tmp_path: Path) -> None:

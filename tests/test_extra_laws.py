@@ -13,9 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from laterctl import install
 from laterctl.commands import doctor
 from laterctl.commands.dependencies import changed_homes
+from laterctl.dialects.manifest import named
+from laterctl.dialects.manifest.manager import Change
 from laterctl.engine import ledger, plan
 from laterctl.engine.plan import Request
 from laterctl.project.places import Place
@@ -174,14 +175,9 @@ def test_a_group_of_its_own_is_installed(name: str, options: tuple[str, ...]) ->
     project = memory.project(before, shape.app_flag)
     made = memory.planned(before, Request(add=("extra-clock",)), shape.app_flag)
     assert project.manifest is not None
-    steps = install.commands(
-        project.manifest.manager,
-        project.manifest,
-        [home for home, grows in changed_homes({}, made).items() if grows],
-        made.requirements,
-        python=Path("python"),
-    )
-    words = steps[-1]
+    grown = [home for home, grows in changed_homes({}, made).items() if grows]
+    change = Change(project.tree, project.manifest, grown, made.requirements, Path("python"))
+    words = named(project.manifest.manager).commands(change)[-1]
     assert all(word in words for word in options)
     assert "locust>=2.31" in made.requirements
     if not options:

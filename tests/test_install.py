@@ -10,15 +10,20 @@ import sys
 import textwrap
 import time
 import venv
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
 
 from laterctl import install
-from laterctl.codemods.requirements import converge_dependencies
-from laterctl.project.facts import DependencyHome, Manifest
+from laterctl.dialects.manifest import form_of, named
+from laterctl.dialects.manifest.base import Manifest
+from laterctl.dialects.manifest.manager import Change
+from laterctl.install import Argv, Outcome
+from laterctl.project.facts import DependencyHome
+from laterctl.project.requirements_file import canonical_name
+from laterctl.project.tree import Tree
 from tests.package_index import package_index
 
 POSIX = pytest.mark.skipif(os.name == "nt", reason="process groups and signals of POSIX")
@@ -78,6 +83,26 @@ def _manifest(manager: str) -> Manifest:
     return Manifest(manager, RUNTIME[manager].path, RUNTIME[manager], DEV[manager])
 
 
+def _commands(
+    manager: str,
+    folder: Path,
+    homes: Sequence[DependencyHome] = (),
+    new: Sequence[str] = ("x",),
+    *,
+    manifest: Manifest | None = None,
+    python: Path | None = None,
+) -> tuple[Argv, ...]:
+    """The commands that follow from entries in `homes`, as the manager's own version takes them."""
+    change = Change(Tree(folder), manifest or _manifest(manager), homes, new, python)
+    return tuple(named(manager).refined(command, folder) for command in named(manager).commands(change))
+
+
+def _run_all(commands: Sequence[Argv], folder: Path) -> Outcome | None:
+    """Run commands in order and return the outcome of the first that failed."""
+    outcomes = (install.run(command, folder, timeout=300) for command in commands)
+    return next((outcome for outcome in outcomes if not outcome.ok), None)
+
+
 @pytest.fixture(scope="module")
 def index() -> Iterator[str]:
     with package_index({"olive": ("1.0", "1.1", "2.0"), "plum": ("1.0", "1.2"), "quince": ("3.0",)}) as url:
@@ -117,24 +142,21 @@ def test_lock_and_environment_follow_the_manifest(manager: str, index: str, tmp_
     _need(manager)
     manifest = _manifest(manager)
     pyproject = _project(manager, index, tmp_path)
-    version = install.manager_version(manager, tmp_path)
-    assert version >= (0, 1)
+    assert named(manager).version(tmp_path) >= (0, 1)
 
-    first = install.commands(manager, manifest, [manifest.runtime], [], version=version)
-    assert install.run_all(first, tmp_path, timeout=300) is None
-    python = install.interpreter(tmp_path, manager)
+    assert _run_all(_commands(manager, tmp_path, [manifest.runtime], []), tmp_path) is None
+    python = manifest.interpreter(tmp_path)
     assert python == tmp_path / ".venv" / "bin" / "python"
-    assert install.packages(python)["olive"] == "1.1"
+    assert _packages(python)["olive"] == "1.1"
 
     _put_into(python, "medlar", "9")
     text = pyproject.read_text().replace("<2", "<3")
-    text = converge_dependencies(text, manifest.runtime, [], ["plum>=1"])
-    pyproject.write_text(converge_dependencies(text, manifest.dev, [], ["quince>=3"]))
-    (lock,) = (tmp_path / name for name in install.derived(manager, manifest))
-    homes, new = [manifest.runtime, manifest.dev], ["plum>=1", "quince>=3"]
-    second = install.commands(manager, manifest, homes, new, version=version, lock=lock.read_text())
-    assert install.run_all(second, tmp_path, timeout=300) is None
-    packages = install.packages(python)
+    text = form_of(manifest.runtime).converged(text, [], ["plum>=1"])
+    pyproject.write_text(form_of(manifest.dev).converged(text, [], ["quince>=3"]))
+    (lock,) = (tmp_path / name for name in named(manager).derived(manifest))
+    second = _commands(manager, tmp_path, [manifest.runtime, manifest.dev], ["plum>=1", "quince>=3"])
+    assert _run_all(second, tmp_path) is None
+    packages = _packages(python)
     assert (packages["plum"], packages["quince"]) == ("1.2", "3.0")
     assert packages["olive"] == "1.1", "what was locked stays as it was locked"
     assert packages["medlar"] == "9", "what the lock does not know is left alone"
@@ -148,16 +170,15 @@ def test_unknown_package_fails_before_the_environment_changes(manager: str, inde
     manifest = _manifest(manager)
     pyproject = _project(manager, index, tmp_path)
     new = ["no-such-package-anywhere>=1"]
-    pyproject.write_text(converge_dependencies(pyproject.read_text(), manifest.runtime, [], new))
-    version = install.manager_version(manager, tmp_path)
-    failed = install.run_all(install.commands(manager, manifest, [], new, version=version), tmp_path, timeout=120)
+    pyproject.write_text(form_of(manifest.runtime).converged(pyproject.read_text(), [], new))
+    failed = _run_all(_commands(manager, tmp_path, [], new), tmp_path)
     assert failed is not None
     assert failed.argv[:2] != (manager, "install")
     assert "lock" in failed.argv
     assert failed.code not in {0, None}
     assert "no-such-package-anywhere" in failed.output
-    python = install.interpreter(tmp_path, manager)
-    assert python is None or "olive" not in install.packages(python)
+    python = manifest.interpreter(tmp_path)
+    assert python is None or "olive" not in _packages(python)
 
 
 def test_pip_installs_into_the_project_s_environment(
@@ -165,16 +186,16 @@ def test_pip_installs_into_the_project_s_environment(
 ) -> None:
     monkeypatch.setenv("PIP_INDEX_URL", index)
     manifest = _manifest("pip")
-    assert install.interpreter(tmp_path, "pip") == environment
+    assert manifest.interpreter(tmp_path) == environment
     new = ["plum>=1", 'olive<2; python_version >= "3"']
-    commands = install.commands("pip", manifest, [manifest.runtime], new, python=environment)
-    before = install.packages(environment)
-    assert install.run_all(commands, tmp_path, timeout=120) is None
-    added = install.packages(environment).items() - before.items()
+    commands = _commands("pip", tmp_path, [manifest.runtime], new, python=environment)
+    before = _packages(environment)
+    assert _run_all(commands, tmp_path) is None
+    added = _packages(environment).items() - before.items()
     assert added == {("plum", "1.2"), ("olive", "1.1")}
-    assert install.derived("pip", manifest) == ()
+    assert named("pip").derived(manifest) == ()
 
-    (again,) = install.commands("pip", manifest, [manifest.runtime], ["no-such-package-anywhere"], python=environment)
+    (again,) = _commands("pip", tmp_path, [manifest.runtime], ["no-such-package-anywhere"], python=environment)
     failed = install.run(again, tmp_path, timeout=120)
     assert (failed.ok, failed.reason) == (False, "it exited with 1")
     assert "no-such-package-anywhere" in failed.output
@@ -188,10 +209,17 @@ def test_an_environment_without_pip_is_filled_by_uv(
     venv.create(tmp_path / ".venv", with_pip=False)
     python = install.interpreter(tmp_path)
     assert python is not None
-    (command,) = install.commands("pip", _manifest("pip"), [], ["plum"], python=python)
+    (command,) = _commands("pip", tmp_path, [], ["plum"], python=python)
     assert command[:3] == ("uv", "pip", "install")
     assert install.run(command, tmp_path, timeout=120).ok
-    assert install.packages(python) == {"plum": "1.2"}
+    assert _packages(python) == {"plum": "1.2"}
+
+
+def _packages(python: Path) -> dict[str, str]:
+    """The packages installed beside `python`, canonical names with versions."""
+    records = [record.name for folder in install.site_packages(python) for record in folder.glob("*.dist-info")]
+    parts = [name.removesuffix(".dist-info").partition("-") for name in records]
+    return {canonical_name(name): version for name, _, version in parts}
 
 
 def _project(manager: str, index: str, folder: Path) -> Path:
@@ -210,52 +238,58 @@ def _put_into(python: Path, name: str, version: str) -> None:
 # Commands
 
 
-def test_extras_and_groups_are_selected() -> None:
+def test_extras_and_groups_are_selected(tmp_path: Path) -> None:
     def homes(*tables: tuple[str, ...]) -> list[DependencyHome]:
         return [DependencyHome("array", "pyproject.toml", table) for table in tables]
 
     extra, group = ("project", "optional-dependencies", "server"), ("dependency-groups", "lint")
-    uv = install.commands("uv", _manifest("uv"), homes(RUNTIME["uv"].table, extra, group), ["x"])
+    uv = _commands("uv", tmp_path, homes(RUNTIME["uv"].table, extra, group))
     assert uv[-1][-4:] == ("--extra", "server", "--group", "lint")
-    pdm = install.commands(
-        "pdm",
-        _manifest("pdm"),
-        homes(extra, ("tool", "pdm", "dev-dependencies", "test")),
-        ["x"],
-        lock='[metadata]\ngroups = ["default", "docs"]\n',
-    )
+    (tmp_path / "pdm.lock").write_text('[metadata]\ngroups = ["default", "docs"]\n')
+    pdm = _commands("pdm", tmp_path, homes(extra, ("tool", "pdm", "dev-dependencies", "test")))
     assert pdm[0][-6:] == ("--group", "docs", "--group", "server", "--group", "test")
     assert pdm[1][-4:] == ("--group", "server", "--group", "test")
     docs = DependencyHome("poetry", "pyproject.toml", ("tool", "poetry", "group", "docs", "dependencies"))
-    poetry = install.commands("poetry", _manifest("poetry"), [DEV["poetry"], docs], ["x"])
+    poetry = _commands("poetry", tmp_path, [DEV["poetry"], docs])
     assert poetry[-1][-2:] == ("--with", "docs")
 
 
-def test_poetry_before_2_is_told_to_keep_versions() -> None:
-    old = install.commands("poetry", _manifest("poetry"), [], ["x"], version=(1, 8, 3))
-    new = install.commands("poetry", _manifest("poetry"), [], ["x"], version=(2, 0, 0))
-    assert "--no-update" in old[0]
-    assert "--no-update" not in new[0]
+@POSIX
+@pytest.mark.parametrize(("version", "told"), [("1.8.3", True), ("2.0.0", False)])
+def test_poetry_before_2_is_told_to_keep_versions(
+    version: str, told: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = tmp_path / "bin" / "poetry"
+    program.parent.mkdir()
+    program.write_text(f"#!/bin/sh\necho 'Poetry (version {version})'\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{program.parent}{os.pathsep}{os.environ['PATH']}")
+    (command,) = _commands("poetry", tmp_path)
+    assert ("--no-update" in command) is told
 
 
 def test_lock_of_a_workspace_is_named_where_it_is() -> None:
     manifest = replace(_manifest("uv"), lock="../uv.lock")
-    assert install.derived("uv", manifest) == ("../uv.lock",)
-    assert install.derived("poetry", _manifest("poetry")) == ("poetry.lock",)
+    assert named("uv").derived(manifest) == ("../uv.lock",)
+    assert named("poetry").derived(_manifest("poetry")) == ("poetry.lock",)
 
 
 def test_uv_on_a_requirements_file_has_no_lock(tmp_path: Path) -> None:
     manifest = Manifest("uv", "requirements.txt", RUNTIME["pip"], DEV["pip"])
     python = tmp_path / "bin" / "python"
-    (command,) = install.commands("uv", manifest, [manifest.runtime], ["plum>=1"], python=python)
+    (command,) = _commands("uv", tmp_path, [manifest.runtime], ["plum>=1"], manifest=manifest, python=python)
     assert command == ("uv", "pip", "install", "--python", str(python), "plum>=1")
-    assert install.derived("uv", manifest) == ()
+    assert named("uv").derived(manifest) == ()
 
 
-@pytest.mark.parametrize("manager", ["pip", "hatch"])
-def test_what_cannot_be_installed_says_what_to_do(manager: str) -> None:
+def test_what_cannot_be_installed_says_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(install.CannotInstall, match="install plum>=1"):
-        install.commands(manager, _manifest("pip"), [], ["plum>=1"])
+        _commands("pip", tmp_path, [], ["plum>=1"])
+
+
+def test_another_manager_is_told_those_that_are_known() -> None:
+    with pytest.raises(install.CannotInstall, match="'hatch', but uv, poetry, pdm, pip, pipenv, conda"):
+        named("hatch")
 
 
 # Child processes
@@ -290,10 +324,11 @@ def test_arguments_are_not_read_by_a_shell(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["child.py"]
 
 
-def test_missing_program_is_an_outcome(tmp_path: Path) -> None:
+def test_missing_program_is_an_outcome(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     outcome = install.run(("no-such-manager-zz", "lock"), tmp_path)
     assert (outcome.code, outcome.reason) == (None, "no-such-manager-zz is not on PATH")
-    assert install.manager_version("no-such-manager-zz", tmp_path) == ()
+    monkeypatch.setenv("PATH", os.devnull)
+    assert named("poetry").version(tmp_path) == ()
 
 
 SPAWNS = """
@@ -439,13 +474,13 @@ def test_environment_beside_the_manifest_wins(tmp_path: Path, monkeypatch: pytes
 
 @POSIX
 def test_what_uv_and_pdm_are_told_to_use(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    named = _environment(tmp_path / "named")
+    told = _environment(tmp_path / "named")
     _environment(tmp_path / ".venv")
     monkeypatch.setenv("UV_PROJECT_ENVIRONMENT", "named")
-    assert install.interpreter(tmp_path, "uv") == named
-    assert install.interpreter(tmp_path, "pip") == tmp_path / ".venv" / "bin" / "python"
-    (tmp_path / ".pdm-python").write_text(str(named))
-    assert install.interpreter(tmp_path, "pdm") == named
+    assert named("uv").interpreter(tmp_path) == told
+    assert named("pip").interpreter(tmp_path) == tmp_path / ".venv" / "bin" / "python"
+    (tmp_path / ".pdm-python").write_text(str(told))
+    assert named("pdm").interpreter(tmp_path) == told
 
 
 @POSIX
@@ -470,8 +505,8 @@ def test_poetry_knows_where_its_environment_is(index: str, tmp_path: Path, monke
     _project("poetry", index, project)
     monkeypatch.setenv("POETRY_VIRTUALENVS_IN_PROJECT", "false")
     monkeypatch.setenv("POETRY_VIRTUALENVS_PATH", str(tmp_path / "environments"))
-    assert install.interpreter(project, "poetry") is None
+    assert named("poetry").interpreter(project) is None
     assert install.run(("poetry", "env", "use", sys.executable), project, timeout=120).ok
-    python = install.interpreter(project, "poetry")
+    python = named("poetry").interpreter(project)
     assert python is not None
     assert tmp_path / "environments" in python.parents

@@ -28,6 +28,15 @@ OWN_SETTINGS = {
     ),
     ".env.example": b"TITLE=shop\n",
 }
+POETRY = {
+    "main.py": FLAT["main.py"],
+    "pyproject.toml": b'[tool.poetry]\nname = "shop"\nversion = "1"\n\n'
+    b'[tool.poetry.dependencies]\npython = "^3.11"\nfastapi = ">=0.115"\npydantic = "^2"\n',
+}
+PEP_621 = {
+    "main.py": FLAT["main.py"],
+    "pyproject.toml": b'[project]\nname = "shop"\nversion = "1"\ndependencies = ["fastapi>=0.115", "pydantic>=2"]\n',
+}
 
 
 def removed(files: Files, *names: str, delete_edited: bool = False) -> tuple[dict[str, bytes], Plan]:
@@ -148,6 +157,9 @@ PIECES = {
     "a default": (OWN_SETTINGS, "cors", "config.py", "cors_origins: list[str] | str = []", 'cors_origins: list[str] | str = ["https://a.example"]'),
     "a comment": (OWN_SETTINGS, "cors", "config.py", "cors_credentials: bool = False", "cors_credentials: bool = False  # mine"),
     "a version": (FLAT, "metrics", "requirements.txt", "prometheus-client>=0.22", "prometheus-client==0.23.1"),
+    "a constraint": (POETRY, "metrics", "pyproject.toml", 'prometheus-client = ">=0.22"', 'prometheus-client = "^0.23"'),
+    "a spelling": (POETRY, "metrics", "pyproject.toml", 'prometheus-client = ">=0.22"', 'Prometheus_Client = "^0.23"'),
+    "an item": (PEP_621, "metrics", "pyproject.toml", '"prometheus-client>=0.22"', '"prometheus-client[twisted]>=0.23"'),
     "an example": (OWN_SETTINGS, "cors", ".env.example", "CORS_CREDENTIALS=false", "CORS_CREDENTIALS=true"),
 }  # fmt: skip
 

@@ -41,6 +41,7 @@ from tests.releases import (
 from tests.shapes import SHAPES, Shape, shape_named
 from tests.test_extra_laws import files_of
 from tests.test_laws import assert_same, project_files, taken
+from tests.test_removal import advice
 from tests.turns import DIALECTS
 
 ALL: Final = ("letter", "parcel", "stamp")
@@ -490,6 +491,71 @@ def test_open_files_keep_the_entries_of_others(monkeypatch: pytest.MonkeyPatch) 
     assert_same(memory.remove(update(made), "cors", "resources"), before, "and out")
 
 
+# What a newer version wants no more, and the user edited
+
+
+LEAN: Final = newer(
+    {"letter": replace(LETTER, edits=(File("core/note.py", "note.py.jinja"),))},
+    note='"""Notes."""\n\nNOTE = 1\n',
+)
+MINE: Final = "\nimport rich\n\nMINE = rich\n"
+
+
+def dropped(monkeypatch: pytest.MonkeyPatch, shape: str = "flat") -> tuple[dict[str, bytes], dict[str, bytes], str]:
+    """Update a project to a version without a file that the user edited: the files before all, and now, and its path."""
+    printed = replace(LETTER, edits=(*LETTER.edits, DependencyFloor("rich>=13", provides=("rich",))))
+    old = Release("0.2.0", {**FEATURES, "letter": printed}, OLD.templates)
+    old.use(monkeypatch)
+    made = installed(shape, "letter", "stamp")
+    (path,) = (path for path in made if path.endswith("core/letter.py"))
+    text = made[path].decode()
+    LEAN.use(monkeypatch)
+    edited_files = {**made, path: (text.rstrip() + MINE).encode()}
+    plan = planned(edited_files)
+    assert (path, "edited") in {(target.path, reason) for target, reason in plan.kept}
+    return project_files(shape_named(shape)), memory.applied(edited_files, plan), path
+
+
+@pytest.mark.parametrize("shape", ["flat", "foundation", "poetry", "src_layout"])
+def test_what_stays_of_an_earlier_version_goes_with_the_feature(shape: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    before, after, path = dropped(monkeypatch, shape)
+    letter = ledger.load(memory.project(after).tree)["letter"]
+    assert path in {record.target.path for record in letter.records if record.left}
+    assert any(record.left and record.target.requires == "rich>=13" for record in letter.records), (
+        "it is imported there"
+    )
+    assert advice(after) == []
+    assert_same(update(after), after, "update; update = update")
+    assert_same(memory.remove(memory.add(after, "parcel"), "parcel"), after, "others come and go")
+
+    gone = memory.remove(after, "letter", "stamp")
+    assert gone[path] == after[path]
+    assert advice(gone) == []
+    for files, names in ((after, ("letter", "stamp")), (gone, ("letter",))):
+        assert_same(memory.run(files, Request(remove=names, delete_edited=True)), before, "with all that was edited")
+
+
+def test_what_the_user_then_deletes_is_not_missed(monkeypatch: pytest.MonkeyPatch) -> None:
+    before, after, path = dropped(monkeypatch)
+    del after[path]
+    assert advice(after) == []
+    assert_same(memory.remove(update(after), "letter", "stamp"), before, "out")
+    assert_same(memory.remove(after, "letter", "stamp"), before, "out without an update")
+
+
+def test_a_version_that_wants_it_again_has_it_as_the_user_left_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    before, after, path = dropped(monkeypatch)
+    Release("0.4.0", FEATURES, OLD.templates).use(monkeypatch)
+    again = update(after)
+    assert again[path] == after[path]
+    assert not any(
+        record.left
+        for record in ledger.load(memory.project(again).tree)["letter"].records
+        if record.target.path == path
+    )
+    assert_same(memory.run(again, Request(remove=("letter", "stamp"), delete_edited=True)), before, "out")
+
+
 # Ledgers of other versions
 
 
@@ -498,7 +564,7 @@ def test_a_feature_that_this_version_does_not_have(monkeypatch: pytest.MonkeyPat
     Release("0.3.0", {name: item for name, item in FEATURES.items() if name != "stamp"}, NEW.templates).use(monkeypatch)
     plan = planned(old)
     assert "stamp" not in plan.updated
-    assert [(note.level, note.feature) for note in plan.notes] == [("warning", "stamp")]
+    assert [note.feature for note in plan.notes if note.level == "warning"] == ["stamp"]
     after = memory.applied(old, plan)
     assert after[".laterctl/feature-stamp.json"] == old[".laterctl/feature-stamp.json"]
     (refusal,) = refusals(old, "stamp")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import shutil
 import sys
@@ -13,6 +14,7 @@ from typing import Any
 import jsonschema
 import pytest
 
+import laterctl
 from tests.cli.command import YES, append, commit, contents, done, project, replace, run, tree, validator
 from tests.shapes import git
 
@@ -47,6 +49,21 @@ def test_the_schema_is_published_and_strict() -> None:
     ):
         with pytest.raises(jsonschema.ValidationError):
             validator().validate(wrong)
+
+
+def test_the_schema_lists_the_reasons_for_refusals() -> None:
+    """Each that the code gives, and none that it does not; those of facts are `no-FACT`."""
+    texts: set[str] = set()
+    given: set[str] = set()
+    for path in Path(laterctl.__file__).parent.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                texts.add(node.value)
+            elif isinstance(node, ast.Call) and node.args and ast.unparse(node.func) in {"Refusal", "Undecided"}:
+                given |= {node.args[0].value} if isinstance(node.args[0], ast.Constant) else set()
+    listed = set(validator().schema["$defs"]["reason"]["enum"])
+    assert given - listed == set()
+    assert {code for code in listed - texts if not code.startswith("no-")} == set()
 
 
 def test_a_run_from_the_plan_to_undo(tmp_path: Path) -> None:

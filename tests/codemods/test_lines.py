@@ -9,7 +9,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from laterctl.codemods import lines
-from laterctl.codemods.lines import LineEditError
+from laterctl.codemods.placement import TextEditError
 from laterctl.project.requirements_file import read_requirements
 
 Converge = Callable[[str, Sequence[str], Sequence[str]], str]
@@ -145,7 +145,7 @@ def test_requirements_are_read_as_pip_reads_them() -> None:
 def test_nothing_is_glued_to_a_last_line() -> None:
     assert lines.converge_requirements("fastapi", [], ["redis"]) == "fastapi\nredis"
     assert lines.converge_ignores("*.pyc", [], [".data/"]) == "*.pyc\n.data/"
-    with pytest.raises(LineEditError, match="continued") as caught:
+    with pytest.raises(TextEditError, match="continued") as caught:
         lines.converge_requirements("b\na \\", [], ["z"])
     assert caught.value.line == 2
 
@@ -193,7 +193,7 @@ def test_moved_entries_stay_where_they_are() -> None:
     ],
 )
 def test_refusal_names_the_line(text: str, line: int, reason: str) -> None:
-    with pytest.raises(LineEditError, match=reason) as caught:
+    with pytest.raises(TextEditError, match=reason) as caught:
         lines.converge_requirements(text, [], ["redis>=6"])
     assert caught.value.line == line
 
@@ -211,5 +211,5 @@ def test_replacing_keeps_what_stands_behind() -> None:
     assert lines.replace_requirement(changed, new, old) == text
     with pytest.raises(KeyError):
         lines.replace_requirement(text, "redis", "x")
-    with pytest.raises(LineEditError):
+    with pytest.raises(TextEditError):
         lines.replace_requirement(REQUIREMENTS, 'sqlalchemy >= 2 ; python_version >= "3.11"', "x")

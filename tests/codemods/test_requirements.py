@@ -12,6 +12,7 @@ from packaging.specifiers import SpecifierSet
 from laterctl.codemods import requirements, toml
 from laterctl.codemods.placement import TextEditError
 from laterctl.codemods.requirements import RequirementError
+from laterctl.dialects.manifest import form_of
 from laterctl.project.facts import DependencyHome
 
 ARRAY = DependencyHome("array", "pyproject.toml", ("project", "dependencies"))
@@ -166,7 +167,7 @@ def test_dependencies_converge(name: str) -> None:
     home, user = MANIFESTS[name]
 
     def change(text: str, before: list[str], after: list[str]) -> str:
-        return requirements.converge_dependencies(text, home, before, after)
+        return form_of(home).converged(text, before, after)
 
     all_of_them = change(user, [], OWN)
     one = change(user, [], OWN[:1])
@@ -174,8 +175,8 @@ def test_dependencies_converge(name: str) -> None:
     assert change(change(user, [], OWN[1:]), OWN[1:], OWN) == all_of_them
     assert change(all_of_them, OWN, OWN[:1]) == one
     assert change(one, OWN[:1], []) == user
-    declared = requirements.declared(all_of_them, home)
-    old = requirements.declared(user, home)
+    declared = form_of(home).declared(all_of_them)
+    old = form_of(home).declared(user)
     assert declared.keys() - old.keys() == {"pyjwt", "aiosqlite", "prometheus-client"}
     assert {name: declared[name] for name in old} == old
     assert requirements.extras_of(declared["pyjwt"]) == {"crypto"}
@@ -188,54 +189,53 @@ def test_declared_name_is_not_added_beside(name: str) -> None:
     home, user = MANIFESTS[name]
     for entry in ("fast-api>=1", "Redis>=6"):
         with pytest.raises(TextEditError, match="is there with another"):
-            requirements.converge_dependencies(user, home, [], [entry])
+            form_of(home).converged(user, [], [entry])
 
 
 @pytest.mark.parametrize("name", ["array", "group", "poetry", "lines"])
 def test_declaration_gets_extras_and_its_old_spelling_back(name: str) -> None:
     home, user = MANIFESTS[name]
-    for package in requirements.declared(user, home):
-        old = requirements.spelling(user, home, package)
-        changed = requirements.replace_dependency(user, home, package, requirements.with_extras(old, ["extra"]))
-        declared = requirements.declared(changed, home)
+    for package in form_of(home).declared(user):
+        old = form_of(home).spelling(user, package)
+        changed = form_of(home).replaced(user, package, requirements.with_extras(old, ["extra"]))
+        declared = form_of(home).declared(changed)
         assert requirements.extras_of(declared[package]) == {"extra"}
         assert requirements.satisfiable(declared[package], "0.1") == requirements.satisfiable(old, "0.1")
-        own = requirements.converge_dependencies(changed, home, [], OWN)
-        assert requirements.replace_dependency(own, home, package, old) == requirements.converge_dependencies(
-            user, home, [], OWN
-        )
-        assert requirements.replace_dependency(changed, home, package, old) == user
-    for lookup in (requirements.spelling, lambda *place: requirements.replace_dependency(*place, "x")):
-        with pytest.raises(KeyError):
-            lookup(user, home, "nothing")
+        own = form_of(home).converged(changed, [], OWN)
+        assert form_of(home).replaced(own, package, old) == form_of(home).converged(user, [], OWN)
+        assert form_of(home).replaced(changed, package, old) == user
+    with pytest.raises(KeyError):
+        form_of(home).spelling(user, "nothing")
+    with pytest.raises(KeyError):
+        form_of(home).replaced(user, "nothing", "x")
 
 
 def test_declarations_that_cannot_be_replaced_alone() -> None:
     twice = "[project]\ndependencies = ['redis<5; x == 1', 'redis>=5']\n".replace("x == 1", 'python_version < "3.12"')
     with pytest.raises(TextEditError, match="declared 2 times"):
-        requirements.replace_dependency(twice, ARRAY, "redis", "redis[x]")
+        form_of(ARRAY).replaced(twice, "redis", "redis[x]")
     own = "[tool.poetry.dependencies.Redis]\nversion = '^5'\n"
-    assert requirements.declared(own, POETRY) == {"redis": '{version = "^5"}'}
+    assert form_of(POETRY).declared(own) == {"redis": '{version = "^5"}'}
     with pytest.raises(TextEditError, match="table of its own") as caught:
-        requirements.replace_dependency(own, POETRY, "redis", "^6")
+        form_of(POETRY).replaced(own, "redis", "^6")
     assert caught.value.line == 1
 
 
 def test_dynamic_dependencies_are_refused() -> None:
     text = '[project]\nname = "x"\ndynamic = ["version", "dependencies"]\n'
     with pytest.raises(TextEditError, match="dynamic") as caught:
-        requirements.converge_dependencies(text, ARRAY, [], ["redis"])
+        form_of(ARRAY).converged(text, [], ["redis"])
     assert caught.value.line == 3
-    assert requirements.converge_dependencies(text, EXTRA, [], ["redis"]).startswith(text)
+    assert form_of(EXTRA).converged(text, [], ["redis"]).startswith(text)
     with pytest.raises(TextEditError, match="optional-dependencies are dynamic"):
-        requirements.converge_dependencies(text.replace('"dep', '"optional-dep'), EXTRA, [], ["redis"])
+        form_of(EXTRA).converged(text.replace('"dep', '"optional-dep'), [], ["redis"])
 
 
 def test_groups_of_several_features_are_one_array_or_table() -> None:
     text = '[project]\nname = "x"\n'
     homes = [LINT, EXTRA, PDM, POETRY_LINT]
-    before = [piece for home in homes for piece in requirements.pieces(home, OWN[:1])]
-    after = [piece for home in homes for piece in requirements.pieces(home, OWN)]
+    before = [piece for home in homes for piece in form_of(home).pieces(text, OWN[:1])]
+    after = [piece for home in homes for piece in form_of(home).pieces(text, OWN)]
     one = toml.converge(text, [], before)
     assert toml.converge(one, before, after) == toml.converge(text, [], after)
     assert one == text + (
@@ -249,7 +249,7 @@ def test_groups_of_several_features_are_one_array_or_table() -> None:
 
 def test_poetry_entries_look_like_poetry() -> None:
     home, user = MANIFESTS["poetry"]
-    result = requirements.converge_dependencies(user, home, [], OWN)
+    result = form_of(home).converged(user, [], OWN)
     added = [line for line in result.splitlines() if line not in user.splitlines()]
     assert added == [
         'aiosqlite = ">=0.20"',

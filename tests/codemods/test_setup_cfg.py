@@ -6,8 +6,8 @@ import configparser
 
 import pytest
 
-from laterctl.codemods import requirements
 from laterctl.codemods.placement import TextEditError
+from laterctl.dialects.manifest import form_of
 from laterctl.project.facts import DependencyHome
 
 HOME = DependencyHome("cfg", "setup.cfg", ("options", "install_requires"))
@@ -46,7 +46,7 @@ def text(request: pytest.FixtureRequest) -> str:
 
 @pytest.mark.parametrize("home", [HOME, TEST], ids=["runtime", "extra"])
 def test_an_entry_goes_in_and_comes_out(text: str, home: DependencyHome) -> None:
-    after = requirements.converge_dependencies(text, home, [], ["pyjwt>=2.10"])
+    after = form_of(home).converged(text, [], ["pyjwt>=2.10"])
     parser = configparser.ConfigParser()
     parser.read_string(after.removeprefix("\ufeff"))
     assert "pyjwt>=2.10" in parser[home.table[0]][home.table[1]].splitlines()
@@ -55,28 +55,28 @@ def test_an_entry_goes_in_and_comes_out(text: str, home: DependencyHome) -> None
     (own,) = [line for line in after.splitlines() if "pyjwt" in line]
     margins = {"runtime": "\t" if "\t" in text else "    ", "extra": "  "}
     assert own == margins["runtime" if home is HOME else "extra"] + "pyjwt>=2.10"
-    assert requirements.converge_dependencies(after, home, ["pyjwt>=2.10"], []) == text
+    assert form_of(home).converged(after, ["pyjwt>=2.10"], []) == text
 
 
 def test_it_goes_to_its_sorted_place() -> None:
-    after = requirements.converge_dependencies(CFG, HOME, [], ["pyjwt>=2.10"]).splitlines()
+    after = form_of(HOME).converged(CFG, [], ["pyjwt>=2.10"]).splitlines()
     assert after.index("    pyjwt>=2.10") == after.index("    uvicorn[standard]") - 1
 
 
 def test_what_is_declared(text: str) -> None:
-    found = requirements.declared(text, HOME)
+    found = form_of(HOME).declared(text)
     assert found == {
         "anyio": "anyio>=4",
         "fastapi": 'FastAPI >= 0.115 ; python_version >= "3.11"',
         "uvicorn": "uvicorn[standard]",
     }
-    assert requirements.declared(text, TEST) == {"pytest": "pytest"}
+    assert form_of(TEST).declared(text) == {"pytest": "pytest"}
 
 
 def test_extras_are_given_and_taken_back(text: str) -> None:
-    after = requirements.replace_dependency(text, HOME, "uvicorn", "uvicorn[other,standard]")
+    after = form_of(HOME).replaced(text, "uvicorn", "uvicorn[other,standard]")
     assert "uvicorn[other,standard]" in after
-    assert requirements.replace_dependency(after, HOME, "uvicorn", "uvicorn[standard]") == text
+    assert form_of(HOME).replaced(after, "uvicorn", "uvicorn[standard]") == text
 
 
 @pytest.mark.parametrize(
@@ -90,11 +90,11 @@ def test_extras_are_given_and_taken_back(text: str) -> None:
 )
 def test_other_forms_are_refused(value: str, line: int) -> None:
     with pytest.raises(TextEditError) as caught:
-        requirements.converge_dependencies(f"[options]\n{value}", HOME, [], ["pyjwt>=2.10"])
+        form_of(HOME).converged(f"[options]\n{value}", [], ["pyjwt>=2.10"])
     assert caught.value.line == line
 
 
 def test_an_error_names_the_line_of_the_file() -> None:
     with pytest.raises(TextEditError) as caught:
-        requirements.converge_dependencies(CFG, HOME, [], ["uvicorn>=1"])
+        form_of(HOME).converged(CFG, [], ["uvicorn>=1"])
     assert CFG.splitlines()[caught.value.line - 1] == "    uvicorn[standard]"

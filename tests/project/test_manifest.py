@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from laterctl.dialects.manifest.base import Manifest
 from laterctl.project.discover import Project
-from laterctl.project.facts import DependencyHome, Manifest
-from laterctl.project.manifest import group_home, requirement_name
+from laterctl.project.facts import DependencyHome
+from laterctl.project.requirements_file import requirement_name
 from tests.project.making import make, write
 
 PROJECT = """\
@@ -167,7 +168,7 @@ def test_dev_homes(tmp_path: Path, more: str, home: DependencyHome) -> None:
 )
 def test_homes_of_any_group(tmp_path: Path, files: dict[str, str], name: str, home: DependencyHome) -> None:
     project = make(tmp_path, dict(files))
-    assert group_home(project.tree, the_manifest(project), name) == home
+    assert the_manifest(project).group(project.tree, name) == home
 
 
 def test_poetry(tmp_path: Path) -> None:
@@ -452,8 +453,8 @@ def test_setup_cfg(tmp_path: Path) -> None:
         ("pytest", "test", 14),
     ]
     assert [str(item.place) for item in manifest.evidence] == ["setup.cfg:8"]
-    assert group_home(project.tree, manifest, "server").table == ("options.extras_require", "server")
-    assert group_home(project.tree, manifest, "load") == lines("requirements-load.txt")
+    assert manifest.group(project.tree, "server").table == ("options.extras_require", "server")
+    assert manifest.group(project.tree, "load") == lines("requirements-load.txt")
 
 
 def test_setup_cfg_with_fastapi_in_an_extra(tmp_path: Path) -> None:

@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from laterctl.cli import complete
-from laterctl.cli.complete import MANAGERS
 from laterctl.cli.exits import Exit, outcomes
+from laterctl.dialects.manifest import RUN
 
 app = typer.Typer(
     name="laterctl",
@@ -30,7 +30,7 @@ Manager = Annotated[
     str,
     typer.Option(
         "--install",
-        help=f"Package manager: {', '.join(MANAGERS)}.",
+        help=f"Package manager: {', '.join(RUN)}.",
         metavar="MANAGER",
         autocompletion=complete.manager,
     ),
@@ -339,6 +339,6 @@ def new(
 
 
 def _manager(given: str) -> str:
-    if given and given not in MANAGERS:
-        raise typer.BadParameter(f"{given} is none of {', '.join(MANAGERS)}", param_hint="--install")
+    if given and given not in RUN:
+        raise typer.BadParameter(f"{given} is none of {', '.join(RUN)}", param_hint="--install")
     return given

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from laterctl.dialects.manifest import RUN
+
 if TYPE_CHECKING:
     from laterctl.feature import Option
 
-MANAGERS = ("uv", "poetry", "pdm", "pip")
 SETTINGS = ("dynaconf", "pydantic")
 
 
@@ -56,7 +57,7 @@ def rule(incomplete: str) -> list[str]:
 
 def manager(incomplete: str) -> list[str]:
     """Complete package managers."""
-    return _starting(MANAGERS, incomplete)
+    return _starting(RUN, incomplete)
 
 
 def settings(incomplete: str) -> list[str]:

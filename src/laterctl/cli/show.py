@@ -342,7 +342,7 @@ def _detected(prepared: Prepared) -> None:
     if project.container is not None:
         parts.append(project.container.words())
     if project.manifest is not None:
-        parts.append(f"{project.manifest.manager} ({project.manifest.path})")
+        parts.append(project.manifest.words())
     if parts:
         say(faint("; ".join(parts)))
 

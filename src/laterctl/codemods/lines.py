@@ -8,16 +8,49 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 
+from msgspec import Struct
+
 from laterctl.codemods import placement
-from laterctl.codemods.placement import ENTRY_ORDERS, TextEditError, entry_name, position
-from laterctl.project.requirements_file import compiled, read_requirements
+from laterctl.codemods.placement import ENTRY_ORDERS, TextEditError, position
+from laterctl.project.requirements_file import generated, read_requirements, requirement_name
+from laterctl.project.source import split_lines
 
 _BOM = "\ufeff"
 _ENV_KEY = re.compile(r"\s*#?\s*(?:export\s+)?([A-Za-z_]\w*)\s*=")
 
 
-class LineEditError(TextEditError):
-    """A file of lines cannot be edited safely."""
+class Block(Struct, frozen=True):
+    """Lines below a key or an item: the line of that (from 1), what stands behind it, and the lines that belong to it.
+
+    These are `start` up to `stop` (from 0), without blank and comment lines at the end; `indent` is the margin that
+    all of them have, `None` when they have none in common. Lines that hold nothing count as having it.
+    """
+
+    line: int
+    inline: str
+    start: int
+    stop: int
+    indent: str | None
+
+    @property
+    def is_list(self) -> bool:
+        """Whether every entry has a line of its own, below the key, at one margin."""
+        return not self.inline and self.start < self.stop and self.indent is not None
+
+    def body(self, text: str) -> str:
+        """Return its lines without their margin."""
+        lines = split_lines(text)[self.start : self.stop]
+        return "".join(line.removeprefix(self.indent or "") for line in lines)
+
+    def edited(self, text: str, edit: Callable[[str], str]) -> str:
+        """Return `text` with `edit` carried out on its lines. What `edit` raises gets the line in the whole file."""
+        lines = split_lines(text)
+        try:
+            new = split_lines(edit(self.body(text)))
+        except TextEditError as error:
+            raise TextEditError(error.reason, self.start + error.line) from error
+        inner = [(self.indent or "") + line if line.strip() else line for line in new]
+        return "".join([*lines[: self.start], *inner, *lines[self.stop :]])
 
 
 def converge_requirements(text: str, own_before: Sequence[str], own_after: Sequence[str]) -> str:
@@ -25,10 +58,10 @@ def converge_requirements(text: str, own_before: Sequence[str], own_after: Seque
 
     Entries go to their sorted places when the user's are sorted, else to the end. For the rest see `converge_lines`.
 
-    Raises `LineEditError` when an entry's name is there with another text, and when entries would be added to a file
+    Raises `TextEditError` when an entry's name is there with another text, and when entries would be added to a file
     that is generated, or that pins hashes (pip then demands a hash of every entry).
     """
-    return _converge(text, own_before, own_after, _insert_requirements, entry_name)
+    return _converge(text, own_before, own_after, _insert_requirements, requirement_name)
 
 
 def converge_ignores(text: str, own_before: Sequence[str], own_after: Sequence[str]) -> str:
@@ -58,7 +91,7 @@ def converge_lines(
     again. The result depends on the user's text and `own_after` alone, unless own entries were moved: those stay.
     Entries that the user has written must not be passed.
 
-    Raises `LineEditError` when the result could not be taken back exactly.
+    Raises `TextEditError` when the result could not be taken back exactly.
     """
 
     def about(entry: str) -> str:
@@ -82,13 +115,13 @@ def env_key(line: str) -> str:
 def replace_requirement(text: str, old: str, new: str) -> str:
     """Return `text` with the entry `old` written as `new`; options and comments behind it stay.
 
-    Raises `KeyError` when there is no such entry, `LineEditError` when it is spread over lines.
+    Raises `KeyError` when there is no such entry, `TextEditError` when it is spread over lines.
     """
     for found in read_requirements(text):
         if found.text == old:
             lines = text.split("\n")
             if old not in lines[found.start]:
-                raise LineEditError(f"{found.name} is spread over several lines", found.line)
+                raise TextEditError(f"{found.name} is spread over several lines", found.line)
             lines[found.start] = lines[found.start].replace(old, new, 1)
             return "\n".join(lines)
     raise KeyError(old)
@@ -99,17 +132,17 @@ def _insert_requirements(text: str, entries: Sequence[str]) -> tuple[str, list[s
     taken = {found.name: found for found in user}
     fresh = []
     for entry in dict.fromkeys(entries):
-        found = taken.get(entry_name(entry))
+        found = taken.get(requirement_name(entry))
         if found is None:
             fresh.append(entry)
         elif all(other.text != entry for other in user):
-            raise LineEditError(f"{found.name} is there with another value", found.line)
+            raise TextEditError(f"{found.name} is there with another value", found.line)
     if fresh:
         _refuse_closed(text)
     places = [found for found in user if not found.is_option]
     present = [found.text for found in places]
     own: dict[int, list[str]] = {}
-    for entry in sorted(fresh, key=lambda entry: (entry_name(entry), entry)):
+    for entry in sorted(fresh, key=lambda entry: (requirement_name(entry), entry)):
         index = position(present, entry, ENTRY_ORDERS, present)
         at = (places[index - 1].end if index else places[0].start) if index < len(places) else _end(text)
         own.setdefault(at, []).append(entry)
@@ -118,12 +151,11 @@ def _insert_requirements(text: str, entries: Sequence[str]) -> tuple[str, list[s
 
 def _refuse_closed(text: str) -> None:
     if _lines(text)[_end(text) - 1].endswith("\\"):
-        raise LineEditError("the last line is continued, but nothing follows", _end(text))
-    found = compiled("", text)
-    if found is not None and found.tool:
-        raise LineEditError("the file is generated from another one, which should get the entry", found.line)
-    if found is not None:
-        raise LineEditError("the file pins hashes, so an entry without one cannot be added", found.line)
+        raise TextEditError("the last line is continued, but nothing follows", _end(text))
+    if (made := generated(text)) is not None:
+        line, tool = made
+        reason = "is generated from another one, which should get" if tool else "pins hashes, which are not made up for"
+        raise TextEditError(f"the file {reason} the entry", line)
 
 
 def _converge(
@@ -137,12 +169,7 @@ def _converge(
     body = text.removeprefix(_BOM)
     open_end = bool(body) and not body.endswith("\n")
     work = body + ("\r\n" if _is_crlf(body) else "\n") if open_end else body
-    try:
-        result = placement.converge(work, before, after, strip=_strip, insert=insert, identity=identity)
-    except LineEditError:
-        raise
-    except TextEditError as error:
-        raise LineEditError(error.reason, error.line) from error
+    result = placement.converge(work, before, after, strip=_strip, insert=insert, identity=identity)
     return bom + (re.sub(r"\r?\n\Z", "", result) if open_end else result)
 
 

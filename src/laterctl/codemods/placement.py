@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Hashable, Sequence
 from typing import TypeVar
 
-from laterctl.project.requirements_file import canonical_name
+from laterctl.project.requirements_file import requirement_name
 
 P = TypeVar("P")
 
@@ -31,12 +31,6 @@ class TextEditError(ValueError):
         self.line = line
 
 
-def entry_name(entry: str) -> str:
-    """Return the canonical name that a PEP 508 entry starts with, or `""` when it starts with none."""
-    match = re.match(r"\s*([A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)", entry)
-    return canonical_name(match[1]) if match else ""
-
-
 def _spelled(entry: str) -> str:
     match = re.match(r"\s*([A-Za-z0-9._-]*)", entry)
     return match[1].lower() if match else ""
@@ -47,7 +41,7 @@ def _by_line(entry: str) -> str:
     return _spelled(entry) + ">"
 
 
-ENTRY_ORDERS: tuple[Callable[[str], str], ...] = (entry_name, _spelled, _by_line)
+ENTRY_ORDERS: tuple[Callable[[str], str], ...] = (requirement_name, _spelled, _by_line)
 """Orders that people keep lists of dependencies in. They see names only, so a changed version moves nothing."""
 
 TEXT_ORDERS: tuple[Callable[[str], str], ...] = (str.casefold,)

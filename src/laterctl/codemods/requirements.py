@@ -1,4 +1,4 @@
-"""Dependencies, however a project writes them: PEP 508 entries, poetry's constraints, lines of a file.
+"""What a dependency says, as a PEP 508 entry or as a constraint of poetry's: its range of versions and its extras.
 
 Poetry's forms are those of python-poetry.org/docs/dependency-specification. Own entries are always PEP 508 strings
 such as `redis[hiredis]>=6`; poetry's form is made when they are written.
@@ -11,20 +11,16 @@ import tomllib
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from msgspec.structs import replace
-
-from laterctl.codemods import lines, setup_cfg, toml
-from laterctl.codemods.placement import TextEditError, entry_name
-from laterctl.project.requirements_file import canonical_name, read_requirements
+from laterctl.codemods import toml
+from laterctl.codemods.placement import TextEditError
+from laterctl.project.requirements_file import canonical_name
 
 if TYPE_CHECKING:
     from packaging.requirements import Requirement
     from packaging.specifiers import SpecifierSet
     from packaging.version import Version
 
-    from laterctl.project.facts import DependencyHome
 
-_LINES = {"lines", "cfg"}
 _EXTRAS = re.compile(r"(\s*[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)(?:\s*\[([^\]]*)\])?")
 _OPEN = re.compile(  # no more than a lower bound
     r"\s*[A-Za-z](?:[A-Za-z0-9._-]*[A-Za-z0-9])?\s*(?:\[\w+(?:,\s*\w+)*\])?\s*(?:>=\s*\d+(?:\.\d+)*)?\s*"
@@ -250,141 +246,3 @@ def _candidates(specifiers: SpecifierSet) -> list[Version | str]:
         found += [version, Version(f"{version.epoch}!{'.'.join(map(str, above))}")]
         found += [Version(f"{version.epoch}!{release}"), Version(f"{version.epoch}!{release}.0.0.0.1")]
     return found
-
-
-# Manifests
-
-
-def declared(text: str, home: DependencyHome) -> dict[str, str]:
-    """Return what a home declares: canonical names and texts, the first where a name is there twice.
-
-    The text is the PEP 508 entry; of poetry it is the constraint (`^5`) or a table's source; `python` is left out.
-    Raises `TomlEditError` when the text is not valid.
-    """
-    found: dict[str, str] = {}
-    if home.form in _LINES:
-        for requirement in read_requirements(text if home.form == "lines" else setup_cfg.entries(text, home.table)):
-            found.setdefault(requirement.name, requirement.text)
-        return found
-    value = toml.get(text, home.table)
-    if home.form == "poetry" and isinstance(value, dict):
-        for name, constraint in value.items():
-            if name != "python":
-                found.setdefault(canonical_name(name), _shown(constraint))
-    elif isinstance(value, list):
-        for entry in value:
-            if isinstance(entry, str) and entry_name(entry):
-                found.setdefault(entry_name(entry), entry)
-    return found
-
-
-def spelling(text: str, home: DependencyHome, name: str) -> str:
-    """Return a declaration as it is written, which `replace_dependency` can bring back.
-
-    It differs from `declared` where poetry has a table: this reads tomlkit's document, `declared` only values.
-    Raises `KeyError` when `name` is not declared.
-    """
-    key = _poetry_key(text, home, name) if home.form == "poetry" else None
-    if key is None or isinstance(value := toml.get(text, (*home.table, key)), str):
-        return declared(text, home)[canonical_name(name)]
-    try:
-        return toml.source_of(text, (*home.table, key))
-    except KeyError:  # a table with its own header
-        return _shown(value)
-
-
-def _poetry_key(text: str, home: DependencyHome, name: str) -> str | None:
-    table = toml.get(text, home.table) or {}
-    return next((key for key in table if canonical_name(key) == canonical_name(name)), None)
-
-
-def _shown(constraint: Any) -> str:
-    return constraint if isinstance(constraint, str) else toml.render(constraint)
-
-
-def pieces(home: DependencyHome, entries: Sequence[str]) -> list[toml.Piece]:
-    """Return the own pieces that PEP 508 `entries` are in a TOML manifest, for `toml.converge`.
-
-    The home may be any group or extra: one that is missing is made, and goes with its last own entry.
-
-    Raises `RequirementError` when an entry cannot be written in that form.
-    """
-    if home.form == "array":
-        return [toml.Item(home.table, entry, by_name=True) for entry in entries]
-    return [toml.Key((*home.table, parse(entry).name), to_poetry(entry), by_name=True) for entry in entries]
-
-
-def converge_dependencies(text: str, home: DependencyHome, own_before: Sequence[str], own_after: Sequence[str]) -> str:
-    """Return a manifest with own PEP 508 entries `own_after` where it had `own_before`; `""` makes a new one.
-
-    A missing array or table is made, and goes with its last own entry. An own entry that the user changed stays as it
-    is. A manifest that gets other own pieces too must get all of them in one `toml.converge`, with `pieces` of this.
-
-    Raises `TextEditError` when an entry's name is there with another text, or the home cannot be extended.
-    """
-    if home.form == "lines":
-        return lines.converge_requirements(text, own_before, own_after)
-    if home.form == "cfg":
-        return setup_cfg.edited(
-            text, home.table, lambda entries: lines.converge_requirements(entries, own_before, own_after)
-        )
-    check_home(text, home)
-    return toml.converge(text, pieces(home, own_before), pieces(home, own_after))
-
-
-def check_home(text: str, home: DependencyHome) -> None:
-    """Raise `TextEditError` when entries at `home` would not count, or would break the manifest."""
-    data = toml.parse(text)
-    dynamic = data.get("project", {}).get("dynamic", ())
-    if home.table[:1] == ("project",) and home.table[1] in dynamic:
-        line = toml.line_of(text, ("project", "dynamic"))
-        raise TextEditError(f"{home.table[1]} are dynamic: they come from another file", line)
-
-
-def replace_dependency(text: str, home: DependencyHome, name: str, new: str) -> str:
-    """Return a manifest with the declaration of `name` written as `new`, in the same quotes.
-
-    `new` is what `with_extras` or `spelling` gives; what `spelling` gave before brings the old text back exactly.
-    Raises `KeyError` when `name` is not declared, `TextEditError` when it is declared twice or in a way that cannot be
-    replaced on its own.
-    """
-    if home.form == "poetry":
-        return _replace_constraint(text, home, name, new)
-    if home.form == "cfg":
-        plain = replace(home, form="lines")
-        return setup_cfg.edited(text, home.table, lambda entries: replace_dependency(entries, plain, name, new))
-    if home.form == "lines":
-        places = [(found.text, found.line) for found in read_requirements(text) if found.name == canonical_name(name)]
-        entries = [entry for entry, _ in places]
-    else:
-        listed = [entry for entry in toml.get(text, home.table) or () if isinstance(entry, str)]
-        entries = [entry for entry in listed if entry_name(entry) == canonical_name(name)]
-    if not entries:
-        raise KeyError(name)
-    if len(entries) > 1:
-        line = places[1][1] if home.form == "lines" else toml.line_of(text, home.table)
-        raise TextEditError(f"{name} is declared {len(entries)} times", line)
-    if home.form == "lines":
-        return lines.replace_requirement(text, entries[0], new)
-    return toml.replace_item(text, home.table, entries[0], new)
-
-
-def _replace_constraint(text: str, home: DependencyHome, name: str, new: str) -> str:
-    key = _poetry_key(text, home, name)
-    if key is None:
-        raise KeyError(name)
-    keys = (*home.table, key)
-    try:
-        source = toml.source_of(text, keys)
-    except KeyError as error:
-        raise TextEditError(f"{name} has a table of its own", toml.line_of(text, keys)) from error
-    quote = re.search("[\"']", source)
-    return toml.replace_value(text, keys, _requoted(new, quote[0] if quote else '"'))
-
-
-def _requoted(constraint: str, quote: str) -> str:
-    if not constraint.lstrip().startswith(("{", "[")):
-        return toml.quoted(constraint, quote)
-    if quote == "'" and "'" not in constraint:
-        return constraint.replace('"', "'")
-    return constraint

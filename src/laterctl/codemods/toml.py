@@ -19,10 +19,11 @@ from typing import Any
 from msgspec import Struct
 
 from laterctl.codemods import placement
-from laterctl.codemods.placement import ENTRY_ORDERS, TEXT_ORDERS, TextEditError, entry_name, position
+from laterctl.codemods.placement import ENTRY_ORDERS, TEXT_ORDERS, TextEditError, position
 from laterctl.codemods.toml_rows import INDENT, Edit, Row, apply, indent_of
 from laterctl.codemods.toml_spans import Pair, Section, TomlEditError, Value, cut, layout, line_end, line_start
 from laterctl.project import tomlfile
+from laterctl.project.requirements_file import requirement_name
 
 __all__ = ["Item", "Key", "Piece", "TomlEditError", "converge", "get", "is_present", "line_of", "parse", "same"]
 
@@ -273,7 +274,7 @@ def converge(text: str, before: Sequence[Piece], after: Sequence[Piece]) -> str:
 def _identity(piece: Piece) -> tuple[object, ...]:
     if isinstance(piece, Key):
         return ("key", piece.path)
-    return ("item", piece.array, entry_name(_text(piece)) if piece.by_name else _text(piece))
+    return ("item", piece.array, requirement_name(_text(piece)) if piece.by_name else _text(piece))
 
 
 def _text(item: Item) -> str:
@@ -490,7 +491,7 @@ def _insert(text: str, pieces: Sequence[Piece]) -> tuple[str, list[Piece]]:
 
 def _item_order(item: Item) -> tuple[bool, str, str]:
     text = _text(item)
-    return not isinstance(item.value, str), entry_name(text) if item.by_name else text.casefold(), text
+    return not isinstance(item.value, str), requirement_name(text) if item.by_name else text.casefold(), text
 
 
 def _spelled(data: dict[str, Any], key: Key) -> Keys:
@@ -498,7 +499,7 @@ def _spelled(data: dict[str, Any], key: Key) -> Keys:
     table = _get(data, key.path[:-1])
     if key.by_name and isinstance(table, dict):
         for name in table:
-            if entry_name(name) == entry_name(key.path[-1]):
+            if requirement_name(name) == requirement_name(key.path[-1]):
                 return (*key.path[:-1], name)
     return key.path
 
@@ -516,8 +517,8 @@ def _put_items(
     fresh = [item for item in items if _index(values, item.value) < 0]
     for item in fresh:
         for value, place in zip(values, pair.value.items, strict=True):
-            if item.by_name and isinstance(value, str) and entry_name(value) == entry_name(_text(item)):
-                raise TomlEditError(f"{entry_name(value)} is there with another value", _line(text, place.start))
+            if item.by_name and isinstance(value, str) and requirement_name(value) == requirement_name(_text(item)):
+                raise TomlEditError(f"{requirement_name(value)} is there with another value", _line(text, place.start))
     row, newline = Row(text, pair.value), _newline(text[pair.start :])
     present = [value if isinstance(value, str) else None for value in values]
     user = [value for value in present if value is not None]
@@ -598,7 +599,7 @@ def _put_in_section(text: str, section: Section, pairs: Mapping[str, _New]) -> l
     user = [name for name in names if name is not None]
     places = {key: position(names, key, ENTRY_ORDERS, user) for key, new in pairs.items() if new.by_name}
     block = {key: pair for key, pair in pairs.items() if places.get(key, len(names)) == len(names)}
-    inner = sorted((index, entry_name(key), key) for key, index in places.items() if key not in block)
+    inner = sorted((index, requirement_name(key), key) for key, index in places.items() if key not in block)
     edits = []
     for index, _, key in inner:
         at = _before_pair(text, section, index)

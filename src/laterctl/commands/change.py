@@ -284,8 +284,8 @@ def execute(prepared: Prepared, choices: RunOptions) -> RunResult:
     step = _dependencies(
         prepared.project, prepared.installed, prepared.plan, install=choices.install, manager=choices.manager
     )
-    if step.runs and prepared.project.manifest is not None:
-        step = refined(step, prepared.root, choices.manager or prepared.project.manifest.manager)
+    if step.runs:
+        step = refined(step, prepared.root)
     installed = prepared.plan.requirements if step.runs else ()
     report = None
     with journal.lock(prepared.root) as held:
@@ -321,7 +321,7 @@ def _dependencies(
     from laterctl.install import CannotInstall
 
     try:
-        step = planned(project, installed, plan, install_them=install, manager=manager)
+        step = planned(project, installed, plan, install_them=install, asked=manager)
     except CannotInstall as error:
         raise InstallFailed(manager, str(error)) from error
     if step.refusals:

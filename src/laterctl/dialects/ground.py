@@ -49,6 +49,10 @@ class Ground(Protocol):
         """Whether a target of a Python file is there already, in its own form."""
         ...
 
+    def choice(self, message: str, place: Place | None = None) -> None:
+        """Say in the plan what was chosen for this project, and why."""
+        ...
+
     def notice(self, message: str, place: Place | None = None) -> None:
         """Say something after success."""
         ...

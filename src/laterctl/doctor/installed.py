@@ -313,7 +313,7 @@ def _records(project: Project, entry: Entry, records: list[Record]) -> Iterator[
         if moved:
             message = f"{target.path} was moved to {moved} (yours)"
             yield LTR007.finding(Verdict.OK, message, Place(moved, 1), feature=feature)
-        elif inspection.state is State.ABSENT:
+        elif inspection.state is State.ABSENT and not record.left:
             with_it = "" if data is not None or target.whole_file else f" with {target.path}"
             fixable = _fixable(record) and data is not None
             gone = LTR005.finding(

@@ -232,15 +232,19 @@ class FeatureContext(Struct, frozen=True, dict=True):
 
     def warn(self, message: str, place: Place | None = None) -> None:
         """Say something beside the diff."""
-        self.notes.append(Note("warning", message, place, self.feature))
+        self._note(Note("warning", message, place, self.feature))
 
     def choice(self, message: str, place: Place | None = None) -> None:
         """Say in the plan what was chosen for this project, and why."""
-        self.notes.append(Note("choice", message, place, self.feature))
+        self._note(Note("choice", message, place, self.feature))
 
     def notice(self, message: str, place: Place | None = None) -> None:
         """Say something after success."""
-        self.notes.append(Note("notice", message, place, self.feature))
+        self._note(Note("notice", message, place, self.feature))
+
+    def _note(self, note: Note) -> None:
+        if note not in self.notes:
+            self.notes.append(note)
 
 
 def flat(edits: Iterable[Edit]) -> tuple[Edit, ...]:

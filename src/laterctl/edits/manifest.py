@@ -6,15 +6,16 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from laterctl.dialects.manifest import declared_range
+from laterctl.dialects.manifest.base import PYPROJECT, Manifest
 from laterctl.edits.context import FeatureContext
-from laterctl.project.facts import Manifest, Requirement
-from laterctl.project.manifest import PYPROJECT, group_home
-from laterctl.project.requirements_file import canonical_name
+from laterctl.project.facts import Requirement
+from laterctl.project.requirements_file import canonical_name, requirement_name
 from laterctl.refusal import Refusal, Refused
 from laterctl.targets.base import frozen
-from laterctl.targets.dependency import Dependency
+from laterctl.targets.dependency import Dependency, version_cap
 from laterctl.targets.resolved import Resolved
 from laterctl.targets.text_line import TextLine
 from laterctl.targets.toml_item import TomlItem
@@ -58,26 +59,24 @@ class DependencyFloor(Struct, frozen=True):
     accepts: str = ""
 
     def resolve(self, context: FeatureContext) -> Iterator[Resolved]:
-        from laterctl.codemods.placement import entry_name
-
         manifest = manifest_of(context, self.requirement)
-        name = entry_name(self.requirement)
+        name = requirement_name(self.requirement)
         home = manifest.dev if self.dev else manifest.runtime
         listed = [item for item in _of_the_user(context, manifest) if item.name == name]
         if self.group:
-            home = group_home(context.project.tree, manifest, self.group)
+            home = manifest.group(context.project.tree, self.group)
         elif self.dev:
             home = next((item.home for item in listed if item.home is not None), home)
-        wanted = self._fitting(manifest, listed)
+        wanted = self._fitting(listed)
         self._check_hidden(context, manifest, name)
         self._check_limits(context, manifest, wanted, [item for item in listed if item.home != home])
         yield Resolved(Dependency(home.path, home.form, home.table, name, wanted, self.provides))
 
-    def _fitting(self, manifest: Manifest, listed: Sequence[Requirement]) -> str:
+    def _fitting(self, listed: Sequence[Requirement]) -> str:
         """Return the floor, or the lower one when nothing else fits what the user declares."""
         from laterctl.codemods.requirements import satisfiable
 
-        ranges = [declared_range(manifest, item) for item in listed] if self.accepts else []
+        ranges = [declared_range(item) for item in listed] if self.accepts else []
         return self.requirement if all(satisfiable(item, self.requirement) for item in ranges) else self.accepts
 
     def _check_hidden(self, context: FeatureContext, manifest: Manifest, name: str) -> None:
@@ -101,24 +100,13 @@ class DependencyFloor(Struct, frozen=True):
         self, context: FeatureContext, manifest: Manifest, wanted: str, listed: Sequence[Requirement]
     ) -> None:
         """Refuse what a constraint, or a declaration in another place, excludes."""
-        from laterctl.codemods.placement import entry_name
         from laterctl.codemods.requirements import satisfiable
 
-        limits = [item for item in manifest.constraints if item.name == entry_name(wanted)]
+        limits = [item for item in manifest.constraints if item.name == requirement_name(wanted)]
         for item in [*limits, *listed]:
-            if not satisfiable(declared_range(manifest, item), wanted):
-                raise Refused(
-                    Refusal(
-                        "version-cap",
-                        f"{item.place.path} holds {item.text}, which excludes {wanted}",
-                        item.place,
-                        seen=item.text,
-                        expected=wanted,
-                        snippet=wanted,
-                        remedy="raise the cap yourself: it is never raised for you",
-                        feature=context.feature,
-                    )
-                )
+            if not satisfiable(declared_range(item), wanted):
+                message = f"{item.place.path} holds {item.text}, which excludes {wanted}"
+                raise Refused(replace(version_cap(message, item.place, item.text, wanted), feature=context.feature))
 
 
 def _of_the_user(context: FeatureContext, manifest: Manifest) -> list[Requirement]:

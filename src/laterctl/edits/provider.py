@@ -20,7 +20,10 @@ class Provider(ProviderSpec, frozen=True):
 
     def resolve(self, context: FeatureContext) -> Iterator[Resolved]:
         arguments = self.given(context) if self.given else ()
-        yield from providers_of(context.project).declare(self, arguments, context)
+        providers = providers_of(context.project)
+        if instead := providers.instead():
+            context.choice(*instead)
+        yield from providers.declare(self, arguments, context)
 
 
 def read(context: FeatureContext, name: str) -> Expr:

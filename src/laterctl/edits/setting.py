@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from laterctl.dialects.settings import Settings, SettingSpec, env_literal, settings_of
+from laterctl.dialects.settings import SettingSpec, settings_of
 from laterctl.edits.context import FeatureContext
 from laterctl.render import Expr
 from laterctl.targets.resolved import Resolved
 from laterctl.targets.text_line import TextLine
+
+_EXAMPLES = tuple(f".env.{name}" for name in ("example", "sample", "template", "dist"))
 
 
 class Setting(SettingSpec, frozen=True):
@@ -16,16 +18,26 @@ class Setting(SettingSpec, frozen=True):
 
     def resolve(self, context: FeatureContext) -> Iterator[Resolved]:
         settings = settings_of(context.project)
-        yield from settings.declare(self, context)
-        yield from self._example(context, settings)
+        if message := settings.instead():
+            context.choice(message, settings.place)
+        declared = list(settings.declare(self, context))
+        yield from declared
+        line = settings.example(self, declared)
+        path = _example_file(context)
+        if line and path:
+            yield Resolved(TextLine(path, "env", f"# {self.help}\n{line}" if self.help else line))
+        elif line and not declared and not self.secret:
+            context.choice(
+                "there is no .env.example for the new settings; laterctl info FEATURE lists those of a feature"
+            )
 
-    def _example(self, context: FeatureContext, settings: Settings) -> Iterator[Resolved]:
-        folder = context.project.manifest.path.rpartition("/")[0] if context.project.manifest else ""
-        path = f"{folder}/.env.example" if folder else ".env.example"
-        if context.project.tree.read(path) is None:
-            return
-        value = self.example or ("" if self.secret or self.default is None else env_literal(self.default))
-        yield Resolved(TextLine(path, "env", f"{settings.environment_variable(self.name)}={value}"))
+
+def _example_file(context: FeatureContext) -> str:
+    """Return the example of an environment file that the project has, `""` without one."""
+    manifest = context.project.manifest
+    folder = manifest.path.rpartition("/")[0] if manifest is not None else ""
+    paths = (f"{folder}/{name}" if folder else name for name in _EXAMPLES)
+    return next((path for path in paths if context.project.tree.read(path) is not None), "")
 
 
 def read(setting: SettingSpec, context: FeatureContext) -> Expr:

@@ -312,8 +312,8 @@ def _is_renewed(
 def _settled(
     entry: Entry, requested: set[str], declined: Mapping[str, tuple[str, ...]], wanted: Sequence[str]
 ) -> Entry:
-    """Return the entry of a feature that stays at its version, without what held beside features that go."""
-    records = tuple(record for record in entry.records if not record.beside or record.beside in wanted)
+    """Return the entry of a feature that stays at its version, without what held beside features that go or come."""
+    records = tuple(item for item in entry.records if not item.beside or (item.beside in wanted and not item.left))
     return replace(
         entry, requested=entry.feature in requested, records=records, declined=declined.get(entry.feature, ())
     )
@@ -355,7 +355,7 @@ def repair(project: Project, installed: Mapping[str, Entry]) -> Plan:
 
 def _is_lost(project: Project, record: Record) -> bool:
     target = record.target
-    if not record.ours or not target.restorable:
+    if not record.ours or record.left or not target.restorable:
         return False
     return inspect(target, project.tree.read(target.path), project=project).state is State.ABSENT
 

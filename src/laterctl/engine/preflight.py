@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from laterctl.dialects.manifest import declared_range
+from laterctl.dialects.manifest.base import Manifest
 from laterctl.edits import file as owned_file
 from laterctl.edits.provider import Provider
 from laterctl.edits.setting import Setting
 from laterctl.engine.ledger import Entry
-from laterctl.project.facts import Manifest
+from laterctl.features import catalogue
 from laterctl.project.places import Place
 from laterctl.refusal import Refusal
 from laterctl.targets.origin import ORIGIN
@@ -42,13 +43,15 @@ def _open(edits: Sequence[Edit], context: FeatureContext) -> Iterator[Refusal]:
 
 
 def _conflicts(feature: Feature, installed: Mapping[str, Entry]) -> Iterator[Refusal]:
-    for name in feature.conflicts:
-        if name in installed:
+    """Whichever of the two declares it: the order in which they come in is nobody's business."""
+    for name in installed:
+        theirs = catalogue.feature(name).conflicts if name in catalogue.module_names() else ()
+        if name in feature.conflicts or feature.name in theirs:
             yield Refusal(
                 "conflict",
                 f"{feature.name} and {name} exclude each other",
                 feature=feature.name,
-                remedy=f"laterctl remove {name}",
+                remedy=f"have one of them; `laterctl remove {name}` takes out the other",
             )
 
 
@@ -75,7 +78,7 @@ def _floors(feature: Feature, context: FeatureContext) -> Iterator[Refusal]:
         from laterctl.codemods import requirements
 
         for item in (*manifest.requirements, *manifest.constraints, *manifest.pinned):
-            declared = declared_range(manifest, item)
+            declared = declared_range(item)
             if item.name == name and not item.group and not requirements.satisfiable(declared, f"{name}>={floor}"):
                 yield _below(feature, f"{item.text} excludes {name} {floor} and newer", item.place, f"{name}>={floor}")
         locked = manifest.locked.get(name)

@@ -70,7 +70,7 @@ def check(
 def leftovers(
     installed: Mapping[str, Entry], entries: Mapping[str, Entry], kept: Mapping[Target, str]
 ) -> dict[str, Entry]:
-    """Return the entries that know what stays of features that go, or that held beside one that goes.
+    """Return the entries that know what stays of features that go, and what stays of others that they want no more.
 
     Args:
         installed: the ledger.
@@ -97,8 +97,8 @@ def leftovers(
             known |= targets
             why = "needed" if edited.isdisjoint(targets) else "edited"
             found[name] = replace(entry, requested=False, left=why, records=tuple(rest))
-        elif now is not None and (beside := [record for record in rest if record.beside]):
-            found[name] = replace(now, records=(*now.records, *beside))
+        elif now is not None and rest:
+            found[name] = replace(now, records=(*now.records, *(replace(item, left=True) for item in rest)))
     return found
 
 

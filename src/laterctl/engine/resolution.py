@@ -106,7 +106,7 @@ class Resolution(Struct):
     def _resolve(self, name: str, edits: Iterable[Edit], previous: Sequence[Record], beside: str = "") -> None:
         known = [*self.before, *self.records()]
         context = replace(self._contexts[name], project=self.project, records=known, previous=previous)
-        had = {record.target.key: record for record in previous}
+        had = {record.target.key: replace(record, left=False) for record in previous}
         own = self._own_nodes(previous)
         records: dict[Key, Record] = {record.target.key: record for record in self.entries[name].records}
         for edit in edits:
@@ -116,17 +116,20 @@ class Resolution(Struct):
                     records.setdefault(record.target.key, replace(record, beside=beside) if beside else record)
             except Refused as refused:
                 self.refusals.extend(refused.refusals)
+            if self._show_created(records.values()):
+                context = replace(context, project=self.project)
         self.notes.extend(context.notes)
         context.notes.clear()
         self.entries[name] = replace(self.entries[name], records=tuple(records.values()))
-        self._show_created(records.values())
 
-    def _show_created(self, records: Iterable[Record]) -> None:
-        """Let later features see the open files of this one, which they extend."""
+    def _show_created(self, records: Iterable[Record]) -> bool:
+        """Let the edits that follow see the open files that were made, which they extend; tell whether there are any."""
         made = {record.target.path: record.target.created() for record in records if record.ours}
         fresh = {path: data for path, data in made.items() if data is not None and self.project.tree.read(path) is None}
-        if any(record.target.path in fresh and record.target.is_open for record in records):
+        shown = any(record.target.path in fresh and record.target.is_open for record in records)
+        if shown:
             self.project = self.project.with_overlay(fresh)
+        return shown
 
     def _own_nodes(self, previous: Sequence[Record]) -> set[int]:
         """The syntax nodes that a feature has in the project: what it wants now may take their place."""

@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from laterctl.project.application.select import Apps, find_apps
 from laterctl.project.application.served import Served, find_served
 from laterctl.project.configuration import Misconfigured, configuration
-from laterctl.project.facts import App, Evidence, Layout, Manifest, Undecided
+from laterctl.project.facts import App, Evidence, Layout, Undecided
 from laterctl.project.layout import find_layout, import_roots, routers_package, shared_package
-from laterctl.project.manifest import find_manifest
 from laterctl.project.names import Names
 from laterctl.project.places import ALTERNATIVE, is_test_or_docs
 from laterctl.project.roots import find_root
@@ -25,6 +24,7 @@ from laterctl.project.unreadable import as_undecided
 
 if TYPE_CHECKING:
     from laterctl.dialects.database.base import Database
+    from laterctl.dialects.manifest.base import Manifest
     from laterctl.dialects.providers.container import Container
     from laterctl.dialects.settings import Settings
 
@@ -157,6 +157,8 @@ class Project:
 
     @cached_property
     def _manifest(self) -> tuple[Manifest | None, tuple[Undecided, ...]]:
+        from laterctl.dialects.manifest.find import find_manifest
+
         return _tried(lambda: find_manifest(self.tree, [path for path in self.tree.files() if "ocker" in path]))
 
     @property

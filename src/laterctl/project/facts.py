@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from msgspec import Struct, field
 
 from laterctl.project.places import Place
-from laterctl.project.requirements_file import Compiled
 from laterctl.render import Style
 
 BodyPath = tuple[tuple[int, str], ...]
@@ -165,33 +162,6 @@ class Requirement(Struct, frozen=True):
     place: Place
     group: str = ""
     home: DependencyHome | None = None
-
-
-class Manifest(Struct, frozen=True):
-    """The file that declares dependencies.
-
-    `manager`: `uv`, `poetry`, `pdm` or `pip`. `runtime` and `dev` say where entries go; `dev` may name a home that
-    does not exist yet. `requires_python` is the declared range or `""`. `lock` is the lock file's path or `""`;
-    `locked` maps canonical names to locked versions. `others` are further places that list dependencies.
-    `python_place` is where `requires_python` stands. `compiled` are the requirements files that are compiled from
-    others, by path, and `pinned` what those pin that are compiled from this manifest. `constraints` are versions that
-    hold without being dependencies.
-    """
-
-    manager: str
-    path: str
-    runtime: DependencyHome
-    dev: DependencyHome
-    requires_python: str = ""
-    requirements: tuple[Requirement, ...] = ()
-    lock: str = ""
-    locked: Mapping[str, str] = field(default_factory=dict)
-    others: tuple[Place, ...] = ()
-    evidence: tuple[Evidence, ...] = ()
-    python_place: Place | None = None
-    compiled: Mapping[str, Compiled] = field(default_factory=dict)
-    pinned: tuple[Requirement, ...] = ()
-    constraints: tuple[Requirement, ...] = ()
 
 
 class Layout(Struct, frozen=True):

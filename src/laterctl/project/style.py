@@ -24,7 +24,8 @@ def find_style(tree: Tree, app_path: str) -> Style:
     return Style(
         quote=_quote_configured(ruff) or _quote_measured(source),
         line_length=_line_length(tree, ruff),
-        newline=_ENDINGS.get(str(formatting.get("line-ending")), source.newline),
+        # Carriage returns alone are read by Python and by few others: new files do without.
+        newline=_ENDINGS.get(str(formatting.get("line-ending")), "\r\n" if source.newline == "\r\n" else "\n"),
         indent=indent,
         future=_future(tree, ruff, app_path),
     )

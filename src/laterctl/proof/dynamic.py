@@ -148,8 +148,8 @@ def _observe(
 
 def _interpreter(project: Project) -> Path | str:
     """Return the project's interpreter, or why there is none."""
-    manager = project.manifest.manager if project.manifest is not None else ""
-    found = install.interpreter(project.root, manager)
+    finder = project.manifest or install
+    found = finder.interpreter(project.root)
     if found is not None:
         return found
     named = project.config.get("python")

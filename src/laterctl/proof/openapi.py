@@ -30,6 +30,21 @@ def changed(before: Document, after: Document) -> Iterator[tuple[str, str, str]]
                     yield path, method, where
 
 
+def shared_ids(before: Document, after: Document) -> Iterator[tuple[str, list[str]]]:
+    """Yield the operation ids that more operations have in `after` than in `before`, and than one: with their routes."""
+    had, has = _by_id(before), _by_id(after)
+    yield from ((name, routes) for name, routes in has.items() if len(routes) > max(1, len(had.get(name, ()))))
+
+
+def _by_id(document: Document) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for path, item in (document.get("paths") or {}).items():
+        for method, operation in item.items():
+            if isinstance(operation, dict) and isinstance(name := operation.get("operationId"), str):
+                found.setdefault(name, []).append(f"{method.upper()} {path}")
+    return found
+
+
 class _Both:
     """Two documents side by side; each method returns where two parts of them differ, `""` when they do not."""
 

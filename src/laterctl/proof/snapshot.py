@@ -241,6 +241,8 @@ def _operations(before: AppSnapshot, after: AppSnapshot, gone: set[Key]) -> Foun
             key = ("http", mount + path, method.upper())
             if key not in told:
                 yield _shown(key), Failure("openapi", f"{_shown(key)} is described otherwise: {where}")
+        for name, routes in openapi.shared_ids(document, after.documents[mount]):
+            yield f"{mount} {name}", Failure("openapi", f"{' and '.join(routes)} have one operation id, {name}")
 
 
 def _of(mount: str) -> str:

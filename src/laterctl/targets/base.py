@@ -232,8 +232,9 @@ class Record(Struct, frozen=True):
     `ours` is false when it stood there already (adopted: inspected, never removed). `replaced` is the user's text
     that the target, or another feature's target with the same key, took the place of. `imported` says of a dependency
     that the user's code imported it before it was declared: something else brings it too. `beside` names the feature
-    without which the record does not hold. `empty` says that its document was there before, with nothing in it. `ledger_lost`, which is not recorded, marks a file that was found to be
-    ours although no ledger knew it.
+    without which the record does not hold. `empty` says that its document was there before, with nothing in it. `left`
+    says that the feature does not want it any more, and that it stays because the user edited it, or something that
+    needs it. `ledger_lost`, which is not recorded, marks a file that was found to be ours although no ledger knew it.
     """
 
     target: Target
@@ -243,6 +244,7 @@ class Record(Struct, frozen=True):
     beside: str = ""
     ledger_lost: bool = False
     empty: bool = False
+    left: bool = False
 
 
 T = TypeVar("T", bound=Target)
@@ -285,8 +287,7 @@ def to_json(record: Record) -> dict[str, Any]:
         data["imported"] = True
     if record.beside:
         data["beside"] = record.beside
-    if record.empty:
-        data["empty"] = True
+    data |= {name: True for name in ("empty", "left") if getattr(record, name)}
     return data
 
 
@@ -303,7 +304,7 @@ def from_json(data: Mapping[str, Any]) -> Record:
         replaced = values.pop("replaced", None)
         imported = bool(values.pop("imported", False))
         beside = str(values.pop("beside", ""))
-        empty = bool(values.pop("empty", False))
+        empty, left = (bool(values.pop(name, False)) for name in ("empty", "left"))
         target = convert({name: frozen(value) for name, value in values.items()}, kind)
         target.verify()
     except (KeyError, TypeError, SyntaxError, ValidationError) as error:
@@ -314,7 +315,7 @@ def from_json(data: Mapping[str, Any]) -> Record:
         raise ValueError(f"not a record of this version: unknown field {min(unknown)}")
     if origin not in {"ours", "adopted"}:
         raise ValueError(f"unknown origin {origin!r}")
-    return Record(target, origin == "ours", replaced, imported, beside, empty=empty)
+    return Record(target, origin == "ours", replaced, imported, beside, empty=empty, left=left)
 
 
 def frozen(value: Any) -> Any:

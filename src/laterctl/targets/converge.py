@@ -187,9 +187,7 @@ def _converge_text(
     for kind in families:
         text = kind.converge_first(text, before, after)
     if path.endswith(".toml"):
-        for kind in families:
-            kind.check_homes(text, [*before, *after])
-        pieces = [[piece for kind in families for piece in kind.toml_pieces(side)] for side in (before, after)]
+        pieces = [[piece for kind in families for piece in kind.toml_pieces(text, side)] for side in (before, after)]
         text = toml.converge(text, *pieces)
     else:
         for kind in families:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, ClassVar, Self
+from typing import TYPE_CHECKING, ClassVar
 
 from msgspec.structs import replace
 
+from laterctl.dialects.manifest import form_of
 from laterctl.project.facts import DependencyHome
 from laterctl.project.places import Place
 from laterctl.project.source import Unreadable
@@ -17,6 +18,7 @@ from laterctl.refusal import Refusal
 from laterctl.targets.base import Binding, Inspection, Record, State, of_kind
 from laterctl.targets.document import Document
 from laterctl.targets.text_target import TextTarget
+from laterctl.targets.toml_key import TomlKey
 
 if TYPE_CHECKING:
     from laterctl.codemods import toml
@@ -58,16 +60,16 @@ class Dependency(TextTarget, frozen=True):
         return f"dependency {self.requirement}"
 
     def inspect(self, document: Document) -> Inspection:
-        from laterctl.codemods import requirements
-
-        found = requirements.declared(document.plain, self.home).get(self.name)
+        found = form_of(self.home).declared(document.plain).get(self.name)
         return Inspection(State.ABSENT) if found is None else Inspection(State.PRESENT, 0, found)
 
-    def as_found(self, document: Document) -> Self:
-        from laterctl.codemods import requirements
-
-        found = requirements.declared(document.plain, self.home).get(self.name)
-        return self if found is None else replace(self, requirement=found)
+    def as_found(self, document: Document) -> TextTarget:
+        form = form_of(self.home)
+        found = form.declared(document.plain).get(self.name)
+        if found is None:
+            return self
+        key = form.key_of(document.plain, self.name)
+        return TomlKey(self.path, self.table, key, found) if key else replace(self, requirement=found)
 
     def bindings(self) -> tuple[Binding, ...]:
         return (Binding("package", self.path, self.name, modules=self.modules),)
@@ -84,40 +86,22 @@ class Dependency(TextTarget, frozen=True):
 
         declared = inspection.detail
         if not requirements.satisfiable(declared, self.requirement):
-            return Refusal(
-                "version-cap",
-                f"{self.path} declares {declared}, which excludes {self.requirement}",
-                _place(document.project, self),
-                seen=declared,
-                expected=self.requirement,
-                snippet=self.requirement,
-                remedy="raise the cap yourself: it is never raised for you",
-            )
+            message = f"{self.path} declares {declared}, which excludes {self.requirement}"
+            return version_cap(message, _place(document.project, self), declared, self.requirement)
         if requirements.extras_of(self.requirement) - requirements.extras_of(declared):
-            return Record(self, replaced=requirements.spelling(document.plain, self.home, self.name))
+            return Record(self, replaced=form_of(self.home).spelling(document.plain, self.name))
         return Record(self, ours=False)
 
     @classmethod
-    def check_homes(cls, text: str, records: Sequence[Record]) -> None:
-        from laterctl.codemods import requirements
-
-        for home in _homes(of_kind(records, cls)):
-            requirements.check_home(text, home)
-
-    @classmethod
-    def toml_pieces(cls, records: Sequence[Record]) -> list[toml.Piece]:
-        from laterctl.codemods import requirements
-
+    def toml_pieces(cls, text: str, records: Sequence[Record]) -> list[toml.Piece]:
         own = of_kind([item for item in records if item.replaced is None], cls)
-        return [piece for home in _homes(own) for piece in requirements.pieces(home, _joined(own, home))]
+        return [piece for home in _homes(own) for piece in form_of(home).pieces(text, _joined(own, home))]
 
     @classmethod
     def converge_text(cls, text: str, before: Sequence[Record], after: Sequence[Record]) -> str:
-        from laterctl.codemods import requirements
-
         old, new = (of_kind([item for item in side if item.replaced is None], cls) for side in (before, after))
         for home in _homes([*old, *new]):
-            text = requirements.converge_dependencies(text, home, _joined(old, home), _joined(new, home))
+            text = form_of(home).converged(text, _joined(old, home), _joined(new, home))
         return text
 
     @classmethod
@@ -132,9 +116,15 @@ class Dependency(TextTarget, frozen=True):
                 continue
             extras = {extra for item in wanted if item.key == target.key for extra in _extras_of(item)}
             declared = requirements.with_extras(record.replaced, sorted(extras)) if extras else record.replaced
-            if target.name in requirements.declared(text, target.home):
-                text = requirements.replace_dependency(text, target.home, target.name, declared)
+            if target.name in form_of(target.home).declared(text):
+                text = form_of(target.home).replaced(text, target.name, declared)
         return text
+
+
+def version_cap(message: str, place: Place, seen: str, wanted: str) -> Refusal:
+    """Return the refusal for a declaration that excludes what is wanted."""
+    remedy = "raise the cap yourself: it is never raised for you"
+    return Refusal("version-cap", message, place, seen=seen, expected=wanted, snippet=wanted, remedy=remedy)
 
 
 def _extras_of(target: Dependency) -> frozenset[str]:

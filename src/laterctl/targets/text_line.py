@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, ClassVar, Self
+from typing import TYPE_CHECKING, ClassVar
 
 from msgspec.structs import replace
 
@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 
 
 class TextLine(TextTarget, frozen=True):
-    """A line of an ignore file, or `KEY=value` of an example environment file (`form` `ignore` or `env`)."""
+    """A line of an ignore file, or `KEY=value` of an example environment file (`form` `ignore` or `env`).
+
+    The latter may be commented out, and have lines of comments above it.
+    """
 
     kind: ClassVar[str] = "line"
     restorable: ClassVar[bool] = False
@@ -29,7 +32,9 @@ class TextLine(TextTarget, frozen=True):
 
     @property
     def _about(self) -> str:
-        return self.text.partition("=")[0] if self.form == "env" else self.text.strip()
+        from laterctl.codemods import lines
+
+        return lines.env_key(self.text.rpartition("\n")[2]) if self.form == "env" else self.text.strip()
 
     def describe(self) -> str:
         return self.text
@@ -42,16 +47,21 @@ class TextLine(TextTarget, frozen=True):
                 return Inspection(State.PRESENT, number)
         return Inspection(State.ABSENT)
 
-    def as_found(self, document: Document) -> Self:
+    def as_found(self, document: Document) -> TextTarget:
         from laterctl.codemods import lines
 
-        found = (
-            line for line in document.plain.splitlines() if self.form == "env" and lines.env_key(line) == self._about
-        )
-        return replace(self, text=next(found, self.text))
+        if self.form != "env":
+            return self
+        comment = self.text.rpartition("\n")[0].split("\n")
+        there = document.plain.splitlines()
+        for number, line in enumerate(there):
+            if lines.env_key(line) == self._about:
+                above = comment if there[max(0, number - len(comment)) : number] == comment else []
+                return replace(self, text="\n".join([*above, line]))
+        return self
 
     @classmethod
-    def toml_pieces(cls, records: Sequence[Record]) -> list[toml.Piece]:
+    def toml_pieces(cls, text: str, records: Sequence[Record]) -> list[toml.Piece]:
         return []
 
     @classmethod

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 from laterctl.targets.base import Binding, Imported, Record, Target
 from laterctl.targets.document import Document
@@ -29,14 +29,18 @@ class TextTarget(Target, frozen=True):
     def bindings(self) -> tuple[Binding, ...]:
         return ()
 
-    def as_found(self, document: Document) -> Self:
-        """Return it as the user made it, for taking it out all the same; itself where that cannot be told."""
+    def as_found(self, document: Document) -> TextTarget:
+        """Return what the user made of it, for taking that out all the same; itself where that cannot be told."""
         return self
 
     @classmethod
     @abstractmethod
-    def toml_pieces(cls, records: Sequence[Record]) -> list[toml.Piece]:
-        """Return what records of this kind are in a TOML document."""
+    def toml_pieces(cls, text: str, records: Sequence[Record]) -> list[toml.Piece]:
+        """Return what records of this kind are in the TOML document `text`.
+
+        Raises:
+            laterctl.codemods.placement.TextEditError: the document does not take them.
+        """
 
     @classmethod
     @abstractmethod
@@ -51,10 +55,6 @@ class TextTarget(Target, frozen=True):
     def converge_first(cls, text: str, before: Sequence[Record], after: Sequence[Record]) -> str:
         """Change what is the user's own, in any format, before the rest is converged."""
         return text
-
-    @classmethod
-    def check_homes(cls, text: str, records: Sequence[Record]) -> None:
-        """Refuse a TOML document that does not take these records, by a `TextEditError`."""
 
 
 def thawed(value: Any) -> Any:

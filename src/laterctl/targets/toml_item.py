@@ -42,7 +42,7 @@ class TomlItem(TextTarget, frozen=True):
         return toml.Item((*self.table, self.name), thawed(self.value))
 
     @classmethod
-    def toml_pieces(cls, records: Sequence[Record]) -> list[toml.Piece]:
+    def toml_pieces(cls, text: str, records: Sequence[Record]) -> list[toml.Piece]:
         items = {target.key: target for target in of_kind(records, cls)}
         return [item._piece() for _, item in sorted(items.items())]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from msgspec.structs import replace
 
@@ -42,7 +42,7 @@ class TomlKey(TextTarget, frozen=True):
         state = State.PRESENT if toml.same(value, self.value) else State.ALTERED
         return Inspection(state, toml.line_of(document.plain, keys), f"{self.name} = {value!r}")
 
-    def as_found(self, document: Document) -> Self:
+    def as_found(self, document: Document) -> TextTarget:
         from laterctl.codemods import toml
 
         value = toml.get(document.plain, (*self.table, self.name))
@@ -66,7 +66,7 @@ class TomlKey(TextTarget, frozen=True):
         )
 
     @classmethod
-    def toml_pieces(cls, records: Sequence[Record]) -> list[toml.Piece]:
+    def toml_pieces(cls, text: str, records: Sequence[Record]) -> list[toml.Piece]:
         from laterctl.codemods import toml
 
         keys = {target.key: target for target in of_kind(records, cls)}

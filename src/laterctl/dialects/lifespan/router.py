@@ -45,5 +45,5 @@ def declare(source: str, app: App, ground: Ground, after: Callable[[str], int]) 
         if app.lifespan.kind == "on_event"
         else (app.lifespan.reason or "the app's own lifespan is left as it is")
     )
-    ground.notice(f"resources are managed by a router's lifespan: {reason}", app.lifespan.place)
+    ground.choice(f"resources are managed by a router's lifespan: {reason}", app.lifespan.place)
     yield Resolved(Statement(app.path, app.scope, code, (110, local)), Anchor(app.body, after(code)))

@@ -1,15 +1,48 @@
-"""Manifests: how a requirement is written where the project declares it."""
+"""Manifests: the files that declare dependencies, how an entry is written there, and the managers that install it.
+
+Who stands outside asks the project's manifest, the form of a home, or a manager, and never which one that is. A manager
+is a module of its name, with all that it does.
+"""
 
 from __future__ import annotations
 
-from laterctl.project.facts import Manifest, Requirement
+from importlib import import_module
+from typing import TYPE_CHECKING
 
-_TABLES = frozenset({"poetry"})
-"""Forms of a home that are tables of name = constraint."""
+if TYPE_CHECKING:
+    from laterctl.dialects.manifest.base import Form
+    from laterctl.dialects.manifest.manager import Manager
+    from laterctl.project.facts import DependencyHome, Requirement
+
+RUN = ("uv", "poetry", "pdm", "pip")
+"""The managers whose commands are run, in the order in which they are looked for and listed."""
+
+MANAGERS = (*RUN, "pipenv", "conda")
+"""All managers. The commands of the others are told."""
 
 
-def declared_range(manifest: Manifest, item: Requirement) -> str:
-    """Return a declared requirement as its home has it: PEP 508, or of a table the constraint alone."""
-    if manifest.runtime.form not in _TABLES or item.place.path != manifest.runtime.path:
-        return item.text
-    return item.text.removeprefix(item.name).strip() or "*"
+def named(name: str) -> Manager:
+    """Return a manager by its name.
+
+    Raises:
+        laterctl.install.CannotInstall: there is none of that name.
+    """
+    if name not in MANAGERS:
+        from laterctl.install import CannotInstall
+
+        raise CannotInstall(f"laterctl does not know {name!r}, but {', '.join(MANAGERS)}")
+    found: Manager = import_module(f"{__name__}.{name}").MANAGER
+    return found
+
+
+def form_of(home: DependencyHome) -> Form:
+    """Return how entries are written in a home."""
+    from laterctl.dialects.manifest import conda, poetry, pyproject, requirements, setup_cfg
+
+    forms = (pyproject.Array, poetry.Constraints, requirements.Lines, conda.PipList, setup_cfg.IndentedLines)
+    return next(form for form in forms if form.fits(home))(home)
+
+
+def declared_range(item: Requirement) -> str:
+    """Return a declared requirement as its home has it: PEP 508, or in a table of constraints the constraint alone."""
+    return form_of(item.home).range_of(item) if item.home is not None else item.text

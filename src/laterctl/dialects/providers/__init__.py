@@ -19,4 +19,4 @@ def providers_of(project: Project) -> Providers:
     container = project.container
     if container is not None and container.editable and container.access is not None:
         return ContainerProviders(container, container.access)
-    return FunctionProviders()
+    return FunctionProviders(container)

@@ -8,6 +8,7 @@ from typing import Protocol
 from msgspec import Struct
 
 from laterctl.dialects.ground import Ground
+from laterctl.project.places import Place
 from laterctl.render import Expr
 from laterctl.targets.resolved import Resolved
 
@@ -32,6 +33,10 @@ class Providers(Protocol):
         Raises:
             laterctl.refusal.Refused: the project has something else of that name.
         """
+        ...
+
+    def instead(self) -> tuple[str, Place] | None:
+        """Return why the project's own container gets no providers, and what is done; where it is. `None` where it does."""
         ...
 
     def read(self, spec: ProviderSpec, module: str) -> Expr:

@@ -106,6 +106,9 @@ class ContainerProviders(Providers):
             yield imported_callable
         yield Resolved(target, Anchor(container.body, max(users, default=after_docstring(statements))))
 
+    def instead(self) -> None:
+        """Nothing is done instead: the container gets the providers."""
+
     def read(self, spec: ProviderSpec, module: str) -> Expr:
         """Return the call of the provider, so that overriding it counts."""
         return Expr(f"{self._access.text}.{spec.name}()", self._access.imports)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
@@ -21,6 +22,12 @@ from laterctl.targets.resolved import Resolved
 FROM_OS = Expr('os.environ.get("ENVIRONMENT", "")', (Import("os"),))
 """The environment's name in a project that has no setting for it."""
 
+_PLAIN = re.compile(r"[\w./:,@%+-]*")
+"""A value that no reader of environment files takes for anything else."""
+
+IN_PROCESS = "new settings are variables of the process"
+"""What is done where the project's own settings are not extended."""
+
 _ENVIRONMENT = (
     *("environment", "env", "app_environment", "app_env", "current_environment", "current_env", "environment_name"),
     *("env_name", "deploy_env", "deployment_environment", "fastapi_env", "env_state", "stage"),
@@ -30,15 +37,14 @@ _ENVIRONMENT = (
 class SettingSpec(Struct, frozen=True):
     """A setting that a feature has: lower-case name, type annotation, default, and whether it is a secret.
 
-    `example` is what an example environment file shows; `help` is one line for people. `imports` are names that the
-    annotation needs, as `module:Name`.
+    `help` is one line for people, who read it above the setting in an example environment file, too: with the unit, and
+    with how a secret is made. `imports` are names that the annotation needs, as `module:Name`.
     """
 
     name: str
     annotation: str
     default: Any = None
     secret: bool = False
-    example: str = ""
     help: str = ""
     imports: tuple[str, ...] = ()
 
@@ -116,6 +122,10 @@ class Settings(Struct, frozen=True, kw_only=True):
         """
         yield from ()
 
+    def instead(self) -> str:
+        """Return why a setting cannot be written where the project has its own, and what is done; `""` where it can."""
+        return ""
+
     def read(self, spec: SettingSpec) -> Expr:
         """Return the expression that reads a setting."""
         default = repr("" if spec.default is None else env_literal(spec.default))
@@ -140,6 +150,19 @@ class Settings(Struct, frozen=True, kw_only=True):
     def lines(self, name: str, value: str) -> tuple[SettingLine, ...]:
         """Return the lines of which each gives a secret its value, the usual one first."""
         return (SettingLine(f"{self.environment_variable(name)}={value}", self.dotenv, environment=True),)
+
+    def example(self, spec: SettingSpec, declared: Sequence[Resolved]) -> str:
+        """Return the line that a setting has in an example environment file, with which a copy of the file loads.
+
+        Args:
+            spec: the setting.
+            declared: what `declare` gave for it.
+
+        Returns:
+            `KEY=value` with the default, also commented out; `""` when it is the project's own setting.
+        """
+        value = "" if spec.secret or spec.default is None else env_literal(spec.default)
+        return f"{self.environment_variable(spec.name)}={value if _PLAIN.fullmatch(value) else json.dumps(value)}"
 
     def forbids_strangers(self, names: Names) -> bool:
         """Whether the application does not start while `dotenv` has a variable that is no setting."""

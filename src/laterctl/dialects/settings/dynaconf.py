@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import ast
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import ClassVar
 
 from laterctl.dialects.ground import Ground
 from laterctl.dialects.settings.base import (
+    FROM_OS,
     Found,
     SettingLine,
     Settings,
@@ -43,6 +44,12 @@ class Dynaconf(Settings, frozen=True, kw_only=True):
             table = (self.table,) if self.table else ()
             yield Resolved(TomlKey(self.toml, table, self.key(spec.name), frozen(spec.default)))
 
+    def instead(self) -> str:
+        """Say that there is no file to write to: there is none yet, or where it is follows when the project runs."""
+        if self.toml:
+            return ""
+        return f"no TOML file of {self.access.text} was found to write to: new settings have their defaults in the code"
+
     def read(self, spec: SettingSpec) -> Expr:
         """Return the look-up with its default, for Dynaconf knows no fields."""
         return Expr(
@@ -57,6 +64,10 @@ class Dynaconf(Settings, frozen=True, kw_only=True):
         """Return the variable with the prefix that Dynaconf asks for."""
         return f"{self.prefix}{name}".upper()
 
+    def example(self, spec: SettingSpec, declared: Sequence[Resolved]) -> str:
+        """Return the line, commented out when a file has the setting: a variable would take precedence over that."""
+        return "# " * bool(declared) + Settings.example(self, spec, declared)
+
     def lines(self, name: str, value: str) -> tuple[SettingLine, ...]:
         """Return the variable, and the key of the file of secrets where the project names one."""
         inherited = Settings.lines(self, name, value)
@@ -66,8 +77,11 @@ class Dynaconf(Settings, frozen=True, kw_only=True):
         return (*inherited, key)
 
     def running(self, names: Names, access: Expr) -> Expr:
-        """Return the name of the environment that Dynaconf switched to."""
-        return Expr(f"str({access.text}.current_env)", access.imports)
+        """Return the name of the environment that Dynaconf switched to, or the setting of that use where it switches none."""
+        field = self.environment_field()
+        if self.table:
+            return Expr(f"str({access.text}.current_env)", access.imports)
+        return Expr(f"str({access.text}.get({field.upper()!r}, ''))", access.imports) if field else FROM_OS
 
 
 def find(names: Names) -> list[Found]:

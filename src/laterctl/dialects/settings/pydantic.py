@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import ClassVar
 
 from laterctl.dialects.ground import Ground, after_docstring, is_docstring
@@ -94,6 +94,12 @@ class Pydantic(Settings, frozen=True, kw_only=True):
         variable = f"{self.prefix}{self.key(name)}"
         return variable if self.case_sensitive else variable.upper()
 
+    def example(self, spec: SettingSpec, declared: Sequence[Resolved]) -> str:
+        """Return the line, commented out when it has no value and the field takes no empty text."""
+        line = Settings.example(self, spec, declared) if declared else ""
+        annotation = ast.parse(self.types.get(self.key(spec.name), spec.annotation), mode="eval").body
+        return f"# {line}" if line.endswith("=") and not _takes_text(annotation) else line
+
     def forbids_strangers(self, names: Names) -> bool:
         """Tell whether `extra` is `forbid`, as it is when nothing else is said."""
         classes = [names.statement(each) for each in family(names, Own(self.path, self.class_name))]
@@ -167,6 +173,16 @@ def fits(wanted: str, annotation: str) -> bool:
         return words <= {"bool", "Annotated"}
     texts = _LISTS if wanted.startswith("list") else _TEXTS
     return all(word in texts or word.endswith(_URL) for word in words)
+
+
+def _takes_text(node: ast.expr) -> bool:
+    """Whether any text is a value of a type, the empty one as well."""
+    if isinstance(node, ast.BinOp):
+        return _takes_text(node.left) or _takes_text(node.right)
+    if isinstance(node, ast.Subscript):
+        members = node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]
+        return dotted_path(node.value).rpartition(".")[2] in {"Optional", "Union"} and any(map(_takes_text, members))
+    return dotted_path(node).rpartition(".")[2] in {"str", "SecretStr"}
 
 
 def _words(node: ast.expr) -> Iterator[str]:

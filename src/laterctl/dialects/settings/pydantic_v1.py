@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from laterctl.dialects.settings.base import Settings
+from laterctl.dialects.settings.base import IN_PROCESS, Settings
 
 
 class PydanticV1(Settings, frozen=True, kw_only=True):
@@ -12,3 +12,7 @@ class PydanticV1(Settings, frozen=True, kw_only=True):
 
     kind: str = "pydantic-v1"
     title: ClassVar[str] = "pydantic 1"
+
+    def instead(self) -> str:
+        """Say that the class stays as it is."""
+        return f"{self.class_name} is of pydantic 1, which is not extended: {IN_PROCESS}"

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Sequence
 from typing import ClassVar
 
-from laterctl.dialects.settings.base import FROM_OS, Settings, imported
+from laterctl.dialects.settings.base import FROM_OS, IN_PROCESS, Settings, SettingSpec, imported
 from laterctl.project.facts import App, Evidence
 from laterctl.project.names import Names, dotted_path
 from laterctl.project.places import Place, is_test_or_docs
 from laterctl.project.source import Unreadable
 from laterctl.project.statements import bound_targets, expressions, nodes, spots
 from laterctl.project.tree import Outside
+from laterctl.targets.resolved import Resolved
 
 _READERS = {  # other ways to read settings, that this tool does not extend
     "decouple": "python-decouple",
@@ -35,6 +37,14 @@ class Unsupported(Settings, frozen=True, kw_only=True):
 
     kind: str = "other"
     title: ClassVar[str] = "that are not extended"
+
+    def instead(self) -> str:
+        """Return the reason."""
+        return f"{self.reason}: {IN_PROCESS}"
+
+    def example(self, spec: SettingSpec, declared: Sequence[Resolved]) -> str:
+        """Return the line commented out: what the project itself makes of a name that it does not know is not known."""
+        return f"# {super().example(spec, declared)}"
 
 
 def as_unsupported(settings: Settings, reason: str) -> Unsupported:

@@ -13,10 +13,10 @@ feature = Feature(
     requires=("settings", "errors"),
     floors={"python": "3.10", "fastapi": "0.112.2", "pydantic": "2"},
     edits=(
-        Setting("cors_origins", "list[str] | str", [], help="origins that may call, such as https://app.example.com"),
+        Setting("cors_origins", "list[str] | str", [], help="origins that may call: https://app.example.com,..."),
         Setting("cors_origin_regex", "str", "", help="a pattern for origins, matched as a whole"),
         Setting("cors_credentials", "bool", False, help="let browsers send cookies"),
-        Setting("cors_expose", "list[str] | str", [], help="further response headers that scripts may read"),
+        Setting("cors_expose", "list[str] | str", [], help="further response headers for scripts, with commas"),
         File("core/cors.py", "cors/core/cors.py.jinja"),
         Middleware("core.cors:CorsMiddleware", rank="cors"),
         DroppedTest("test_cors.py", "cors/tests/test_cors.py.jinja"),

@@ -96,11 +96,11 @@ feature = Feature(
             None,
             secret=True,
             imports=("pydantic:SecretStr",),
-            help="kid:base64[,kid:base64]; the first signs, all verify",
+            help="signing keys, kid:base64[,kid:base64]: the first signs, all verify; laterctl secret jwt makes one",
         ),
         Setting("jwt_issuer", "str", "api", help="who issues the tokens"),
         Setting("jwt_audience", "str", "api", help="whom the tokens are for"),
-        Setting("jwt_algorithm", "str", "HS256", help="HS256, HS384 or HS512"),
+        Setting("jwt_algorithm", "str", "HS256", help="how tokens are signed: HS256, HS384 or HS512"),
         Setting(
             "jwt_access_ttl",
             "PositiveInt",
@@ -113,7 +113,7 @@ feature = Feature(
             "PositiveInt",
             3600,
             imports=("pydantic:PositiveInt",),
-            help="longest life of an access token that is believed",
+            help="longest life of an access token that is believed, in seconds",
         ),
         Chosen(
             "refresh",

@@ -23,7 +23,7 @@ feature = Feature(
             None,
             secret=True,
             imports=("pydantic:SecretStr",),
-            help="bearer token that /metrics asks for; without one it is open",
+            help="bearer token that /metrics asks for, a long random text; without one it is open",
         ),
         File("core/metrics.py", "metrics/core/metrics.py.jinja"),
         File("core/metrics_middleware.py", "metrics/core/metrics_middleware.py.jinja"),

@@ -16,8 +16,8 @@ feature = Feature(
     edits=(
         DependencyFloor("redis[hiredis]>=5.0.1"),
         Setting("redis_url", "str", "", help="redis://host:6379/0; empty: nothing is shared between processes"),
-        Setting("redis_timeout_seconds", "float", 1.0, help="limit for connecting and for each answer"),
-        Setting("redis_max_connections", "int", 100),
+        Setting("redis_timeout_seconds", "float", 1.0, help="limit for connecting and for each answer, in seconds"),
+        Setting("redis_max_connections", "int", 100, help="connections to Redis at a time"),
         File("core/redis.py", "redis/core/redis.py.jinja"),
         Provider("redis", "core.redis:get_redis"),
         DroppedTest("test_redis.py", "redis/tests/test_redis.py.jinja", client=False),

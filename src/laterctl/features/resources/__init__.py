@@ -30,9 +30,9 @@ feature = Feature(
     requires=("settings", "lifespan", "redis"),
     floors={"python": "3.10", "fastapi": "0.112.2", "pydantic": "2"},
     edits=(
-        Setting("http_timeout_seconds", "float", 10.0, help="limit for each answer"),
-        Setting("http_connect_timeout_seconds", "float", 3.0),
-        Setting("http_max_connections", "int", 100),
+        Setting("http_timeout_seconds", "float", 10.0, help="limit for each answer, in seconds"),
+        Setting("http_connect_timeout_seconds", "float", 3.0, help="limit for connecting, in seconds"),
+        Setting("http_max_connections", "int", 100, help="connections of the HTTP client at a time"),
         File("core/http_client.py", "resources/core/http_client.py.jinja"),
         File("api/clients.py", "resources/api/clients.py.jinja"),
         Provider("http_client", "core.http_client:get_http_client"),

@@ -15,7 +15,9 @@ feature = Feature(
     floors={"python": "3.10", "fastapi": "0.112.2", "pydantic": "2"},
     edits=(
         DependencyFloor("secure>=2.0.1"),
-        Setting("security_hsts_seconds", "int", 31536000, help="how long browsers insist on HTTPS, 0 for never"),
+        Setting(
+            "security_hsts_seconds", "int", 31536000, help="how long browsers insist on HTTPS, in seconds; 0 for never"
+        ),
         Setting("security_hsts_subdomains", "bool", False, help="HTTPS for all subdomains, too"),
         Setting("security_hsts_preload", "bool", False, help="ask for a place in the browsers' preload lists"),
         Setting("security_csp_report_only", "bool", False, help="report what the CSP would block, block nothing"),

@@ -7,20 +7,66 @@ from __future__ import annotations
 
 import re
 
-from laterctl.project.facts import Requirement
+from laterctl.codemods.lines import Block
+from laterctl.dialects.manifest.base import Manifest, read_as_text
+from laterctl.dialects.manifest.manager import Change, Manager
+from laterctl.dialects.manifest.requirements import dev_file, requirements_in
+from laterctl.dialects.manifest.setup_cfg import IndentedLines
+from laterctl.install import Argv
+from laterctl.project.facts import DependencyHome, Requirement
 from laterctl.project.places import Place
 from laterctl.project.requirements_file import canonical_name, read_requirements
-from laterctl.project.setup_cfg import Value
 from laterctl.project.source import split_lines
+from laterctl.project.tree import Tree
 
 FILES = ("environment.yml", "environment.yaml", "conda.yml", "conda.yaml")
-PIP = ("dependencies", "pip")
+MARKS = dict.fromkeys(FILES, b"dependencies")
+HINT = "give {} a list `- pip:` with an entry, which is edited, or list fastapi in a requirements.txt"
+
+_PIP = ("dependencies", "pip")
 
 _ITEM = re.compile(r"(?P<indent> *)- +(?P<entry>[^#\n]*)")
 _SPEC = re.compile(r"(?:[\w.-]+::)?(?P<name>[\w.-]+)\s*(?P<version>[<>=!~].*|\s[\d.*]+)?")
 
 
-def pip_list(text: str) -> Value | None:
+class Conda(Manager):
+    name = "conda"
+    left = "left to you: conda solves the whole environment anew"
+
+    def commands(self, change: Change) -> tuple[Argv, ...]:
+        return (("conda", "env", "update", "--file", change.manifest.path),) if change.homes else ()
+
+
+MANAGER = Conda()
+
+
+class PipList(IndentedLines):
+    """The list below `- pip:`."""
+
+    @classmethod
+    def fits(cls, home: DependencyHome) -> bool:
+        return super().fits(home) and home.table == _PIP
+
+    def find(self, text: str) -> Block | None:
+        return pip_list(text)
+
+
+def find(tree: Tree) -> Manifest | None:
+    """Return the manifest of a conda environment that has a list for pip, which is what is edited."""
+    for path in FILES:
+        text = read_as_text(tree, path)
+        pip = pip_list(text)
+        if pip is None or not pip.is_list:
+            continue
+        listed, python = requirements(path, text)
+        home = DependencyHome("cfg", path, _PIP)
+        dev = dev_file(tree)
+        listed += requirements_in(tree, dev) if dev else []
+        return Manifest(MANAGER.name, path, home, DependencyHome("lines", dev) if dev else home, python, tuple(listed))
+    return None
+
+
+def pip_list(text: str) -> Block | None:
     """Return the list below `- pip:` of the dependencies, `None` when there is none; the margin includes its dashes."""
     lines = [line.rstrip("\r\n") for line in split_lines(text)]
     for number in _items(lines):
@@ -31,7 +77,7 @@ def pip_list(text: str) -> Value | None:
         while stop < len(lines) and (below := _ITEM.match(lines[stop])) and len(below["indent"]) > len(match["indent"]):
             margins.add(lines[stop][: below.start("entry")])
             stop += 1
-        return Value(number + 1, "", number + 1, stop, margins.pop() if len(margins) == 1 else None)
+        return Block(number + 1, "", number + 1, stop, margins.pop() if len(margins) == 1 else None)
     return None
 
 

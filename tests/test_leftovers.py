@@ -1,0 +1,80 @@
+"""What the user filled in of one feature is in the way of no other, and doctor does not ask for what was removed."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import pytest
+
+from laterctl.engine import ledger
+from laterctl.engine.plan import Request
+from laterctl.features import catalogue
+from laterctl.proof.static import prove
+from tests import memory
+from tests.dialect_projects import dialect
+from tests.test_removal import advice
+
+EVERY: Final = tuple(item.name for item in catalogue.every() if not item.hidden)
+PROJECTS: Final = ("dynaconf", "object", "none")
+MINE: Final = b"\nMINE = 1\n"
+
+
+def owned(tree: dict[str, bytes], feature: str) -> list[str]:
+    """Return the Python files with something in them that a feature brought."""
+    records = ledger.load(memory.project(tree).tree)[feature].records
+    found = {item.target.path for item in records if item.ours and item.target.whole_file}
+    found = {path for path in found if path.endswith(".py")}
+    return sorted(path for path in found if tree[path].strip())
+
+
+def code(tree: dict[str, bytes]) -> dict[str, bytes]:
+    """Return the code of a project; which entry of the ledger knows what is left may depend on the order."""
+    return {path: data for path, data in tree.items() if path.endswith(".py")}
+
+
+def removed(tree: dict[str, bytes], *names: str, delete_edited: bool = False) -> dict[str, bytes]:
+    """Return a project without features; that is proved."""
+    plan = memory.planned(tree, Request(remove=names, delete_edited=delete_edited))
+    after = memory.applied(tree, plan)
+    assert prove(memory.project(tree), plan) == []
+    return after
+
+
+@pytest.mark.parametrize("capability", [item.name for item in catalogue.every() if item.hidden])
+def test_a_shared_file_left_behind_is_in_the_way_of_nothing(capability: str) -> None:
+    """All features are there, a file that several need is edited, and the features go one after the other or at once."""
+    before = dialect("object")
+    whole = memory.add(before, *EVERY)
+    for path in owned(whole, capability):
+        mine = {**whole, path: whole[path] + MINE}
+        nothing = mine
+        for name in EVERY:
+            nothing = removed(nothing, name)
+        assert advice(nothing) == [], path
+        assert nothing[path] == mine[path]
+        assert code(nothing) == code(removed(mine, *EVERY)), path
+        assert memory.add(nothing, *EVERY) == mine, path
+        left = tuple(name for name, entry in ledger.load(memory.project(nothing).tree).items() if entry.left)
+        assert removed(nothing, *left, delete_edited=True) == before, path
+
+
+@pytest.mark.parametrize("project", PROJECTS)
+@pytest.mark.parametrize("feature", EVERY)
+def test_everything_edited_goes_one_by_one(feature: str, project: str) -> None:
+    """All files of a feature are edited; each of the others still goes, and comes back, beside what is left."""
+    before = dialect(project)
+    whole = memory.add(before, *EVERY)
+    mine = {**whole, **{path: whole[path] + MINE for path in owned(whole, feature)}}
+    one, usual = removed(mine, feature), advice(whole)
+    for name in (name for name in EVERY if name != feature):
+        without = removed(one, name)
+        assert [line for line in advice(without) if line not in usual] == [], name
+        assert memory.add(without, name) == one, name
+    tree = one
+    for name in EVERY:
+        if name != feature:
+            tree = removed(tree, name)
+            assert [line for line in advice(tree) if line not in usual] == [], name
+    assert advice(tree) == []
+    left = tuple(name for name, entry in ledger.load(memory.project(tree).tree).items() if entry.left)
+    assert removed(tree, *left, delete_edited=True) == before
