@@ -713,7 +713,7 @@ def test_a_denylist_without_sessions_is_refused() -> None:
 
     (refusal,) = memory.planned(files, Request(add=("jwt",), options=options)).refusals
 
-    assert (refusal.code, refusal.feature) == ("option-conflict", "jwt")
+    assert (refusal.code, refusal.feature) == ("conflict", "jwt")
 
 
 # Access tokens alone -------------------------------------------------------------------------------------------------

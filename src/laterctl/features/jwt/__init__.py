@@ -48,7 +48,7 @@ def denylist_is_kept(context: FeatureContext) -> Refusal | None:
     """Refuse a denylist without the store that holds it."""
     if context.options["refresh"] == "off" and context.options["denylist"] != "off":
         return Refusal(
-            "option-conflict",
+            "conflict",
             "the denylist is kept where the sessions are, and with jwt.refresh=off there are none",
             remedy="--set jwt.denylist=off, or --set jwt.refresh=memory or redis",
         )
