@@ -32,8 +32,8 @@ def test_a_package_never_hides_a_module_of_the_users() -> None:
     assert "core/__init__.py" not in after
     assert b"from app_core.metrics_middleware import MetricsMiddleware\n" in after["main.py"]
     assert memory.remove(after, "metrics") == files
-    moved = {path: data for path, data in memory.add(files, "metrics", "jwt").items() if path.endswith("/errors.py")}
-    assert list(moved) == ["app_core/auth/errors.py"]
+    moved = {path: data for path, data in memory.add(files, "metrics", "jwt").items() if path.endswith("/tokens.py")}
+    assert list(moved) == ["app_core/auth/tokens.py"]
     (refusal,) = reasons({**files, "app_core.py": b""}, "metrics").values()
     assert refusal.code == "module-in-the-way"
     assert refusal.place is not None

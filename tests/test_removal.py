@@ -67,7 +67,7 @@ def advice(files: Files) -> list[str]:
 
 
 FILLED_IN = {
-    "jwt": ["core/auth/authenticator.py", "core/auth/config.py", "api/auth.py", "tests/test_jwt.py"],
+    "jwt": ["core/auth/authenticator.py", "core/auth/tokens.py", "api/auth.py", "tests/test_jwt.py"],
     "cors": ["core/cors.py", "core/settings.py", "core/startup.py", "core/error_boundary.py"],
     "metrics": ["core/metrics.py", "core/metrics_middleware.py", "api/metrics.py"],
     "resources": ["core/redis.py", "core/http_client.py"],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Protocol
 
@@ -247,6 +247,15 @@ class FeatureContext(Struct, frozen=True, dict=True):
     def _note(self, note: Note) -> None:
         if note not in self.notes:
             self.notes.append(note)
+
+
+def flat(edits: Iterable[Edit]) -> tuple[Edit, ...]:
+    """Return edits with those that others hold in their place."""
+    found: list[Edit] = []
+    for edit in edits:
+        inner: Iterable[Edit] = getattr(edit, "edits", ())
+        found += flat(inner) if inner else [edit]
+    return tuple(found)
 
 
 def layout_of(project: Project) -> Layout:

@@ -43,5 +43,5 @@ def keep(context: FeatureContext, name: str) -> Expr:
 
 def read(context: FeatureContext, name: str) -> Expr:
     """Return the expression that gives provider `name`, for a template."""
-    spec = context.providers[name]
+    spec = context.providers.get(name) or ProviderSpec(name, "")  # the user's own in a container has no source
     return providers_of(context.project).read(spec, context.module(spec.source.partition(":")[0]))

@@ -26,6 +26,10 @@ if TYPE_CHECKING:
     from laterctl.project.discover import Project
 
 
+Needing = Callable[[str], catalogue.Needs]
+"""What says what a feature needs."""
+
+
 class Request(Struct, frozen=True):
     """What the user asked for, by the features' own names.
 
@@ -99,11 +103,14 @@ def make(project: Project, installed: Mapping[str, Entry], request: Request) -> 
     declined = _declined(present, request)
     tested = _tested(project, present, request, requested, declined)
     wanted, renewed = _wanted(present, request, requested, declined, tested)
-    refusals = [_required(name, wanted, present, renewed) for name in request.remove if name in wanted]
+    stay = {name: entry for name, entry in present.items() if name not in renewed}
+    needs = _recorded_needs(stay, _declared_needs(installed, request))
+    refusals = [_required(name, wanted, needs) for name in request.remove if name in wanted]
     going = _going(installed, request)
     removed = sorted((present.keys() - set(wanted)) | (left.keys() & going))
     added = [name for name in wanted if name not in present]
-    used = {*catalogue.closure(request.add, declined), *renewed} if request.add or renewed else set()
+    declares = _declared_needs(installed, request)
+    used = {*catalogue.closure(request.add, declined, declares), *renewed} if request.add or renewed else set()
     refusals += [] if refusals else _elsewhere(project, [entry for name, entry in installed.items() if name in used])
     if refusals:
         return Plan(Changeset({}), installed, removed=tuple(removed), refusals=tuple(refusals))
@@ -121,7 +128,7 @@ def make(project: Project, installed: Mapping[str, Entry], request: Request) -> 
             continue
         entry = installed.get(name)
         options = {**_options(entry), **request.options.get(name, {})}
-        requires, recommends = (tuple(sorted(names)) for names in catalogue.needs_of(name))
+        requires, recommends = (tuple(sorted({*names})) for names in declares(name))
         fresh = Entry(name, __version__, name in requested, options, (), declined.get(name, ()), requires, recommends)
         fresh = replace(fresh, tests=name in tested)
         resolution.add(fresh, entry.records if entry is not None else (), check=name in added)
@@ -147,7 +154,7 @@ def make(project: Project, installed: Mapping[str, Entry], request: Request) -> 
         tuple(
             name
             for name in added
-            if name not in catalogue.closure(requested, needs=_recorded_needs(resolution.entries))
+            if name not in catalogue.closure(requested, needs=_recorded_needs(resolution.entries, declares))
         ),
         notes=(*_unknown(installed, request), *resolution.notes),
     )
@@ -240,9 +247,10 @@ def _wanted(
     An installed feature that is not resolved anew requires what it required when it was.
     """
     renewed: list[str] = []
+    declares = _declared_needs(installed, request)
     while True:
-        stay = installed.keys() - set(renewed)
-        wanted = catalogue.closure(requested, declined, _recorded_needs({name: installed[name] for name in stay}))
+        stay = {name: entry for name, entry in installed.items() if name not in renewed}
+        wanted = catalogue.closure(requested, declined, _recorded_needs(stay, declares))
         added = [name for name in wanted if name not in installed]
         again = [
             name
@@ -269,7 +277,8 @@ def _tested(
     wanted |= {name: wanted[name] and allowed for name in request.update if name in wanted}
     wanted |= dict.fromkeys(request.add, request.tests and allowed)
     names = [name for name, has in wanted.items() if has]
-    needs = (_known_needs, _recorded_needs(installed))
+    declares = _declared_needs(installed, request)
+    needs = (declares, _recorded_needs(installed, declares))
     return {name for each in needs for name in catalogue.closure(names, declined, each)}
 
 
@@ -278,7 +287,9 @@ def _declined(installed: Mapping[str, Entry], request: Request) -> dict[str, tup
     without = {*request.without, *request.remove}
     found = {name: {*entry.declined, *(without & {*entry.recommends})} for name, entry in installed.items()}
     declared = set(catalogue.module_names())
-    for name in catalogue.closure([*installed.keys() & declared, *request.add], {}, _known_needs):
+    for name in catalogue.closure(
+        [*installed.keys() & declared, *request.add], {}, _declared_needs(installed, request)
+    ):
         if name in declared:
             found.setdefault(name, set()).update(without & set(catalogue.feature(name).recommends))
     return {name: tuple(sorted(names - set(request.add))) for name, names in found.items()}
@@ -286,10 +297,7 @@ def _declined(installed: Mapping[str, Entry], request: Request) -> dict[str, tup
 
 def _going(installed: Mapping[str, Entry], request: Request) -> set[str]:
     """Return the features that are to be removed, with all that they require."""
-    needs = _recorded_needs(installed)
-    return set(
-        catalogue.closure(request.remove, None, lambda name: (needs if name in installed else _known_needs)(name))
-    )
+    return set(catalogue.closure(request.remove, None, _recorded_needs(installed, _declared_needs(installed, request))))
 
 
 def _options(entry: Entry | None) -> dict[str, Value]:
@@ -301,12 +309,23 @@ def _options(entry: Entry | None) -> dict[str, Value]:
     return {name: value for name, value in values.items() if value is not None}
 
 
-def _recorded_needs(entries: Mapping[str, Entry]) -> Callable[[str], catalogue.Needs]:
+def _recorded_needs(entries: Mapping[str, Entry], declares: Needing) -> Needing:
     """Return what says what a feature needs: its entry when it has one, else its declaration."""
 
     def needs(name: str) -> catalogue.Needs:
         entry = entries.get(name)
-        return catalogue.needs_of(name) if entry is None else (entry.requires, entry.recommends)
+        return declares(name) if entry is None else (entry.requires, entry.recommends)
+
+    return needs
+
+
+def _declared_needs(installed: Mapping[str, Entry], request: Request) -> Needing:
+    """Return what says what this version's feature needs with the options that it will have; nothing of another's."""
+
+    def needs(name: str) -> catalogue.Needs:
+        if name not in catalogue.module_names():
+            return (), ()
+        return catalogue.needs_of(name, {**_options(installed.get(name)), **request.options.get(name, {})})
 
     return needs
 
@@ -316,10 +335,6 @@ def _unknown(installed: Mapping[str, Entry], request: Request) -> Iterator[Note]
     for name in sorted(installed.keys() - set(catalogue.module_names())) if request.update else ():
         place = Place(installed[name].path, 1)
         yield Note("warning", f"{name} is not a feature of this laterctl and stays as it is", place, name)
-
-
-def _known_needs(name: str) -> catalogue.Needs:
-    return catalogue.needs_of(name) if name in catalogue.module_names() else ((), ())
 
 
 def _is_renewed(
@@ -333,12 +348,12 @@ def _is_renewed(
     entry = installed.get(name)
     if entry is None or name not in catalogue.module_names():
         return False
-    values = {item.name: item.default for item in catalogue.feature(name).options} | _options(entry)
-    if name in request.update or any(values[key] != item for key, item in request.options.get(name, {}).items()):
+    values = catalogue.feature(name).values(_options(entry))
+    if name in request.update or any(values.get(key) != item for key, item in request.options.get(name, {}).items()):
         return True
     if entry.version == __version__:
         return False
-    return name in catalogue.closure([*added, *renewed])
+    return name in catalogue.closure([*added, *renewed], needs=_declared_needs(installed, request))
 
 
 def _settled(
@@ -386,13 +401,8 @@ def repair(project: Project, installed: Mapping[str, Entry]) -> Plan:
     return _converged(project, present, made, resolution)
 
 
-def _required(name: str, wanted: Sequence[str], installed: Mapping[str, Entry], renewed: Sequence[str]) -> Refusal:
-    users = [
-        other
-        for other in wanted
-        if name
-        in (installed[other].requires if other in installed and other not in renewed else catalogue.needs_of(other)[0])
-    ]
+def _required(name: str, wanted: Sequence[str], needs: Needing) -> Refusal:
+    users = [other for other in wanted if name in needs(other)[0]]
     return Refusal(
         "required",
         f"{name} is required by {', '.join(users)}",

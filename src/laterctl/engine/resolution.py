@@ -12,7 +12,8 @@ from msgspec.structs import replace
 from laterctl import __version__
 from laterctl.edits import file as owned_file
 from laterctl.edits.beside import Beside
-from laterctl.edits.context import MOVABLE, Edit, FeatureContext
+from laterctl.edits.chosen import chosen
+from laterctl.edits.context import MOVABLE, Edit, FeatureContext, flat
 from laterctl.edits.provider import Provider
 from laterctl.edits.setting import Setting
 from laterctl.engine import ledger
@@ -144,25 +145,22 @@ class Resolution(Struct):
         """Return all edits of a feature, found once: those that it always has and those for this project."""
         if feature.name not in self._declared:
             more = feature.edits_for(context) if feature.edits_for is not None else ()
-            self._declared[feature.name] = (*feature.edits, *more)
+            self._declared[feature.name] = chosen((*feature.edits, *more), context.options)
         return self._declared[feature.name]
 
     def _context(self, feature: Feature, entry: Entry) -> FeatureContext:
-        for name in catalogue.closure([feature.name])[:-1]:
-            if name not in self._declared and name in self.entries:
+        for name in catalogue.closure(entry.requires, needs=self._needs):
+            if name not in self._declared and name in self.entries and name in catalogue.module_names():
                 needed = catalogue.feature(name)
                 self._declare(needed, self._context(needed, self.entries[name]))
-        declared = [edit for edits in self._declared.values() for edit in _flat(edits)]
-        static = [
-            edit for name in self.wanted if name not in self._declared for edit in _flat(catalogue.edits_of(name))
-        ]
+        declared = [edit for edits in self._declared.values() for edit in flat(edits)]
+        static = [edit for name in self.wanted if name not in self._declared for edit in catalogue.edits_of(name)]
         every = [*static, *declared]
         records = [*self.before, *self.records()]
-        values = {item.name: item.default for item in feature.options if item.default is not None} | dict(entry.options)
         return FeatureContext(
             self.project,
             feature.name,
-            values,
+            feature.values(entry.options),
             self.before,
             records,
             {item.name: item for item in every if isinstance(item, Setting)},
@@ -171,6 +169,10 @@ class Resolution(Struct):
             catalogue.middleware,
             tests=entry.tests,
         )
+
+    def _needs(self, name: str) -> catalogue.Needs:
+        entry = self.entries.get(name)
+        return (entry.requires, ()) if entry is not None else catalogue.needs_of(name)
 
     def _record(
         self,
@@ -260,16 +262,9 @@ class Resolution(Struct):
         return found
 
 
-def _flat(edits: Iterable[Edit]) -> list[Edit]:
-    found: list[Edit] = []
-    for edit in edits:
-        found += edit.edits if isinstance(edit, Beside) else [edit]
-    return found
-
-
 def _around(edits: Iterable[Edit], context: FeatureContext) -> FeatureContext:
     """Decide which owned files go to their other place, before anything refers to them."""
-    files = owned_file.files(_flat(edits))
+    files = owned_file.files(flat(edits))
     blocked = {file.path: alternative(file.path) for file in files if file.is_blocked(context)}
     for usual, other in blocked.items():
         context.choice(

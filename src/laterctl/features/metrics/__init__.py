@@ -1,20 +1,12 @@
 """Prometheus metrics of every request, on /metrics."""
 
 from laterctl.edits.app_statements import Middleware, Router
-from laterctl.edits.context import FeatureContext
-from laterctl.edits.dropped_test import DroppedTest
+from laterctl.edits.dropped_test import DroppedTest, has_importable_app
 from laterctl.edits.file import File
 from laterctl.edits.manifest import DependencyFloor
 from laterctl.edits.provider import Provider
 from laterctl.edits.setting import Setting
 from laterctl.feature import ExistingSigns, Feature, Group
-
-
-def has_importable_app(context: FeatureContext) -> bool:
-    """Whether a module has the application under a name that a test can import."""
-    app = context.project.app
-    return app is None or bool(app.reference)
-
 
 feature = Feature(
     name="metrics",

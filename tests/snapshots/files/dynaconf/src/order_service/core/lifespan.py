@@ -7,8 +7,6 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 import anyio
 
-from order_service.core.auth.keys import check_keys
-from order_service.core.auth.refresh_store import check_store, close_store
 from order_service.core.container import container
 
 CLOSE_TIMEOUT_SECONDS = 10.0
@@ -21,13 +19,10 @@ _stack = AsyncExitStack()
 
 async def open_resources(stack: AsyncExitStack) -> None:
     """Open one thing after the other; the last one is closed first."""
-    await check_keys()
     closing(stack, 'redis', container.redis().aclose)
     stack.callback(container.redis.reset)
-    closing(stack, 'jwt', close_store)
     closing(stack, 'http_client', container.http_client().aclose)
     stack.callback(container.http_client.reset)
-    await check_store()
 
 
 @asynccontextmanager

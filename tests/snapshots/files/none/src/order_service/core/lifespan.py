@@ -7,8 +7,6 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 import anyio
 
-from order_service.core.auth.keys import check_keys
-from order_service.core.auth.refresh_store import check_store, close_store
 from order_service.core.http_client import get_http_client
 from order_service.core.redis import get_redis
 
@@ -22,13 +20,10 @@ _stack = AsyncExitStack()
 
 async def open_resources(stack: AsyncExitStack) -> None:
     """Open one thing after the other; the last one is closed first."""
-    await check_keys()
     closing(stack, 'redis', get_redis().aclose)
     stack.callback(get_redis.cache_clear)
-    closing(stack, 'jwt', close_store)
     closing(stack, 'http_client', get_http_client().aclose)
     stack.callback(get_http_client.cache_clear)
-    await check_store()
 
 
 @asynccontextmanager

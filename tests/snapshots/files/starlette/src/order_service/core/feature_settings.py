@@ -35,9 +35,9 @@ class FeatureSettings(BaseModel):
         try:
             super().__init__(**known | given)
         except ValidationError as error:
-            wrong = ((e['loc'][0], e['msg']) for e in error.errors())
-            message = '; '.join(f'{variable(at)}: {why}' for at, why in wrong)
-            raise ValueError(message) from None
+            wrong = ((e['loc'], e['msg']) for e in error.errors())
+            told = (f'{variable(at[0])}: {why}' if at else why for at, why in wrong)
+            raise ValueError('; '.join(told)) from None
 
 
 def value_of(name: str) -> object:
