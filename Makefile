@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: help demo test lint bench clean
+.PHONY: help demo test lint bench bench-middleware clean
 .DEFAULT_GOAL := help
 
 help:
@@ -13,6 +13,7 @@ help:
 	@echo "make test    run the whole suite: style, types, layers, tests"
 	@echo "make lint    style, types and layers alone"
 	@echo "make bench   measure what commands cost against what they could cost at best"
+	@echo "make bench-middleware  measure what the middleware of features costs a request"
 	@echo "make clean   remove $(VENV)"
 	@echo "PYTHON=...   another interpreter than python3 to make $(VENV) with"
 
@@ -31,6 +32,9 @@ lint: $(VENV)/.dev
 
 bench: $(VENV)/.apps
 	@$(BIN)/python benchmarks/gates.py
+
+bench-middleware: $(VENV)/.dev
+	@$(BIN)/python -m benchmarks.middleware
 
 clean:
 	rm -rf $(VENV)

@@ -21,6 +21,7 @@ from laterctl.edits.app_statements import RANKS, Middleware
 from laterctl.edits.manifest import DependencyFloor
 from laterctl.edits.provider import Provider
 from laterctl.edits.setting import Setting
+from laterctl.engine.plan import Request
 from laterctl.feature import Feature, Group
 from laterctl.features import catalogue
 from laterctl.project.installed import file_of
@@ -54,18 +55,24 @@ def edits(feature: Feature, kind: type) -> list[Any]:
 @cache
 def added(feature: str, name: str) -> dict[str, bytes]:
     """Return a project in a dialect with a feature and what it requires; a hidden one comes with one that needs it."""
-    users = [item.name for item in FEATURES if not item.hidden and feature in catalogue.closure([item.name])]
-    return memory.add(dialect(name), feature if feature in users else users[0])
+    return memory.add(dialect(name), user_of(feature))
+
+
+def user_of(feature: str) -> str:
+    """Return a feature itself, or one that brings it when it is hidden."""
+    users = [item.name for item in FEATURES if not item.hidden and feature in catalogue.closure([item.name], {})]
+    return feature if feature in users else users[0]
 
 
 @cache
 def templates(feature: str) -> frozenset[str]:
-    """Return the templates that a feature uses in one dialect or another."""
-    found: set[str] = set()
-    for name in NAMES:
-        entry = added(feature, name)[file_of(feature)].decode()
-        found |= {path for path in every_template() if f'"{path}"' in entry}
-    return frozenset(found)
+    """Return the templates that a feature uses in one dialect or another, with one option or another."""
+    entries = [added(feature, name)[file_of(feature)].decode() for name in NAMES]
+    for option in catalogue.feature(feature).options:
+        for choice in option.choices:
+            request = Request(add=(user_of(feature),), options={feature: {option.name: choice}})
+            entries.append(memory.run(dialect("none"), request)[file_of(feature)].decode())
+    return frozenset(path for path in every_template() if any(f'"{path}"' in entry for entry in entries))
 
 
 @cache
@@ -158,7 +165,8 @@ def test_what_it_declares_is_read(feature: Feature) -> None:
     texts = "".join(source(template) for template in templates(feature.name))
     for edit in feature.edits:
         if isinstance(edit, Setting):
-            assert f"setting('{edit.name}')" in texts, f"nobody reads {edit.name}"
+            read = f"setting('{edit.name}')" in texts or f"    {edit.name}: " in texts
+            assert read, f"nobody reads {edit.name}"
 
 
 @each_feature

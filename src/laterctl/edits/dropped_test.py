@@ -51,6 +51,12 @@ class DroppedTest(Struct, frozen=True):
         return File(f"tests/{self.name}", self.template, when=self.when)
 
 
+def has_importable_app(context: FeatureContext) -> bool:
+    """Whether a module has the FastAPI application itself under a name that a test can import."""
+    app = context.project.app
+    return app is None or (bool(app.reference) and not app.wrapped)
+
+
 def test_dependencies(context: FeatureContext, names: Iterable[str]) -> Iterator[Resolved]:
     """Yield the development dependencies that tests need, of `FLOORS`, but for those that the user has."""
     for name in names:

@@ -113,19 +113,22 @@ class Resolution(Struct):
                 for item in edit.resolve(context):
                     record = self._record(context, item, records, had, own)
                     records.setdefault(record.target.key, replace(record, beside=beside) if beside else record)
+                if self._show_created(records.values()):
+                    context = replace(context, project=self.project)
             except Refused as refused:
                 self.refusals.extend(refused.refusals)
         self.notes.extend(context.notes)
         context.notes.clear()
         self.entries[name] = replace(self.entries[name], records=tuple(records.values()))
-        self._show_created(records.values())
 
-    def _show_created(self, records: Iterable[Record]) -> None:
-        """Let later features see the open files of this one, which they extend."""
+    def _show_created(self, records: Iterable[Record]) -> bool:
+        """Let later edits see the open files that are made, which they extend; say whether there are new ones."""
         made = {record.target.path: record.target.created() for record in records if record.ours}
         fresh = {path: data for path, data in made.items() if data is not None and self.project.tree.read(path) is None}
-        if any(record.target.path in fresh and record.target.is_open for record in records):
+        found = any(record.target.path in fresh and record.target.is_open for record in records)
+        if found:
             self.project = self.project.with_overlay(fresh)
+        return found
 
     def _own_nodes(self, previous: Sequence[Record]) -> set[int]:
         """The syntax nodes that a feature has in the project: what it wants now may take their place."""

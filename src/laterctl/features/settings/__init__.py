@@ -17,6 +17,8 @@ def module(context: FeatureContext) -> Iterator[Edit]:
     if missing or context.is_from_us("core/settings.py"):
         yield DependencyFloor("pydantic-settings>=2.6")
         yield File("core/settings.py", "settings/core/settings.py.jinja", open=True)
+    # After it, because this reads from it.
+    yield File("core/feature_settings.py", "settings/core/feature_settings.py.jinja")
 
 
 feature = Feature(
@@ -24,9 +26,6 @@ feature = Feature(
     hidden=True,
     summary="checked settings, and a settings module where there is none",
     floors={"python": "3.10", "pydantic": "2"},
-    edits=(
-        File("core/startup.py", "settings/core/startup.py.jinja"),
-        File("core/feature_settings.py", "settings/core/feature_settings.py.jinja"),
-    ),
+    edits=(File("core/startup.py", "settings/core/startup.py.jinja"),),
     edits_for=module,
 )
