@@ -1,6 +1,6 @@
 """What the middleware of features costs a request: requests per second of server CPU.
 
-Run `make bench-middleware`, or `python -m benchmarks.middleware` from the root of the repository. Three applications
+Run `make bench`, or `python -m benchmarks.middleware` from the root of the repository. Three applications
 with one route are served by a process each: bare; with what laterctl adds (request id, metrics, security headers, CORS
 and errors together); and with the same jobs the way that tutorials do them (`BaseHTTPMiddleware`, functions under
 `@app.middleware("http")`, the path as a label). They are loaded in turns over kept connections; what counts is the CPU

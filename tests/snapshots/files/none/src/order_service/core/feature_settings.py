@@ -1,9 +1,9 @@
 # From laterctl: settings.
 """The settings of added features: read from the project's own, and checked."""
 
-import os
-
 from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError
+
+from order_service.core.settings import settings
 
 EMPTY = (None, '', SecretStr(''))
 PRODUCTION = {'production', 'prod', 'live'}
@@ -39,7 +39,7 @@ class FeatureSettings(BaseModel):
 
 def value_of(name: str) -> object:
     """Return what the project has for a setting, nothing or '' without one."""
-    return os.environ.get(name.upper())
+    return getattr(settings, name)
 
 
 def variable(name: object) -> str:
@@ -49,4 +49,4 @@ def variable(name: object) -> str:
 
 def is_production() -> bool:
     """Whether people depend on what runs in this environment."""
-    return os.environ.get('ENVIRONMENT', '').lower() in PRODUCTION
+    return str(settings.environment).lower() in PRODUCTION

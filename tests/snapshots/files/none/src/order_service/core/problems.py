@@ -1,4 +1,4 @@
-# From laterctl: errors.
+# From laterctl: jwt.
 """Error responses as problem details for HTTP APIs, RFC 9457."""
 
 from collections.abc import Mapping

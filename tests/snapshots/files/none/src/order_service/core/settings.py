@@ -17,6 +17,7 @@ class Settings(BaseSettings):
     environment: str = 'development'
     cors_credentials: bool = False
     cors_expose: list[str] | str = []
+    cors_headers: list[str] | str = ''
     cors_origin_regex: str = ''
     cors_origins: list[str] | str = []
     http_connect_timeout_seconds: float = 3.0
@@ -38,7 +39,6 @@ class Settings(BaseSettings):
     security_hsts_preload: bool = False
     security_hsts_seconds: int = 31536000
     security_hsts_subdomains: bool = False
-    security_profile: str = 'api'
 
 
 settings = Settings()
