@@ -67,7 +67,7 @@ def test_a_500_passes_through_all_middleware(server: servers.Server) -> None:
 
 
 def test_the_body_is_like_that_of_other_errors(server: servers.Server) -> None:
-    assert get(server, "/boom?mark=m-body").json() == {"detail": "Internal Server Error"}
+    assert get(server, "/boom?mark=m-body").json() == {"detail": "An unexpected error occurred."}
     assert get(server, "/nowhere").json() == {"detail": "Not Found"}
 
 
@@ -76,6 +76,8 @@ PROBLEM = {
     "title": "Internal Server Error",
     "status": 500,
     "detail": "An unexpected error occurred.",
+    "instance": "/boom",
+    "code": "internal_error",
 }
 
 
@@ -109,9 +111,9 @@ def test_another_body_is_an_option_of_what_is_installed() -> None:
 
     changed = memory.run(files, Request(add=("cors",), options={"errors": {"body": "problem"}}), "edge.main:app")
 
-    assert b"application/problem+json" in changed["edge/core/error_body.py"]
+    assert b"application/problem+json" in changed["edge/core/problems.py"]
     back = memory.run(changed, Request(add=("cors",), options={"errors": {"body": "detail"}}), "edge.main:app")
-    assert back["edge/core/error_body.py"] == files["edge/core/error_body.py"]
+    assert back["edge/core/problems.py"] == files["edge/core/problems.py"]
 
 
 @pytest.mark.parametrize("name", ["cors", "security-headers"])
@@ -196,7 +198,7 @@ def test_a_handler_that_fails_is_called_once_too(project: Path) -> None:
     with servers.uvicorn_server("edge.main:app", project, {**ENVIRONMENT, "EDGE_HANDLER": "broken"}) as server:
         response = get(server, "/boom?mark=m-broken")
 
-        assert response.json() == {"detail": "Internal Server Error"}
+        assert response.json() == {"detail": "An unexpected error occurred."}
         assert response.headers["Access-Control-Allow-Origin"] == ORIGIN
         assert logged(server, "m-broken") == 1
         assert server.output().count("LookupError: handler failed\n") == 1

@@ -13,7 +13,7 @@ def body_of(context: FeatureContext) -> str:
     body = context.options.get("body")
     if body is None:
         body = "apierror" if has_api_error(context) else "problem" if sends_problems(context) else "detail"
-    return f"errors/core/error_body.{body}.py.jinja"
+    return f"errors/core/problems.{body}.py.jinja"
 
 
 feature = Feature(
@@ -29,7 +29,7 @@ feature = Feature(
         ),
     ),
     edits=(
-        File("core/error_body.py", body_of),
+        File("core/problems.py", body_of),
         File("core/error_boundary.py", "errors/core/error_boundary.py.jinja"),
         Middleware("core.error_boundary:ErrorBoundary", rank="error-boundary"),
         DroppedTest("test_error_boundary.py", "errors/tests/test_error_boundary.py.jinja"),

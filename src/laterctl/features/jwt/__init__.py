@@ -57,12 +57,6 @@ def fresh_key() -> dict[str, str]:
     return {"jwt_keys": f"{secrets.token_hex(4)}:{key}"}
 
 
-def problems(context: FeatureContext) -> str:
-    """Choose the template of error bodies: the foundation's `APIError` shape where it is found, RFC 9457 elsewhere."""
-    shape = "apierror" if has_api_error(context) else "problem"
-    return f"jwt/core/problems.{shape}.py.jinja"
-
-
 feature = Feature(
     name="jwt",
     group=Group.SCALING,
@@ -94,7 +88,6 @@ feature = Feature(
             for name in ("config", "errors", "keys", "refresh", "refresh_store", "tokens")
         ),
         File("core/auth/authenticator.py", authenticator),
-        File("core/problems.py", problems),
         File("api/current_user.py", "jwt/api/current_user.py.jinja"),
         File("api/auth.py", "jwt/api/auth.py.jinja"),
         Provider("token_service", "core.auth.tokens:get_token_service"),
