@@ -14,7 +14,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from order_service.core.error_body import internal_error
+from order_service.core.problems import problem_response
 
 Handler = Callable[[Request, Exception], Any]
 
@@ -62,7 +62,7 @@ class ErrorBoundary:
             handlers = getattr(owner, 'exception_handlers', {})
             own = [handlers[k] for k in handlers if k in (500, Exception)]
             if not own:
-                await internal_error(scope)(scope, receive, send)
+                await _internal_error(scope)(scope, receive, send)
                 raise
             # Of two handlers, Starlette takes the one that came last.
             response = await answer_of(own[-1], scope, error)
@@ -83,6 +83,11 @@ async def answer_of(
     except Exception:
         # The traceback has both: the first exception is the context.
         logger.exception('The handler of unexpected exceptions failed')
-        return internal_error(scope)
+        return _internal_error(scope)
     logger.error('Unexpected exception', exc_info=error)
     return cast('ASGIApp', answer)
+
+
+def _internal_error(scope: Scope) -> ASGIApp:
+    detail = 'An unexpected error occurred.'
+    return problem_response(scope, 500, 'internal_error', detail)

@@ -121,20 +121,21 @@ class MetricsMiddleware:
         began = time.perf_counter()
         status, seconds, is_gone = SERVER_ERROR, 0.0, False
 
-        async def send_last(message: Message) -> None:
+        async def send_late(message: Message) -> None:
             nonlocal is_gone, seconds
-            # Asking costs: nobody leaves in less than this.
-            if time.perf_counter() - began > PATIENCE_SECONDS:
-                is_gone = await Request(scope, receive).is_disconnected()
+            is_gone = await Request(scope, receive).is_disconnected()
             await send(message)
             seconds = time.perf_counter() - began
 
         def watch(message: Message) -> Awaitable[None]:
-            nonlocal status
+            nonlocal seconds, status
             if message['type'] == 'http.response.start':
                 status = message['status']
             elif message['type'] in BODIES and not message.get('more_body'):
-                return send_last(message)
+                seconds = time.perf_counter() - began
+                # Asking costs: nobody leaves in less than this.
+                if seconds > PATIENCE_SECONDS:
+                    return send_late(message)
             return send(message)
 
         IN_PROGRESS.inc()

@@ -1,4 +1,4 @@
-# From laterctl: jwt.
+# From laterctl: errors.
 """Error responses in the shape that the application's other errors have."""
 
 from collections.abc import Mapping
