@@ -84,7 +84,8 @@ def _search(routes: Iterable[object], path: str, scope: Scope) -> str:
         if found is None:
             continue
         if isinstance(kind, Mount):
-            return _search_mount(route, f'/{found["path"]}', scope)
+            below = found['path']
+            return _search_mount(route, f'/{below}', scope)
         if isinstance(kind, WebSocketRoute) != (scope['type'] == 'websocket'):
             continue
         methods = getattr(route, 'methods', None)
