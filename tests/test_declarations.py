@@ -61,15 +61,20 @@ def edits(feature: Feature, kind: type) -> list[Any]:
 @cache
 def added(feature: str, name: str) -> dict[str, bytes]:
     """Return a project in a dialect with a feature and what it requires; a hidden one comes with one that needs it."""
-    users = [item.name for item in FEATURES if not item.hidden and feature in catalogue.closure([item.name])]
-    return memory.add(dialect(name), feature if feature in users else users[0])
+    return memory.add(dialect(name), user_of(feature))
+
+
+def user_of(feature: str) -> str:
+    """Return a feature itself, or one that brings it when it is hidden."""
+    users = [item.name for item in FEATURES if not item.hidden and feature in catalogue.closure([item.name], {})]
+    return feature if feature in users else users[0]
 
 
 @cache
 def with_each_value(feature: str, name: str) -> tuple[dict[str, bytes], ...]:
     """Return a project in a dialect with a feature, once for each value that an option of it has a choice of."""
     values = [(option.name, value) for option in catalogue.feature(feature).options for value in option.choices]
-    requests = [Request(add=(feature,), options={feature: {option: value}}) for option, value in values]
+    requests = [Request(add=(user_of(feature),), options={feature: {option: value}}) for option, value in values]
     return (added(feature, name), *(memory.run(dialect(name), request) for request in requests))
 
 
@@ -118,7 +123,7 @@ def test_it_names_other_features_that_exist(feature: Feature) -> None:
 
 
 def test_each_capability_is_required() -> None:
-    required = {name for item in FEATURES for name in item.requires}
+    required = {name for item in FEATURES for name in (*item.requires, *item.recommends)}
     assert {item.name for item in FEATURES if item.hidden} <= required
 
 

@@ -31,7 +31,6 @@ format.quote-style = "{quotes}"
 KNOWN: Final = {
     # Without a stub file, which the foundation's own code is told by a line for mypy.
     ("dynaconf", "src/order_service/core/config.py", "reportMissingTypeStubs"),
-    *((name, "tests/test_metrics.py", "reportUnnecessaryIsInstance") for name in NAMES),
 }
 """What pyright finds so far, by dialect, file and rule."""
 

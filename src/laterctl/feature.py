@@ -133,6 +133,7 @@ class Feature(Struct, frozen=True):
         summary: one line.
         requires: names of features that must be there; pulled in automatically. Values of options may need more.
         recommends: names of features that are pulled in too, unless the user does without them.
+        without: what to know without a recommended feature, by its name; said in the plan.
         conflicts: names of features that exclude this one.
         floors: lowest versions, by canonical name (`python`, `fastapi`, `pydantic`).
         edits: what should be there. `edits_for` gives more of them that depend on facts of the project.
@@ -151,6 +152,7 @@ class Feature(Struct, frozen=True):
     hidden: bool = False
     requires: tuple[str, ...] = ()
     recommends: tuple[str, ...] = ()
+    without: Mapping[str, str] = field(default_factory=dict)
     conflicts: tuple[str, ...] = ()
     floors: Mapping[str, str] = field(default_factory=dict)
     options: tuple[Option, ...] = ()

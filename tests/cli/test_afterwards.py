@@ -148,7 +148,7 @@ def test_an_owned_file_is_edited(tmp_path: Path) -> None:
     assert "! src/order_service/core/metrics.py stayed: edited" in ran.out
     assert "dependency prometheus-client>=0.22 stayed: needed by what you edited" in ran.out
     assert metrics.read_bytes() == edited
-    assert not (folder / "src/order_service/core/metrics_middleware.py").exists()
+    assert not (folder / "src/order_service/core/metrics.py").exists()
     imports(folder, "order_service.main, order_service.core.metrics", "src")
     assert verdicts(folder) == {*WHOLE, ("LTR006", "ok")}
     commit(folder)

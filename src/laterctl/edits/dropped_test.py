@@ -52,9 +52,9 @@ class DroppedTest(Struct, frozen=True):
 
 
 def has_importable_app(context: FeatureContext) -> bool:
-    """Whether a module has the application under a name that a test can import."""
+    """Whether a module has the FastAPI application itself under a name that a test can import."""
     app = context.project.app
-    return app is None or bool(app.reference)
+    return app is None or (bool(app.reference) and not app.wrapped)
 
 
 def test_dependencies(context: FeatureContext, names: Iterable[str]) -> Iterator[Resolved]:

@@ -21,7 +21,7 @@ from laterctl.targets.statement import Statement
 class Listed(Struct, frozen=True):
     """`source` (`core.health_redis:check_redis`) as an entry of the list `into` (`core.health:CHECKS`).
 
-    With `arguments` it is a call. Entries of ours stand behind the others, sorted by `rank`, then by name.
+    With `arguments` it is a call. A `source` in quotes is a text, which needs no import. Entries of ours stand behind the others, sorted by `rank`, then by name.
     """
 
     source: str
@@ -31,12 +31,13 @@ class Listed(Struct, frozen=True):
 
     def resolve(self, context: FeatureContext) -> Iterator[Resolved]:
         path, name = _place(context, self.into)
-        wanted, local = context.imported(path, self.source)
-        code = local if self.arguments is None else context.quoted(f"{local}({self.arguments})")
+        wanted, local = (None, self.source) if self.source[0] == '"' else context.imported(path, self.source)
+        code = context.quoted(local if self.arguments is None else f"{local}({self.arguments})")
         target = ListEntry(path, "", name, code, "", AT_END, (self.rank, local))
         if all(list_of(text, target) is None for text, _ in _versions(context, path, code)):
             raise Refused(_missing(context, path, name, code))
-        yield wanted
+        if wanted is not None:
+            yield wanted
         yield Resolved(target)
 
 

@@ -156,7 +156,7 @@ def make(project: Project, installed: Mapping[str, Entry], request: Request) -> 
             for name in added
             if name not in catalogue.closure(requested, needs=_recorded_needs(resolution.entries, declares))
         ),
-        notes=(*_unknown(installed, request), *resolution.notes),
+        notes=(*_unknown(installed, request), *_missed((*added, *renewed), declined, wanted), *resolution.notes),
     )
     deleting = going if request.delete_edited else ()
     done = _converged(project, installed, made, resolution, conflicts=request.conflicts, deleting=deleting)
@@ -335,6 +335,14 @@ def _unknown(installed: Mapping[str, Entry], request: Request) -> Iterator[Note]
     for name in sorted(installed.keys() - set(catalogue.module_names())) if request.update else ():
         place = Place(installed[name].path, 1)
         yield Note("warning", f"{name} is not a feature of this laterctl and stays as it is", place, name)
+
+
+def _missed(names: Iterable[str], declined: Mapping[str, Collection[str]], wanted: Collection[str]) -> Iterator[Note]:
+    """Say what features are without, where the user declined what they recommend."""
+    for name in names:
+        for other, text in sorted(catalogue.feature(name).without.items()):
+            if other in declined.get(name, ()) and other not in wanted:
+                yield Note("warning", f"without {other}, {text}", None, name)
 
 
 def _is_renewed(

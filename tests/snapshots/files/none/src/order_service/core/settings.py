@@ -17,6 +17,7 @@ class Settings(BaseSettings):
     environment: str = 'development'
     cors_credentials: bool = False  # let browsers send cookies
     cors_expose: list[str] | str = []
+    cors_headers: list[str] | str = ''
     cors_origin_regex: str = ''  # a pattern for origins, matched as a whole
     cors_origins: list[str] | str = []
     http_connect_timeout_seconds: PositiveFloat = 3.0  # for connecting, in seconds
@@ -37,7 +38,6 @@ class Settings(BaseSettings):
     security_hsts_preload: bool = False
     security_hsts_seconds: int = 31536000
     security_hsts_subdomains: bool = False  # HTTPS for all subdomains, too
-    security_profile: str = 'api'  # api, or html for an application that serves pages
 
 
 settings = Settings()
