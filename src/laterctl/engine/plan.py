@@ -239,11 +239,9 @@ def _declined(installed: Mapping[str, Entry], request: Request) -> dict[str, tup
 
 
 def _going(installed: Mapping[str, Entry], request: Request) -> set[str]:
-    """Return the features that are to be removed, with all that they require."""
+    """Return the features that are to be removed, with all that they require or recommend."""
     needs = _recorded_needs(installed)
-    return set(
-        catalogue.closure(request.remove, None, lambda name: (needs if name in installed else _known_needs)(name))
-    )
+    return set(catalogue.closure(request.remove, {}, lambda name: (needs if name in installed else _known_needs)(name)))
 
 
 def _options(entry: Entry | None) -> dict[str, Value]:
