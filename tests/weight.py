@@ -42,7 +42,8 @@ BUDGETS: Final[Mapping[str, int]] = {
     "jwt": 290,
     "jwt refresh=redis": 350,
     "jwt refresh=off": 200,
-    "jwt denylist=on": 330,
+    "jwt denylist=fail_closed": 330,
+    "jwt refresh=redis denylist=fail_open": 390,
     "coverage": 150,
     "logging": 145,
     "health": 85,
@@ -89,11 +90,12 @@ def rows() -> Iterator[str]:
 def weigh(row: str, shape: str) -> Weight:
     """Add a feature, by its row, to a shape that has what it requires."""
     name, *given = row.split()
-    requirements = tuple(item for item in catalogue.closure([name]) if item != name)
+    options = {name: dict(word.split("=") for word in given)} if given else {}
+    closed = catalogue.closure([name], {}, lambda item: catalogue.needs_of(item, options.get(item)))
+    requirements = tuple(item for item in closed if item != name)
     before = project_files(shape_named(shape))
     if requirements:
         before = memory.run(before, Request(add=requirements))
-    options = {name: dict(word.split("=") for word in given)} if given else {}
     plan = memory.planned(before, Request(add=(name,), options=options))
     entry = plan.entries[name]
     owned = {record.target.path for record in entry.records if isinstance(record.target, OwnedFile)}

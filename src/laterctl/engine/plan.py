@@ -296,8 +296,8 @@ def _declined(installed: Mapping[str, Entry], request: Request) -> dict[str, tup
 
 
 def _going(installed: Mapping[str, Entry], request: Request) -> set[str]:
-    """Return the features that are to be removed, with all that they require."""
-    return set(catalogue.closure(request.remove, None, _recorded_needs(installed, _declared_needs(installed, request))))
+    """Return the features that are to be removed, with all that they require or recommend."""
+    return set(catalogue.closure(request.remove, {}, _recorded_needs(installed, _declared_needs(installed, request))))
 
 
 def _options(entry: Entry | None) -> dict[str, Value]:

@@ -101,9 +101,9 @@ def users_of(name: str) -> list[str]:
     def needs(user: str) -> Needs:
         found = feature(user)
         chosen = (names for option in found.options for names in option.requires.values())
-        return {*found.requires, *(each for names in chosen for each in names)}, ()
+        return {*found.requires, *(each for names in chosen for each in names)}, found.recommends
 
-    return [item.name for item in every() if not item.hidden and name in closure([item.name], needs=needs)]
+    return [item.name for item in every() if not item.hidden and name in closure([item.name], {}, needs)]
 
 
 def needs_of(name: str, options: Mapping[str, Value] | None = None) -> Needs:
