@@ -382,6 +382,8 @@ class UsageSearch:
             stays = any(item.target in files for item in records)
             for target in (item.target for item in records if item.target.serves_code):
                 bindings = target.bindings()
+                if bindings and set(bindings) <= {*self.given}:
+                    continue  # today's version has it in another form
                 if not bindings or None in uses:
                     if stays:
                         yield target
