@@ -77,7 +77,7 @@ def _floors(feature: Feature, context: FeatureContext) -> Iterator[Refusal]:
             continue
         from laterctl.codemods import requirements
 
-        for item in (*manifest.requirements, *manifest.constraints, *manifest.pinned):
+        for item in (*manifest.requirements, *manifest.brought, *manifest.constraints, *manifest.pinned):
             declared = declared_range(item)
             if item.name == name and not item.group and not requirements.satisfiable(declared, f"{name}>={floor}"):
                 yield _below(feature, f"{item.text} excludes {name} {floor} and newer", item.place, f"{name}>={floor}")
@@ -92,7 +92,8 @@ def _floors(feature: Feature, context: FeatureContext) -> Iterator[Refusal]:
 
 
 def _declares_fastapi(manifest: Manifest) -> bool:
-    declared = {item.name for item in manifest.requirements} | ({"fastapi"} & manifest.locked.keys())
+    declared = {item.name for item in (*manifest.requirements, *manifest.brought)}
+    declared |= {"fastapi"} & manifest.locked.keys()
     return any(name.startswith("fastapi") for name in declared)
 
 

@@ -81,6 +81,10 @@ class Manager:
         """Yield the versions that its tables in a pyproject.toml hold without listing them; `text` is the file's."""
         return iter(())
 
+    def sources(self, project: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return its table in a pyproject.toml that says where a dependency is taken from, by names."""
+        return {}
+
     def asked(self, project: Mapping[str, Any]) -> Iterator[str]:
         """Yield the folders of projects whose metadata it asks for when it locks, `""` for the project itself."""
         return iter(())

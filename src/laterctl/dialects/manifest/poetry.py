@@ -116,6 +116,9 @@ class Poetry(Manager):
     def new_group(self, project: Mapping[str, Any], name: str) -> DependencyHome:
         return super().new_group(project, name) if "dependency-groups" in project else _GROUPS.home(name)
 
+    def sources(self, project: Mapping[str, Any]) -> Mapping[str, Any]:
+        return table(project, *_RUNTIME.keys)
+
     def asked(self, project: Mapping[str, Any]) -> Iterator[str]:
         for listing in self.tables:
             for name in listing.groups(project):

@@ -42,12 +42,15 @@ class Uv(Manager):
                 if isinstance(entry, str) and (name := requirement_name(entry)):
                     yield Requirement(name, entry, Place(PYPROJECT, line_of(text, ("tool", self.name, key), entry)))
 
+    def sources(self, project: Mapping[str, Any]) -> Mapping[str, Any]:
+        return table(project, "tool", self.name, "sources")
+
     def asked(self, project: Mapping[str, Any]) -> Iterator[str]:
         own = table(project, "tool", self.name)
         if own.get("package") is not False:
             yield ""
         members = table(own, "workspace").get("members")
-        yield from folders(item.get("path") for item in tables_in(table(own, "sources")))
+        yield from folders(item.get("path") for item in tables_in(self.sources(project)))
         yield from folders(item.rstrip("/*") for item in members or () if isinstance(item, str))
 
     def commands(self, change: Change) -> tuple[Argv, ...]:
@@ -56,7 +59,7 @@ class Uv(Manager):
         return (installed_by_uv(change),) if change.new else ()
 
     def steps(self, change: Change) -> tuple[Argv, ...]:
-        sources = table(load_toml(change.tree, PYPROJECT), "tool", "uv", "sources")
+        sources = self.sources(load_toml(change.tree, PYPROJECT) or {})
         local = sorted(name for name in sources if any("path" in item for item in tables_in({name: sources[name]})))
         left_out = ("--no-install-workspace", *(word for name in local for word in ("--no-install-package", name)))
         chosen = self.options(change.homes, extra="--extra", group="--group")
