@@ -5,14 +5,15 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: help demo test lint bench clean
+.PHONY: help demo test lint bench weight clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make demo    watch laterctl add features to a project and take them back"
 	@echo "make test    run the whole suite: style, types, layers, tests"
 	@echo "make lint    style, types and layers alone"
-	@echo "make bench   measure what commands cost against what they could cost at best"
+	@echo "make bench   measure what commands cost, and what the middleware of features costs a request"
+	@echo "make weight  count what each feature writes into a project, beside its budget"
 	@echo "make clean   remove $(VENV)"
 	@echo "PYTHON=...   another interpreter than python3 to make $(VENV) with"
 
@@ -29,8 +30,12 @@ lint: $(VENV)/.dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: $(VENV)/.apps
+bench: $(VENV)/.dev
 	@$(BIN)/python benchmarks/gates.py
+	@$(BIN)/python -m benchmarks.middleware
+
+weight: $(VENV)/.dev
+	@$(BIN)/python -m tests.weight
 
 clean:
 	rm -rf $(VENV)

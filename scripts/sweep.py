@@ -38,6 +38,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
+from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +56,7 @@ from laterctl.project.discover import discover, find_root
 from laterctl.project.places import Place
 from laterctl.project.tree import Tree
 from laterctl.proof import child
-from laterctl.proof.dynamic import TIMEOUT, Observation, observe
+from laterctl.proof.dynamic import TIMEOUT, Observation, answers_of, observe
 from laterctl.proof.expectations import Expectation
 from laterctl.proof.scratch import scratch_copy
 from laterctl.proof.snapshot import differences
@@ -279,11 +280,13 @@ def _ran(project: Project, python: Path, first: Observation, second: Observation
 
     `first` and `second` are two runs of the untouched one. Raises `Fault` when it does less than before, or lacks what was added.
     """
-    records = ledger.records_of(ledger.load(Tree(project.folder)).values())
+    entries = ledger.load(Tree(project.folder))
+    records = ledger.records_of(entries.values())
     needed = {
         canonicalize_name(Requirement(record.target.requires).name) for record in records if record.target.requires
     }
-    if missing := sorted(needed - install.packages(python).keys()):
+    there = distributions(path=[str(folder) for folder in install.site_packages(python)])
+    if missing := sorted(needed - {canonicalize_name(item.name) for item in there}):
         return f"not installed: {', '.join(missing)}"
     if first.seen is None or second.seen is None:
         return first.summary
@@ -296,7 +299,11 @@ def _ran(project: Project, python: Path, first: Observation, second: Observation
     if after.seen is None:
         raise Fault("imports-no-more", after.summary)
     shaky = differences(first.seen, second.seen)
-    if found := [item for about, item in differences(first.seen, after.seen, promised).items() if about not in shaky]:
+    if found := [
+        item
+        for about, item in differences(first.seen, after.seen, promised, answers_of(entries)).items()
+        if about not in shaky
+    ]:
         raise Fault("runs-otherwise", "; ".join(f"{_spot(item.place)}{item.message}" for item in found))
     _read_settings(project, python)
     return after.summary

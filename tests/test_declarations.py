@@ -23,42 +23,59 @@ from laterctl.edits.app_statements import RANKS, Middleware, Router
 from laterctl.edits.manifest import DependencyFloor
 from laterctl.edits.provider import Provider
 from laterctl.edits.setting import Setting
+from laterctl.engine.plan import Request
 from laterctl.feature import Feature, Group
 from laterctl.features import catalogue
 from laterctl.project.installed import file_of
 from laterctl.project.statements import Function
 from laterctl.render import TEMPLATES
 from tests import memory
-from tests.dialect_projects import NAMES, dialect
+from tests.dialect_projects import FOUNDED, NAMES, dialect
 from tests.test_docs import problems
 
 FEATURES: Final = catalogue.every()
 LEDGER: Final = ".laterctl/"
 ASKED: Final = re.compile(r"""\b(setting|provided)\((['"])(\w+)\2\)""")
 VARIABLE: Final = re.compile(r"\b[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+\b")
+OWN_OPTION: Final = re.compile(r"{% (?:(?:el)?if options\.\w+ [=!]= '\w+'|else|endif) %}")
 OFFERED: Final = {
+    "options",
     *("http_client", "app_module", "app_call", "app_name", "package", "variable"),
-    *("setting", "provided", "module", "module_import", "environment", "setting_by_name", "variable_by_name"),
+    *("setting", "provided", "kept", "module", "module_import", "environment", "setting_by_name", "variable_by_name"),
 }
 
 each_feature = pytest.mark.parametrize("feature", FEATURES, ids=lambda feature: feature.name)
 
 
 def with_required(feature: Feature) -> list[Feature]:
-    """Return a feature with all it requires."""
-    return [catalogue.feature(name) for name in catalogue.closure([feature.name])]
+    """Return a feature with all it requires, whatever the values of its options."""
+    chosen = [name for option in feature.options for names in option.requires.values() for name in names]
+    return [catalogue.feature(name) for name in catalogue.closure([feature.name, *chosen])]
 
 
 def edits(feature: Feature, kind: type) -> list[Any]:
     """Return the edits of a kind that a feature and what it requires declare."""
-    return [edit for item in with_required(feature) for edit in item.edits if isinstance(edit, kind)]
+    return [edit for item in with_required(feature) for edit in catalogue.edits_of(item.name) if isinstance(edit, kind)]
 
 
 @cache
 def added(feature: str, name: str) -> dict[str, bytes]:
     """Return a project in a dialect with a feature and what it requires; a hidden one comes with one that needs it."""
-    users = [item.name for item in FEATURES if not item.hidden and feature in catalogue.closure([item.name])]
-    return memory.add(dialect(name), feature if feature in users else users[0])
+    return memory.add(dialect(name), user_of(feature))
+
+
+def user_of(feature: str) -> str:
+    """Return a feature itself, or one that brings it when it is hidden."""
+    users = [item.name for item in FEATURES if not item.hidden and feature in catalogue.closure([item.name], {})]
+    return feature if feature in users else users[0]
+
+
+@cache
+def with_each_value(feature: str, name: str) -> tuple[dict[str, bytes], ...]:
+    """Return a project in a dialect with a feature, once for each value that an option of it has a choice of."""
+    values = [(option.name, value) for option in catalogue.feature(feature).options for value in option.choices]
+    requests = [Request(add=(user_of(feature),), options={feature: {option: value}}) for option, value in values]
+    return (added(feature, name), *(memory.run(dialect(name), request) for request in requests))
 
 
 @cache
@@ -66,8 +83,8 @@ def templates(feature: str) -> frozenset[str]:
     """Return the templates that a feature uses in one dialect or another."""
     found: set[str] = set()
     for name in NAMES:
-        entry = added(feature, name)[file_of(feature)].decode()
-        found |= {path for path in every_template() if f'"{path}"' in entry}
+        entries = [tree[file_of(feature)].decode() for tree in with_each_value(feature, name)]
+        found |= {path for path in every_template() if any(f'"{path}"' in entry for entry in entries)}
     return frozenset(found)
 
 
@@ -106,7 +123,7 @@ def test_it_names_other_features_that_exist(feature: Feature) -> None:
 
 
 def test_each_capability_is_required() -> None:
-    required = {name for item in FEATURES for name in item.requires}
+    required = {name for item in FEATURES for name in (*item.requires, *item.recommends)}
     assert {item.name for item in FEATURES if item.hidden} <= required
 
 
@@ -157,6 +174,7 @@ def test_each_template_is_used() -> None:
 @pytest.mark.parametrize("template", every_template())
 def test_a_template_asks_for_nothing_but_what_is_offered(template: str) -> None:
     text = source(template)
+    text = OWN_OPTION.sub("", text)
     assert "{%" not in text, "two templates with one interface, and a function that chooses"
     asked = re.findall(r"{{\s*(\w+)", text)
     assert {*asked} <= OFFERED
@@ -164,9 +182,11 @@ def test_a_template_asks_for_nothing_but_what_is_offered(template: str) -> None:
 
 @each_feature
 def test_what_its_templates_read_is_declared(feature: Feature) -> None:
+    container = memory.project(dialect(FOUNDED[0])).container
+    assert container is not None
     known = {
         "setting": {edit.name for edit in edits(feature, Setting)},
-        "provided": {edit.name for edit in edits(feature, Provider)},
+        "provided": {edit.name for edit in edits(feature, Provider)} | {*container.providers},
     }
     for template in templates(feature.name):
         for kind, _, name in ASKED.findall(source(template)):
@@ -176,15 +196,17 @@ def test_what_its_templates_read_is_declared(feature: Feature) -> None:
 @each_feature
 def test_what_it_declares_is_read(feature: Feature) -> None:
     texts = "".join(source(template) for template in templates(feature.name))
-    for edit in feature.edits:
+    for edit in catalogue.edits_of(feature.name):
         if isinstance(edit, Setting):
-            assert f"setting('{edit.name}')" in texts, f"nobody reads {edit.name}"
+            read = rf"setting\('{edit.name}'\)|^    {edit.name}: "  # by itself, or as a field of the feature's settings
+            assert re.search(read, texts, re.MULTILINE), f"nobody reads {edit.name}"
 
 
 @each_feature
 def test_its_secrets_are_secret_settings(feature: Feature) -> None:
     if feature.secret is not None:
-        secret = {edit.name for edit in feature.edits if isinstance(edit, Setting) and edit.secret}
+        own = catalogue.edits_of(feature.name)
+        secret = {edit.name for edit in own if isinstance(edit, Setting) and edit.secret}
         assert {*feature.secret()} <= secret
 
 

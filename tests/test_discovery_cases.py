@@ -102,7 +102,7 @@ def test_19_what_is_known_or_read_is_a_wrapper(head: str, last: str) -> None:
     )
     files = project(main=WRAPPING.format(head=head, last=last), own=own)
     after = added(files, "cors")
-    assert after["main.py"].index(b"add_middleware(CorsMiddleware)") < after["main.py"].index(last.encode())
+    assert after["main.py"].index(b"add_middleware(CorsMiddleware, ") < after["main.py"].index(last.encode())
 
 
 VERSIONS = """\
@@ -711,7 +711,7 @@ def test_what_is_added_later_is_told_and_takes_ours_nowhere(main: str, late: str
     assert all("gate stands outside of" in note.message for note in warnings)
     assert {str(note.place) for note in warnings} == {place}
     after = memory.applied(files, plan)["main.py"].decode().splitlines()
-    (ours,) = (number for number, line in enumerate(after) if "(CorsMiddleware)" in line)
+    (ours,) = (number for number, line in enumerate(after) if "(CorsMiddleware, " in line)
     assert after[ours - 2].lstrip().startswith(("app.add_middleware(GZipMiddleware)", "app = FastAPI()"))
 
 

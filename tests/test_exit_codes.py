@@ -218,9 +218,9 @@ def _wiring(folder: Path, old: str, new: str) -> None:
 
 
 EDITED_WIRING: Mapping[str, tuple[str, str]] = {
-    "another argument": ("CorsMiddleware)", "CorsMiddleware, config=None)"),
-    "a comment": ("CorsMiddleware)\n", "CorsMiddleware)  # mine\n"),
-    "several lines": ("(CorsMiddleware)", "(\n    CorsMiddleware,\n    config=None,\n)"),
+    "another argument": ("=CorsSettings())", "=CorsSettings(), more=None)"),
+    "a comment": ("=CorsSettings())\n", "=CorsSettings())  # mine\n"),
+    "several lines": ("(CorsMiddleware, settings=CorsSettings())", "(\n    CorsMiddleware,\n    settings=None,\n)"),
 }
 
 
@@ -229,7 +229,8 @@ EDITED_WIRING: Mapping[str, tuple[str, str]] = {
 def test_wiring_that_the_user_edited_refuses_with_its_line(case: str, flags: tuple[str, ...], tmp_path: Path) -> None:
     folder = project(tmp_path, FLAT)
     laterctl(folder, "add", "cors", "--yes", "--no-install")
-    line = (folder / "main.py").read_text().splitlines().index("app.add_middleware(CorsMiddleware)") + 1
+    wired = "app.add_middleware(CorsMiddleware, settings=CorsSettings())"
+    line = (folder / "main.py").read_text().splitlines().index(wired) + 1
     _wiring(folder, *EDITED_WIRING[case])
     before = state(folder)
     result = laterctl(folder, "remove", "cors", "--yes", "--no-install", "--allow-dirty", *flags)
@@ -253,7 +254,7 @@ def test_a_file_that_the_user_edited_is_left_over_until_it_is_deleted(tmp_path: 
     assert "core/cors.py stayed: edited" in result.output
     assert "laterctl remove cors --delete-edited" in result.output
     assert (folder / "main.py").read_text() == FLAT["main.py"], "the wiring is gone"
-    assert (folder / "core/startup.py").exists(), "what it binds to stays, too"
+    assert (folder / "core/feature_settings.py").exists(), "what it binds to stays, too"
     for look in ("list", "doctor"):
         told = laterctl(folder, look)
         assert told.exit_code == 0, told.output
@@ -287,7 +288,7 @@ def test_doctor_reports_what_is_gone_and_fix_puts_wiring_back(tmp_path: Path) ->
     folder = project(tmp_path, FLAT)
     laterctl(folder, "add", "cors", "--yes", "--no-install")
     whole = (folder / "main.py").read_text()
-    (folder / "main.py").write_text(whole.replace("app.add_middleware(CorsMiddleware)\n", ""))
+    (folder / "main.py").write_text(whole.replace("app.add_middleware(CorsMiddleware, settings=CorsSettings())\n", ""))
     result = laterctl(folder, "doctor")
     assert result.exit_code == 1
     assert "CorsMiddleware" in result.output

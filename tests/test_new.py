@@ -67,8 +67,9 @@ def project(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     assert [line for line in changes if not line.startswith("A  ")] == []
 
 
-def test_its_own_tests_pass(project: Path) -> None:
-    printed = run(project, sys.executable, "-m", "pytest", "-p", "no:cacheprovider")
+@pytest.mark.parametrize("mode", ["auto", "strict"])
+def test_its_own_tests_pass(project: Path, mode: str) -> None:
+    printed = run(project, sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-o", f"asyncio_mode={mode}")
 
     assert " passed in " in printed
     assert "skipped" not in printed

@@ -7,12 +7,17 @@ from typing import Final
 
 import pytest
 
+from laterctl.edits.chosen import Chosen
+from laterctl.edits.file import File
+from laterctl.edits.manifest import DependencyFloor
+from laterctl.engine import ledger
 from laterctl.engine.plan import Request
-from laterctl.feature import Option, Value
+from laterctl.feature import Feature, Group, Option, Value
+from laterctl.features import catalogue
 from laterctl.proof.static import prove
 from tests import memory
 from tests.memory import Files, Refusing
-from tests.releases import OLD, PARCEL, STAMP
+from tests.releases import OLD, PARCEL, STAMP, Release
 from tests.shapes import shape_named
 from tests.test_laws import assert_same, project_files
 
@@ -122,3 +127,104 @@ def test_pieces_beside_another_feature_come_and_go_with_either() -> None:
     assert b"sticks = true" in both["pyproject.toml"]
     assert_same(memory.remove(both, "stamp"), declined, "stamp goes")
     assert_same(memory.remove(both, "parcel"), memory.add(before, "stamp"), "parcel goes")
+
+
+# What a value requires
+
+KEY: Final = Feature(
+    name="key", hidden=True, summary="a key", edits=(File("core/key.py", "key.py.jinja"), DependencyFloor("steel>=1"))
+)
+CRATE: Final = Feature(
+    name="crate",
+    group=Group.TESTING,
+    summary="crates",
+    options=(
+        Option("lock", "what closes it", str, "none", ("none", "rope", "padlock"), requires={"padlock": ("key",)}),
+        Option("size", "how large it is", int, 1, minimum=1),
+    ),
+    edits=(
+        File("core/crate.py", "crate.py.jinja"),
+        Chosen(
+            "lock",
+            ("rope", "padlock"),
+            (DependencyFloor("hemp>=2"), Chosen("size", (2,), (DependencyFloor("oak>=3"),))),
+        ),
+    ),
+)
+SAFE: Final = Feature(
+    name="safe", group=Group.TESTING, summary="safes", requires=("key",), edits=(File("core/safe.py", "safe.py.jinja"),)
+)
+CRATES: Final = Release(
+    OLD.version,
+    {item.name: item for item in (KEY, CRATE, SAFE)},
+    {
+        "key.py.jinja": '"""Keys."""\n\nTEETH = 7\n',
+        "crate.py.jinja": '"""Crates."""\n\nBOARDS = 9\n{% if options.lock == \'padlock\' %}\nLOCKED = True\n{% endif %}\n',
+        "safe.py.jinja": '"""Safes."""\n\nDOORS = 1\n',
+    },
+)
+LOCKS: Final = ("none", "rope", "padlock")
+
+
+@pytest.fixture
+def crates(monkeypatch: pytest.MonkeyPatch) -> None:
+    CRATES.use(monkeypatch)
+
+
+def crate(files: Files, **options: Value) -> dict[str, bytes]:
+    """Add `crate` with options; what is done is proved."""
+    plan = memory.planned(files, Request(add=("crate",), options={"crate": options}))
+    assert prove(memory.project(files), plan) == []
+    return memory.applied(files, plan)
+
+
+@pytest.mark.usefixtures("crates")
+@each_shape
+def test_what_a_value_requires_comes_and_goes_with_it(shape: str) -> None:
+    before = project_files(shape_named(shape))
+    alone = {lock: crate(before, lock=lock) for lock in LOCKS}
+    assert [any("key.py" in path for path in alone[lock]) for lock in LOCKS] == [False, False, True]
+    for one, other in permutations(LOCKS, 2):
+        assert_same(crate(alone[one], lock=other), alone[other], f"{one}, then {other}")
+    for tree in alone.values():
+        assert_same(crate(tree), tree, "no value is no other value")
+        assert_same(memory.remove(tree, "crate"), before, "and out")
+
+
+@pytest.mark.usefixtures("crates")
+def test_what_a_value_requires_stays_while_another_feature_does() -> None:
+    before = project_files(shape_named("poetry"))
+    safe = memory.add(before, "safe")
+    both = crate(safe, lock="padlock")
+    assert_same(both, memory.add(crate(before, lock="padlock"), "safe"), "A;B is B;A")
+    assert_same(crate(both, lock="none"), crate(safe, lock="none"), "another value")
+    assert_same(memory.remove(both, "safe"), crate(before, lock="padlock"), "the other goes")
+    assert_same(memory.remove(both, "crate"), safe, "this one goes")
+    assert_same(memory.run(crate(safe), Request(remove=("safe",))), crate(before), "none of them needs it")
+
+
+@pytest.mark.usefixtures("crates")
+def test_what_a_value_requires_is_recorded_and_cannot_be_taken_out_alone() -> None:
+    locked = crate(project_files(shape_named("flat")), lock="padlock")
+    entries = ledger.load(memory.project(locked).tree)
+    assert (entries["crate"].requires, entries["key"].requested) == (("key",), False)
+    with pytest.raises(Refusing) as refusing:
+        memory.remove(locked, "key")
+    assert [(item.code, item.message) for item in refusing.value.refusals] == [("required", "key is required by crate")]
+    assert catalogue.users_of("key") == ["crate", "safe"]
+
+
+@pytest.mark.usefixtures("crates")
+def test_edits_hold_with_the_values_they_are_for() -> None:
+    before = project_files(shape_named("poetry"))
+
+    def has(tree: Files) -> list[bool]:
+        return [name in tree["pyproject.toml"] for name in (b"hemp", b"oak", b"steel")]
+
+    assert has(crate(before)) == has(crate(before, size=2)) == [False, False, False]
+    assert has(crate(before, lock="rope")) == [True, False, False]
+    assert has(crate(before, lock="rope", size=2)) == [True, True, False]
+    assert has(crate(before, lock="padlock", size=3)) == [True, False, True]
+    for lock in LOCKS:
+        (written,) = (data for path, data in crate(before, lock=lock).items() if path.endswith("core/crate.py"))
+        assert (b"LOCKED" in written) == (lock == "padlock")

@@ -35,17 +35,18 @@ def test_the_snippet_of_a_refusal_works_when_pasted() -> None:
     with pytest.raises(memory.Refusing) as refusing:
         memory.add(BUILT, "cors")
     snippets = [item.snippet for item in refusing.value.refusals]
-    assert snippets == ["app.add_middleware(ErrorBoundary)", "app.add_middleware(CorsMiddleware)"]
-    imports = "from core.cors import CorsMiddleware\nfrom core.error_boundary import ErrorBoundary\n"
+    wired = "app.add_middleware(CorsMiddleware, settings=CorsSettings())"
+    assert sorted(snippets) == [wired, "app.add_middleware(ErrorBoundary)"]
+    imports = "from core.cors import CorsMiddleware, CorsSettings\nfrom core.error_boundary import ErrorBoundary\n"
     main = imports.encode() + BUILT["main.py"] + ("\n".join(snippets) + "\n").encode()
     pasted = {**BUILT, "main.py": main}
     after = memory.add(pasted, "cors")
     assert after["main.py"] == main
-    assert {"core/cors.py", "core/error_boundary.py", "core/problems.py"} <= after.keys()
+    assert {"core/cors.py", "core/error_boundary.py"} <= after.keys()
     assert prove(memory.project(pasted), memory.planned(pasted, Request(add=("cors",)))) == []
     entry = parse(".laterctl/feature-cors.json", after[".laterctl/feature-cors.json"], memory.project(after).tree)
     adopted = [record.target for record in entry.records if isinstance(record.target, Statement) and not record.ours]
-    assert [target.code for target in adopted] == ["app.add_middleware(CorsMiddleware)"]
+    assert [target.code for target in adopted] == [wired]
 
 
 def test_wiring_in_a_helper_is_not_doubled() -> None:

@@ -67,9 +67,9 @@ def advice(files: Files) -> list[str]:
 
 
 FILLED_IN = {
-    "jwt": ["core/auth/authenticator.py", "core/auth/config.py", "api/auth.py", "tests/test_jwt.py"],
-    "cors": ["core/cors.py", "core/settings.py", "core/startup.py", "core/error_boundary.py"],
-    "metrics": ["core/metrics.py", "core/metrics_middleware.py", "api/metrics.py"],
+    "jwt": ["core/auth/authenticator.py", "core/auth/tokens.py", "api/auth.py", "tests/test_jwt.py"],
+    "cors": ["core/cors.py", "core/settings.py", "core/feature_settings.py", "core/error_boundary.py"],
+    "metrics": ["core/metrics.py", "api/metrics.py"],
     "resources": ["core/redis.py", "core/http_client.py"],
 }
 
@@ -139,8 +139,8 @@ def test_two_leftovers_go_one_after_the_other() -> None:
 @pytest.mark.parametrize(
     ("shape", "feature", "path", "old", "new"),
     [
-        ("flat", "cors", "main.py", "(CorsMiddleware)", "(CorsMiddleware, x=1)"),
-        ("middleware_list", "cors", "service/app.py", "Middleware(CorsMiddleware)", "Middleware(CorsMiddleware, x=1)"),
+        ("flat", "cors", "main.py", "CorsSettings())", "CorsSettings(), x=1)"),
+        ("middleware_list", "cors", "service/app.py", "CorsSettings())", "CorsSettings(), x=1)"),
     ],
 )
 @pytest.mark.parametrize("delete_edited", [False, True])

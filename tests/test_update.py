@@ -11,6 +11,7 @@ import pytest
 from msgspec.structs import replace
 
 from laterctl import render
+from laterctl.edits.alias import DependencyAlias
 from laterctl.edits.app_statements import Router
 from laterctl.edits.beside import Beside
 from laterctl.edits.context import Edit, FeatureContext
@@ -19,7 +20,7 @@ from laterctl.edits.manifest import DependencyFloor
 from laterctl.edits.setting import Setting
 from laterctl.engine import ledger
 from laterctl.engine.plan import Plan, Request
-from laterctl.feature import Feature
+from laterctl.feature import Feature, Group
 from laterctl.features import catalogue
 from laterctl.proof.static import prove
 from laterctl.refusal import Refusal, Refused
@@ -389,6 +390,28 @@ def test_a_file_whose_place_changes_and_that_is_imported_is_refused(monkeypatch:
     assert (refusal.code, str(refusal.place)) == ("still-used", "mine.py:1")
 
 
+def test_an_import_of_ours_whose_module_changes_is_the_new_one_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What uses the name is no reason to keep the old import: the new one binds it."""
+    deps = {"api/__init__.py": b"", "api/deps.py": b'"""Dependencies."""\n\nfrom typing import Annotated\n'}
+    base = {**project_files(shape_named("flat")), **deps}
+
+    def release(version: str, module: str) -> Release:
+        alias = DependencyAlias("Seal", "Annotated[str, seal]", ("typing:Annotated", f"core.{module}:seal"))
+        files = tuple(File(f"core/{name}.py", f"{name}.py.jinja") for name in ("wax", "lead"))
+        seal = Feature(name="seal", group=Group.TESTING, summary="seals", edits=(*files, alias))
+        return Release(version, {"seal": seal}, {f"{name}.py.jinja": "seal = 1\n" for name in ("wax", "lead")})
+
+    release("0.2.0", "wax").use(monkeypatch)
+    old = memory.add(base, "seal")
+    release("0.3.0", "lead").use(monkeypatch)
+    new = memory.run(old, Request(update=("seal",)))
+
+    assert b"from core.lead import seal" in new["api/deps.py"]
+    assert b"core.wax" not in new["api/deps.py"]
+    assert_same(new, memory.add(base, "seal"), "update")
+    assert_same(memory.remove(new, "seal"), base, "and out")
+
+
 def test_a_name_that_is_dropped_and_used_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     made = installed("flat", "letter", "parcel")
     newer(shelf=SHELF_FILE.replace("put(", "place("), letter="X = 1\n").use(monkeypatch)
@@ -440,8 +463,8 @@ def test_open_files_keep_what_the_user_made_of_the_entries_of_others(monkeypatch
     real = {item.name: item for item in catalogue.every()}
     made = memory.add(project_files(shape_named("environ")), "cors", "resources")
     (path,) = (path for path in made if path.endswith("core/settings.py") and not path.startswith("."))
-    old = edited(made, path, "redis_url: str = ''", "redis_url: str = 'redis://here'")
-    old = edited(old, path, "    http_max_connections: int = 100\n", "")
+    old = edited(made, path, "redis_url: SecretStr | None = None", "redis_url: str = 'redis://here'")
+    old = edited(old, path, "    http_max_connections: PositiveInt = 100\n", "")
     first = "One field for each setting"
     assert first in text
     Release("7.0.0", real, {settings: text.replace(first, "A field for each")}).use(monkeypatch)
@@ -465,7 +488,7 @@ def test_conflicts_in_an_open_file_leave_the_entries_of_others(monkeypatch: pyte
     assert refusal.code == "merge-conflict"
     after = update(old, conflicts=True)[path].decode()
     assert after.count("<<<<<<< ") == after.count(">>>>>>> ") == 1
-    assert after.count("redis_url: str") == after.count("cors_origins: ") == 1
+    assert after.count("redis_url: SecretStr") == after.count("cors_origins: ") == 1
 
 
 def test_open_files_keep_the_entries_of_others(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Iterable, Mapping
 from enum import StrEnum
 
@@ -37,7 +38,9 @@ class Option(Struct, frozen=True):
         type: `str`, `int`, `float` or `bool`; what `parse` returns.
         default: the value that holds when nobody chose one; `None` for none.
         choices: the values there are; any when empty.
+        pattern: what a text has to match.
         minimum, maximum: the range of a number, both included.
+        requires: names of features that a value needs, by the value.
     """
 
     name: str
@@ -47,6 +50,8 @@ class Option(Struct, frozen=True):
     choices: tuple[str, ...] = ()
     minimum: float | None = None
     maximum: float | None = None
+    pattern: str = ""
+    requires: Mapping[Value, tuple[str, ...]] = field(default_factory=dict)
 
     def parse(self, text: str) -> Value:
         """Read a value as a person types it.
@@ -54,7 +59,7 @@ class Option(Struct, frozen=True):
         Raises:
             ValueError: it is no such value, or outside the range.
         """
-        if self.choices and text not in self.choices:
+        if (self.choices and text not in self.choices) or (self.pattern and not re.fullmatch(self.pattern, text)):
             raise ValueError(f"{text!r} is not {self.range}")
         if self.type is bool:
             if text.lower() not in _BOOLEANS:
@@ -87,6 +92,8 @@ class Option(Struct, frozen=True):
             return f"one of {', '.join(self.choices)}"
         if self.type is bool:
             return "true or false"
+        if self.pattern:
+            return f"text such as {self.default}"
         kind = {int: "a whole number", float: "a number"}.get(self.type, "text")
         low, high = (None if bound is None else f"{bound:g}" for bound in (self.minimum, self.maximum))
         if low is not None and high is not None:
@@ -102,7 +109,8 @@ _BOOLEANS = {"true": True, "yes": True, "on": True, "1": True, "false": False, "
 class ExistingSigns(Struct, frozen=True):
     """Signs that a project does the feature's job already, in another way.
 
-    `imports` are modules, `middleware` dotted classes, `routes` paths, `names` definitions that would collide,
+    `imports` are modules, `middleware` dotted classes, `routes` paths (`{option}` in them is the value of an option of
+    the feature), `names` definitions that would collide,
     `dependencies` canonical distribution names, `calls` dotted functions, `headers` names of response headers of which
     a module that does the job sets at least two.
     """
@@ -123,8 +131,9 @@ class Feature(Struct, frozen=True):
         name, aliases: what users type.
         group: section of the list; `hidden` capabilities are pulled in by others and not listed.
         summary: one line.
-        requires: names of features that must be there; pulled in automatically.
+        requires: names of features that must be there; pulled in automatically. Values of options may need more.
         recommends: names of features that are pulled in too, unless the user does without them.
+        without: what to know without a recommended feature, by its name; said in the plan.
         conflicts: names of features that exclude this one.
         floors: lowest versions, by canonical name (`python`, `fastapi`, `pydantic`).
         edits: what should be there. `edits_for` gives more of them that depend on facts of the project.
@@ -143,6 +152,7 @@ class Feature(Struct, frozen=True):
     hidden: bool = False
     requires: tuple[str, ...] = ()
     recommends: tuple[str, ...] = ()
+    without: Mapping[str, str] = field(default_factory=dict)
     conflicts: tuple[str, ...] = ()
     floors: Mapping[str, str] = field(default_factory=dict)
     options: tuple[Option, ...] = ()
@@ -154,3 +164,13 @@ class Feature(Struct, frozen=True):
     changes: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     secret: Callable[[], Mapping[str, str]] | None = None
+
+    def values(self, given: Mapping[str, Value]) -> dict[str, Value]:
+        """Return the values of the options: those that are given, and the defaults."""
+        return {item.name: item.default for item in self.options if item.default is not None} | dict(given)
+
+    def required(self, given: Mapping[str, Value]) -> tuple[str, ...]:
+        """Return the features that must be there, with these values of options."""
+        values = self.values(given)
+        chosen = (item.requires.get(values[item.name], ()) for item in self.options if item.name in values)
+        return (*self.requires, *(name for names in chosen for name in names))

@@ -59,7 +59,8 @@ class Context(Struct, frozen=True):
     """What a template may ask for. Built from a project by the engine, by hand in tests.
 
     `setting`, `provided` and `module` map a setting name, a provider name, and a dotted place below the
-    application package (`core.cors`) to how this project spells them; `variable` gives the name that a person writes
+    application package (`core.cors`) to how this project spells them; `kept` gives the last statement of the file whose
+    function makes what a provider gives, empty where a container keeps it; `variable` gives the name that a person writes
     to set a setting. `setting_by_name` reads the setting whose name is in the Python variable `name`, and
     `variable_by_name` gives the name that a person writes for it. `environment` is an expression of
     type `str`: the name of the environment the application runs in. `values` are plain values, such as options and test facts.
@@ -70,6 +71,7 @@ class Context(Struct, frozen=True):
     provided: Callable[[str], Expr]
     module: Callable[[str], str]
     environment: Expr
+    kept: Callable[[str], Expr] = lambda _: Expr("")
     setting_by_name: Expr = Expr("None")
     variable_by_name: str = "name"
     style: Style = Style()
@@ -111,6 +113,7 @@ def render(template: str, context: Context) -> str:
                 "setting": lambda name: spelled(context.setting(name)),
                 "variable": context.variable,
                 "provided": lambda name: spelled(context.provided(name)),
+                "kept": lambda name: spelled(context.kept(name)),
                 "environment": lambda: spelled(context.environment),
                 "setting_by_name": lambda: spelled(context.setting_by_name),
                 "variable_by_name": context.variable_by_name,
@@ -119,7 +122,9 @@ def render(template: str, context: Context) -> str:
             }
         )
     )
-    return in_style(text, needed, context.style, context.first_party) if is_python else text
+    if not is_python:
+        return text
+    return in_style(f"{text.rstrip()}\n" if text.strip() else "", needed, context.style, context.first_party)
 
 
 def _module_import(place: str, dotted: str) -> str:

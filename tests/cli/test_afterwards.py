@@ -148,7 +148,7 @@ def test_an_owned_file_is_edited(tmp_path: Path) -> None:
     assert "! src/order_service/core/metrics.py stayed: edited" in ran.out
     assert "dependency prometheus-client>=0.22 stayed: needed by what you edited" in ran.out
     assert metrics.read_bytes() == edited
-    assert not (folder / "src/order_service/core/metrics_middleware.py").exists()
+    assert not (folder / "src/order_service/core/metrics.py").exists()
     imports(folder, "order_service.main, order_service.core.metrics", "src")
     assert verdicts(folder) == {*WHOLE, ("LTR006", "ok")}
     commit(folder)
@@ -252,8 +252,8 @@ def test_what_is_used_is_not_removed(style: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("shape", "feature", "path", "use", "says"),
     [
-        ("flat", "jwt", "main.py", "\nfrom api.current_user import CurrentUser\n", "main.py imports api.current_user"),
-        ("flat", "jwt", "main.py", "\nimport api.current_user\n", "main.py imports api.current_user"),
+        ("flat", "jwt", "main.py", "\nfrom core.auth.tokens import CurrentUser\n", "main.py imports core.auth.tokens"),
+        ("flat", "jwt", "main.py", "\nimport core.auth.tokens\n", "main.py imports core.auth.tokens"),
         ("flat", "jwt", "main.py", "\n\ndef later():\n    from core.auth import tokens\n", "main.py imports core.auth.tokens"),
         ("flat", "metrics", "main.py", "\nimport prometheus_client\n", "imports prometheus_client"),
         ("factory", "cors", "app/routes.py", "\nfrom app.config import settings\nprint(settings.cors_origins)\n", "Settings.cors_origins"),
@@ -276,7 +276,7 @@ def test_other_uses(shape: str, feature: str, path: str, use: str, says: str, tm
 
 def test_a_feature_that_another_one_needs_is_kept(tmp_path: Path) -> None:
     folder = project(tmp_path)
-    done(folder, "add", "jwt", *YES)
+    done(folder, "add", "jwt", "--set", "jwt.refresh=redis", *YES)
     alone = contents(folder)
     commit(folder)
     done(folder, "add", "resources", *YES)

@@ -317,7 +317,10 @@ def test_undo_of_a_ledger_that_was_changed(tmp_path: Path) -> None:
         (("add", "redis", "--yes"), ("redis comes by itself with what needs it: jwt, resources",)),
         (("info", "metrix"), ("did you mean metrics?",)),
         (("add",), ("name at least one feature", "laterctl list")),
-        (("add", "jwt", "--yes", "--set", "jwt.colour=red"), ("jwt.colour is not an option here", "jwt has none")),
+        (
+            ("add", "jwt", "--yes", "--set", "jwt.colour=red"),
+            ("jwt.colour is not an option here", "jwt has jwt.refresh, jwt.prefix, jwt.denylist"),
+        ),
         (("add", "jwt", "--yes", "--set", "colour"), ("'colour' is not FEATURE.NAME=VALUE",)),
         (("add", "jwt", "--yes", "--set", "cors.x=1"), ("cors.x is not an option here",)),
         (("add", "jwt", "--yes", "--set", "crs.x=1"), ("did you mean cors?",)),

@@ -8,10 +8,15 @@ from pathlib import Path
 import pytest
 
 from laterctl.dialects.settings import Settings
+from laterctl.engine.plan import Request
 from laterctl.project.discover import Project
 from laterctl.project.statements import body_at
+from laterctl.proof.static import prove
 from laterctl.render import Import
+from tests import memory
+from tests.dialect_projects import dialect
 from tests.project.making import make
+from tests.test_laws import assert_same
 
 MAIN = "from fastapi import FastAPI\n{imports}\napp = FastAPI()\n"
 CLASS = """
@@ -397,3 +402,32 @@ def test_loader_in_the_app_file(tmp_path: Path) -> None:
 def test_settings_of_tests_do_not_count(tmp_path: Path) -> None:
     files = {"main.py": MAIN.format(imports=""), "tests/conftest.py": CLASS + "settings = Settings()\n"}
     assert make(tmp_path, files).settings is None
+
+
+@pytest.mark.parametrize("name", ["none", "object", "getter"])
+@pytest.mark.parametrize("edited", ["  # mine", "", "  # a command waits for one"])
+def test_a_field_comes_and_goes_with_its_comment_whatever_became_of_that(name: str, edited: str) -> None:
+    before = dialect(name)
+    made = memory.add(before, "resources")
+    path = next(path for path in made if path.endswith(("core/settings.py", "core/config.py")))
+    comment = b"  # a command waits for one"
+    assert made[path].count(b"redis_max_connections: PositiveInt = 100" + comment) == 1
+
+    changed = {**made, path: made[path].replace(comment, edited.encode())}
+
+    both = memory.add(made, "cors")
+    assert_same(memory.add(changed, "resources"), changed, "again")
+    assert_same(
+        memory.add(changed, "cors"), {**both, path: both[path].replace(comment, edited.encode())}, "one beside it"
+    )
+    plan = memory.planned(changed, Request(remove=("resources",)))
+    assert prove(memory.project(changed), plan) == []
+    assert_same(memory.applied(changed, plan), before, "and out")
+
+
+def test_a_comment_that_does_not_fit_the_line_is_left_out() -> None:
+    before = dialect("object")
+    narrow = {**before, "ruff.toml": b"line-length = 60\n"}
+    for files, said in ((before, True), (narrow, False)):
+        made = memory.add(files, "resources")["src/order_service/core/config.py"]
+        assert (b"# a command waits for one" in made) == said

@@ -57,7 +57,7 @@ def test_a_constraint_that_fits_is_none_of_our_business() -> None:
         "requirements.txt": b"-c limits.txt\nfastapi\n",
         "limits.txt": b"pyjwt==2.12.1\nuvicorn<0.1\n",
     }
-    assert b"pyjwt>=2.12" in memory.add(given, "jwt")["requirements.txt"]
+    assert b"pyjwt[crypto]>=2.12" in memory.add(given, "jwt")["requirements.txt"]
 
 
 def test_constraints_are_floors_of_features_too() -> None:

@@ -124,7 +124,7 @@ def test_comments_stay_with_their_entries() -> None:
     text = memory.add(project(LISTS["with comments"]), "cors")["shop/main.py"].decode()
 
     assert (
-        "    middleware=[\n        Middleware(CorsMiddleware),\n        Middleware(ErrorBoundary),\n        # stamps first\n"
+        "    middleware=[\n        Middleware(CorsMiddleware, settings=CorsSettings()),\n        Middleware(ErrorBoundary),\n        # stamps first\n"
         "        Middleware(StampMiddleware),  # last\n        # nothing more\n"
     ) in text
 
@@ -154,7 +154,7 @@ def test_the_list_of_another_module_and_another_spelling() -> None:
     after = memory.add(project(body, chain=chain), "metrics")
 
     assert b"CHAIN = [m.Middleware(MetricsMiddleware), m.Middleware(StampMiddleware)]\n" in after["shop/chain.py"]
-    assert b"from shop.core.metrics_middleware import MetricsMiddleware\n" in after["shop/chain.py"]
+    assert b"from shop.core.metrics import MetricsMiddleware\n" in after["shop/chain.py"]
     assert b"MetricsMiddleware" not in after["shop/main.py"]
 
 
@@ -166,7 +166,7 @@ def test_outside_of_what_a_call_adds_it_is_a_call_too() -> None:
     assert listed(after) == ["StampMiddleware"]
     text = after["shop/main.py"].decode()
     assert text.index("add_middleware(GZipMiddleware)") < text.index("add_middleware(ErrorBoundary)")
-    assert text.index("add_middleware(ErrorBoundary)") < text.index("add_middleware(SecurityHeadersMiddleware)")
+    assert text.index("add_middleware(ErrorBoundary)") < text.index("add_middleware(SecurityHeadersMiddleware, ")
 
 
 def test_a_list_that_is_made_elsewhere_is_left_alone() -> None:
@@ -177,11 +177,13 @@ def test_a_list_that_is_made_elsewhere_is_left_alone() -> None:
 
 def test_an_entry_that_was_edited_stays() -> None:
     after = memory.add(project(LISTS["a line for each"]), "cors", "security-headers")
-    edited = after["shop/main.py"].replace(b"Middleware(CorsMiddleware)", b"Middleware(CorsMiddleware, config=None)")
+    edited = after["shop/main.py"].replace(b"CorsSettings())", b"CorsSettings(), more=None)")
 
     left = memory.remove({**after, "shop/main.py": edited}, "security-headers")["shop/main.py"]
 
-    assert b"Middleware(CorsMiddleware, config=None),\n        Middleware(ErrorBoundary),\n" in left
+    assert (
+        b"Middleware(CorsMiddleware, settings=CorsSettings(), more=None),\n        Middleware(ErrorBoundary),\n" in left
+    )
     assert b"SecurityHeaders" not in left
     with pytest.raises(memory.Refusing, match="edited"):
         memory.remove({**after, "shop/main.py": edited}, "cors")
@@ -205,8 +207,9 @@ def test_entries_find_their_place_in_a_list_that_was_edited_meanwhile() -> None:
 
 
 def test_an_entry_that_was_pasted_is_adopted_and_holds_the_feature() -> None:
-    paste = "from shop.core.cors import CorsMiddleware\n\n"
-    after = memory.add(project(f"{paste}app = FastAPI(middleware=[Middleware(CorsMiddleware)])\n"), "cors")
+    paste = "from shop.core.cors import CorsMiddleware, CorsSettings\n\n"
+    entry = "Middleware(CorsMiddleware, settings=CorsSettings())"
+    after = memory.add(project(f"{paste}app = FastAPI(middleware=[{entry}])\n"), "cors")
 
     assert listed(after) == ["CorsMiddleware", "ErrorBoundary"]
     with pytest.raises(memory.Refusing, match="still-used"):

@@ -1,7 +1,7 @@
-"""A small project with `errors`, `cors` and `security-headers`, rendered from the templates into a folder.
+"""A small project to which the engine adds `errors`, `cors` and `security-headers`.
 
-Two dialects of settings, Dynaconf as the foundation has it and pydantic-settings; both read `APP_*` variables.
-The application has a route for every kind of answer that the acceptance lists name.
+Two dialects of settings, Dynaconf and pydantic-settings; both read `APP_*` variables. The application has a route for
+every kind of answer that the acceptance lists name. Its request ids come from the template of the foundation.
 """
 
 from __future__ import annotations
@@ -9,29 +9,18 @@ from __future__ import annotations
 import importlib
 import os
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 
-from laterctl.render import TEMPLATES, Context, Expr, Import, Style, render
+from laterctl.engine.plan import Request
+from laterctl.render import Context, Expr, Style, render
+from tests import memory
 
 PACKAGE = "edge"
 DIALECTS = ("dynaconf", "pydantic")
-FEATURES = ("errors", "cors", "security-headers")
-
-SETTINGS: dict[str, tuple[str, str]] = {
-    "cors_origins": ("list[str] | str", "[]"),
-    "cors_origin_regex": ("str", "''"),
-    "cors_credentials": ("bool", "False"),
-    "cors_expose": ("list[str] | str", "[]"),
-    "security_hsts_seconds": ("int", "31536000"),
-    "security_hsts_subdomains": ("bool", "False"),
-    "security_hsts_preload": ("bool", "False"),
-    "security_csp_report_only": ("bool", "False"),
-    "security_profile": ("str", "'api'"),
-}
-"""Settings of the three features: name, annotation and default."""
+FEATURES = ("cors", "security-headers")
 
 MAIN = '''\
 """The application: one route for each kind of answer."""
@@ -41,17 +30,22 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from fastapi import FastAPI, HTTPException, Request, Response, WebSocket
+from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, StreamingResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from edge.core.cors import CorsMiddleware
-from edge.core.error_boundary import ErrorBoundary
-from edge.core.problems import problem_response
+from edge.core.config import settings
 from edge.core.request_id import RequestIDMiddleware
-from edge.core.security_headers import SecurityHeadersMiddleware
+
+OWN = """X-Frame-Options: SAMEORIGIN
+Cache-Control: max-age=60
+Content-Security-Policy: default-src https:
+Cross-Origin-Resource-Policy: same-site
+Strict-Transport-Security: max-age=1"""
 
 sub = FastAPI(docs_url="/handbook")
 app = FastAPI(debug="EDGE_DEBUG" in os.environ)
+app.state.settings = settings
 app.mount("/sub", sub)
 
 
@@ -118,6 +112,16 @@ async def boom(mark: str) -> None:
     raise RuntimeError(mark)
 
 
+@app.get("/image")
+async def image() -> Response:
+    return Response(b"PNG", media_type="image/png", headers={"ETag": '"1"'})
+
+
+@app.get("/reference", include_in_schema=False)
+def reference() -> HTMLResponse:
+    return get_swagger_ui_html(openapi_url="/openapi.json", title="edge")
+
+
 @app.get("/page")
 async def page() -> HTMLResponse:
     return HTMLResponse("<p>hello")
@@ -125,16 +129,7 @@ async def page() -> HTMLResponse:
 
 @app.get("/own")
 async def own() -> Response:
-    return JSONResponse(
-        {},
-        headers={
-            "X-Frame-Options": "SAMEORIGIN",
-            "Cache-Control": "max-age=60",
-            "Content-Security-Policy": "default-src https:",
-            "Cross-Origin-Resource-Policy": "same-site",
-            "Strict-Transport-Security": "max-age=1",
-        },
-    )
+    return JSONResponse({}, headers=dict(line.split(": ") for line in OWN.splitlines()))
 
 
 @app.websocket("/socket")
@@ -152,7 +147,7 @@ class Limiter:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope["path"] == "/limited":
-            answer = problem_response(scope, 429, "rate_limited", "Slow down.", {"Retry-After": "7"})
+            answer = JSONResponse({"detail": "Slow down."}, 429, {"Retry-After": "7"})
             await answer(scope, receive, send)
             return
         await self.app(scope, receive, send)
@@ -179,10 +174,7 @@ HANDLERS: dict[str, Any] = {"async": own_handler, "broken": own_handler, "object
 if "EDGE_HANDLER" in os.environ:
     app.add_exception_handler(Exception, HANDLERS[os.environ["EDGE_HANDLER"]])
 
-app.add_middleware(ErrorBoundary)
 app.add_middleware(Limiter)
-app.add_middleware(CorsMiddleware)
-app.add_middleware(SecurityHeadersMiddleware)
 app.add_middleware(RequestIDMiddleware)
 '''
 
@@ -200,90 +192,61 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="APP_")
 
     env: str = "development"
-{fields}
+
 
 settings = Settings()
 """,
 }
 
 PYPROJECT = """\
+[project]
+name = "edge"
+version = "1.0"
+requires-python = ">=3.11"
+dependencies = ["dynaconf>=3.2", "fastapi>=0.115", "pydantic-settings>=2.6", "uvicorn>=0.32"]
+
+[dependency-groups]
+dev = ["httpx2>=2", "pytest>=8"]
+
 [tool.pytest.ini_options]
 filterwarnings = ["error"]
 """
-
 FOUNDATION_ERRORS = "must/common/src/__package__/core/errors.py.jinja"
+REQUEST_ID = "request-scope/core/request_id.py.jinja"
+
+
+def project(dialect: str = "dynaconf", *, api_error: bool = False, main: str = MAIN) -> dict[str, bytes]:
+    """Return the files of package `edge` without features; with `api_error` it has the foundation's errors."""
+    missing = Expr("")
+    context = Context(lambda _: missing, str, lambda _: missing, str, missing, style=Style(quote="'"))
+    texts = {
+        "pyproject.toml": PYPROJECT,
+        "settings.toml": "[default]\n[development]\n[production]\n",
+        f"{PACKAGE}/__init__.py": "",
+        f"{PACKAGE}/core/__init__.py": "",
+        f"{PACKAGE}/core/config.py": CONFIG[dialect],
+        f"{PACKAGE}/core/request_id.py": render(REQUEST_ID, context),
+        f"{PACKAGE}/main.py": main,
+    }
+    if api_error:
+        texts[f"{PACKAGE}/core/errors.py"] = render(FOUNDATION_ERRORS, context)
+    return {path: text.encode() for path, text in texts.items()}
 
 
 def write_app(
-    folder: Path,
-    dialect: str = "dynaconf",
-    *,
-    shape: str = "problem",
-    http_client: str = "httpx2",
-    style: Style | None = None,
+    folder: Path, dialect: str = "dynaconf", *, api_error: bool = False, body: str = "", profile: str = "api"
 ) -> None:
-    """Write package `edge` below `folder`, and the features' own tests to `folder/tests`.
+    """Write package `edge` with the features below `folder`; `body` and `profile` are options of theirs."""
+    options = {"security-headers": {"profile": profile}, **({"errors": {"body": body}} if body else {})}
+    request = Request(add=FEATURES, options=options)
+    write(folder, memory.run(project(dialect, api_error=api_error), request, f"{PACKAGE}.main:app"))
 
-    `shape` is that of error bodies: `problem` (RFC 9457) or `apierror` (the foundation's).
-    """
-    context = context_of(dialect, http_client, style or Style(quote="'"))
-    sources = {
-        f"{PACKAGE}/core/{name}": f"{feature}/core/{name}.jinja"
-        for feature in FEATURES
-        for name in _names(feature, "core")
-        if not name.startswith("problems.")
-    }
-    sources[f"{PACKAGE}/core/startup.py"] = "settings/core/startup.py.jinja"
-    sources[f"{PACKAGE}/core/request_id.py"] = "request-scope/core/request_id.py.jinja"
-    sources[f"{PACKAGE}/core/problems.py"] = f"errors/core/problems.{shape}.py.jinja"
-    if shape == "apierror":
-        sources[f"{PACKAGE}/core/errors.py"] = FOUNDATION_ERRORS
-    for feature in FEATURES:
-        sources |= {f"tests/{name}": f"{feature}/tests/{name}.jinja" for name in _names(feature, "tests")}
-    texts = {path: render(template, context) for path, template in sources.items()}
-    fields = "".join(f"    {name}: {kind} = {default}\n" for name, (kind, default) in SETTINGS.items())
-    texts |= {
-        f"{PACKAGE}/__init__.py": "",
-        f"{PACKAGE}/core/__init__.py": "",
-        f"{PACKAGE}/core/config.py": CONFIG[dialect].replace("{fields}", fields),
-        f"{PACKAGE}/main.py": MAIN,
-        "tests/__init__.py": "",
-        "pyproject.toml": PYPROJECT,
-        "settings.toml": "[default]\n[development]\n[production]\n",
-    }
-    for path, text in texts.items():
+
+def write(folder: Path, files: Mapping[str, bytes]) -> None:
+    """Write files below a folder."""
+    for path, data in files.items():
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
-        (folder / path).write_text(text)
-
-
-def context_of(dialect: str, http_client: str, style: Style) -> Context:
-    """Return what a template sees in one of the two `DIALECTS`."""
-    config = (Import(f"{PACKAGE}.core.config", "settings"),)
-
-    def setting(name: str) -> Expr:
-        if dialect == "pydantic":
-            return Expr(f"settings.{name}", config)
-        return Expr(f"settings.get({name.upper()!r}, {SETTINGS[name][1]})", config)
-
-    def provided(name: str) -> Expr:
-        raise LookupError(f"none of the three features has a provider, not {name}")
-
-    return Context(
-        setting=setting,
-        variable=lambda name: f"APP_{name}".upper(),
-        provided=provided,
-        module=lambda name: f"{PACKAGE}.{name}",
-        environment=Expr("settings.env" if dialect == "pydantic" else "str(settings.current_env)", config),
-        style=style,
-        first_party=frozenset({PACKAGE, "tests"}),
-        values={
-            "http_client": http_client,
-            "app_module": f"{PACKAGE}.main",
-            "app_name": "app",
-            "app_call": "app",
-            "package": PACKAGE,
-        },
-    )
+        (folder / path).write_bytes(data)
 
 
 @contextmanager
@@ -303,7 +266,3 @@ def imported(folder: Path, environment: Mapping[str, str], module: str = f"{PACK
         os.chdir(here)
         os.environ.clear()
         os.environ.update(before)
-
-
-def _names(feature: str, folder: str) -> Iterable[str]:
-    return sorted(path.name.removesuffix(".jinja") for path in (TEMPLATES / feature / folder).glob("*.jinja"))

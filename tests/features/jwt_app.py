@@ -11,6 +11,7 @@ from typing import Any
 import jwt
 
 from laterctl.commands.new import foundation
+from laterctl.engine.plan import Request
 from tests import memory
 
 KEY = bytes(range(32))
@@ -60,15 +61,37 @@ async def live() -> dict[str, str]:
 
 ROUTES = '''
 
+from typing import Annotated
+
 from fastapi import WebSocket
 
-from project.api.current_user import CurrentUser
+from project.core.auth.tokens import AUTH_RESPONSES, CurrentUser, Principal, require_scopes
 
 
-@app.get("/me")
+@app.get("/me", responses=AUTH_RESPONSES)
 async def me(user: CurrentUser) -> dict[str, object]:
     """Show the caller."""
     return {"subject": user.subject, "scopes": sorted(user.scopes)}
+
+
+@app.get("/written")
+def written(user: Annotated[Principal, require_scopes("write")]) -> str:
+    """Show a caller who may write."""
+    return user.subject
+
+
+@app.get("/deleted", dependencies=[require_scopes("read", "delete")])
+def deleted() -> str:
+    """Answer who may read and delete."""
+    return "deleted"
+
+
+@app.post("/everywhere-out", status_code=204)
+async def everywhere_out(user: CurrentUser) -> None:
+    """End all sessions of the caller."""
+    from project.core.auth.tokens import get_sessions
+
+    await get_sessions().end_all(user.subject)
 
 
 @app.websocket("/ws")
@@ -99,15 +122,11 @@ dependencies = ["fastapi>=0.115", "pydantic-settings>=2.6", "pwdlib[argon2]>=0.2
 dev = ["pytest>=8"]
 """
 
-FILLED_IN = '''"""Who may sign in: one user, whose password is checked with Argon2."""
+OWN_USERS = '''
 
-from collections.abc import Collection
-from functools import cache
 
 import anyio
 from pwdlib import PasswordHash
-
-from project.core.auth.placeholder import UserAuthenticator as UserAuthenticator
 
 HASHER = PasswordHash.recommended()
 HASHES = {"USER": HASHER.hash("PASSWORD")}
@@ -115,7 +134,7 @@ HASH_OF_NOBODY = HASHER.hash("nobody")
 
 
 class OneUser:
-    """Knows one user, who may read."""
+    """Knows one user, who may read and write."""
 
     async def authenticate(self, username: str, password: str) -> str | None:
         """Verify one hash, whoever asks."""
@@ -128,18 +147,18 @@ class OneUser:
         return {"read", "write"} if subject == "user-1" else None
 
 
-@cache
-def get_user_authenticator() -> UserAuthenticator:
+async def get_user_authenticator() -> UserAuthenticator:
     """Return what checks passwords."""
     return OneUser()
 '''
+AUTHENTICATOR = "project/core/auth/authenticator.py"
 
 
-def write_app(folder: Path, *, filled_in: bool = True, more: memory.Files | None = None) -> Path:
+def write_app(folder: Path, *, filled_in: bool = True, more: memory.Files | None = None, **options: str) -> Path:
     """Write the application `project.main:app` into `folder` and return the folder.
 
-    `filled_in` replaces the placeholder authenticator by one that knows a user, as the feature asks people to do.
-    `more` are files that the project has besides.
+    `filled_in` puts an authenticator that knows a user in the place of the function that is there, as the feature asks
+    people to do. `more` are files that the project has besides; `options` are those of the feature.
     """
     before = {
         "pyproject.toml": PYPROJECT,
@@ -147,21 +166,29 @@ def write_app(folder: Path, *, filled_in: bool = True, more: memory.Files | None
         "project/core/config.py": CONFIG,
         **{f"{package}/__init__.py": "" for package in ("project", "project/core", "tests")},
     }
-    after = memory.add({path: text.encode() for path, text in before.items()} | dict(more or {}), "jwt")
+    files = {path: text.encode() for path, text in before.items()} | dict(more or {})
+    after = memory.run(files, Request(add=("jwt",), options={"jwt": options}))
     after["project/main.py"] += ROUTES.encode()
     if filled_in:
-        after["project/core/auth/placeholder.py"] = after.pop("project/core/auth/authenticator.py")
-        own = FILLED_IN.replace("USER", USER).replace("PASSWORD", PASSWORD)
-        after["project/core/auth/authenticator.py"] = own.encode()
+        own = OWN_USERS.replace("USER", USER, 1).replace("PASSWORD", PASSWORD)
+        after[AUTHENTICATOR] = replaced_getter(after[AUTHENTICATOR].decode(), own).encode()
     return _write(after, folder)
 
 
-def write_foundation(folder: Path) -> Path:
+def replaced_getter(module: str, text: str) -> str:
+    """Return a module with text in the place of `get_user_authenticator`, which is at its end."""
+    before, found, _ = module.partition("async def get_user_authenticator")
+    assert found
+    return before.rstrip() + "\n" + text
+
+
+def write_foundation(folder: Path, settings: str = "dynaconf", **options: str) -> Path:
     """Write the foundation project `shop` into `folder`, with the feature on it, and return the folder.
 
     `GET /me` is a route that somebody wrote with `CurrentUser` afterwards.
     """
-    after = memory.add(foundation("shop", settings="dynaconf", python="3.11"), "jwt")
+    files = foundation("shop", settings=settings, python="3.11")
+    after = memory.run(files, Request(add=("jwt",), options={"jwt": options}))
     after["src/shop/main.py"] += FOUNDATION_ROUTE.encode()
     return _write(after, folder)
 

@@ -19,10 +19,12 @@ import asyncio
 import os
 from collections.abc import AsyncGenerator
 
-from fastapi import APIRouter, FastAPI, Request, WebSocket
+from fastapi import APIRouter, BackgroundTasks, FastAPI, Request, WebSocket
 from fastapi.middleware.cors import CORSMiddleware
 from fastapi.responses import StreamingResponse
+from prometheus_client import Counter
 
+ORDERS = Counter("orders_total", "Orders.", ["channel"])
 app = FastAPI(title="shop", version="1.2.3")
 api = APIRouter(prefix="/api")
 items = APIRouter(prefix="/items")
@@ -64,6 +66,23 @@ async def patient(request: Request) -> str:
     while not await request.is_disconnected():
         await asyncio.sleep(0.05)
     return "nobody is left to read this"
+
+
+@app.get("/slow")
+async def slow(seconds: float = 1.0) -> str:
+    await asyncio.sleep(seconds)
+    return "nobody asked whether anybody is left"
+
+
+@app.get("/later")
+async def later(tasks: BackgroundTasks) -> str:
+    tasks.add_task(asyncio.sleep, 1.0)
+    return "done"
+
+
+@app.get("/order")
+async def order() -> None:
+    ORDERS.labels("web").inc()
 
 
 @app.get("/pid")
@@ -135,7 +154,7 @@ PYPROJECT = """\
 name = "shop"
 version = "1.2.3"
 requires-python = ">=3.10"
-dependencies = ["fastapi>=0.115", "uvicorn"]
+dependencies = ["fastapi>=0.115", "prometheus-client>=0.22", "uvicorn"]
 
 [dependency-groups]
 dev = ["pytest>=8", "HTTP_CLIENT"]

@@ -108,8 +108,10 @@ dev = ["pytest>=8", "HTTP_CLIENT"]
 """
 
 
-def write_project(folder: Path, form: str, *, http_client: str = "httpx") -> None:
-    """Write package `depot` with the feature, and its dropped tests, below `folder`, in one of `FORMS`.
+def write_project(
+    folder: Path, form: str, *, http_client: str = "httpx", more: Mapping[str, str] | None = None
+) -> None:
+    """Write package `depot` with the feature, and its dropped tests, below `folder`, in one of `FORMS`, with `more` files.
 
     Environment variables of its settings start with `APP_` in the container form and have no prefix in the other.
     """
@@ -124,6 +126,7 @@ def write_project(folder: Path, form: str, *, http_client: str = "httpx") -> Non
             "depot/core/container.py": CONTAINER,
             "settings.toml": 'NAME = "someone"\n',
         }
+    files |= more or {}
     after = memory.add({path: text.encode() for path, text in files.items()}, "resources")
     after["depot/main.py"] += ROUTES.encode()
     for path, data in after.items():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from textwrap import dedent
 
 import pytest
@@ -9,7 +10,6 @@ from pydantic import AnyHttpUrl, create_model
 
 from laterctl.doctor.rule import MAIN as MAIN_FILE
 from laterctl.finding import Finding
-from laterctl.render import Style, render
 from tests.features import edge_app
 from tests.ruling import found, lines, places
 
@@ -704,12 +704,11 @@ def test_hdr004(lines_of_main: str, expected: list[str]) -> None:
 
 
 @pytest.mark.parametrize("rule", RULES)
-@pytest.mark.parametrize(
-    "template", ["cors/core/cors", "security-headers/core/security_headers", "settings/core/startup"]
-)
-def test_generated_code_has_no_finding(rule: str, template: str) -> None:
-    context = edge_app.context_of("dynaconf", "httpx2", Style())
-    assert check(rule, render(f"{template}.py.jinja", context)) == []
+@pytest.mark.parametrize("profile", ["api", "html"])
+def test_generated_code_has_no_finding(rule: str, profile: str, tmp_path: Path) -> None:
+    edge_app.write_app(tmp_path, profile=profile)
+    for path in sorted(tmp_path.glob("edge/core/*.py")):
+        assert check(rule, path.read_text()) == [], path
 
 
 def test_cors006_is_said_once_a_function() -> None:

@@ -11,7 +11,9 @@ import pytest
 from starlette.responses import PlainTextResponse
 from starlette.types import Message, Scope
 
-from tests import servers
+from laterctl.engine.plan import Request
+from laterctl.features import catalogue
+from tests import memory, servers
 from tests.features import edge_app
 
 ORIGIN = "https://app.example.com"
@@ -60,19 +62,71 @@ def test_a_500_passes_through_all_middleware(server: servers.Server) -> None:
     assert response.headers["Access-Control-Allow-Origin"] == ORIGIN
     assert response.headers["X-Content-Type-Options"] == "nosniff"
     assert response.headers["X-Request-ID"] == "abc"
-    assert response.headers["Content-Type"] == "application/problem+json"
+    assert response.headers["Content-Type"] == "application/json"
     assert "m-plain" not in response.text
 
 
-def test_the_body_is_a_problem(server: servers.Server) -> None:
-    assert get(server, "/boom?mark=m-body").json() == {
-        "type": "about:blank",
-        "title": "Internal Server Error",
-        "status": 500,
-        "detail": "An unexpected error occurred.",
-        "instance": "/boom",
-        "code": "internal_error",
-    }
+def test_the_body_is_like_that_of_other_errors(server: servers.Server) -> None:
+    assert get(server, "/boom?mark=m-body").json() == {"detail": "An unexpected error occurred."}
+    assert get(server, "/nowhere").json() == {"detail": "Not Found"}
+
+
+PROBLEM = {
+    "type": "about:blank",
+    "title": "Internal Server Error",
+    "status": 500,
+    "detail": "An unexpected error occurred.",
+    "instance": "/boom",
+    "code": "internal_error",
+}
+
+
+def is_problem(response: httpx2.Response) -> bool:
+    return response.headers["Content-Type"] == "application/problem+json" and response.json() == PROBLEM
+
+
+def test_the_body_is_a_problem_where_that_was_asked_for(tmp_path: Path) -> None:
+    edge_app.write_app(tmp_path, body="problem")
+
+    assert is_problem(in_process(tmp_path, "/boom?mark=x", raises=False)[0])
+
+
+@pytest.mark.parametrize(
+    ("code", "expected"),
+    [
+        ('ERROR = "application/problem+json"\n', True),
+        ("def answer(send):\n    return send(media_type='application/problem+json')\n", True),
+        ("# never application/problem+json\nERROR = 'application/json'\n", False),
+    ],
+)
+def test_the_body_is_a_problem_where_the_project_sends_them(tmp_path: Path, code: str, expected: bool) -> None:
+    files = {**edge_app.project(), "edge/faults.py": code.encode()}
+    edge_app.write(tmp_path, memory.add(files, "cors", app="edge.main:app"))
+
+    assert is_problem(in_process(tmp_path, "/boom?mark=x", raises=False)[0]) is expected
+
+
+def test_another_body_is_an_option_of_what_is_installed() -> None:
+    files = memory.add(edge_app.project(), "cors", app="edge.main:app")
+
+    changed = memory.run(files, Request(add=("cors",), options={"errors": {"body": "problem"}}), "edge.main:app")
+
+    assert b"application/problem+json" in changed["edge/core/problems.py"]
+    back = memory.run(changed, Request(add=("cors",), options={"errors": {"body": "detail"}}), "edge.main:app")
+    assert back["edge/core/problems.py"] == files["edge/core/problems.py"]
+
+
+@pytest.mark.parametrize("name", ["cors", "security-headers"])
+def test_who_declines_it_is_told_what_is_missing(name: str) -> None:
+    files = edge_app.project()
+    plan = memory.planned(files, Request(add=(name,), without=("errors",)), "edge.main:app")
+
+    assert [note.message for note in plan.notes if note.level == "warning"] == [
+        f"without errors, {catalogue.feature(name).without['errors']}"
+    ]
+    assert "edge/core/error_boundary.py" not in memory.applied(files, plan)
+    whole = memory.planned(files, Request(add=(name,)), "edge.main:app")
+    assert not [note for note in whole.notes if note.level == "warning"]
 
 
 def test_an_unhandled_exception_is_logged_once(server: servers.Server) -> None:
@@ -144,7 +198,7 @@ def test_a_handler_that_fails_is_called_once_too(project: Path) -> None:
     with servers.uvicorn_server("edge.main:app", project, {**ENVIRONMENT, "EDGE_HANDLER": "broken"}) as server:
         response = get(server, "/boom?mark=m-broken")
 
-        assert response.json()["code"] == "internal_error"
+        assert response.json() == {"detail": "An unexpected error occurred."}
         assert response.headers["Access-Control-Allow-Origin"] == ORIGIN
         assert logged(server, "m-broken") == 1
         assert server.output().count("LookupError: handler failed\n") == 1
@@ -163,7 +217,7 @@ def test_debug_keeps_the_traceback_page(project: Path) -> None:
 
 
 def test_the_foundations_error_shape(tmp_path: Path) -> None:
-    edge_app.write_app(tmp_path, "pydantic", shape="apierror")
+    edge_app.write_app(tmp_path, "pydantic", api_error=True)
 
     response, _ = in_process(tmp_path, "/boom?mark=x", raises=False)
 
@@ -173,13 +227,6 @@ def test_the_foundations_error_shape(tmp_path: Path) -> None:
     assert set(body) == {"error", "detail", "timestamp", "path", "request_id"}
     assert (body["error"], body["path"]) == ("internal_error", "/boom")
     assert body["request_id"] == response.headers["X-Request-ID"]
-
-
-def test_headers_of_a_problem_are_sent(server: servers.Server) -> None:
-    response = get(server, "/limited")
-
-    assert (response.status_code, response.headers["Retry-After"]) == (429, "7")
-    assert (response.json()["title"], response.json()["code"]) == ("Too Many Requests", "rate_limited")
 
 
 @pytest.mark.parametrize("method", ["exception_handler", "add_exception_handler"])

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import asyncio
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -22,7 +23,7 @@ pytestmark = pytest.mark.filterwarnings("error")
 
 @pytest.fixture
 def lifespan(tmp_path: Path) -> Iterator[ModuleType]:
-    """The generated module, with nothing registered."""
+    """The generated module."""
     write_project(tmp_path, "functions")
     with imported(tmp_path, "core.lifespan") as module:
         yield module
@@ -40,6 +41,19 @@ class Log(list[str]):
         return step
 
 
+class Opened:
+    """What stands in the open function of the module: steps that open, each with what closes it."""
+
+    def __init__(self, module: ModuleType, *steps: tuple[str, Any, Any]) -> None:
+        self.module, self.steps = module, steps
+        module.open_resources = self
+
+    async def __call__(self, stack: AsyncExitStack) -> None:
+        for name, step, close in self.steps:
+            await step()
+            self.module.closing(stack, name, close)
+
+
 def cycle(app: FastAPI) -> None:
     """Start and stop an application on an event loop of its own."""
 
@@ -50,84 +64,88 @@ def cycle(app: FastAPI) -> None:
     asyncio.run(run())
 
 
-def test_closers_run_in_reverse_of_their_ranks_and_ties_in_reverse_of_registration(lifespan: ModuleType) -> None:
+def test_who_owns_something_says_so_in_the_open_function_by_rank(tmp_path: Path) -> None:
+    write_project(tmp_path, "functions")
+    text = (tmp_path / "depot/core/lifespan.py").read_text()
+    body = ast.parse(text).body
+    opened = next(node for node in body if isinstance(node, ast.AsyncFunctionDef) and node.name == "open_resources")
+    assert [ast.unparse(node) for node in opened.body[1:]] == [
+        "closing(stack, 'redis', get_redis().aclose)",
+        "stack.callback(get_redis.cache_clear)",
+        "closing(stack, 'http_client', get_http_client().aclose)",
+        "stack.callback(get_http_client.cache_clear)",
+    ]
+
+
+def test_what_is_opened_last_is_closed_first_at_each_start(lifespan: ModuleType) -> None:
     log = Log()
-    for name, rank in (("a", 50), ("b", 10), ("c", 50), ("d", 90)):
-        lifespan.on_shutdown(name, log(name), rank=rank)
-    cycle(FastAPI(lifespan=lifespan.managed_resources))
-    assert log == ["d", "c", "a", "b"]
-
-
-def test_the_same_name_replaces_and_counts_as_built_last(lifespan: ModuleType) -> None:
-    log = Log()
-    for name, entry in (("a", "first a"), ("b", "b"), ("a", "second a")):
-        lifespan.on_startup(name, log(f"start {entry}"))
-        lifespan.on_shutdown(name, log(f"close {entry}"))
-    cycle(FastAPI(lifespan=lifespan.managed_resources))
-    assert log == ["start second a", "start b", "close second a", "close b"]
-
-
-def test_hooks_run_by_rank_and_ties_in_order_of_registration(lifespan: ModuleType) -> None:
-    log = Log()
-    for name, rank in (("a", 50), ("b", 90), ("c", 50), ("d", 10)):
-        lifespan.on_startup(name, log(name), rank=rank)
-    cycle(FastAPI(lifespan=lifespan.managed_resources))
-    assert log == ["d", "a", "c", "b"]
-
-
-def test_start_stop_start_in_one_process_on_two_event_loops(lifespan: ModuleType) -> None:
-    log = Log()
-
-    async def build() -> None:
-        log.append("build")
-        lifespan.on_shutdown("pool", log("close"))
-
-    lifespan.on_startup("pool", build)
+    Opened(lifespan, *((name, log(f"open {name}"), log(f"close {name}")) for name in ("a", "b")))
     app = FastAPI(lifespan=lifespan.managed_resources)
-    cycle(app)
-    cycle(app)
-    assert log == ["build", "close", "build", "close"]
+    for _ in range(2):
+        log.clear()
+        cycle(app)
+        assert log == ["open a", "open b", "close b", "close a"]
+
+
+def test_contexts_may_be_entered_too(lifespan: ModuleType) -> None:
+    log = Log()
+
+    @asynccontextmanager
+    async def pool() -> AsyncIterator[None]:
+        log.append("open")
+        yield
+        log.append("close")
+
+    async def opened(stack: AsyncExitStack) -> None:
+        await stack.enter_async_context(pool())
+
+    lifespan.open_resources = opened
+    cycle(FastAPI(lifespan=lifespan.managed_resources))
+    assert log == ["open", "close"]
 
 
 def test_every_closer_runs_and_every_error_surfaces(lifespan: ModuleType, caplog: pytest.LogCaptureFixture) -> None:
     log = Log()
-    lifespan.on_shutdown("pool", log("pool"), rank=10)
-    lifespan.on_shutdown("cache", log("cache", fails=True), rank=20)
-    lifespan.on_shutdown("queue", log("queue", fails=True), rank=30)
-    with pytest.raises(RuntimeError, match="cache"):
-        cycle(FastAPI(lifespan=lifespan.managed_resources))
-    assert log == ["queue", "cache", "pool"]
-    assert caplog.messages == ["queue did not close", "cache did not close"]
-    cycle(FastAPI(lifespan=lifespan.managed_resources))  # closers are forgotten, also those that failed
+    Opened(
+        lifespan,
+        ("pool", log("open"), log("pool")),
+        ("cache", log("open"), log("cache", fails=True)),
+        ("queue", log("open"), log("queue", fails=True)),
+    )
+    for _ in range(2):  # closers are forgotten, also those that failed
+        log.clear()
+        caplog.clear()
+        with pytest.raises(RuntimeError, match="cache"):
+            cycle(FastAPI(lifespan=lifespan.managed_resources))
+        assert log[3:] == ["queue", "cache", "pool"]
+        assert caplog.messages == ["queue did not close", "cache did not close"]
 
 
 def test_a_start_that_fails_in_the_middle_closes_what_was_opened(lifespan: ModuleType) -> None:
     log = Log()
-
-    async def build() -> None:
-        lifespan.on_shutdown("pool", log("close pool"))
-
-    lifespan.on_startup("pool", build, rank=10)
-    lifespan.on_startup("broken", log("broken", fails=True), rank=20)
-    lifespan.on_startup("later", log("later"), rank=30)
+    Opened(
+        lifespan,
+        ("pool", log("open pool"), log("close pool")),
+        ("broken", log("broken", fails=True), log("close broken")),
+        ("later", log("later"), log("close later")),
+    )
     app = FastAPI(lifespan=lifespan.managed_resources)
     for _ in range(2):
         log.clear()
         with pytest.raises(RuntimeError, match="broken"):
             cycle(app)
-        assert log == ["broken", "close pool"]
+        assert log == ["open pool", "broken", "close pool"]
 
 
 def test_a_hanging_closer_is_named_and_costs_its_time_limit_once(
     lifespan: ModuleType, caplog: pytest.LogCaptureFixture
 ) -> None:
     log = Log()
-    resources = lifespan.ManagedResources(close_timeout_seconds=0.05)
-    resources.on_shutdown("pool", log("pool"), rank=10)
-    resources.on_shutdown("stuck", anyio.sleep_forever, rank=20)
+    lifespan.CLOSE_TIMEOUT_SECONDS = 0.05
+    Opened(lifespan, ("pool", log("open"), log("pool")), ("stuck", log("open"), anyio.sleep_forever))
     with pytest.raises(TimeoutError):
-        cycle(FastAPI(lifespan=resources.run))
-    assert log == ["pool"]
+        cycle(FastAPI(lifespan=lifespan.managed_resources))
+    assert log[2:] == ["pool"]
     assert caplog.messages == ["stuck did not close"]
 
 
@@ -138,7 +156,7 @@ def test_a_cancelled_application_still_closes(lifespan: ModuleType) -> None:
         await anyio.sleep(0)
         log.append("close")
 
-    lifespan.on_shutdown("pool", close)
+    Opened(lifespan, ("pool", log("open"), close))
 
     async def run() -> None:
         app = FastAPI(lifespan=lifespan.managed_resources)
@@ -148,12 +166,12 @@ def test_a_cancelled_application_still_closes(lifespan: ModuleType) -> None:
                 await anyio.sleep_forever()
 
     asyncio.run(run())
-    assert log == ["close"]
+    assert log == ["open", "close"]
 
 
 def test_an_error_of_the_running_application_closes_and_surfaces(lifespan: ModuleType) -> None:
     log = Log()
-    lifespan.on_shutdown("pool", log("close"))
+    Opened(lifespan, ("pool", log("open"), log("close")))
 
     async def run() -> None:
         async with lifespan.managed_resources(FastAPI()):
@@ -161,27 +179,22 @@ def test_an_error_of_the_running_application_closes_and_surfaces(lifespan: Modul
 
     with pytest.raises(LookupError, match="lost"):
         asyncio.run(run())
-    assert log == ["close"]
+    assert log == ["open", "close"]
 
 
 def test_on_the_application_and_on_a_router_it_runs_once(lifespan: ModuleType) -> None:
     log = Log()
-
-    async def build() -> None:
-        log.append("build")
-        lifespan.on_shutdown("pool", log("close"))
-
-    lifespan.on_startup("pool", build)
+    Opened(lifespan, ("pool", log("open"), log("close")))
     app = FastAPI(lifespan=lifespan.managed_resources)
     app.include_router(APIRouter(lifespan=lifespan.managed_resources))
     cycle(app)
     cycle(app)
-    assert log == ["build", "close", "build", "close"]
+    assert log == ["open", "close"] * 2
 
 
 def test_two_applications_share_what_one_of_them_opened_until_both_stopped(lifespan: ModuleType) -> None:
     log = Log()
-    lifespan.on_shutdown("pool", log("close"))
+    Opened(lifespan, ("pool", log("open"), log("close")))
 
     async def run() -> None:
         first, second = lifespan.managed_resources(FastAPI()), lifespan.managed_resources(FastAPI())
@@ -192,17 +205,13 @@ def test_two_applications_share_what_one_of_them_opened_until_both_stopped(lifes
         await second.__aexit__(None, None, None)
 
     asyncio.run(run())
-    assert log == ["one stopped", "close"]
+    assert log == ["open", "one stopped", "close"]
 
 
 def test_state_of_an_own_lifespan_still_reaches_requests(lifespan: ModuleType) -> None:
     log = Log()
 
-    async def build() -> None:
-        log.append("build")
-        lifespan.on_shutdown("pool", log("close"))
-
-    lifespan.on_startup("pool", build)
+    Opened(lifespan, ("pool", log("build"), log("close")))
 
     @asynccontextmanager
     async def own(app: FastAPI) -> AsyncIterator[dict[str, str]]:
@@ -235,10 +244,10 @@ SERVED = '''\
 
 from fastapi import APIRouter, FastAPI
 
-from depot.core.lifespan import managed_resources, on_shutdown, on_startup
+from depot.core import lifespan
 
 app = FastAPI()
-app.include_router(APIRouter(lifespan=managed_resources))
+app.include_router(APIRouter(lifespan=lifespan.managed_resources))
 log = []
 
 
@@ -252,10 +261,13 @@ async def stop():
     print("on_event stopped", flush=True)
 
 
-async def build():
-    log.append("hook")
-    on_shutdown("pool", close, rank=10)
-    on_shutdown("broken", fail, rank=20)
+async def opened(stack):
+    log.append("opened")
+    lifespan.closing(stack, "pool", close)
+    lifespan.closing(stack, "broken", fail)
+
+
+lifespan.open_resources = opened
 
 
 async def close():
@@ -265,8 +277,6 @@ async def close():
 async def fail():
     raise RuntimeError("broken closer")
 
-
-on_startup("pool", build)
 
 
 @app.get("/log")
@@ -279,7 +289,7 @@ def test_handlers_of_on_event_still_run_and_sigterm_closes(tmp_path: Path) -> No
     write_project(tmp_path, "functions")
     (tmp_path / "depot" / "served.py").write_text(SERVED)
     with uvicorn_server("depot.served:app", cwd=tmp_path) as server:
-        assert get(f"{server.url}/log").json() == ["on_event", "hook"]
+        assert get(f"{server.url}/log").json() == ["on_event", "opened"]
         server.stop()
         printed = server.output()
     assert "on_event stopped" in printed

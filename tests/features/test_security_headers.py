@@ -6,7 +6,7 @@ import asyncio
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
@@ -20,7 +20,8 @@ from fastapi import FastAPI
 from fastapi.responses import HTMLResponse
 from websockets.sync.client import connect
 
-from tests import servers
+from laterctl.engine.plan import Request
+from tests import memory, servers
 from tests.features import edge_app
 
 ORIGIN = "https://app.example.com"
@@ -28,15 +29,14 @@ ORIGIN = "https://app.example.com"
 NO_REUSE = httpx2.Limits(max_keepalive_connections=0)
 CSP = "Content-Security-Policy"
 HSTS = "Strict-Transport-Security"
-EXPECTED = {
-    "Cache-Control": "no-store",
-    CSP: "default-src 'none'; frame-ancestors 'none'",
+EVERYWHERE = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
 }
+EXPECTED = EVERYWHERE | {"Cache-Control": "no-store", CSP: "default-src 'none'; frame-ancestors 'none'"}
 
 
 @pytest.fixture(scope="module", params=edge_app.DIALECTS)
@@ -48,7 +48,7 @@ def project(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 
 @pytest.fixture(scope="module")
 def client(project: Path) -> Iterator[httpx2.Client]:
-    with running(project, APP_CORS_ORIGINS=ORIGIN) as open_client:
+    with running(project) as open_client:
         yield open_client
 
 
@@ -67,14 +67,14 @@ def running(project: Path, *arguments: str, **environment: str) -> Iterator[http
         yield client
 
 
-def answer(project: Path, path: str, **environment: str) -> httpx2.Response:
+def answer(project: Path, path: str, headers: Mapping[str, str] | None = None, **environment: str) -> httpx2.Response:
     """Get a path of the application in this process over https, with the settings that `environment` gives."""
     with edge_app.imported(project, environment) as main:
 
         async def fetch() -> httpx2.Response:
             transport = httpx2.ASGITransport(app=main.app, raise_app_exceptions=False)
             async with httpx2.AsyncClient(transport=transport, base_url="https://api.example.com") as client:
-                return await client.get(path)
+                return await client.get(path, headers=headers)
 
         return asyncio.run(fetch())
 
@@ -88,7 +88,6 @@ def answer(project: Path, path: str, **environment: str) -> httpx2.Response:
         ("GET", "/json", 200),
         ("HEAD", "/json", 200),
         ("GET", "/empty", 204),
-        ("GET", "/unchanged", 304),
         ("GET", "/redirect", 307),
         ("GET", "/locked", 401),
         ("GET", "/nowhere", 404),
@@ -96,13 +95,11 @@ def answer(project: Path, path: str, **environment: str) -> httpx2.Response:
         ("GET", "/number/many", 422),
         ("GET", "/limited", 429),
         ("GET", "/boom?mark=x", 500),
-        ("GET", "/stream", 200),
         ("GET", "/page", 200),
         ("GET", "/sub/nowhere", 404),
-        ("GET", "/sub/boom?mark=x", 500),
     ],
 )
-def test_every_answer_has_each_header_once(client: httpx2.Client, method: str, path: str, status: int) -> None:
+def test_data_has_each_header_once(client: httpx2.Client, method: str, path: str, status: int) -> None:
     response = client.request(method, path)
 
     assert response.status_code == status
@@ -118,23 +115,46 @@ def test_every_answer_has_each_header_once(client: httpx2.Client, method: str, p
 
 
 @pytest.mark.parametrize(
-    ("method", "path", "headers"),
+    ("method", "path", "status"),
     [
-        ("OPTIONS", "/json", {"Access-Control-Request-Method": "GET"}),
-        ("GET", "/json", {}),
-        ("GET", "/boom?mark=x", {}),
+        ("GET", "/unchanged", 304),
+        ("GET", "/stream", 200),
+        ("GET", "/image", 200),
+        ("GET", "/sub/boom?mark=x", 500),
     ],
 )
-def test_what_cors_gives_away_may_be_embedded(
-    client: httpx2.Client, method: str, path: str, headers: dict[str, str]
+def test_files_texts_and_what_is_unchanged_keep_their_caching(
+    client: httpx2.Client, method: str, path: str, status: int
 ) -> None:
-    shared = EXPECTED | {"Cross-Origin-Resource-Policy": "cross-origin"}
+    response = client.request(method, path)
 
-    allowed = client.request(method, path, headers={"Origin": ORIGIN, **headers}).headers
-    refused = client.request(method, path, headers={"Origin": "https://app.example.co", **headers}).headers
+    assert response.status_code == status
+    assert {name: response.headers.get_list(name) for name in EVERYWHERE} == {
+        name: [value] for name, value in EVERYWHERE.items()
+    }
+    assert "Cache-Control" not in response.headers
+    assert CSP not in response.headers
 
-    assert {name: allowed.get_list(name) for name in shared} == {name: [value] for name, value in shared.items()}
-    assert refused["Cross-Origin-Resource-Policy"] == "same-origin"
+
+def test_a_preflight_has_them_too(project: Path) -> None:
+    with running(project, APP_CORS_ORIGINS=ORIGIN) as client:
+        asked = {"Origin": ORIGIN, "Access-Control-Request-Method": "GET"}
+        headers = client.options("/json", headers=asked).headers
+
+    shared = EVERYWHERE | {"Cross-Origin-Resource-Policy": "cross-origin"}
+    assert {name: headers.get_list(name) for name in shared} == {name: [value] for name, value in shared.items()}
+
+
+# A page that shows an image says nothing of its own origin.
+@pytest.mark.parametrize("headers", [{}, {"Origin": ORIGIN}, {"Origin": "https://app.example.co"}])
+@pytest.mark.parametrize("path", ["/image", "/unchanged", "/json", "/boom?mark=x"])
+def test_what_cors_lists_may_be_embedded(project: Path, path: str, headers: dict[str, str]) -> None:
+    def policy(**environment: str) -> str:
+        return str(answer(project, path, headers, **environment).headers["Cross-Origin-Resource-Policy"])
+
+    assert policy(APP_CORS_ORIGINS=ORIGIN) == "cross-origin"
+    assert policy(APP_CORS_ORIGIN_REGEX=r"https://pr-\d+\.example\.com") == "cross-origin"
+    assert policy() == "same-origin"
 
 
 # Accept 2: a route's own headers
@@ -186,28 +206,37 @@ def test_hsts_settings(project: Path, environment: dict[str, str], value: str | 
 
 
 @pytest.mark.parametrize(
-    ("arguments", "name"),
+    ("environment", "reason"),
     [
-        ({"hsts_seconds": -1}, "SECURITY_HSTS_SECONDS: -1"),
-        ({"hsts_preload": True}, "SECURITY_HSTS_PRELOAD"),
-        ({"hsts_preload": True, "hsts_subdomains": True, "hsts_seconds": 300}, "SECURITY_HSTS_PRELOAD"),
-        ({"profile": "xml"}, "SECURITY_PROFILE: 'xml'"),
+        ({"HSTS_SECONDS": "-1"}, "SECURITY_HSTS_SECONDS: "),
+        ({"HSTS_SECONDS": "soon"}, "SECURITY_HSTS_SECONDS: "),
+        ({"HSTS_SUBDOMAINS": "perhaps"}, "SECURITY_HSTS_SUBDOMAINS: "),
+        ({"HSTS_PRELOAD": "true"}, "SECURITY_HSTS_PRELOAD: .*APP_SECURITY_HSTS_SUBDOMAINS and a year"),
+        (
+            {"HSTS_PRELOAD": "true", "HSTS_SUBDOMAINS": "true", "HSTS_SECONDS": "300"},
+            "SECURITY_HSTS_PRELOAD: ",
+        ),
     ],
 )
-def test_a_wrong_setting_is_named(module: ModuleType, arguments: dict[str, object], name: str) -> None:
-    with pytest.raises(ValueError, match=name):
-        module.SecurityHeadersConfig(**arguments)
+def test_a_wrong_setting_is_named(tmp_path: Path, environment: dict[str, str], reason: str) -> None:
+    edge_app.write_app(tmp_path)
+    given = {f"APP_SECURITY_{name}": value for name, value in environment.items()}
+    with (
+        edge_app.imported(tmp_path, given, "edge.core.security_headers") as module,
+        pytest.raises(ValueError, match=f"APP_{reason}"),
+    ):
+        module.SecurityHeadersSettings()
 
 
 def test_a_wrong_setting_stops_the_server(project: Path) -> None:
     command = [sys.executable, "-m", "uvicorn", "edge.main:app", "--port", str(servers.free_port())]
-    environment = {**os.environ, "APP_SECURITY_PROFILE": "xml"}
+    environment = {**os.environ, "APP_SECURITY_HSTS_SECONDS": "-1"}
     done = subprocess.run(
         command, cwd=project, env=environment, capture_output=True, text=True, timeout=60, check=False
     )
 
     assert done.returncode != 0
-    assert "SECURITY_PROFILE: 'xml' is neither api nor html" in done.stderr
+    assert "security_hsts_seconds" in done.stderr.lower()
 
 
 # Accept 4: pages
@@ -254,7 +283,9 @@ def permits(policy: str, directive: str, target: str, page: str) -> bool:
     return bool(hosts & set(sources))
 
 
-@pytest.mark.parametrize("path", ["/docs", "/redoc", "/docs/oauth2-redirect", "/sub/handbook", "/sub/redoc"])
+@pytest.mark.parametrize(
+    "path", ["/docs", "/redoc", "/docs/oauth2-redirect", "/sub/handbook", "/sub/redoc", "/reference"]
+)
 def test_the_docs_may_load_what_they_need(client: httpx2.Client, path: str) -> None:
     response = client.get(path)
     page = Page(response.text)
@@ -281,7 +312,7 @@ def test_behind_a_path_prefix_too(project: Path) -> None:
         assert "script-src" not in client.get("/page").headers[CSP]
 
 
-@pytest.mark.parametrize("path", ["/docs/", "/DOCS", "/json/docs", "/handbook", "/sub/docs"])
+@pytest.mark.parametrize("path", ["/docs/", "/DOCS", "/json/docs", "/handbook", "/sub/docs", "/page"])
 def test_only_the_applications_own_docs(client: httpx2.Client, path: str) -> None:
     assert client.get(path).headers[CSP] == EXPECTED[CSP]
 
@@ -289,7 +320,7 @@ def test_only_the_applications_own_docs(client: httpx2.Client, path: str) -> Non
 def test_an_application_without_docs(module: ModuleType) -> None:
     app = FastAPI(docs_url=None, redoc_url=None)
     app.add_api_route("/docs", lambda: HTMLResponse("mine"))
-    app.add_middleware(module.SecurityHeadersMiddleware, config=module.SecurityHeadersConfig())
+    app.add_middleware(module.SecurityHeadersMiddleware, settings=module.SecurityHeadersSettings())
 
     async def fetch() -> httpx2.Response:
         transport = httpx2.ASGITransport(app=app)
@@ -312,9 +343,16 @@ def test_report_only(project: Path) -> None:
     assert f"{CSP}-Report-Only" not in own
 
 
-def test_an_application_with_pages(project: Path) -> None:
-    page = answer(project, "/page", APP_SECURITY_PROFILE="html").headers
-    data = answer(project, "/json", APP_SECURITY_PROFILE="html").headers
+@pytest.fixture(scope="module")
+def pages(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("pages")
+    edge_app.write_app(folder, profile="html")
+    return folder
+
+
+def test_an_application_with_pages(pages: Path) -> None:
+    page = answer(pages, "/page").headers
+    data = answer(pages, "/json").headers
 
     url = "https://api.example.com/page"
     for directive in ("script-src", "style-src", "img-src", "connect-src", "font-src"):
@@ -323,6 +361,109 @@ def test_an_application_with_pages(project: Path) -> None:
     assert not permits(page[CSP], "script-src", "https://elsewhere.example/x.js", url)
     assert page["Cache-Control"] == "no-cache"
     assert (data[CSP], data["Cache-Control"]) == (EXPECTED[CSP], "no-store")
+    assert CSP not in answer(pages, "/image").headers
+    assert "script-src 'unsafe-inline'" in answer(pages, "/reference").headers[CSP]
+
+
+HEAD = "from fastapi import FastAPI\n"
+MAKE_DOCS = "get_swagger_ui_html(openapi_url='/openapi.json', title='x')"
+
+
+# Documentation on a route of the user's own, in many hands.
+@pytest.mark.parametrize(
+    "code",
+    [
+        f"from fastapi.openapi.docs import get_swagger_ui_html\n\n\n@app.get('/d')\ndef d():\n    return {MAKE_DOCS}\n",
+        "from fastapi.openapi.docs import get_redoc_html as redoc\n\n\n@app.get('/d')\nasync def d():\n"
+        "    return redoc(openapi_url='/openapi.json', title='x')\n",
+        f"from fastapi.openapi import docs\n\n\n@app.get('/d')\ndef d():\n    return docs.{MAKE_DOCS}\n",
+        f"import fastapi.openapi.docs\n\n\n@app.get('/d')\ndef d():\n    return fastapi.openapi.docs.{MAKE_DOCS}\n",
+        f"@app.get('/d')\ndef d():\n    from fastapi.openapi.docs import get_swagger_ui_html\n\n    return {MAKE_DOCS}\n",
+        "from fastapi.openapi.docs import get_swagger_ui_html as made\n\n\ndef page():\n"
+        "    return made(openapi_url='/openapi.json', title='x')\n\n\n@app.get('/d')\ndef d():\n    return page()\n",
+        "from functools import wraps\nfrom fastapi.openapi.docs import get_swagger_ui_html\n\n\ndef kept(function):\n"
+        "    @wraps(function)\n    def inner():\n        return function()\n\n    return inner\n\n\n"
+        f"@app.get('/d')\n@kept\ndef d():\n    return {MAKE_DOCS}\n",
+        f"from fastapi.openapi.docs import get_swagger_ui_html\n\napp.add_route('/d', lambda request: {MAKE_DOCS})\n",
+    ],
+)
+def test_23_documentation_on_a_route_of_ones_own(tmp_path: Path, code: str) -> None:
+    files = edge_app.project(main=f"{HEAD}\napp = FastAPI(docs_url=None, redoc_url=None)\n{code}")
+    edge_app.write(tmp_path, memory.add(files, "security-headers", app="edge.main:app"))
+
+    response = answer(tmp_path, "/d")
+
+    assert "script-src" in [directive for directive, _ in Page(response.text).loads]
+    for directive, target in Page(response.text).loads:
+        assert permits(response.headers[CSP], directive, target, str(response.url)), (directive, target)
+
+
+@pytest.mark.parametrize(
+    ("code", "profile"),
+    [
+        ("", "api"),
+        ("# from fastapi.responses import HTMLResponse\nHTMLResponse = None\n", "api"),
+        ("from fastapi.responses import HTMLResponse\n", "api"),
+        ("class StaticFiles:\n    pass\n\n\nfiles = StaticFiles()\n", "api"),
+        ("from fastapi.responses import HTMLResponse as Page\n\nANSWER = Page\n", "html"),
+        ("import fastapi.responses\n\nANSWER = fastapi.responses.HTMLResponse\n", "html"),
+        ("from starlette.staticfiles import StaticFiles\n\nfiles = StaticFiles(directory='x')\n", "html"),
+        ("from fastapi.templating import Jinja2Templates\n\npages = Jinja2Templates('x')\n", "html"),
+        ("from fastapi import responses\n\n\ndef get():\n    return responses.HTMLResponse('x')\n", "html"),
+    ],
+)
+def test_120_the_profile_is_what_the_code_shows(code: str, profile: str) -> None:
+    main = f"{HEAD}from edge.core.config import settings\n\napp = FastAPI()\n"
+    files = {**edge_app.project(main=main), "edge/views.py": code.encode()}
+
+    plan = memory.planned(files, Request(add=("security-headers",)), "edge.main:app")
+
+    shown = [note.place.path for note in plan.notes if note.level == "choice" and note.place]
+    assert shown == (["edge/views.py"] if profile == "html" else [])
+    written = memory.applied(files, plan)["edge/core/header_values.py"]
+    assert (b"PAGE = {" in written) is (profile == "html")
+    other = "api" if profile == "html" else "html"
+    asked = Request(add=("security-headers",), options={"security-headers": {"profile": other}})
+    assert (b"PAGE = {" in memory.run(files, asked, "edge.main:app")["edge/core/header_values.py"]) is (other == "html")
+
+
+STATIC = """\
+from fastapi import FastAPI, Response
+from fastapi.responses import FileResponse
+from fastapi.staticfiles import StaticFiles
+
+{cors_import}app = FastAPI()
+app.mount("/static", StaticFiles(directory="static"))
+
+
+@app.get("/report")
+def report():
+    return FileResponse("static/x.js", filename="x.js")
+{cors}"""
+
+
+@pytest.mark.parametrize("by_hand", [False, True])
+@pytest.mark.parametrize("path", ["/static/logo.svg", "/static/x.js", "/report"])
+def test_120_files_are_shown_and_kept(tmp_path: Path, path: str, by_hand: bool) -> None:
+    (tmp_path / "static").mkdir()
+    (tmp_path / "static/logo.svg").write_text("<svg/>")
+    (tmp_path / "static/x.js").write_text("1")
+    main = STATIC.format(
+        cors_import="from starlette.middleware.cors import CORSMiddleware\n\n" if by_hand else "\n",
+        cors=f'\napp.add_middleware(CORSMiddleware, allow_origins=["{ORIGIN}"])\n' if by_hand else "",
+    )
+    features = ("security-headers",) if by_hand else ("cors", "security-headers")
+    edge_app.write(tmp_path, memory.add(edge_app.project(main=main), *features, app="edge.main:app"))
+
+    first = answer(tmp_path, path, APP_CORS_ORIGINS=ORIGIN)
+    again = answer(tmp_path, path, {"If-None-Match": first.headers["ETag"]}, APP_CORS_ORIGINS=ORIGIN)
+
+    assert [first.status_code, again.status_code] == [200, 304 if path.startswith("/static") else 200]
+    for response in (first, again):
+        assert "Cache-Control" not in response.headers
+        assert CSP not in response.headers
+        assert response.headers["Cross-Origin-Resource-Policy"] == "cross-origin"
+        assert response.headers["X-Content-Type-Options"] == "nosniff"
 
 
 # Accept 5: everything else is left alone

@@ -244,7 +244,7 @@ def step(tmp_path: Path) -> Step:
 
 def test_adding_metrics(step: Step) -> None:
     assert [(item.kind, item.dotted, item.comes) for item in step.expectations] == [
-        ("middleware", "core.metrics_middleware.MetricsMiddleware", True),
+        ("middleware", "core.metrics.MetricsMiddleware", True),
         ("router", "api.metrics.router", True),
     ]
     step.execute()
@@ -289,7 +289,7 @@ def test_removing_metrics(step: Step) -> None:
     kept = back.compared()
     assert {(item.check, item.message) for item in kept.failures} == {
         ("promised", "GET /metrics still answers"),
-        ("promised", "the running app still has the middleware core.metrics_middleware.MetricsMiddleware"),
+        ("promised", "the running app still has the middleware core.metrics.MetricsMiddleware"),
     }
     back.execute()
     report = back.compared()

@@ -66,6 +66,7 @@ Without = Annotated[
         autocompletion=complete.recommended,
     ),
 ]
+NoTests = Annotated[bool, typer.Option("--no-tests", help="Add no test files, and nothing that only they need.")]
 Conflicts = Annotated[bool, typer.Option("--conflicts", help="Write conflict markers where you edited the same lines.")]
 DeleteEdited = Annotated[bool, typer.Option("--delete-edited", help="Delete the files that you edited, too.")]
 Features = Annotated[list[str] | None, typer.Argument(metavar="FEATURE...", autocompletion=complete.listed)]
@@ -123,6 +124,7 @@ def add(
     allow_dirty: AllowDirty = False,
     options: Set = None,
     without: Without = None,
+    no_tests: NoTests = False,
 ) -> None:
     """Add features, and what they need."""
     from laterctl.cli import ask, names, show
@@ -130,7 +132,11 @@ def add(
 
     directory, reference = context.obj
     with outcomes(as_json=json):
-        if features and not (options or without or json or output) and is_settled(directory, features, reference):
+        if (
+            features
+            and not (options or without or no_tests or json or output)
+            and is_settled(directory, features, reference)
+        ):
             show.as_is(list(dict.fromkeys(features)), "installed already", aside=diff)
             return
         from laterctl.engine.plan import Request
@@ -139,9 +145,11 @@ def add(
         flags = Flags(dry_run, diff, output, check, json, yes, not no_install, _manager(install), level, allow_dirty)
         wanted = names.asked(features or ask.pick(directory, as_json=json))
         chosen = names.options(options or (), wanted, installed_in(directory))
-        request = Request(add=wanted, options=chosen, without=names.declined(without or (), wanted))
-        given = [("--set", item) for item in options or ()] + [("--without", item) for item in request.without]
-        run(Command(directory, reference, ("add", *wanted), [word for pair in given for word in pair]), request, flags)
+        left_out = names.declined(without or (), wanted)
+        request = Request(add=wanted, options=chosen, without=left_out, tests=not no_tests)
+        given = [("--set", item) for item in options or ()] + [("--without", item) for item in left_out]
+        words = [*(word for pair in given for word in pair), *(["--no-tests"] if no_tests else [])]
+        run(Command(directory, reference, ("add", *wanted), words), request, flags)
 
 
 @app.command(cls=Proving)

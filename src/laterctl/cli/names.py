@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Sequence
 
 import typer
 
-from laterctl.feature import Value
+from laterctl.feature import Feature, Value
 from laterctl.features import catalogue
 
 
@@ -34,17 +34,25 @@ def options(
         feature_name, dot, option_name = key.partition(".")
         if not equals or not dot:
             raise typer.BadParameter(f"{item!r} is not FEATURE.NAME=VALUE", param_hint="--set")
-        here = {*catalogue.closure(wanted, {}), *installed} & {*catalogue.module_names()}
-        feature = catalogue.feature(feature_name) if feature_name in here else catalogue.find(feature_name)
+        known = feature_name in catalogue.module_names()
+        feature = catalogue.feature(feature_name) if known else catalogue.find(feature_name)
         option = next((known for known in feature.options if known.name == option_name), None)
-        if option is None or feature.name not in here:
-            names = ", ".join(f"{feature.name}.{known.name}" for known in feature.options) or "none"
-            raise typer.BadParameter(f"{key} is not an option here; {feature.name} has {names}", param_hint="--set")
+        if option is None:
+            raise _no_option(key, feature)
         try:
             found.setdefault(feature.name, {})[option_name] = option.parse(value)
         except ValueError as error:
             raise typer.BadParameter(f"{key}: {error}", param_hint="--set") from error
+    here = {*catalogue.closure(wanted, {}, lambda name: catalogue.needs_of(name, found.get(name))), *installed}
+    for name, values in found.items():
+        if name not in here:
+            raise _no_option(f"{name}.{next(iter(values))}", catalogue.find(name))
     return found
+
+
+def _no_option(key: str, feature: Feature) -> typer.BadParameter:
+    names = ", ".join(f"{feature.name}.{known.name}" for known in feature.options) or "none"
+    return typer.BadParameter(f"{key} is not an option here; {feature.name} has {names}", param_hint="--set")
 
 
 def declined(given: Iterable[str], wanted: Iterable[str]) -> tuple[str, ...]:

@@ -655,12 +655,13 @@ def feature(
     """Explain a feature, with the names that the project gives its settings, and the values of its options."""
     from laterctl.dialects.settings import named
     from laterctl.edits.setting import Setting
+    from laterctl.features import catalogue
 
     notes = [named(note, settings_dialect) for note in declared.notes]
 
     settings = [
         {"name": item.name, "help": item.help, "default": item.default, "secret": item.secret}
-        for item in declared.edits
+        for item in catalogue.edits_of(declared.name)
         if isinstance(item, Setting)
     ]
     options = [

@@ -17,7 +17,7 @@ _TAKEN: Final = frozenset({
     "aiosqlite", "alembic", "anyio", "argon2", "asyncpg", "conftest", "dependency_injector", "dramatiq", "dynaconf",
     "email_validator", "fastapi", "greenlet", "httpx", "httpx2", "hvac", "jwt", "locust", "opentelemetry",
     "prometheus_client", "pwdlib", "pydantic", "pydantic_core", "pydantic_settings", "pytest", "pytest_asyncio",
-    "redis", "secure", "sqlalchemy", "starlette", "structlog", "test", "tests", "uvicorn",
+    "redis", "sqlalchemy", "starlette", "structlog", "test", "tests", "uvicorn",
 })  # fmt: skip
 
 _LONGEST: Final = 40
@@ -92,7 +92,7 @@ def _context(name: str, package: str, python: str) -> Context:
         "package": package,
         "python": python,
         "ruff_target": "py" + python.replace(".", ""),
-        "http_client": "httpx",
+        "http_client": "httpx2",
     }
     return Context(
         setting=_not_asked,

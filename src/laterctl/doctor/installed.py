@@ -269,7 +269,7 @@ def _ledger_lost(project: Project, entries: Mapping[str, Entry]) -> Iterator[Fin
 
 
 def _adding(name: str) -> str:
-    users = [item.name for item in catalogue.every() if not item.hidden and name in catalogue.closure([item.name])]
+    users = catalogue.users_of(name)
     return f"laterctl add {name if name in users else '|'.join(users)}"
 
 
@@ -314,7 +314,7 @@ def _requirements(entry: Entry, entries: Mapping[str, Entry]) -> Iterator[Findin
         message = f"{entry.feature} is not a feature of this laterctl"
         yield LTR008.finding(Verdict.UNKNOWN, message, place, LTR008.fix, feature=entry.feature)
         return
-    for name in catalogue.feature(entry.feature).requires:
+    for name in catalogue.needs_of(entry.feature, entry.options)[0]:
         if name not in entries or entries[name].left:
             message, fix = f"{entry.feature} needs {name}, which is not installed", f"laterctl add {entry.feature}"
             yield LTR009.finding(Verdict.PROBLEM, message, place, fix, feature=entry.feature)

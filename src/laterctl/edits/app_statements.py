@@ -132,12 +132,12 @@ class Middleware(Struct, frozen=True):
     settings: str = ""
 
     def resolve(self, context: FeatureContext) -> Iterator[Resolved]:
-        name = self.source.partition(":")[2]
+        call = f"add_middleware({self._written()})"
         found = pasted(context, self.source, "add_middleware")
-        if found is not None and not _is_plain(context, found, f"add_middleware({name})"):
+        if found is not None and not _is_plain(context, found, call):
             yield Resolved(found)
             return
-        app = context.app(f"app.add_middleware({name})")
+        app = context.app(f"app.{call}")
         order = _Order(self.rank, context.declared_middleware())
         listed = _listing(context, app, order) if found is None else None
         if listed is not None:
@@ -149,6 +149,11 @@ class Middleware(Struct, frozen=True):
         does = ("middleware", context.dotted(self.source))
         target = Statement(app.path, app.scope, code, (RANKS[self.rank], local), does)
         yield Resolved(target, Anchor(app.body, self._after(context, app, code, order)))
+
+    def _written(self) -> str:
+        """Return the arguments of a call as they are under the usual names."""
+        name, settings = (source.partition(":")[2] for source in (self.source, self.settings))
+        return f"{name}, settings={settings}()" if settings else name
 
     def _arguments(self, context: FeatureContext, path: str) -> tuple[list[Resolved], str, str]:
         """Return the imports of the class and its settings, the class's name, and both as arguments of a call."""
@@ -208,7 +213,7 @@ class Middleware(Struct, frozen=True):
                         item.place,
                         seen=f"middleware=[... {item.target} ...]",
                         expected=f"{pair[1]} outside {pair[0]}",
-                        snippet=f"Middleware({self.source.partition(':')[2]})  # as the last entry of middleware=[...]",
+                        snippet=f"Middleware({self._written()})  # as the last entry of middleware=[...]",
                         remedy="add the entry by hand and run the command again",
                         feature=context.feature,
                     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Protocol
 
@@ -19,6 +19,7 @@ from laterctl.targets.import_name import ImportName
 from laterctl.targets.resolved import Resolved
 
 if TYPE_CHECKING:
+    from laterctl.dialects.providers import ProviderSpec
     from laterctl.dialects.settings import SettingSpec
     from laterctl.project.discover import Project
     from laterctl.project.statements import Position
@@ -47,7 +48,7 @@ class FeatureContext(Struct, frozen=True, dict=True):
     in the same run. `settings` and `providers` map names to their declarations in all
     features that matter. `relocated` maps the usual place of an owned file to the place it has here, because a file of
     the user's stands in its way. `notes` collects warnings and notices. `previous` are the records that the feature
-    has, when it is resolved anew.
+    has, when it is resolved anew. `tests` says whether its tests are dropped in.
     """
 
     project: Project
@@ -56,11 +57,12 @@ class FeatureContext(Struct, frozen=True, dict=True):
     installed: Sequence[Record]
     records: Sequence[Record]
     settings: Mapping[str, SettingSpec]
-    providers: Mapping[str, str]
+    providers: Mapping[str, ProviderSpec]
     relocated: Mapping[str, str] = field(default_factory=dict)
     declared_middleware: Callable[[], Mapping[str, str]] = dict
     notes: list[Note] = field(default_factory=list)
     previous: Sequence[Record] = ()
+    tests: bool = True
 
     def module(self, place: str) -> str:
         """Return the dotted import path of a place below the application package, such as `core.cors`."""
@@ -245,6 +247,15 @@ class FeatureContext(Struct, frozen=True, dict=True):
     def _note(self, note: Note) -> None:
         if note not in self.notes:
             self.notes.append(note)
+
+
+def flat(edits: Iterable[Edit]) -> tuple[Edit, ...]:
+    """Return edits with those that others hold in their place."""
+    found: list[Edit] = []
+    for edit in edits:
+        inner: Iterable[Edit] = getattr(edit, "edits", ())
+        found += flat(inner) if inner else [edit]
+    return tuple(found)
 
 
 def layout_of(project: Project) -> Layout:

@@ -31,7 +31,7 @@ class DroppedTest(Struct, frozen=True):
     when: Callable[[FeatureContext], bool] | None = None
 
     def resolve(self, context: FeatureContext) -> Iterator[Resolved]:
-        if (self.when is not None and not self.when(context)) or self._is_ignored(context):
+        if not context.tests or (self.when is not None and not self.when(context)) or self._is_ignored(context):
             return
         yield from test_dependencies(context, ["pytest", *([http_client(context)] if self.client else [])])
         yield from self.file.resolve(context)
@@ -49,6 +49,12 @@ class DroppedTest(Struct, frozen=True):
     def file(self) -> File:
         """The test file itself."""
         return File(f"tests/{self.name}", self.template, when=self.when)
+
+
+def has_importable_app(context: FeatureContext) -> bool:
+    """Whether a module has the FastAPI application itself under a name that a test can import."""
+    app = context.project.app
+    return app is None or (bool(app.reference) and not app.wrapped)
 
 
 def test_dependencies(context: FeatureContext, names: Iterable[str]) -> Iterator[Resolved]:

@@ -143,6 +143,7 @@ def template_context(context: FeatureContext) -> Context:
     return Context(
         setting=lambda name: setting.read(context.settings[name], context),
         provided=lambda name: provider.read(context, name),
+        kept=lambda name: provider.keep(context, name),
         module=context.module,
         variable=lambda name: setting.variable(name, context),
         environment=settings_of(project).environment,

@@ -21,7 +21,7 @@ from laterctl.targets.statement import Statement
 class Listed(Struct, frozen=True):
     """`source` (`core.health_redis:check_redis`) as an entry of the list `into` (`core.health:CHECKS`).
 
-    With `arguments` it is a call. Entries of ours stand behind the others, sorted by `rank`, then by name.
+    With `arguments` it is a call. A `source` in quotes is a text, which needs no import. Entries of ours stand behind the others, sorted by `rank`, then by name.
     """
 
     source: str
@@ -31,12 +31,13 @@ class Listed(Struct, frozen=True):
 
     def resolve(self, context: FeatureContext) -> Iterator[Resolved]:
         path, name = _place(context, self.into)
-        wanted, local = context.imported(path, self.source)
-        code = local if self.arguments is None else context.quoted(f"{local}({self.arguments})")
+        wanted, local = (None, self.source) if self.source[0] == '"' else context.imported(path, self.source)
+        code = context.quoted(local if self.arguments is None else f"{local}({self.arguments})")
         target = ListEntry(path, "", name, code, "", AT_END, (self.rank, local))
-        if list_of(_text(context, path, code), target) is None:
+        if all(list_of(text, target) is None for text, _ in _versions(context, path, code)):
             raise Refused(_missing(context, path, name, code))
-        yield wanted
+        if wanted is not None:
+            yield wanted
         yield Resolved(target)
 
 
@@ -54,8 +55,8 @@ class Step(Struct, frozen=True):
     def resolve(self, context: FeatureContext) -> Iterator[Resolved]:
         path, name = _place(context, self.into)
         code = context.quoted(self.code)
-        text = _text(context, path, code)
-        anchor = _end_of(text, name, context.spots(path))
+        found = (_end_of(text, name, own) for text, own in _versions(context, path, code))
+        anchor = next(filter(None, found), None)
         if anchor is None:
             raise Refused(_missing(context, path, name, code))
         for source in self.imports:
@@ -84,10 +85,14 @@ def _place(context: FeatureContext, into: str) -> tuple[str, str]:
     return context.path(f"{place.replace('.', '/')}.py"), name
 
 
-def _text(context: FeatureContext, path: str, code: str) -> Text:
+def _versions(context: FeatureContext, path: str, code: str) -> Iterator[tuple[Text, Collection[Position]]]:
+    """Yield an open file as it is, with the statements of ours in it, and then as an update of it will be."""
     if context.project.tree.read(path) is None:
         raise Refused(_missing(context, path, "", code))
-    return read_text(context.project.tree.python(path).text)
+    yield read_text(context.project.tree.python(path).text), context.spots(path)
+    for target in (record.target for record in reversed(context.records)):
+        if target.whole_file and target.path == path:
+            yield read_text((target.created() or b"").decode()), ()
 
 
 def _missing(context: FeatureContext, path: str, name: str, code: str) -> Refusal:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 
 from laterctl.dialects.providers import ProviderSpec, providers_of
 from laterctl.edits.context import FeatureContext
+from laterctl.edits.open_file import Step
 from laterctl.render import Expr
 from laterctl.targets.resolved import Resolved
 
@@ -13,10 +14,12 @@ from laterctl.targets.resolved import Resolved
 class Provider(ProviderSpec, frozen=True):
     """An object, and where there is a container its provider, so that `container.<name>.override(...)` works.
 
-    `given` names providers of the project's own container whose objects the function takes, in order.
+    `given` names providers of the project's own container whose objects the function takes, in order. What is closed is
+    made when the application starts, after what has a lower `rank`.
     """
 
     given: Callable[[FeatureContext], tuple[str, ...]] | None = None
+    rank: int = 50
 
     def resolve(self, context: FeatureContext) -> Iterator[Resolved]:
         arguments = self.given(context) if self.given else ()
@@ -24,9 +27,21 @@ class Provider(ProviderSpec, frozen=True):
         if instead := providers.instead():
             context.choice(*instead)
         yield from providers.declare(self, arguments, context)
+        if self.closed_by:
+            module = context.module(self.source.partition(":")[0])
+            made, forgotten = providers.read(self, module), providers.forget(self, module)
+            imports = tuple(f"{item.module}:{item.name}" for item in made.imports)
+            close = f"closing(stack, '{self.name}', {made.text}.{self.closed_by})"
+            for code in (close, f"stack.callback({forgotten.text})"):
+                yield from Step(code, "core.lifespan:open_resources", imports, self.rank).resolve(context)
+
+
+def keep(context: FeatureContext, name: str) -> Expr:
+    """Return the statement that keeps what the function of provider `name` makes, for the file of that function."""
+    return providers_of(context.project).keep(context.providers[name])
 
 
 def read(context: FeatureContext, name: str) -> Expr:
     """Return the expression that gives provider `name`, for a template."""
-    spec = ProviderSpec(name, context.providers[name])
+    spec = context.providers.get(name) or ProviderSpec(name, "")  # the user's own in a container has no source
     return providers_of(context.project).read(spec, context.module(spec.source.partition(":")[0]))

@@ -41,7 +41,8 @@ class Entry(Struct, frozen=True):
     `requires` and `recommends` are what that version's declaration required and recommended; `declined` are the features
     among the latter that the user did without. `app` is the `module:attr` of the application that it has something in
     the file of, `""` when that is none. `left` says that the feature was removed, and why there are records still:
-    `edited` when something of it is the user's now, `needed` when that of another feature needs it.
+    `edited` when something of it is the user's now, `needed` when that of another feature needs it. `tests` says
+    whether its tests are dropped in.
     """
 
     feature: str
@@ -54,6 +55,7 @@ class Entry(Struct, frozen=True):
     recommends: tuple[str, ...] = ()
     app: str = ""
     left: str = ""
+    tests: bool = True
 
     @property
     def path(self) -> str:
@@ -94,6 +96,7 @@ def dump(entry: Entry) -> bytes:
     names = {"declined": entry.declined, "requires": entry.requires, "recommends": entry.recommends}
     head |= {name: sorted(value) for name, value in names.items() if value}
     head |= {"left": entry.left} if entry.left else {}
+    head |= {} if entry.tests else {"tests": False}
     first = json.dumps(head, sort_keys=True, ensure_ascii=False).removesuffix("}")
     return (f'{first}, "records": [\n' + ",\n".join(records) + "]}\n").encode()
 
@@ -183,6 +186,7 @@ def parse(path: str, data: bytes, tree: Tree | None = None) -> Entry:
             head.recommends,
             head.app,
             head.left,
+            head.tests,
         )
     except (ValueError, LookupError, TypeError, AttributeError, SyntaxError, RecursionError) as error:
         at = error.lineno if isinstance(error, json.JSONDecodeError) else _line_of(text, culprit)
@@ -204,6 +208,7 @@ class _Head(Struct):
     recommends: tuple[str, ...] = ()
     app: str = ""
     left: str = ""
+    tests: bool = True
 
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.feature):

@@ -17,7 +17,11 @@ if TYPE_CHECKING:
 
 def signed(project: Project) -> list[str]:
     """Return the files that may say that they came from laterctl: Python files, and those that features call so."""
-    names = {file.path.rpartition("/")[2] for item in catalogue.every() for file in owned_files(item.edits)}
+    names = {
+        file.path.rpartition("/")[2]
+        for name in catalogue.module_names()
+        for file in owned_files(catalogue.edits_of(name))
+    }
     others = (path for path in project.tree.files() if path.rpartition("/")[2] in names and not path.endswith(".py"))
     found = [path for path in others if origin.feature_of(path, project.tree.read(path) or b"")]
     return [*project.tree.files_containing(origin.ORIGIN.encode()), *found]

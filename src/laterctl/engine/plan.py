@@ -26,6 +26,10 @@ if TYPE_CHECKING:
     from laterctl.project.discover import Project
 
 
+Needing = Callable[[str], catalogue.Needs]
+"""What says what a feature needs."""
+
+
 class Request(Struct, frozen=True):
     """What the user asked for, by the features' own names.
 
@@ -36,6 +40,7 @@ class Request(Struct, frozen=True):
         without: recommended features to do without.
         conflicts: whether an update may write conflict markers.
         delete_edited: whether what the user filled in of features that go, goes with them.
+        tests: whether the tests of the features to add are dropped in; those of others stay as they are.
     """
 
     add: tuple[str, ...] = ()
@@ -45,6 +50,7 @@ class Request(Struct, frozen=True):
     without: tuple[str, ...] = ()
     conflicts: bool = False
     delete_edited: bool = False
+    tests: bool = True
 
 
 class Plan(Struct, frozen=True):
@@ -95,12 +101,16 @@ def make(project: Project, installed: Mapping[str, Entry], request: Request) -> 
     requested = {name for name, entry in present.items() if entry.requested}
     requested = (requested | set(request.add)) - set(request.remove)
     declined = _declined(present, request)
-    wanted, renewed = _wanted(present, request, requested, declined)
-    refusals = [_required(name, wanted, present, renewed) for name in request.remove if name in wanted]
+    tested = _tested(project, present, request, requested, declined)
+    wanted, renewed = _wanted(present, request, requested, declined, tested)
+    stay = {name: entry for name, entry in present.items() if name not in renewed}
+    needs = _recorded_needs(stay, _declared_needs(installed, request))
+    refusals = [_required(name, wanted, needs) for name in request.remove if name in wanted]
     going = _going(installed, request)
     removed = sorted((present.keys() - set(wanted)) | (left.keys() & going))
     added = [name for name in wanted if name not in present]
-    used = {*catalogue.closure(request.add, declined), *renewed} if request.add or renewed else set()
+    declares = _declared_needs(installed, request)
+    used = {*catalogue.closure(request.add, declined, declares), *renewed} if request.add or renewed else set()
     refusals += [] if refusals else _elsewhere(project, [entry for name, entry in installed.items() if name in used])
     if refusals:
         return Plan(Changeset({}), installed, removed=tuple(removed), refusals=tuple(refusals))
@@ -118,8 +128,9 @@ def make(project: Project, installed: Mapping[str, Entry], request: Request) -> 
             continue
         entry = installed.get(name)
         options = {**_options(entry), **request.options.get(name, {})}
-        requires, recommends = (tuple(sorted(names)) for names in catalogue.needs_of(name))
+        requires, recommends = (tuple(sorted({*names})) for names in declares(name))
         fresh = Entry(name, __version__, name in requested, options, (), declined.get(name, ()), requires, recommends)
+        fresh = replace(fresh, tests=name in tested)
         resolution.add(fresh, entry.records if entry is not None else (), check=name in added)
     for name in wanted:
         others = {*wanted} if name in added or name in renewed else {*added}
@@ -127,8 +138,9 @@ def make(project: Project, installed: Mapping[str, Entry], request: Request) -> 
     if resolution.refusals:
         found = tuple(resolution.refusals)
         return Plan(Changeset({}), installed, tuple(added), refusals=found, notes=tuple(resolution.notes))
+    own = {record.target.path for record in resolution.records() if record.target.whole_file and record.ours}
     entries = {
-        name: replace(entry, app=_app_of(project, entry)) if name in added or name in renewed else entry
+        name: replace(entry, app=_app_of(project, entry, own)) if name in added or name in renewed else entry
         for name, entry in resolution.entries.items()
     }
     made = Plan(
@@ -142,21 +154,38 @@ def make(project: Project, installed: Mapping[str, Entry], request: Request) -> 
         tuple(
             name
             for name in added
-            if name not in catalogue.closure(requested, needs=_recorded_needs(resolution.entries))
+            if name not in catalogue.closure(requested, needs=_recorded_needs(resolution.entries, declares))
         ),
-        notes=(*_unknown(installed, request), *resolution.notes),
+        notes=(*_unknown(installed, request), *_missed((*added, *renewed), declined, wanted), *resolution.notes),
     )
     deleting = going if request.delete_edited else ()
-    return _converged(project, installed, made, resolution, conflicts=request.conflicts, deleting=deleting)
+    done = _converged(project, installed, made, resolution, conflicts=request.conflicts, deleting=deleting)
+    if behind := _behind(done.refusals, installed, renewed):
+        return make(project, installed, replace(request, update=(*request.update, *behind)))
+    return done
 
 
-def _app_of(project: Project, entry: Entry) -> str:
-    """Return the application that a feature has something in the file of, `""` when it is the same for all of them."""
+def _behind(refusals: Sequence[Refusal], installed: Mapping[str, Entry], renewed: Collection[str]) -> list[str]:
+    """Return the features of earlier versions whose own files use what today's version of another has no more."""
+    users = {item.place.path for item in refusals if item.code == "still-used" and item.place is not None}
+    found = {
+        name: {item.target.path for item in entry.records if item.target.whole_file and item.ours}
+        for name, entry in installed.items()
+        if name not in renewed and not entry.left and entry.version != __version__ and name in catalogue.module_names()
+    }
+    return [name for name, paths in found.items() if not users.isdisjoint(paths)]
+
+
+def _app_of(project: Project, entry: Entry, own: Collection[str]) -> str:
+    """Return the application that a feature has something in a file of, `""` when it is the same for all of them.
+
+    The files `own` are ours: all applications share what is in them.
+    """
     app = project.app
     if app is None:
         return ""
     parts = (app, app.middleware_list, app.lifespan.place)
-    files = {part.path for part in parts if part is not None}
+    files = {part.path for part in parts if part is not None}.difference(own)
     return app.shown if any(record.target.path in files for record in entry.records) else ""
 
 
@@ -211,20 +240,46 @@ def _wanted(
     request: Request,
     requested: set[str],
     declined: Mapping[str, tuple[str, ...]],
+    tested: Collection[str],
 ) -> tuple[list[str], list[str]]:
     """Return the features that there will be, each after those that it requires, and the installed ones resolved anew.
 
     An installed feature that is not resolved anew requires what it required when it was.
     """
     renewed: list[str] = []
+    declares = _declared_needs(installed, request)
     while True:
-        stay = installed.keys() - set(renewed)
-        wanted = catalogue.closure(requested, declined, _recorded_needs({name: installed[name] for name in stay}))
+        stay = {name: entry for name, entry in installed.items() if name not in renewed}
+        wanted = catalogue.closure(requested, declined, _recorded_needs(stay, declares))
         added = [name for name in wanted if name not in installed]
-        again = [name for name in wanted if name in renewed or _is_renewed(installed, name, request, added, renewed)]
+        again = [
+            name
+            for name in wanted
+            if name in renewed
+            or _is_renewed(installed, name, request, added, renewed)
+            or (name in installed and installed[name].tests != (name in tested))
+        ]
         if again == renewed:
             return wanted, renewed
         renewed = again
+
+
+def _tested(
+    project: Project,
+    installed: Mapping[str, Entry],
+    request: Request,
+    requested: Iterable[str],
+    declined: Mapping[str, tuple[str, ...]],
+) -> set[str]:
+    """Return the features whose tests are wanted: those asked for with them, and what these need."""
+    allowed = project.config.get("tests") is not False
+    wanted = {name: installed[name].tests if name in installed else True for name in requested}
+    wanted |= {name: wanted[name] and allowed for name in request.update if name in wanted}
+    wanted |= dict.fromkeys(request.add, request.tests and allowed)
+    names = [name for name, has in wanted.items() if has]
+    declares = _declared_needs(installed, request)
+    needs = (declares, _recorded_needs(installed, declares))
+    return {name for each in needs for name in catalogue.closure(names, declined, each)}
 
 
 def _declined(installed: Mapping[str, Entry], request: Request) -> dict[str, tuple[str, ...]]:
@@ -232,18 +287,17 @@ def _declined(installed: Mapping[str, Entry], request: Request) -> dict[str, tup
     without = {*request.without, *request.remove}
     found = {name: {*entry.declined, *(without & {*entry.recommends})} for name, entry in installed.items()}
     declared = set(catalogue.module_names())
-    for name in catalogue.closure([*installed.keys() & declared, *request.add], {}, _known_needs):
+    for name in catalogue.closure(
+        [*installed.keys() & declared, *request.add], {}, _declared_needs(installed, request)
+    ):
         if name in declared:
             found.setdefault(name, set()).update(without & set(catalogue.feature(name).recommends))
     return {name: tuple(sorted(names - set(request.add))) for name, names in found.items()}
 
 
 def _going(installed: Mapping[str, Entry], request: Request) -> set[str]:
-    """Return the features that are to be removed, with all that they require."""
-    needs = _recorded_needs(installed)
-    return set(
-        catalogue.closure(request.remove, None, lambda name: (needs if name in installed else _known_needs)(name))
-    )
+    """Return the features that are to be removed, with all that they require or recommend."""
+    return set(catalogue.closure(request.remove, {}, _recorded_needs(installed, _declared_needs(installed, request))))
 
 
 def _options(entry: Entry | None) -> dict[str, Value]:
@@ -255,12 +309,23 @@ def _options(entry: Entry | None) -> dict[str, Value]:
     return {name: value for name, value in values.items() if value is not None}
 
 
-def _recorded_needs(entries: Mapping[str, Entry]) -> Callable[[str], catalogue.Needs]:
+def _recorded_needs(entries: Mapping[str, Entry], declares: Needing) -> Needing:
     """Return what says what a feature needs: its entry when it has one, else its declaration."""
 
     def needs(name: str) -> catalogue.Needs:
         entry = entries.get(name)
-        return catalogue.needs_of(name) if entry is None else (entry.requires, entry.recommends)
+        return declares(name) if entry is None else (entry.requires, entry.recommends)
+
+    return needs
+
+
+def _declared_needs(installed: Mapping[str, Entry], request: Request) -> Needing:
+    """Return what says what this version's feature needs with the options that it will have; nothing of another's."""
+
+    def needs(name: str) -> catalogue.Needs:
+        if name not in catalogue.module_names():
+            return (), ()
+        return catalogue.needs_of(name, {**_options(installed.get(name)), **request.options.get(name, {})})
 
     return needs
 
@@ -272,8 +337,12 @@ def _unknown(installed: Mapping[str, Entry], request: Request) -> Iterator[Note]
         yield Note("warning", f"{name} is not a feature of this laterctl and stays as it is", place, name)
 
 
-def _known_needs(name: str) -> catalogue.Needs:
-    return catalogue.needs_of(name) if name in catalogue.module_names() else ((), ())
+def _missed(names: Iterable[str], declined: Mapping[str, Collection[str]], wanted: Collection[str]) -> Iterator[Note]:
+    """Say what features are without, where the user declined what they recommend."""
+    for name in names:
+        for other, text in sorted(catalogue.feature(name).without.items()):
+            if other in declined.get(name, ()) and other not in wanted:
+                yield Note("warning", f"without {other}, {text}", None, name)
 
 
 def _is_renewed(
@@ -287,12 +356,12 @@ def _is_renewed(
     entry = installed.get(name)
     if entry is None or name not in catalogue.module_names():
         return False
-    values = {item.name: item.default for item in catalogue.feature(name).options} | _options(entry)
-    if name in request.update or any(values[key] != item for key, item in request.options.get(name, {}).items()):
+    values = catalogue.feature(name).values(_options(entry))
+    if name in request.update or any(values.get(key) != item for key, item in request.options.get(name, {}).items()):
         return True
     if entry.version == __version__:
         return False
-    return name in catalogue.closure([*added, *renewed])
+    return name in catalogue.closure([*added, *renewed], needs=_declared_needs(installed, request))
 
 
 def _settled(
@@ -340,13 +409,8 @@ def repair(project: Project, installed: Mapping[str, Entry]) -> Plan:
     return _converged(project, present, made, resolution)
 
 
-def _required(name: str, wanted: Sequence[str], installed: Mapping[str, Entry], renewed: Sequence[str]) -> Refusal:
-    users = [
-        other
-        for other in wanted
-        if name
-        in (installed[other].requires if other in installed and other not in renewed else catalogue.needs_of(other)[0])
-    ]
+def _required(name: str, wanted: Sequence[str], needs: Needing) -> Refusal:
+    users = [other for other in wanted if name in needs(other)[0]]
     return Refusal(
         "required",
         f"{name} is required by {', '.join(users)}",

@@ -145,7 +145,8 @@ def _by_hand(
     if signs.middleware:
         found += [("middleware", place) for place in sightings.middleware(project, signs.middleware)]
     if signs.routes:
-        found += [("route", place) for place in sightings.routes(project, signs.routes)]
+        paths = [route.format_map(context.options) for route in signs.routes]
+        found += [("route", place) for place in sightings.routes(project, paths)]
     if signs.names:
         found += [("name", place) for place in sightings.definitions(project, signs.names)]
     if signs.calls:

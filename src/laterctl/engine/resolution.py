@@ -12,7 +12,8 @@ from msgspec.structs import replace
 from laterctl import __version__
 from laterctl.edits import file as owned_file
 from laterctl.edits.beside import Beside
-from laterctl.edits.context import MOVABLE, Edit, FeatureContext
+from laterctl.edits.chosen import chosen
+from laterctl.edits.context import MOVABLE, Edit, FeatureContext, flat
 from laterctl.edits.provider import Provider
 from laterctl.edits.setting import Setting
 from laterctl.engine import ledger
@@ -53,6 +54,7 @@ class Resolution(Struct):
     notes: list[Note] = field(default_factory=list)
     _declared: dict[str, tuple[Edit, ...]] = field(default_factory=dict)
     _contexts: dict[str, FeatureContext] = field(default_factory=dict)
+    _opened: set[str] = field(default_factory=set)
 
     def records(self) -> list[Record]:
         """Return the records of all settled features."""
@@ -115,20 +117,31 @@ class Resolution(Struct):
                     records.setdefault(record.target.key, replace(record, beside=beside) if beside else record)
             except Refused as refused:
                 self.refusals.extend(refused.refusals)
-            if self._show_created(records.values()):
+            if self._show_created(records.values(), had):
                 context = replace(context, project=self.project)
         self.notes.extend(context.notes)
         context.notes.clear()
         self.entries[name] = replace(self.entries[name], records=tuple(records.values()))
 
-    def _show_created(self, records: Iterable[Record]) -> bool:
-        """Let the edits that follow see the open files that were made, which they extend; tell whether there are any."""
+    def _show_created(self, records: Iterable[Record], had: Mapping[Key, Record]) -> bool:
+        """Let later edits see the open files that are made, which they extend; say whether there are new ones.
+
+        So they see one that is there, and was not open in an earlier version.
+        """
         made = {record.target.path: record.target.created() for record in records if record.ours}
-        fresh = {path: data for path, data in made.items() if data is not None and self.project.tree.read(path) is None}
-        shown = any(record.target.path in fresh and record.target.is_open for record in records)
-        if shown:
+        closed = {record.target.path for record in had.values() if record.ours and not record.target.is_open}
+        opened = {record.target.path for record in records if record.target.is_open} & closed - self._opened
+        self._opened |= opened
+        tree = self.project.tree
+        fresh = {
+            path: data
+            for path, data in made.items()
+            if data is not None and (path in opened or tree.read(path) is None)
+        }
+        found = any(record.target.path in fresh and record.target.is_open for record in records)
+        if found:
             self.project = self.project.with_overlay(fresh)
-        return shown
+        return found
 
     def _own_nodes(self, previous: Sequence[Record]) -> set[int]:
         """The syntax nodes that a feature has in the project: what it wants now may take their place."""
@@ -144,32 +157,34 @@ class Resolution(Struct):
         """Return all edits of a feature, found once: those that it always has and those for this project."""
         if feature.name not in self._declared:
             more = feature.edits_for(context) if feature.edits_for is not None else ()
-            self._declared[feature.name] = (*feature.edits, *more)
+            self._declared[feature.name] = chosen((*feature.edits, *more), context.options)
         return self._declared[feature.name]
 
     def _context(self, feature: Feature, entry: Entry) -> FeatureContext:
-        for name in catalogue.closure([feature.name])[:-1]:
-            if name not in self._declared and name in self.entries:
+        for name in catalogue.closure(entry.requires, needs=self._needs):
+            if name not in self._declared and name in self.entries and name in catalogue.module_names():
                 needed = catalogue.feature(name)
                 self._declare(needed, self._context(needed, self.entries[name]))
-        declared = [edit for edits in self._declared.values() for edit in _flat(edits)]
-        static = [
-            edit for name in self.wanted if name not in self._declared for edit in _flat(catalogue.edits_of(name))
-        ]
+        declared = [edit for edits in self._declared.values() for edit in flat(edits)]
+        static = [edit for name in self.wanted if name not in self._declared for edit in catalogue.edits_of(name)]
         every = [*static, *declared]
         records = [*self.before, *self.records()]
-        values = {item.name: item.default for item in feature.options if item.default is not None} | dict(entry.options)
         return FeatureContext(
             self.project,
             feature.name,
-            values,
+            feature.values(entry.options),
             self.before,
             records,
             {item.name: item for item in every if isinstance(item, Setting)},
-            {item.name: item.source for item in every if isinstance(item, Provider)},
+            {item.name: item for item in every if isinstance(item, Provider)},
             {place: alternative(place) for record in records if (place := record.target.default_place)},
             catalogue.middleware,
+            tests=entry.tests,
         )
+
+    def _needs(self, name: str) -> catalogue.Needs:
+        entry = self.entries.get(name)
+        return (entry.requires, ()) if entry is not None else catalogue.needs_of(name)
 
     def _record(
         self,
@@ -259,16 +274,9 @@ class Resolution(Struct):
         return found
 
 
-def _flat(edits: Iterable[Edit]) -> list[Edit]:
-    found: list[Edit] = []
-    for edit in edits:
-        found += edit.edits if isinstance(edit, Beside) else [edit]
-    return found
-
-
 def _around(edits: Iterable[Edit], context: FeatureContext) -> FeatureContext:
     """Decide which owned files go to their other place, before anything refers to them."""
-    files = owned_file.files(_flat(edits))
+    files = owned_file.files(flat(edits))
     blocked = {file.path: alternative(file.path) for file in files if file.is_blocked(context)}
     for usual, other in blocked.items():
         context.choice(

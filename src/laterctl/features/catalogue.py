@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from laterctl.edits.context import Edit
-    from laterctl.feature import Feature
+    from laterctl.feature import Feature, Value
 
 
 Needs = tuple[Collection[str], Collection[str]]
@@ -53,8 +53,10 @@ def feature(name: str) -> Feature:
 
 
 def edits_of(name: str) -> tuple[Edit, ...]:
-    """Return the edits that a feature has in every project; none for one of another version's."""
-    return feature(name).edits if name in module_names() else ()
+    """Return the edits that a feature declares, whatever they depend on; none for one of another version's."""
+    from laterctl.edits.context import flat
+
+    return flat(feature(name).edits) if name in module_names() else ()
 
 
 @cache
@@ -83,8 +85,7 @@ def find(name: str) -> Feature:
         if name in item.aliases:
             return item
     if name in module_names():
-        users = [item.name for item in every() if not item.hidden and name in closure([item.name])]
-        raise UnknownFeature(name, [], users)
+        raise UnknownFeature(name, [], users_of(name))
     raise UnknownFeature(name, suggestions(name))
 
 
@@ -94,10 +95,21 @@ def suggestions(name: str) -> list[str]:
     return get_close_matches(name, known, n=3, cutoff=0.5)
 
 
-def needs_of(name: str) -> Needs:
-    """Return what a feature requires and what it recommends, as it is declared."""
+def users_of(name: str) -> list[str]:
+    """Return the listed features that a capability comes with, for one value of an option or another."""
+
+    def needs(user: str) -> Needs:
+        found = feature(user)
+        chosen = (names for option in found.options for names in option.requires.values())
+        return {*found.requires, *(each for names in chosen for each in names)}, found.recommends
+
+    return [item.name for item in every() if not item.hidden and name in closure([item.name], {}, needs)]
+
+
+def needs_of(name: str, options: Mapping[str, Value] | None = None) -> Needs:
+    """Return what a feature requires, with these values of options, and what it recommends, as it is declared."""
     found = feature(name)
-    return found.requires, found.recommends
+    return found.required(options or {}), found.recommends
 
 
 def closure(

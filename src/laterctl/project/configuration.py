@@ -60,7 +60,7 @@ KEYS = (
     Key("database", "MODULE:NAME", _is_reference, "the engine of the database", "shop.db:engine", "database"),
     Key("core", "a module", _is_module, "the package for what has no routes", "shop.core", "layout"),
     Key("api", "a module", _is_module, "the package for modules with routes", "shop.api", "layout"),
-    Key("tests", "a folder of the project", _is_folder, "the folder for tests", "tests", "layout"),
+    Key("tests", "a folder of the project, or false", lambda value: value is False or _is_folder(value), "the folder for tests; `false` adds features without theirs, as `--no-tests` does", "tests", "layout"),
     Key("python", "a path or a command", lambda value: isinstance(value, str) and bool(value), "the Python that `--prove` starts where the project has no virtual environment", ".venv/bin/python", ""),
     Key("prove", 'true, false or "tests"', lambda value: isinstance(value, bool) or value == "tests", "whether `--yes` proves as `--prove` or `--prove tests` does, where that is possible", "true", ""),
     Key("doctor.skip", "a list of rule ids", _is_rules, "the rules that `doctor` leaves out, as `--skip` does", '["JWT004"]', ""),

@@ -253,7 +253,7 @@ class Project:
         return self.names.module_file(module, near) or self.names.module_file_at_root(module)
 
     def _configured(self, key: str) -> str:
-        return str(self.config.get(key, ""))
+        return str(self.config.get(key) or "")
 
 
 Fact = TypeVar("Fact")

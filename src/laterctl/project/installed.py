@@ -31,7 +31,7 @@ def chooses(root: Path) -> bool:
 
 
 def requested(root: Path, version: str) -> frozenset[str]:
-    """Return the features that were asked for by name in the project at `root`.
+    """Return the features that were asked for by name, with their tests, in the project at `root`.
 
     None when an entry is in doubt, or was not written by this version of laterctl.
     """
@@ -39,7 +39,7 @@ def requested(root: Path, version: str) -> frozenset[str]:
     for name, values in _entries(root).items():
         if values.get("format") != FORMAT or values.get("laterctl") != version or name != file_of(values["feature"]):
             return frozenset()
-        if values.get("requested"):
+        if values.get("requested") and values.get("tests", True):
             found.add(values["feature"])
     return frozenset(found)
 

@@ -39,7 +39,9 @@ def _evidence(project: Project) -> Iterator[Evidence]:
             yield Evidence(f"new modules of {head} go to {home}", Place(place, 1))
         elif module := project.in_the_way(head):
             yield Evidence(f"{head} is a module of yours, so ours go to {ALTERNATIVE}{head}", Place(module, 1))
-    if project.config.get("tests"):
+    if project.config.get("tests") is False:
+        yield Evidence("features come without their tests", Place(PYPROJECT, key_line(project.tree, "tests")))
+    elif project.config.get("tests"):
         yield Evidence("tests was chosen", Place(PYPROJECT, key_line(project.tree, "tests")))
     else:
         tests = [path for path in project.python_files if path.startswith(f"{layout.tests}/test_")]

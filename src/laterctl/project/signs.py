@@ -19,7 +19,7 @@ from laterctl.project.facts import App
 from laterctl.project.names import Own, dotted_path
 from laterctl.project.places import Place, is_test_or_docs
 from laterctl.project.source import Unreadable
-from laterctl.project.statements import Scope, StatementRef, assigned_value, bound_targets, nodes, spots
+from laterctl.project.statements import Scope, StatementRef, assigned_value, bound_targets, nodes, own_nodes, spots
 from laterctl.project.tree import Outside
 
 _METHODS = ("get", "post", "put", "patch", "delete", "head", "options", "trace", "api_route", "websocket", "route")
@@ -53,6 +53,20 @@ def _is_own(project: Project, dotted: str, path: str) -> bool:
 def calls(project: Project, dotted: Collection[str]) -> list[Place]:
     """Return where something is called whose canonical dotted name is in `dotted`."""
     return [place for place, _ in _calls(project, dotted)]
+
+
+def uses(project: Project, dotted: Collection[str]) -> list[Place]:
+    """Return where something whose canonical dotted name is in `dotted` is used, outside of imports."""
+    words = {name.rpartition(".")[2] for name in dotted}
+    found: set[Place] = set()
+    for path in _files(project, words):
+        for spot in spots(project.tree.python(path).tree):
+            found.update(
+                Place(path, node.lineno)
+                for node in own_nodes(spot.node)
+                if isinstance(node, ast.Name | ast.Attribute) and _resolved(project, node, path, spot) in dotted
+            )
+    return sorted(found)
 
 
 def _calls(project: Project, dotted: Collection[str]) -> Iterator[tuple[Place, ast.Call]]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -141,7 +141,7 @@ def compare(
         if again.seen is None:
             return Report(ran=False, summary=f"{again.summary}; it did a moment ago, and does not without the change")
         return Report(ran=True, summary=after.summary, failures=attributed([after.failure], plan))
-    answers = _answers(plan)
+    answers = answers_of({*plan.added, *plan.removed, *plan.updated})
     found = differences(baseline.seen, after.seen, baseline.expectations, answers)
     if found:
         again = _observe(project, baseline.expectations, overlay=before, timeout=timeout)
@@ -151,10 +151,9 @@ def compare(
     return Report(True, _compared(baseline.seen, after.seen), failures, baseline.started and after.started)
 
 
-def _answers(plan: Plan) -> dict[str, tuple[int, ...]]:
-    """Return the statuses that the features of a plan make the bodies of, by feature."""
-    names = {*plan.added, *plan.removed, *plan.updated} & {*catalogue.module_names()}
-    return {name: catalogue.feature(name).answers for name in sorted(names)}
+def answers_of(features: Collection[str]) -> dict[str, tuple[int, ...]]:
+    """Return the statuses that features make the bodies of, by feature."""
+    return {name: catalogue.feature(name).answers for name in catalogue.module_names() if name in features}
 
 
 def attributed(

@@ -26,7 +26,7 @@ def carried(
     Args:
         data, bare, new: the file as it is, the same without what is ours in it, and its new version without that.
         before, after: the records of what is in it, and of what is to be.
-        anchors: where those go that are not in it yet, in `data`.
+        anchors: where those go that are not in it yet, in `data`, or in `new` where `data` has no such scope.
 
     Raises:
         TextEditError: the class or the function that a statement stands in is not in the new version.
@@ -41,20 +41,21 @@ def carried(
         anchor = Anchor(located.body, located.index - 1) if located is not None else anchors.get(target)
         if anchor is None:
             continue
-        users = sum((anchor.body, ordinal) not in own for ordinal in range(anchor.after + 1))
         old, body = (_body(text, target.scope) for text in (bare, new))
+        if body is None:
+            raise TextEditError(f"its new version has no {target.scope}")
+        if old is None:
+            found[target] = Anchor(body, anchor.after)
+            continue
+        there = {item.index for item in data.in_body(anchor.body) if item.position not in own}
+        users = sum(ordinal <= anchor.after for ordinal in there)
         found[target] = Anchor(body, _counterpart(_codes(bare, old), _codes(new, body), users) - 1)
     return found
 
 
-def _body(text: Text, scope: str) -> BodyPath:
-    """Return the statement list of a scope, by its qualified name."""
-    if not scope:
-        return ()
-    found = next((item.body for item in text.statements if item.qualname == scope), None)
-    if found is None:
-        raise TextEditError(f"its new version has no {scope}")
-    return found
+def _body(text: Text, scope: str) -> BodyPath | None:
+    """Return the statement list of a scope, by its qualified name, `None` when there is none."""
+    return next((item.body for item in text.statements if item.qualname == scope), None) if scope else ()
 
 
 def _codes(text: Text, body: BodyPath) -> list[str]:

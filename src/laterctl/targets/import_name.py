@@ -91,7 +91,8 @@ class ImportName(PythonTarget, frozen=True):
         cls, edit: FileEdit, before: Sequence[Record], after: Sequence[Record], anchors: Mapping[Target, Anchor]
     ) -> None:
         had, wanted = _by_module(of_kind(before, cls)), _by_module(of_kind(after, cls))
-        used = edit.used()
+        moved = {target.local for targets in wanted.values() for target in targets}  # bound by another import now
+        used = edit.used() - moved
         for module in sorted({*had, *wanted}):
             _converge_module(edit, module, had.get(module, {}), wanted.get(module, {}), used)
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import ast
 import io
 import tokenize
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
-from laterctl.codemods.statements import same_code
+from laterctl.codemods.statements import same_code, split_lines
 from laterctl.targets.base import Inspection
 from laterctl.targets.python_text import Text
 
@@ -62,18 +62,23 @@ def is_filler(node: ast.stmt) -> bool:
 
 
 def is_without(text: Text, without: Substitutes, base: str) -> bool:
-    """Tell whether a document is `base` but for some nodes: the same code with the same comments."""
+    """Tell whether a document is `base` but for some nodes and what is behind them: the same code and comments."""
+    behind = {item.node.end_lineno or 0 for item in text.statements if id(item.node) in without}
     left = ast.unparse(ast.fix_missing_locations(pruned(text.tree, without)))
     right = ast.unparse(ast.fix_missing_locations(pruned(ast.parse(base), {})))
-    return same_code(left, right) and _same_comments(text.source, base)
+    return same_code(left, right) and _same_comments(text.source, base, behind)
 
 
-def _same_comments(one: str, other: str) -> bool:
+def _same_comments(one: str, other: str, behind: Collection[int]) -> bool:
+    """Tell whether two sources have the same comments, those in the lines `behind` of the first left out."""
     # The tokenizer is slow, and lines that are the same have the same comments.
-    lines = [[line.strip() for line in source.splitlines() if "#" in line] for source in (one, other)]
-    return lines[0] == lines[1] or _comments(one) == _comments(other)
+    numbered = enumerate(split_lines(one), 1)
+    lines = [line.strip() for number, line in numbered if "#" in line and number not in behind]
+    same = lines == [line.strip() for line in split_lines(other) if "#" in line]
+    return same or _comments(one, behind) == _comments(other)
 
 
-def _comments(source: str) -> list[str]:
+def _comments(source: str, behind: Collection[int] = ()) -> list[str]:
     tokens = tokenize.generate_tokens(io.StringIO(source).readline)
-    return [token.string.lstrip("#").strip() for token in tokens if token.type == tokenize.COMMENT]
+    comments = (token for token in tokens if token.type == tokenize.COMMENT and token.start[0] not in behind)
+    return [token.string.lstrip("#").strip() for token in comments]

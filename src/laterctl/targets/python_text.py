@@ -87,7 +87,7 @@ def module_text(node: ast.stmt) -> str:
 
 
 def identity(node: ast.stmt) -> str:
-    """What stays the same when a person edits a statement of ours: the name it binds, or the call and its subject."""
+    """What stays the same when a person edits a statement of ours: the name it binds, or the call, its subject and literals."""
     if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
         return f"def {node.name}"
     if isinstance(node, ast.Assign):
@@ -96,7 +96,8 @@ def identity(node: ast.stmt) -> str:
         return "=" + ast.unparse(node.target)
     if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
         call = node.value
-        return ast.unparse(call.func) + "(" + (ast.unparse(call.args[0]) if call.args else "")
+        named = (item for item in call.args[1:] if isinstance(item, ast.Constant))
+        return ast.unparse(call.func) + "(" + ", ".join(map(ast.unparse, (*call.args[:1], *named)))
     return ast.unparse(node)
 
 

@@ -21,7 +21,8 @@ class Statement(CodeTarget, frozen=True):
     """A statement in the list of statements of `scope` (a qualified name, `""` for the module).
 
     `order` sorts it among our other statements at the same place. `does` is its effect on the running application,
-    as the two fields of `Effect`.
+    as the two fields of `Effect`. `comment` goes behind it where it fits the line: it comes and goes with the statement,
+    and whatever a person makes of it says nothing about the statement.
     """
 
     kind: ClassVar[str] = "statement"
@@ -31,6 +32,7 @@ class Statement(CodeTarget, frozen=True):
     code: str
     order: tuple[int, str] = (0, "")
     does: tuple[str, str] = ("", "")
+    comment: str = ""
 
     @property
     def key(self) -> tuple[str, ...]:
@@ -106,7 +108,7 @@ class Statement(CodeTarget, frozen=True):
                 continue
             anchor = anchors[target]
             column = len(edit.layout.style.indent) * len(anchor.body)
-            code = fitted(target.code, edit.layout.style, Line(column))
+            code = _commented(fitted(target.code, edit.layout.style, Line(column)), target.comment, edit, column)
             placeholder = _placeholder(edit, anchor.body)
             if placeholder is not None:
                 edit.drop.add(placeholder.position)
@@ -122,7 +124,7 @@ def locate(text: Text, target: Statement) -> tuple[Inspection, StatementRef | No
     found: StatementRef | None = None
     altered: StatementRef | None = None
     for item in text.like(target.code):
-        if same_code(text.code(item), target.code) and not text.comment_after(item.node):
+        if same_code(text.code(item), target.code) and (target.comment or not text.comment_after(item.node)):
             if item.qualname == target.scope:
                 return _inspection(State.PRESENT, item), item
             found = found or item
@@ -133,6 +135,11 @@ def locate(text: Text, target: Statement) -> tuple[Inspection, StatementRef | No
     if altered is not None:
         return _inspection(State.ALTERED, altered, text.code(altered)), None
     return Inspection(State.ABSENT), None
+
+
+def _commented(code: str, comment: str, edit: FileEdit, column: int) -> str:
+    line = f"{code}  # {comment}"
+    return line if comment and column + len(line) <= edit.layout.style.line_length else code
 
 
 def _altered(text: Text, target: Statement) -> StatementRef | None:

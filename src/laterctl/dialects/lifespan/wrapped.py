@@ -15,8 +15,12 @@ from laterctl.targets.resolved import Resolved
 
 
 def fits(source: str, app: App, ground: Ground) -> bool:
-    """Whether the app has a lifespan function that can be edited."""
-    return app.lifespan.kind == "function" and app.lifespan.place is not None
+    """Whether the app has a lifespan function that can be edited, and that is not the context itself."""
+    lifespan = app.lifespan
+    if lifespan.kind != "function" or lifespan.place is None:
+        return False
+    module, _, name = source.partition(":")
+    return (ground.project.names.module_name(lifespan.place.path), lifespan.name) != (ground.module(module), name)
 
 
 def declare(source: str, app: App, ground: Ground, after: Callable[[str], int]) -> Iterator[Resolved]:

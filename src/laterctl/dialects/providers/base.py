@@ -14,10 +14,15 @@ from laterctl.targets.resolved import Resolved
 
 
 class ProviderSpec(Struct, frozen=True):
-    """The object `name`, made and kept by the function `source` (`core.redis:get_redis`)."""
+    """The object `name`, made and kept by the function `source` (`core.tokens:get_tokens`).
+
+    With `closed_by`, a coroutine method of the object, the function only makes it (`core.redis:build_redis`): the
+    project keeps one until the application stops.
+    """
 
     name: str
     source: str
+    closed_by: str = ""
 
 
 class Providers(Protocol):
@@ -41,4 +46,12 @@ class Providers(Protocol):
 
     def read(self, spec: ProviderSpec, module: str) -> Expr:
         """Return the expression that gives the object; `module` is where its function is."""
+        ...
+
+    def keep(self, spec: ProviderSpec) -> Expr:
+        """Return the statement of the function's own file that keeps the object, empty where the container does."""
+        ...
+
+    def forget(self, spec: ProviderSpec, module: str) -> Expr:
+        """Return the callable after which another object is made, of a provider that the project keeps."""
         ...

@@ -75,15 +75,15 @@ class ContainerProviders(Providers):
         return name in self._container.providers
 
     def declare(self, spec: ProviderSpec, arguments: Sequence[str], ground: Ground) -> Iterator[Resolved]:
-        """Yield the provider: a `Callable`, for the function keeps the object itself.
+        """Yield the provider: a `Singleton`, or a `Callable` where the function keeps the object itself.
 
         Raises:
             Refused: the container has another provider of that name.
         """
         container = self._container
         wanted, local = ground.imported(container.path, spec.source)
-        imported_callable, call = _callable(ground, container)
-        code = f"{spec.name} = {call}({', '.join((local, *arguments))})"
+        imported_provider, provider = _provider(ground, container, "Singleton" if spec.closed_by else "Callable")
+        code = f"{spec.name} = {provider}({', '.join((local, *arguments))})"
         target = Statement(container.path, container.scope, code, (10, spec.name))
         statements = body_at(ground.project.tree.python(container.path).tree, container.body)
         existing = container.providers.get(spec.name)
@@ -102,8 +102,8 @@ class ContainerProviders(Providers):
             )
         users = [ordinal for ordinal in container.providers.values() if (container.body, ordinal) not in own]
         yield wanted
-        if imported_callable is not None:
-            yield imported_callable
+        if imported_provider is not None:
+            yield imported_provider
         yield Resolved(target, Anchor(container.body, max(users, default=after_docstring(statements))))
 
     def instead(self) -> None:
@@ -113,18 +113,26 @@ class ContainerProviders(Providers):
         """Return the call of the provider, so that overriding it counts."""
         return Expr(f"{self._access.text}.{spec.name}()", self._access.imports)
 
+    def keep(self, spec: ProviderSpec) -> Expr:
+        """Return nothing: the provider keeps it."""
+        return Expr("")
 
-def _callable(ground: Ground, container: Container) -> tuple[Resolved | None, str]:
-    """How the container's file spells `dependency_injector.providers.Callable`."""
+    def forget(self, spec: ProviderSpec, module: str) -> Expr:
+        """Return the reset of the provider."""
+        return Expr(f"{self._access.text}.{spec.name}.reset", self._access.imports)
+
+
+def _provider(ground: Ground, container: Container, kind: str) -> tuple[Resolved | None, str]:
+    """How the container's file spells a class of `dependency_injector.providers`."""
     tree = ground.project.tree.python(container.path).tree
     names = imports_of(tree, container.module, container.path.endswith("__init__.py"))
     for local, dotted in names.items():
         if dotted == _PROVIDERS:
-            return None, f"{local}.Callable"
+            return None, f"{local}.{kind}"
     if bound_to(ground.project, container.path, "providers")[0] is None:
         wanted, local = ground.imported(container.path, "dependency_injector:providers")
-        return wanted, f"{local}.Callable"
-    wanted, local = ground.imported(container.path, "dependency_injector.providers:Callable")
+        return wanted, f"{local}.{kind}"
+    wanted, local = ground.imported(container.path, f"dependency_injector.providers:{kind}")
     return wanted, local
 
 

@@ -36,5 +36,16 @@ class FunctionProviders(Providers):
 
     def read(self, spec: ProviderSpec, module: str) -> Expr:
         """Return the call of the function."""
-        function = spec.source.partition(":")[2]
-        return Expr(f"{function}()", (Import(module, function),))
+        return Expr(f"{_function(spec)}()", (Import(module, _function(spec)),))
+
+    def keep(self, spec: ProviderSpec) -> Expr:
+        """Return the definition of the cached function."""
+        return Expr(f"{_function(spec)} = cache({spec.source.partition(':')[2]})", (Import("functools", "cache"),))
+
+    def forget(self, spec: ProviderSpec, module: str) -> Expr:
+        """Return what empties the cache of the function."""
+        return Expr(f"{_function(spec)}.cache_clear", (Import(module, _function(spec)),))
+
+
+def _function(spec: ProviderSpec) -> str:
+    return f"get_{spec.name}" if spec.closed_by else spec.source.partition(":")[2]

@@ -47,8 +47,10 @@ class Pydantic(Settings, frozen=True, kw_only=True):
         name = self.key(spec.name)
         statements = body_at(ground.project.tree.python(self.path).tree, self.body)
         default = literal(spec.default, ground.project.layout.style.quote)
-        target = Statement(self.path, self.scope, f"{name}: {spec.annotation} = {default}", (20, name))
-        present = any(record.target == target for record in ground.records) or ground.is_present(target)
+        target = Statement(
+            self.path, self.scope, f"{name}: {spec.annotation} = {default}", (20, name), comment=spec.help
+        )
+        present = any(record.target.key == target.key for record in ground.records) or ground.is_present(target)
         if not present and self._is_the_users(ground, statements, spec, target):
             yield from self._edited(ground, statements, name)
             return
@@ -167,7 +169,7 @@ def fits(wanted: str, annotation: str) -> bool:
         return False
     if not words:
         return False
-    if wanted in {"int", "float"}:
+    if wanted in _NUMBERS:
         return words <= _NUMBERS | {"Annotated"}
     if wanted == "bool":
         return words <= {"bool", "Annotated"}

@@ -3,15 +3,17 @@
 from collections.abc import Iterator
 
 from laterctl.edits.alias import DependencyAlias
-from laterctl.edits.app_statements import ExceptionHandler, Router
+from laterctl.edits.app_statements import Router
+from laterctl.edits.chosen import Chosen
 from laterctl.edits.context import Edit, FeatureContext
-from laterctl.edits.dropped_test import DroppedTest
-from laterctl.edits.error_shape import has_api_error
+from laterctl.edits.dropped_test import DroppedTest, has_importable_app
 from laterctl.edits.file import File
 from laterctl.edits.manifest import DependencyFloor
-from laterctl.edits.provider import Provider
 from laterctl.edits.setting import Setting
-from laterctl.feature import ExistingSigns, Feature, Group
+from laterctl.feature import ExistingSigns, Feature, Group, Option
+from laterctl.refusal import Refusal
+
+AUTHENTICATOR = "core/auth/authenticator.py"
 
 
 def authenticator(context: FeatureContext) -> str:
@@ -29,23 +31,28 @@ def has_user_service(context: FeatureContext) -> bool:
     return provided and bound_to(context.project, context.path("services/user.py"), "UserService")[0] is not None
 
 
-def users(context: FeatureContext) -> tuple[str, ...]:
-    """Name the provider of the foundation's user service, where it is found."""
-    return ("user_service",) if has_user_service(context) else ()
-
-
-def fitted(context: FeatureContext) -> Iterator[Edit]:
-    """Answer authentication errors in the project's shape, unless the user handles `HTTPException`, which they are.
-
-    Say that the authenticator has to be written, where it has.
-    """
+def told(context: FeatureContext) -> Iterator[Edit]:
+    """Say where the caller of a request is imported from, and that the authenticator has to be written, where it has."""
+    has_aliases = context.project.tree.exists(context.path("api/deps.py"))
+    module = context.module("api.deps" if has_aliases else "core.auth.tokens")
+    context.notice(f"protect a route: from {module} import CurrentUser; async def route(user: CurrentUser)")
     if not has_user_service(context):
-        path = context.path("core/auth/authenticator.py")
-        context.notice(f"say who may sign in: write a UserAuthenticator in {path}; until then signing in answers 503")
-    app = context.project.app
-    handled = {item.target for item in app.handlers} if app is not None else set()
-    if has_api_error(context) or not handled & {"fastapi.HTTPException", "starlette.exceptions.HTTPException"}:
-        yield ExceptionHandler("core.auth.errors:AuthError", "core.auth.errors:auth_error_handler")
+        path = context.path(AUTHENTICATOR)
+        context.notice(
+            f"say who may sign in: write get_user_authenticator in {path}; until then signing in answers 503"
+        )
+    yield from ()
+
+
+def denylist_is_kept(context: FeatureContext) -> Refusal | None:
+    """Refuse a denylist without the store that holds it."""
+    if context.options["refresh"] == "off" and context.options["denylist"] != "off":
+        return Refusal(
+            "conflict",
+            "the denylist is kept where the sessions are, and with jwt.refresh=off there are none",
+            remedy="--set jwt.denylist=off, or --set jwt.refresh=memory or redis",
+        )
+    return None
 
 
 def fresh_key() -> dict[str, str]:
@@ -62,10 +69,26 @@ feature = Feature(
     group=Group.SCALING,
     aliases=("auth",),
     summary="sign-in with access tokens and rotating refresh tokens",
-    requires=("settings", "lifespan", "errors", "redis"),
+    requires=("settings",),
     floors={"python": "3.10", "fastapi": "0.115.4", "pydantic": "2"},
+    options=(
+        Option(
+            "refresh",
+            "where sessions are kept, or off for access tokens alone; redis is for more than one process",
+            default="memory",
+            choices=("memory", "redis", "off"),
+            requires={"redis": ("redis",)},
+        ),
+        Option("prefix", "of the routes", default="/auth", pattern=r"(/[A-Za-z0-9._~-]+)+"),
+        Option(
+            "denylist",
+            "whether logout ends the access token too, and what a request gets while Redis is down",
+            default="off",
+            choices=("off", "fail_open", "fail_closed"),
+        ),
+    ),
     edits=(
-        DependencyFloor("pyjwt>=2.12", provides=("jwt",)),
+        DependencyFloor("pyjwt[crypto]>=2.12", provides=("jwt",)),
         DependencyFloor("python-multipart>=0.0.31", provides=("python_multipart", "multipart")),
         Setting(
             "jwt_keys",
@@ -78,31 +101,51 @@ feature = Feature(
         Setting("jwt_issuer", "str", "api", help="who issues the tokens"),
         Setting("jwt_audience", "str", "api", help="whom the tokens are for"),
         Setting("jwt_algorithm", "str", "HS256", help="how tokens are signed: HS256, HS384 or HS512"),
-        Setting("jwt_access_ttl", "int", 900, help="life of an access token, in seconds"),
-        Setting("jwt_refresh_ttl", "int", 1209600, help="life of a refresh token, in seconds"),
-        Setting("jwt_max_ttl", "int", 3600, help="longest life of an access token that is believed, in seconds"),
         Setting(
-            "jwt_denylist", "str", "off", help="what signing out does to access tokens: off, fail_open or fail_closed"
+            "jwt_access_ttl",
+            "PositiveInt",
+            900,
+            imports=("pydantic:PositiveInt",),
+            help="life of an access token, in seconds",
         ),
-        *(
-            File(f"core/auth/{name}.py", f"jwt/core/auth/{name}.py.jinja")
-            for name in ("config", "errors", "keys", "refresh", "refresh_store", "tokens")
+        Setting(
+            "jwt_max_ttl",
+            "PositiveInt",
+            3600,
+            imports=("pydantic:PositiveInt",),
+            help="longest life of an access token that is believed, in seconds",
         ),
-        File("core/auth/authenticator.py", authenticator),
-        File("api/current_user.py", "jwt/api/current_user.py.jinja"),
+        Chosen(
+            "refresh",
+            ("memory", "redis"),
+            (
+                Setting(
+                    "jwt_refresh_ttl",
+                    "PositiveInt",
+                    1209600,
+                    imports=("pydantic:PositiveInt",),
+                    help="life of a session that is not refreshed, in seconds",
+                ),
+            ),
+        ),
+        Chosen("refresh", ("memory",), (File("core/auth/sessions.py", "jwt/core/auth/sessions.memory.py.jinja"),)),
+        Chosen("refresh", ("redis",), (File("core/auth/sessions.py", "jwt/core/auth/sessions.redis.py.jinja"),)),
+        File("core/auth/tokens.py", "jwt/core/auth/tokens.py.jinja"),
+        File(AUTHENTICATOR, authenticator),
         File("api/auth.py", "jwt/api/auth.py.jinja"),
-        Provider("token_service", "core.auth.tokens:get_token_service"),
-        Provider("refresh_store", "core.auth.refresh_store:get_refresh_store"),
-        Provider("user_authenticator", "core.auth.authenticator:get_user_authenticator", users),
         Router("api.auth:router", alias="auth_router"),
         DependencyAlias(
             "CurrentUser",
             "Annotated[Principal, Depends(get_current_user)]",
-            ("typing:Annotated", "fastapi:Depends", "api.current_user:get_current_user", "core.auth.tokens:Principal"),
+            (
+                *("typing:Annotated", "fastapi:Depends"),
+                *("core.auth.tokens:Principal", "core.auth.tokens:get_current_user"),
+            ),
         ),
-        DroppedTest("test_jwt.py", "jwt/tests/test_jwt.py.jinja"),
+        DroppedTest("test_jwt.py", "jwt/tests/test_jwt.py.jinja", when=has_importable_app),
     ),
-    edits_for=fitted,
+    edits_for=told,
+    check=denylist_is_kept,
     by_hand=ExistingSigns(
         imports=("authlib.jose", "joserfc", "fastapi_users", "authx"),
         # A token that is only signed is for another service; one that is verified is a caller of this application.
@@ -111,13 +154,12 @@ feature = Feature(
             *("jose.jwt.decode", "jose.jws.verify"),
         ),
         names=("CurrentUser", "create_access_token", "get_current_user"),
-        routes=("/auth/token",),
+        routes=("{prefix}/token",),
     ),
-    changes=("POST /auth/token, /auth/refresh and /auth/logout answer",),
+    changes=("POST /auth/token, /auth/refresh and /auth/logout answer, or below another jwt.prefix",),
     notes=(
         "make a key for {jwt_keys}, and see where it goes: laterctl secret jwt; until then authentication answers 503",
-        "protect a route: async def route(user: CurrentUser)",
-        "with more than one worker set {redis_url}: refresh tokens are kept in one process without it",
+        "with more than one process: laterctl add jwt --set jwt.refresh=redis",
     ),
     secret=fresh_key,
 )

@@ -8,12 +8,12 @@ from __future__ import annotations
 import ast
 import base64
 import binascii
+import json
 import re
 from collections.abc import Iterator, Mapping
 
 from msgspec import Struct
 
-from laterctl.dialects.settings import settings_of
 from laterctl.doctor.code import Code, Codebase, Visit, also_in, constant, method_of, once
 from laterctl.doctor.rule import MAIN, Found, Rule, Severity
 from laterctl.doctor.settings import READERS, Given, given
@@ -21,15 +21,13 @@ from laterctl.project.installed import file_of
 from laterctl.project.names import Own, dotted_path, resolve
 from laterctl.project.places import Place
 from laterctl.project.statements import Function, assigned_value, bound_targets, nodes
-from laterctl.project.variables import has_dotenv, is_set
 from laterctl.project.workers import several_workers
-from laterctl.targets.owned_file import ORIGIN_COMMENT
 
 MINIMUM_KEY_BYTES = 32
 SUBJECT_IS_TEXT = (2, 10)
 """The first version of PyJWT that refuses a `sub` that is no text."""
-PLACEHOLDER_CLASS = "PlaceholderAuthenticator"
 GETTER = "get_user_authenticator"
+UNAVAILABLE = "unavailable"
 
 _DECODERS = {
     "jwt.decode": "pyjwt",
@@ -407,14 +405,13 @@ def naive_times(code: Code) -> Iterator[Found]:
 
 
 def placeholder(code: Code) -> Iterator[Found]:
-    """Look for the function that still returns the placeholder."""
-    if not any(isinstance(node, ast.ClassDef) and node.name == PLACEHOLDER_CLASS for node in code.tree.body):
-        return
-    for visit in code.visits(ast.Return):
-        made = visit.node.value.func if isinstance(visit.node.value, ast.Call) else None
-        inside = [scope.name for scope in visit.spot.scope if isinstance(scope, Function)]
-        if inside[:1] == [GETTER] and isinstance(made, ast.Name) and made.id == PLACEHOLDER_CLASS:
-            yield Found(visit.line, f"{GETTER}() still gives the placeholder: signing in answers 503")
+    """Look for the function that does nothing yet but raise."""
+    for node in code.tree.body:
+        if isinstance(node, Function) and node.name == GETTER:
+            last = node.body[-1]
+            raised = last.exc if isinstance(last, ast.Raise) else None
+            if isinstance(raised, ast.Call) and dotted_path(raised.func) == UNAVAILABLE and len(node.body) <= 2:
+                yield Found(last.lineno, f"{GETTER}() is not written: signing in answers 503")
 
 
 def mixed_algorithms(code: Code) -> Iterator[Found]:
@@ -430,16 +427,22 @@ def mixed_algorithms(code: Code) -> Iterator[Found]:
 
 
 def kept_apart(codebase: Codebase) -> Iterator[Found]:
-    """Look for places that start several processes, where they share no store of refresh tokens."""
+    """Look for places that start several processes, where each keeps its own sessions."""
     project = codebase.project
-    if project.app is None or not project.tree.exists(file_of("jwt")):
+    if project.app is None or not _is_in_memory(project.tree.read(file_of("jwt"))):
         return
-    started = several_workers(project.tree, project.app.path)
-    if started and not has_dotenv(project.tree) and not is_set(project.tree, "REDIS_URL", ORIGIN_COMMENT):
-        variable = settings_of(project).environment_variable("redis_url")
-        for item in started:
-            reason = f"with {item.what} and no {variable} each process refuses the refresh tokens of the others"
-            yield Found(item.place, reason, f"set {variable} for all of them, or start one process")
+    for item in several_workers(project.tree, project.app.path):
+        reason = f"with {item.what} each process has sessions of its own, and refuses the refresh tokens of the others"
+        yield Found(item.place, reason)
+
+
+def _is_in_memory(entry: bytes | None) -> bool:
+    """Whether the ledger has sessions in the memory of the process."""
+    try:
+        values = json.loads(entry or b"null")
+        return values is not None and values["options"].get("refresh", "memory") == "memory"
+    except (ValueError, LookupError, TypeError, AttributeError):
+        return False
 
 
 def _on_purpose(found: Decoding) -> bool:
@@ -659,7 +662,7 @@ _MAKE = "from datetime import datetime, timedelta, timezone\n\nimport jwt\n\n\nd
 _SUBJECT = "import jwt\n\nfrom app.config import settings\n\n\ndef make(user_id: int) -> str:\n"
 _USER_ID = '    return jwt.encode({"sub": user_id}, settings.key, algorithm="HS256")'
 _READ = f"\n\n{_HEAD[_HEAD.index('def read') :]}    return jwt.decode(token, settings.key, {_CLAIMS})\n"
-_PLACEHOLDER = f"class {PLACEHOLDER_CLASS}: ...\n\n\nclass Users: ...\n\n\ndef {GETTER}():\n"
+_AUTHENTICATOR = f"from app.core.auth.tokens import unavailable\n\n\nclass Users: ...\n\n\nasync def {GETTER}():\n"
 _INSTALLED = {
     MAIN: "from fastapi import FastAPI\n\napp = FastAPI()\n",
     file_of("jwt"): '{"feature": "jwt", "format": 1, "laterctl": "0.1.0", "options": {}, "records": [], '
@@ -771,12 +774,12 @@ JWT005 = Rule(
 JWT006 = Rule(
     id="JWT006",
     title="Nobody can sign in yet",
-    why="The authenticator is still the placeholder that `laterctl add jwt` put there: signing in answers 503.",
-    fix=f"write a UserAuthenticator and return it from {GETTER}()",
-    needles=(PLACEHOLDER_CLASS.encode(),),
+    why="The authenticator is still what `laterctl add jwt` put there: signing in answers 503.",
+    fix=f"write a UserAuthenticator and return it from {GETTER}(), whose docstring has an example",
+    needles=(GETTER.encode(),),
     checks={Code: placeholder},
-    bad=(f"{_PLACEHOLDER}    return {PLACEHOLDER_CLASS}()  # JWT006\n",),
-    good=(f"{_PLACEHOLDER}    return Users()\n",),
+    bad=(f'{_AUTHENTICATOR}    raise unavailable(reason="not written")  # JWT006\n',),
+    good=(f"{_AUTHENTICATOR}    return Users()\n",),
 )
 JWT007 = Rule(
     id="JWT007",
@@ -795,15 +798,21 @@ JWT007 = Rule(
 )
 JWT008 = Rule(
     id="JWT008",
-    title="Several processes share no store of refresh tokens",
-    why="The application is started as several workers or replicas, and nothing sets REDIS_URL: refresh tokens are "
-    "kept in one process, so that another one refuses them, and does not notice a stolen one.",
-    fix="set REDIS_URL for all of them, or start one process",
+    title="Several processes have sessions of their own",
+    why="The application is started as several workers or replicas, and jwt keeps sessions in the memory of each: "
+    "another process refuses their refresh tokens, and does not notice a stolen one.",
+    fix="laterctl add jwt --set jwt.refresh=redis, or start one process",
     severity=Severity.ERROR,
     scripts=True,
     checks={Codebase: kept_apart},
     bad=({**_INSTALLED, "Dockerfile": "CMD gunicorn -w 4 app.main:app  # JWT008\n"},),
-    good=({**_INSTALLED, "Dockerfile": "ENV REDIS_URL=redis://redis\nCMD gunicorn -w 4 app.main:app\n"},),
+    good=(
+        {
+            **_INSTALLED,
+            file_of("jwt"): _INSTALLED[file_of("jwt")].replace("{}", '{"refresh": "redis"}'),
+            "Dockerfile": "CMD gunicorn -w 4 app.main:app\n",
+        },
+    ),
 )
 JWT009 = Rule(
     id="JWT009",

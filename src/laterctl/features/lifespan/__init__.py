@@ -11,7 +11,7 @@ feature = Feature(
     summary="resources opened at start-up and closed at shutdown",
     floors={"python": "3.10", "fastapi": "0.112.2"},
     edits=(
-        File("core/lifespan.py", "lifespan/core/lifespan.py.jinja"),
+        File("core/lifespan.py", "lifespan/core/lifespan.py.jinja", open=True),
         ManagedLifespan("core.lifespan:managed_resources"),
         DroppedTest("test_lifespan.py", "lifespan/tests/test_lifespan.py.jinja", client=False),
     ),

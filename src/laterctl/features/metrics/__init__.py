@@ -1,20 +1,12 @@
 """Prometheus metrics of every request, on /metrics."""
 
 from laterctl.edits.app_statements import Middleware, Router
-from laterctl.edits.context import FeatureContext
-from laterctl.edits.dropped_test import DroppedTest
+from laterctl.edits.dropped_test import DroppedTest, has_importable_app
 from laterctl.edits.file import File
 from laterctl.edits.manifest import DependencyFloor
-from laterctl.edits.provider import Provider
+from laterctl.edits.open_file import Listed
 from laterctl.edits.setting import Setting
 from laterctl.feature import ExistingSigns, Feature, Group
-
-
-def has_importable_app(context: FeatureContext) -> bool:
-    """Whether a module has the application under a name that a test can import."""
-    app = context.project.app
-    return app is None or bool(app.reference)
-
 
 feature = Feature(
     name="metrics",
@@ -34,10 +26,9 @@ feature = Feature(
             help="bearer token that /metrics asks for, a long random text; without one it is open",
         ),
         File("core/metrics.py", "metrics/core/metrics.py.jinja"),
-        File("core/metrics_middleware.py", "metrics/core/metrics_middleware.py.jinja"),
         File("api/metrics.py", "metrics/api/metrics.py.jinja"),
-        Provider("metrics", "core.metrics:get_metrics"),
-        Middleware("core.metrics_middleware:MetricsMiddleware", rank="metrics"),
+        Listed('"/metrics"', into="core.routing:PROBE_PATHS"),
+        Middleware("core.metrics:MetricsMiddleware", rank="metrics"),
         Router("api.metrics:router", alias="metrics_router"),
         DroppedTest("test_metrics.py", "metrics/tests/test_metrics.py.jinja", when=has_importable_app),
     ),

@@ -34,7 +34,6 @@ METRICS = frozenset(
     f"prometheus_client.{kind}" for kind in ("Counter", "Gauge", "Histogram", "Summary", "Info", "Enum")
 )
 DEFINED_IN = "prometheus_client.metrics."
-OWN_GETTER = ".core.metrics.get_metrics"
 MULTIPROC = frozenset({"PROMETHEUS_MULTIPROC_DIR", "prometheus_multiproc_dir"})
 REQUESTS = frozenset({"starlette.requests.Request", "starlette.requests.HTTPConnection"})
 PERSONAL = frozenset(
@@ -295,20 +294,10 @@ def _label_names(call: Visit[ast.Call]) -> list[str]:
     names: object = ()
     if _is_metric_class(call.target):
         names = call.code.literal(call.argument(2, "labelnames"))
-    elif _is_own_maker(call):
-        names = [call.code.literal(argument) for argument in call.node.args[2:]]
     return [name for name in names if isinstance(name, str)] if isinstance(names, list | tuple | set) else []
 
 
-def _is_own_maker(call: Visit[ast.Call]) -> bool:
-    # `get_metrics().counter(name, about, *labels)`, the call of our own module.
-    if call.method not in {"counter", "gauge", "histogram"} or not isinstance(call.node.func, ast.Attribute):
-        return False
-    made = call.code.value(call.node.func.value)
-    return isinstance(made, ast.Call) and f".{call.resolve(made.func)}".endswith(OWN_GETTER)
-
-
-_NEEDLES = (b"prometheus_client", b"core.metrics")
+_NEEDLES = (b"prometheus_client",)
 _COUNT = """\
 from fastapi import FastAPI, Request
 from prometheus_client import Counter

@@ -8,5 +8,5 @@ feature = Feature(
     hidden=True,
     summary="route templates and probe paths",
     floors={"python": "3.10", "fastapi": "0.112.2"},
-    edits=(File("core/routing.py", "routing/core/routing.py.jinja"),),
+    edits=(File("core/routing.py", "routing/core/routing.py.jinja", open=True),),
 )

@@ -1,32 +1,84 @@
 """Response headers that tell browsers to be careful."""
 
+from collections.abc import Iterator
+
 from laterctl.edits.app_statements import Middleware
-from laterctl.edits.dropped_test import DroppedTest
+from laterctl.edits.context import Edit, FeatureContext
+from laterctl.edits.dropped_test import DroppedTest, has_importable_app
 from laterctl.edits.file import File
-from laterctl.edits.manifest import DependencyFloor
 from laterctl.edits.setting import Setting
-from laterctl.feature import ExistingSigns, Feature, Group
+from laterctl.feature import ExistingSigns, Feature, Group, Option
+from laterctl.project.places import Place
+
+PAGES = (
+    "starlette.responses.HTMLResponse",
+    "starlette.staticfiles.StaticFiles",
+    "starlette.templating.Jinja2Templates",
+)
+"""What an application uses that serves pages."""
+
+
+def pages(context: FeatureContext) -> list[Place]:
+    """Return where the user's application serves pages, or files that pages are made of."""
+    from laterctl.project import signs
+
+    return [place for place in signs.uses(context.project, PAGES) if not context.own_file(place.path)]
+
+
+def values(context: FeatureContext) -> str:
+    """Choose the template by what the application serves: as asked for, else as its code shows."""
+    profile = context.options.get("profile") or ("html" if pages(context) else "api")
+    return f"security-headers/core/header_values.{profile}.py.jinja"
+
+
+def chosen(context: FeatureContext) -> Iterator[Edit]:
+    """Say in the plan what was chosen, and where that was seen."""
+    places = [] if "profile" in context.options else pages(context)
+    if places:
+        context.choice(
+            "pages are served, so they get a policy with scripts and styles of their own origin; "
+            "--set security-headers.profile=api gives them none",
+            places[0],
+        )
+    yield from ()
+
 
 feature = Feature(
     name="security-headers",
     group=Group.SECURITY,
     summary="CSP, HSTS and the other headers of the OWASP list, on every response",
-    requires=("settings", "errors"),
+    requires=("settings",),
+    recommends=("errors",),
+    without={"errors": "responses to unexpected exceptions (500) have none of the headers"},
     floors={"python": "3.10", "fastapi": "0.112.2", "pydantic": "2"},
+    options=(
+        Option(
+            "profile",
+            "html for an application that serves pages, else api; without it, as its code shows",
+            choices=("api", "html"),
+        ),
+    ),
     edits=(
-        DependencyFloor("secure>=2.0.1"),
         Setting(
             "security_hsts_seconds", "int", 31536000, help="how long browsers insist on HTTPS, in seconds; 0 for never"
         ),
         Setting("security_hsts_subdomains", "bool", False, help="HTTPS for all subdomains, too"),
         Setting("security_hsts_preload", "bool", False, help="ask for a place in the browsers' preload lists"),
         Setting("security_csp_report_only", "bool", False, help="report what the CSP would block, block nothing"),
-        Setting("security_profile", "str", "api", help="api, or html for an application that serves pages"),
-        File("core/header_values.py", "security-headers/core/header_values.py.jinja"),
+        File("core/header_values.py", values),
         File("core/security_headers.py", "security-headers/core/security_headers.py.jinja"),
-        Middleware("core.security_headers:SecurityHeadersMiddleware", rank="security-headers"),
-        DroppedTest("test_security_headers.py", "security-headers/tests/test_security_headers.py.jinja"),
+        Middleware(
+            "core.security_headers:SecurityHeadersMiddleware",
+            rank="security-headers",
+            settings="core.security_headers:SecurityHeadersSettings",
+        ),
+        DroppedTest(
+            "test_security_headers.py",
+            "security-headers/tests/test_security_headers.py.jinja",
+            when=has_importable_app,
+        ),
     ),
+    edits_for=chosen,
     by_hand=ExistingSigns(
         dependencies=("secweb",),
         imports=("secweb",),
@@ -40,8 +92,5 @@ feature = Feature(
         ),
     ),
     changes=("every response gets security headers, unless the route set them itself",),
-    notes=(
-        "run uvicorn with --no-server-header, so that no response names it",
-        "if the application serves pages of its own, set {security_profile} to html",
-    ),
+    notes=("run uvicorn with --no-server-header, so that no response names it",),
 )

@@ -30,6 +30,5 @@ feature = Feature(
     hidden=True,
     summary="checked settings, and a settings module where there is none",
     floors={"python": "3.10", "pydantic": "2"},
-    edits=(File("core/startup.py", "settings/core/startup.py.jinja"),),
     edits_for=module,
 )

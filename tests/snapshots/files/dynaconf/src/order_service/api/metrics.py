@@ -10,52 +10,44 @@ import secrets
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, HTTPException, Request, Response
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from pydantic import SecretStr
 
-from order_service.core.container import container
-from order_service.core.metrics import Metrics, MetricsConfig, metrics_config
-from order_service.core.routing import add_probe_path
+from order_service.core.feature_settings import FeatureSettings
+from order_service.core.metrics import APP, scrape
 
-router = APIRouter(tags=['metrics'])
-add_probe_path('/metrics')
-
-
-def current_metrics() -> Metrics:
-    """Return the metrics to show."""
-    return container.metrics()
+router = APIRouter()
+bearer = HTTPBearer(auto_error=False)
 
 
-def authorize_scrape(
-    request: Request,
-    config: Annotated[MetricsConfig, Depends(metrics_config)],
+class MetricsSettings(FeatureSettings):
+    """The token that a scraper has to send, if there is one."""
+
+    metrics_token: SecretStr | None = None
+
+
+def authorize(
+    sent: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)],
 ) -> None:
     """Ask for the token, if one is set."""
-    if not config.token:
-        return
-    sent = request.headers.get('authorization', '')
-    scheme, _, token = sent.partition(' ')
-    known = secrets.compare_digest(
-        token.strip().encode(),
-        config.token.encode(),
-    )
-    if scheme.lower() != 'bearer' or not known:
-        raise HTTPException(
-            status_code=401,
-            detail='A bearer token is required',
-            headers={'WWW-Authenticate': 'Bearer'},
-        )
+    expected = MetricsSettings().metrics_token
+    token = sent.credentials.encode() if sent else b''
+    if expected is not None and not secrets.compare_digest(
+        token,
+        expected.get_secret_value().encode(),
+    ):
+        challenge = {'WWW-Authenticate': 'Bearer'}
+        raise HTTPException(401, 'A bearer token is required', challenge)
 
 
 # Not async: reading the files of other workers belongs in a thread.
 @router.get(
     '/metrics',
     include_in_schema=False,
-    dependencies=[Depends(authorize_scrape)],
+    dependencies=[Depends(authorize)],
 )
-def read_metrics(
-    request: Request,
-    metrics: Annotated[Metrics, Depends(current_metrics)],
-) -> Response:
+def read_metrics(request: Request) -> Response:
     """Return the metrics in the format that the scraper prefers."""
-    metrics.show_app(request.app.title, request.app.version)
-    body, media_type = metrics.scrape(request.headers.get('accept', ''))
+    APP.labels(request.app.title, request.app.version).set(1)
+    body, media_type = scrape(request.headers.get('accept', ''))
     return Response(body, headers={'Content-Type': media_type})

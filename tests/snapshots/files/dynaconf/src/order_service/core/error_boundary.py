@@ -1,14 +1,14 @@
 # From laterctl: errors.
-"""The innermost middleware: answers for exceptions that nothing else handles.
+"""Answers unexpected exceptions from inside of the other middleware.
 
-Starlette sends its own 500 from outside of all middleware, so that it has
-neither CORS nor security headers. This one is sent from inside.
+Starlette's own 500 is sent from outside of all middleware, so that it has
+neither CORS nor security headers.
 """
 
 import inspect
 import logging
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Awaitable, Callable
+from typing import Any, cast
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
@@ -25,7 +25,7 @@ class ErrorBoundary:
     """Sends a 500 without the exception's text, then raises again.
 
     What is raised again reaches test clients and error trackers, and the
-    server logs it. A handler of your own for ``Exception`` or 500 answers
+    server logs it. A handler of your own for `Exception` or 500 answers
     instead: it is called once, nothing is raised, and the exception is
     logged here. Once a response has started, and in debug mode, exceptions
     pass untouched.
@@ -49,60 +49,45 @@ class ErrorBoundary:
             return
         started = False
 
-        async def watched(message: Message) -> None:
+        def watch(message: Message) -> Awaitable[None]:
             nonlocal started
-            started = started or message['type'] == 'http.response.start'
-            await send(message)
+            started = True
+            return send(message)
 
         try:
-            await self.app(scope, receive, watched)
+            await self.app(scope, receive, watch)
         except Exception as error:
             if started:
                 raise
-            handler = _own_handler(owner)
-            if handler is None:
+            handlers = getattr(owner, 'exception_handlers', {})
+            own = [handlers[k] for k in handlers if k in (500, Exception)]
+            if not own:
                 await _internal_error(scope)(scope, receive, send)
                 raise
-            response = await _answer(handler, scope, error)
+            # Of two handlers, Starlette takes the one that came last.
+            response = await answer_of(own[-1], scope, error)
             await response(scope, receive, send)
 
 
-def _own_handler(owner: object) -> Handler | None:
-    # Of two handlers, Starlette takes the one that was registered last.
-    handlers: dict[Any, Handler] = getattr(owner, 'exception_handlers', {})
-    found = [handlers[key] for key in handlers if key in (500, Exception)]
-    return found[-1] if found else None
-
-
-async def _answer(handler: Handler, scope: Scope, error: Exception) -> ASGIApp:
+async def answer_of(
+    handler: Handler,
+    scope: Scope,
+    error: Exception,
+) -> ASGIApp:
+    """Return what a handler answers, or the usual 500 when it fails."""
     try:
-        response = await _called(handler, Request(scope), error)
+        # Called in a thread, a coroutine function only makes its coroutine.
+        answer = await run_in_threadpool(handler, Request(scope), error)
+        if inspect.isawaitable(answer):
+            answer = await answer
     except Exception:
         # The traceback has both: the first exception is the context.
         logger.exception('The handler of unexpected exceptions failed')
         return _internal_error(scope)
     logger.error('Unexpected exception', exc_info=error)
-    return response
-
-
-async def _called(
-    handler: Handler,
-    request: Request,
-    error: Exception,
-) -> ASGIApp:
-    if inspect.iscoroutinefunction(handler):
-        answer = handler(request, error)
-    else:
-        answer = await run_in_threadpool(handler, request, error)
-    # A callable object or a partial may give a coroutine all the same.
-    response: ASGIApp = await answer if inspect.isawaitable(answer) else answer
-    return response
+    return cast('ASGIApp', answer)
 
 
 def _internal_error(scope: Scope) -> ASGIApp:
-    return problem_response(
-        scope,
-        500,
-        'internal_error',
-        'An unexpected error occurred.',
-    )
+    detail = 'An unexpected error occurred.'
+    return problem_response(scope, 500, 'internal_error', detail)

@@ -17,6 +17,7 @@ class FeatureSettings(BaseModel):
     """
 
     model_config = ConfigDict(
+        allow_inf_nan=False,
         coerce_numbers_to_str=True,
         frozen=True,
         hide_input_in_errors=True,
@@ -32,9 +33,9 @@ class FeatureSettings(BaseModel):
         try:
             super().__init__(**known | given)
         except ValidationError as error:
-            wrong = ((e['loc'][0], e['msg']) for e in error.errors())
-            message = '; '.join(f'{variable(at)}: {why}' for at, why in wrong)
-            raise ValueError(message) from None
+            wrong = ((e['loc'], e['msg']) for e in error.errors())
+            told = (f'{variable(at[0])}: {why}' if at else why for at, why in wrong)
+            raise ValueError('; '.join(told)) from None
 
 
 def value_of(name: str) -> object:

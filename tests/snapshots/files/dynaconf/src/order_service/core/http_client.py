@@ -1,92 +1,27 @@
 # From laterctl: resources.
-"""The application's HTTP client: one pool of connections, with timeouts.
+"""The HTTP client: one pool of connections, with timeouts."""
 
-Building it opens nothing. It is built when the application starts, or when
-it is first asked for, and closes with the application.
-"""
+from httpx2 import AsyncClient, Limits, Timeout
+from pydantic import PositiveFloat, PositiveInt
 
-import math
-import threading
-from dataclasses import dataclass
-
-import httpx
-
-from order_service.core.config import settings
-from order_service.core.lifespan import on_shutdown, on_startup
-from order_service.core.startup import as_positive
-
-_built: list[httpx.AsyncClient] = []
-_lock = threading.Lock()
+from order_service.core.feature_settings import FeatureSettings
 
 
-@dataclass(frozen=True)
-class HttpClientConfig:
-    """Limits of the client.
+class HttpClientSettings(FeatureSettings):
+    """Limits of the client: of each wait, not of the whole exchange."""
 
-    ``timeout_seconds`` bounds each wait (for a free connection, for data to
-    go out, for data to come in), not the whole exchange.
-    """
-
-    timeout_seconds: float = 10.0
-    connect_timeout_seconds: float = 3.0
-    max_connections: int = 100
+    http_timeout_seconds: PositiveFloat = 10.0
+    http_connect_timeout_seconds: PositiveFloat = 3.0
+    http_max_connections: PositiveInt = 100
 
 
-def http_client_config() -> HttpClientConfig:
-    """Return the settings of the client.
-
-    Raises ValueError naming a setting that is not a positive number.
-    """
-    return HttpClientConfig(
-        timeout_seconds=as_positive(
-            'APP_HTTP_TIMEOUT_SECONDS',
-            settings.get('HTTP_TIMEOUT_SECONDS', 10.0),
-        ),
-        connect_timeout_seconds=as_positive(
-            'APP_HTTP_CONNECT_TIMEOUT_SECONDS',
-            settings.get('HTTP_CONNECT_TIMEOUT_SECONDS', 3.0),
-        ),
-        max_connections=math.ceil(
-            as_positive(
-                'APP_HTTP_MAX_CONNECTIONS',
-                settings.get('HTTP_MAX_CONNECTIONS', 100),
-            ),
-        ),
-    )
-
-
-def build_http_client(config: HttpClientConfig) -> httpx.AsyncClient:
+def build_http_client() -> AsyncClient:
     """Return a client that follows no redirects, without connecting."""
-    return httpx.AsyncClient(
-        timeout=httpx.Timeout(
-            config.timeout_seconds,
-            connect=config.connect_timeout_seconds,
+    settings = HttpClientSettings()
+    return AsyncClient(
+        timeout=Timeout(
+            settings.http_timeout_seconds,
+            connect=settings.http_connect_timeout_seconds,
         ),
-        limits=httpx.Limits(
-            max_connections=config.max_connections,
-            max_keepalive_connections=config.max_connections,
-        ),
+        limits=Limits(max_connections=settings.http_max_connections),
     )
-
-
-def get_http_client() -> httpx.AsyncClient:
-    """Return the application's one client; safe from any thread."""
-    with _lock:
-        if not _built:
-            _built.append(build_http_client(http_client_config()))
-            on_shutdown(__name__, _close, rank=30)
-        return _built[0]
-
-
-async def _close() -> None:
-    # Forgotten first, so that whatever happens the next start builds anew.
-    client = _built.pop()
-    await client.aclose()
-
-
-async def _build() -> None:
-    # Loading the certificates takes a moment: not in the first request.
-    get_http_client()
-
-
-on_startup(__name__, _build, rank=30)

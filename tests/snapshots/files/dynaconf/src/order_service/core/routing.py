@@ -7,7 +7,6 @@ that include routers lazily, and the prefix of a mount in all of them.
 """
 
 from collections.abc import Callable, Iterable
-from typing import Any
 
 from fastapi import routing
 from starlette.routing import Mount, WebSocketRoute
@@ -16,7 +15,7 @@ from starlette.types import Scope
 UNMATCHED = '<unmatched>'
 
 # Paths that machines poll (health, metrics): left out of logs and metrics.
-PROBE_PATHS: set[str] = set()
+PROBE_PATHS: list[str] = ['/metrics']
 
 # Lists every route with its full path. Older versions of FastAPI do not have
 # it and do not need it: there, the routes of an application are flat.
@@ -25,11 +24,6 @@ _flat: Callable[[Iterable[object]], Iterable[object]] = getattr(
     'iter_route_contexts',
     iter,
 )
-
-
-def add_probe_path(path: str) -> None:
-    """Register a path, such as `/metrics`, that only machines ask for."""
-    PROBE_PATHS.add(path)
 
 
 def is_probe(scope: Scope) -> bool:
@@ -42,10 +36,10 @@ def request_path(scope: Scope) -> str:
 
     A mount appends itself to `root_path` and leaves the original beside it.
     """
-    path = str(scope.get('path', ''))
-    root = str(scope.get('app_root_path', scope.get('root_path', '')))
+    path: str = scope.get('path', '')
+    root: str = scope.get('app_root_path', scope.get('root_path', ''))
     root = root.rstrip('/')
-    if root and (path == root or path.startswith(f'{root}/')):
+    if root and f'{path}/'.startswith(f'{root}/'):
         return path[len(root) :] or '/'
     return path
 
@@ -61,22 +55,17 @@ def route_template(scope: Scope) -> str:
     """
     path = request_path(scope)
     root = scope.get('root_path', '')
-    route = _noted_route(scope)
-    regex = getattr(route, 'path_regex', None)
-    below_mount = root != scope.get('app_root_path', root)
-    if regex is not None and not below_mount and regex.match(path):
-        return _template_of(route)
+    noted = scope.get('route')
+    context = scope.get('fastapi', {}).get('effective_route_context')
+    # Below a mount the context is stale: it belongs to the mount's own route.
+    if noted is not None and getattr(context, 'original_route', None) is noted:
+        noted = context
+    regex = getattr(noted, 'path_regex', None)
+    at_top = root == scope.get('app_root_path', root)
+    if regex is not None and at_top and regex.match(path):
+        return _template_of(noted)
     top = scope.get('router', scope.get('app'))
     return _search(getattr(top, 'routes', ()), path, scope)
-
-
-def _noted_route(scope: Scope) -> object:
-    route = scope.get('route')
-    notes: dict[str, object] = scope.get('fastapi', {})
-    context = notes.get('effective_route_context')
-    # Below a mount it is stale: there it belongs to the mount's own route.
-    fresh = getattr(context, 'original_route', None) is route
-    return context if fresh and route is not None else route
 
 
 def _template_of(route: object) -> str:
@@ -99,7 +88,7 @@ def _search(routes: Iterable[object], path: str, scope: Scope) -> str:
             return _search_mount(route, f'/{below}', scope)
         if isinstance(kind, WebSocketRoute) != (scope['type'] == 'websocket'):
             continue
-        methods: Any = getattr(route, 'methods', None)
+        methods = getattr(route, 'methods', None)
         if not methods or scope.get('method') in methods:
             return _template_of(route)
         if other_method == UNMATCHED:

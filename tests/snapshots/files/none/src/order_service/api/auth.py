@@ -1,32 +1,34 @@
 # From laterctl: jwt.
-"""Signing in, staying signed in, signing out.
+"""The routes of authentication.
 
 Requested scopes are ignored: a token carries what its subject may do at the
 time, and the answer says what that is (RFC 6749, 3.3).
 """
 
-import time
+import logging
 import uuid
-from collections.abc import Collection
-from contextlib import suppress
+from collections.abc import AsyncGenerator, Collection
+from contextlib import asynccontextmanager, suppress
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Response, status
+from fastapi import APIRouter, Depends, FastAPI, Response
+from fastapi.openapi.models import OAuth2, OAuthFlowPassword, OAuthFlows
 from fastapi.security import OAuth2PasswordRequestForm
 from pydantic import BaseModel
 
-from order_service.api.current_user import BearerDep, RefreshStoreDep, TokenServiceDep
+from order_service.core.auth import tokens
 from order_service.core.auth.authenticator import (
     UserAuthenticator,
     get_user_authenticator,
 )
-from order_service.core.auth.errors import TokenError, auth_responses, unauthorized
-from order_service.core.auth.refresh import RefreshToken
-from order_service.core.auth.tokens import LEEWAY_SECONDS, TokenService
+from order_service.core.auth.sessions import RefreshToken, milliseconds
+from order_service.core.feature_settings import is_production
 
 BEARER = 'bearer'
 
-router = APIRouter(prefix='/auth', tags=['auth'])
+logger = logging.getLogger(__name__)
+
+UsersDep = Annotated[UserAuthenticator, Depends(get_user_authenticator)]
 
 
 class RefreshRequest(BaseModel):
@@ -45,100 +47,81 @@ class TokenResponse(BaseModel):
     scope: str
 
 
-async def user_authenticator() -> UserAuthenticator:
-    """Return what checks the passwords of this application."""
-    return get_user_authenticator()
+@asynccontextmanager
+async def check_settings(app: FastAPI) -> AsyncGenerator[None]:
+    """Refuse a start with wrong settings, and in production without keys."""
+    if not tokens.auth_settings().jwt_keys and is_production():
+        message = 'JWT_KEYS is not set'
+        raise ValueError(message)
+    logger.warning('Sessions are kept in this process, and end with it')
+    # Where the routes are, behind whatever prefix they were included with.
+    path = app.url_path_for(auth_sign_in.__name__).removeprefix('/')
+    flows = OAuthFlows(password=OAuthFlowPassword(tokenUrl=path))
+    tokens.bearer.model = OAuth2(flows=flows)
+    yield
 
 
-UsersDep = Annotated[UserAuthenticator, Depends(user_authenticator)]
+async def prepare(response: Response) -> None:
+    """Keep tokens out of caches; a 503 while there are no keys."""
+    tokens.signing_keys()
+    response.headers['Cache-Control'] = 'no-store'
+
+
+router = APIRouter(
+    prefix='/auth',
+    tags=['auth'],
+    dependencies=[Depends(prepare)],
+    responses=tokens.AUTH_RESPONSES,
+    lifespan=check_settings,
+)
 
 
 @router.post('/token')
 async def auth_sign_in(
     form: Annotated[OAuth2PasswordRequestForm, Depends()],
-    response: Response,
-    tokens: TokenServiceDep,
-    store: RefreshStoreDep,
     users: UsersDep,
 ) -> TokenResponse:
     """Give tokens for a username and a password."""
-    with auth_responses():
-        tokens.ensure_ready()
-        subject = await users.authenticate(form.username, form.password)
-        scopes = None if subject is None else await users.scopes(subject)
-        if subject is None or scopes is None:
-            raise unauthorized(detail='Incorrect username or password')
-        token = _new_token(uuid.uuid4().hex)
-        await store.start(token)
-        return _answer(response, tokens, subject, scopes, token)
+    subject = await users.authenticate(form.username, form.password)
+    scopes = None if subject is None else await users.scopes(subject)
+    if subject is None or scopes is None:
+        raise tokens.refusal(401, 'Incorrect username or password')
+    token = RefreshToken(subject, uuid.uuid4().hex, milliseconds())
+    await tokens.get_sessions().start(token)
+    return _answer(token, scopes)
 
 
 @router.post('/refresh')
-async def auth_refresh(
-    body: RefreshRequest,
-    response: Response,
-    tokens: TokenServiceDep,
-    store: RefreshStoreDep,
-    users: UsersDep,
-) -> TokenResponse:
+async def auth_refresh(body: RefreshRequest, users: UsersDep) -> TokenResponse:
     """Give new tokens for a refresh token, which is then used up."""
-    with auth_responses():
-        tokens.ensure_ready()
-        subject, old = tokens.verify_refresh(body.refresh_token)
-        scopes = await users.scopes(subject)
-        if scopes is None:
-            await store.revoke(old.family)
-            raise TokenError
-        token = await store.rotate(old, _new_token(old.family))
-        if token is None:
-            raise TokenError
-        return _answer(response, tokens, subject, scopes, token)
+    used = tokens.verify_refresh(body.refresh_token)
+    sessions = tokens.get_sessions()
+    scopes = await users.scopes(used.subject)
+    if scopes is None:
+        await sessions.end_all(used.subject)
+    token = await sessions.rotate(used)
+    if scopes is None or token is None:
+        logger.warning('%r: a refresh token was refused', used.subject)
+        raise tokens.InvalidTokenError
+    return _answer(token, scopes)
 
 
-@router.post(
-    '/logout',
-    response_model=None,
-    status_code=status.HTTP_204_NO_CONTENT,
-)
-async def auth_sign_out(
-    body: RefreshRequest,
-    access: BearerDep,
-    tokens: TokenServiceDep,
-    store: RefreshStoreDep,
-) -> None:
-    """End what the refresh token's sign-in started.
+@router.post('/logout', status_code=204)
+async def auth_sign_out(body: RefreshRequest) -> None:
+    """End the session of a refresh token.
 
-    A token that is no longer valid is fine, too (RFC 7009, 2.2). With a
-    denylist, the access token of the Authorization header ends as well.
+    One that is no longer valid is fine, too (RFC 7009, 2.2).
     """
-    with auth_responses():
-        tokens.ensure_ready()
-        with suppress(TokenError):
-            _, token = tokens.verify_refresh(body.refresh_token)
-            await store.revoke(token.family)
-        if access and tokens.config.denylist != 'off':
-            with suppress(TokenError):
-                claims = tokens.verify(access).claims
-                left = claims['exp'] - time.time() + LEEWAY_SECONDS
-                await store.deny(claims['jti'], int(left) + 1)
+    with suppress(tokens.InvalidTokenError):
+        token = tokens.verify_refresh(body.refresh_token)
+        await tokens.get_sessions().end(token)
 
 
-def _new_token(family: str) -> RefreshToken:
-    return RefreshToken(family, uuid.uuid4().hex, int(time.time()))
-
-
-def _answer(
-    response: Response,
-    tokens: TokenService,
-    subject: str,
-    scopes: Collection[str],
-    token: RefreshToken,
-) -> TokenResponse:
-    response.headers['Cache-Control'] = 'no-store'
+def _answer(token: RefreshToken, scopes: Collection[str]) -> TokenResponse:
     return TokenResponse(
-        access_token=tokens.mint(subject, scopes),
-        refresh_token=tokens.mint_refresh(subject, token),
+        access_token=tokens.sign_access(token.subject, scopes),
+        refresh_token=tokens.sign_refresh(token),
         token_type=BEARER,
-        expires_in=tokens.config.access_ttl,
+        expires_in=tokens.auth_settings().jwt_access_ttl,
         scope=' '.join(sorted(scopes)),
     )

@@ -4,14 +4,21 @@
 Coroutines, so that FastAPI does not send them to a worker thread.
 """
 
+import logging
+from collections.abc import AsyncGenerator
+from http import HTTPStatus
 from typing import Annotated
 
-from fastapi import Depends
+from fastapi import Depends, HTTPException
 from httpx import AsyncClient
 from redis.asyncio import Redis
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from order_service.core.http_client import get_http_client
 from order_service.core.redis import get_redis
+
+logger = logging.getLogger(__name__)
 
 
 async def http_client() -> AsyncClient:
@@ -19,9 +26,13 @@ async def http_client() -> AsyncClient:
     return get_http_client()
 
 
-async def redis_client() -> Redis:
-    """Return the application's Redis client; 503 when none is configured."""
-    return get_redis()
+async def redis_client() -> AsyncGenerator[Redis]:
+    """Give the application's Redis client; 503 while there is no server."""
+    try:
+        yield get_redis()
+    except (RedisConnectionError, RedisTimeoutError) as error:
+        logger.warning('Redis does not answer: %s', error)
+        raise HTTPException(HTTPStatus.SERVICE_UNAVAILABLE) from error
 
 
 HttpClientDep = Annotated[AsyncClient, Depends(http_client)]

@@ -1,139 +1,72 @@
 # From laterctl: redis.
-"""The application's Redis client, built when it is first asked for.
-
-Building it does not connect: a server that is down fails the command that
-needs it, not the start. The client closes with the application.
-"""
+"""The connection to Redis: with timeouts, and not opened before it is used."""
 
 import logging
-import math
-import threading
-from dataclasses import dataclass, field
 from functools import cache
-from http import HTTPStatus
+from typing import Annotated
 
-from fastapi import HTTPException
-from redis.asyncio import Redis
+from pydantic import BeforeValidator, PositiveFloat, PositiveInt, SecretStr
+from redis.asyncio import BlockingConnectionPool, Connection, Redis
+from redis.asyncio.connection import parse_url
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-from order_service.core.lifespan import on_shutdown, on_startup
-from order_service.core.settings import settings
-from order_service.core.startup import as_positive, as_text
+from order_service.core.feature_settings import FeatureSettings
 
-CLIENT_NAME = __name__
+NOT_SET = 'REDIS_URL is not set: what needs Redis answers 503'
 
 logger = logging.getLogger(__name__)
 
-_built: list[Redis] = []
-_lock = threading.Lock()
 
-
-class RedisNotConfigured(HTTPException):
-    """No Redis server is configured: a request that needs one answers 503."""
-
-    def __init__(self) -> None:
-        """Tell the client no more than that."""
-        super().__init__(HTTPStatus.SERVICE_UNAVAILABLE, 'Service unavailable')
-
-    def __str__(self) -> str:
-        """Name the setting, for those who read the log."""
-        return 'REDIS_URL is not set'
-
-
-@dataclass(frozen=True)
-class RedisConfig:
-    """How to reach the server; the URL may hold a password."""
-
-    url: str = field(repr=False)
-    timeout_seconds: float = 1.0
-    max_connections: int = 100
-
-
-def redis_url() -> str:
-    """Return the URL of the Redis server, or '' when there is none."""
-    return as_text(settings.redis_url)
-
-
-def redis_config() -> RedisConfig:
-    """Return the settings of the client.
-
-    Raises ValueError naming a setting that is not a positive number.
-    """
-    return RedisConfig(
-        url=redis_url(),
-        timeout_seconds=as_positive(
-            'REDIS_TIMEOUT_SECONDS',
-            settings.redis_timeout_seconds,
-        ),
-        max_connections=math.ceil(
-            as_positive(
-                'REDIS_MAX_CONNECTIONS',
-                settings.redis_max_connections,
-            ),
-        ),
-    )
-
-
-def build_redis(config: RedisConfig) -> Redis:
-    """Return a client that gives bytes, without connecting.
-
-    A command that finds its connection gone (an idle one that the server
-    dropped, a server that restarted) is tried once more; one that timed
-    out is not. Options in the query of the URL win over ours.
-
-    Raises RedisNotConfigured without a URL (logged once), and ValueError
-    for one that redis-py cannot read; its message does not repeat the URL.
-    """
-    if not config.url:
-        _log_missing()
-        raise RedisNotConfigured
+def _redis_url(url: object) -> SecretStr:
+    secret = url if isinstance(url, SecretStr) else SecretStr(str(url))
     try:
-        client: Redis = Redis.from_url(  # pyright: ignore[reportUnknownMemberType]
-            config.url,
-            client_name=CLIENT_NAME,
-            decode_responses=False,
-            max_connections=config.max_connections,
-            retry=Retry(NoBackoff(), 1, (RedisConnectionError,)),
-            socket_connect_timeout=config.timeout_seconds,
-            socket_timeout=config.timeout_seconds,
-        )
+        parse_url(secret.get_secret_value())
     except ValueError:
-        message = 'REDIS_URL is not a URL of a Redis server'
+        message = 'not a URL of a Redis server'
         raise ValueError(message) from None
-    return client
+    return secret
 
 
-def get_redis() -> Redis:
-    """Return the application's one client, built on the first call.
+class RedisSettings(FeatureSettings):
+    """Where the server is, and how long to wait for it."""
 
-    Safe from any thread. Raises what ``build_redis`` raises.
+    redis_url: Annotated[SecretStr | None, BeforeValidator(_redis_url)] = None
+    redis_timeout_seconds: PositiveFloat = 1.0
+    redis_max_connections: PositiveInt = 100
+
+
+class NotConfigured(Connection):
+    """A connection to no server, which cannot be opened."""
+
+    async def connect(self) -> None:
+        """Fail as the connection to a server that is down does."""
+        raise RedisConnectionError(NOT_SET)
+
+
+def build_redis(client_name: str = __name__) -> Redis:
+    """Return a client that gives bytes, with connections of its own.
+
+    A command waits for a free connection as long as for an answer. One that
+    finds its connection gone is tried once more, one that timed out is not.
+    Options in the query of the URL win over ours.
     """
-    with _lock:
-        if not _built:
-            _built.append(build_redis(redis_config()))
-            on_shutdown(__name__, _close, rank=20)
-        return _built[0]
+    settings = RedisSettings()
+    if settings.redis_url is None:
+        logger.warning(NOT_SET)
+        pool = BlockingConnectionPool(connection_class=NotConfigured)
+    else:
+        pool = BlockingConnectionPool.from_url(  # pyright: ignore[reportUnknownMemberType]
+            settings.redis_url.get_secret_value(),
+            client_name=client_name,
+            max_connections=settings.redis_max_connections,
+            retry=Retry(NoBackoff(), 1, (RedisConnectionError,)),
+            socket_connect_timeout=settings.redis_timeout_seconds,
+            socket_timeout=settings.redis_timeout_seconds,
+            timeout=settings.redis_timeout_seconds,
+        )
+    return Redis.from_pool(pool)
 
 
-async def _close() -> None:
-    # Forgotten first, so that whatever happens the next start builds anew.
-    client = _built.pop()
-    await client.aclose()
-
-
-async def _check() -> None:
-    # A wrong setting is an error of the start; a missing one is not.
-    if redis_url():
-        get_redis()
-
-
-@cache
-def _log_missing() -> None:
-    logger.error(
-        'REDIS_URL is not set: what needs Redis answers 503',
-    )
-
-
-on_startup(__name__, _check, rank=20)
+get_redis = cache(build_redis)

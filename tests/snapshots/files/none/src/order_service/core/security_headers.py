@@ -1,58 +1,43 @@
 # From laterctl: security-headers.
 """Response headers with which browsers trust this API with less."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+import inspect
+from collections.abc import Awaitable, Callable
+from typing import Annotated, cast
 
+from pydantic import AfterValidator, NonNegativeInt, ValidationInfo
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from order_service.core.header_values import (
-    Headers,
-    api_headers,
-    docs_headers,
-    hsts_headers,
-    html_headers,
-)
-from order_service.core.settings import settings
-from order_service.core.startup import as_bool, as_int, invalid, refuse_start
+from order_service.core.feature_settings import FeatureSettings
+from order_service.core.header_values import ALWAYS, API, CSP, DOCS, PAGE
+
+Headers = list[tuple[bytes, bytes]]
 
 YEAR_SECONDS = 31_536_000
+NOT_MODIFIED = 304
+REPORT_ONLY = b'content-security-policy-report-only'
+CORP = b'cross-origin-resource-policy'
+HSTS = b'strict-transport-security'
+ALLOWED = b'access-control-allow-origin'
+VARY = b'vary'
 
-_CSP = b'content-security-policy'
-_CSP_REPORT_ONLY = b'content-security-policy-report-only'
-_SAME_ORIGIN = (b'cross-origin-resource-policy', b'same-origin')
-_CROSS_ORIGIN = (b'cross-origin-resource-policy', b'cross-origin')
+
+def _fit(preload: object, info: ValidationInfo) -> object:
+    """Check what https://hstspreload.org asks of each entry of its list."""
+    year = info.data.get('security_hsts_seconds', 0) >= YEAR_SECONDS
+    if preload and not (year and info.data.get('security_hsts_subdomains')):
+        reason = 'needs SECURITY_HSTS_SUBDOMAINS and a year of seconds'
+        raise ValueError(reason)
+    return preload
 
 
-@dataclass(frozen=True)
-class SecurityHeadersConfig:
-    """What varies, checked: ValueError names the setting that is wrong.
+class SecurityHeadersSettings(FeatureSettings):
+    """For how long browsers use https only, and what a CSP does."""
 
-    Browsers remember for ``hsts_seconds`` to use https only; 0 is never.
-    ``profile`` is `api`, or `html` for an application that also serves
-    pages, with scripts and styles of its own.
-    """
-
-    hsts_seconds: int = YEAR_SECONDS
-    hsts_subdomains: bool = False
-    hsts_preload: bool = False
-    csp_report_only: bool = False
-    profile: str = 'api'
-
-    def __post_init__(self) -> None:
-        """Check what must hold, also between settings."""
-        if self.hsts_seconds < 0:
-            name = 'SECURITY_HSTS_SECONDS'
-            raise invalid(name, self.hsts_seconds, 'is negative')
-        # As https://hstspreload.org asks of each entry of the list.
-        fit = self.hsts_subdomains and self.hsts_seconds >= YEAR_SECONDS
-        if self.hsts_preload and not fit:
-            name = 'SECURITY_HSTS_PRELOAD'
-            reason = 'needs SECURITY_HSTS_SUBDOMAINS and a year of seconds'
-            raise invalid(name, self.hsts_preload, reason)
-        if self.profile not in {'api', 'html'}:
-            name = 'SECURITY_PROFILE'
-            raise invalid(name, self.profile, 'is neither api nor html')
+    security_hsts_seconds: NonNegativeInt = YEAR_SECONDS
+    security_hsts_subdomains: bool = False
+    security_hsts_preload: Annotated[bool, AfterValidator(_fit)] = False
+    security_csp_report_only: bool = False
 
 
 class SecurityHeadersMiddleware:
@@ -61,26 +46,19 @@ class SecurityHeadersMiddleware:
     def __init__(
         self,
         app: ASGIApp,
-        config: SecurityHeadersConfig | None = None,
+        settings: SecurityHeadersSettings,
     ) -> None:
-        """Read the settings unless a configuration is given."""
+        """Prepare what each kind of response gets."""
         self.app = app
-        try:
-            config = config or security_headers_config()
-        except ValueError as error:
-            self.app = refuse_start(error)
-            config = SecurityHeadersConfig()
-        report_only = config.csp_report_only
-        self._api = api_headers(report_only=report_only)
-        self._docs = docs_headers(report_only=report_only)
-        self._html = self._api
-        if config.profile == 'html':
-            self._html = html_headers(report_only=report_only)
-        self._hsts = hsts_headers(
-            config.hsts_seconds,
-            subdomains=config.hsts_subdomains,
-            preload=config.hsts_preload,
+        names = {CSP: REPORT_ONLY} if settings.security_csp_report_only else {}
+        self._other, self._api, self._docs, self._page = (
+            [(names.get(k, k), v) for k, v in (ALWAYS | policy).items()]
+            for policy in ({}, API, DOCS, PAGE)
         )
+        hsts = f'max-age={settings.security_hsts_seconds}'
+        hsts += '; includeSubDomains' * settings.security_hsts_subdomains
+        hsts += '; preload' * settings.security_hsts_preload
+        self._hsts = hsts.encode() if settings.security_hsts_seconds else b''
 
     async def __call__(
         self,
@@ -93,76 +71,55 @@ class SecurityHeadersMiddleware:
             await self.app(scope, receive, send)
             return
 
-        async def send_complete(message: Message) -> None:
+        def send_complete(message: Message) -> Awaitable[None]:
             if message['type'] == 'http.response.start':
                 own = list(message.get('headers', ()))
-                headers = [*own, *self._missing(scope, own)]
-                message = {**message, 'headers': headers}
-            await send(message)
+                own += self._missing(scope, message['status'], own)
+                message = {**message, 'headers': own}
+            return send(message)
 
         await self.app(scope, receive, send_complete)
 
-    def _missing(
-        self,
-        scope: Scope,
-        own: Iterable[tuple[bytes, bytes]],
-    ) -> Headers:
+    def _missing(self, scope: Scope, status: int, own: Headers) -> Headers:
         present = {name.lower(): value for name, value in own}
-        if _CSP in present:
-            present.setdefault(_CSP_REPORT_ONLY, b'')
-        # What CORS lets another origin read, that origin may also embed.
-        shared = b'access-control-allow-origin' in present
-        defaults = (
-            *self._profile(scope, present.get(b'content-type', b'')),
-            _CROSS_ORIGIN if shared else _SAME_ORIGIN,
-            *(self._hsts if _on_https(scope) else ()),
-        )
-        return tuple(pair for pair in defaults if pair[0] not in present)
+        if CSP in present:
+            present[REPORT_ONLY] = b''
+        kind = present.get(b'content-type', b'')
+        if kind.startswith(b'text/html'):
+            is_docs = _makes_docs(scope.get('endpoint'))
+            defaults = self._docs if is_docs else self._page
+        elif status != NOT_MODIFIED and (not kind or b'json' in kind):
+            defaults = self._api
+        else:
+            defaults = self._other
+        missing = [pair for pair in defaults if pair[0] not in present]
+        if CORP not in present:
+            # Where CORS lists origins, each response varies by the origin:
+            # also an image, which a page asks for without telling its own.
+            shared = ALLOWED in present or b'Origin' in present.get(VARY, b'')
+            site = b'cross-origin' if shared else b'same-origin'
+            missing.append((CORP, site))
+        if HSTS not in present and self._hsts and _on_https(scope):
+            missing.append((HSTS, self._hsts))
+        return missing
 
-    def _profile(self, scope: Scope, content_type: bytes) -> Headers:
-        if content_type.startswith(b'text/html') and _is_docs(scope):
-            return self._docs
-        if not content_type or b'json' in content_type:
-            return self._api
-        return self._html
 
-
-def security_headers_config() -> SecurityHeadersConfig:
-    """Return the settings; ValueError names one that is wrong."""
-    return SecurityHeadersConfig(
-        hsts_seconds=as_int(
-            'SECURITY_HSTS_SECONDS',
-            settings.security_hsts_seconds,
-        ),
-        hsts_subdomains=as_bool(
-            'SECURITY_HSTS_SUBDOMAINS',
-            settings.security_hsts_subdomains,
-        ),
-        hsts_preload=as_bool(
-            'SECURITY_HSTS_PRELOAD',
-            settings.security_hsts_preload,
-        ),
-        csp_report_only=as_bool(
-            'SECURITY_CSP_REPORT_ONLY',
-            settings.security_csp_report_only,
-        ),
-        profile=str(
-            settings.security_profile,
-        ),
+def _makes_docs(function: object, depth: int = 2) -> bool:
+    """Whether a function calls what makes FastAPI's documentation pages."""
+    function = inspect.unwrap(cast('Callable[..., object]', function))
+    if getattr(function, '__module__', '') == 'fastapi.openapi.docs':
+        return True
+    if not inspect.isfunction(function) or not depth:
+        return False
+    names = function.__code__.co_names
+    used = (function.__globals__.get(name) for name in names)
+    return bool({'get_redoc_html', 'get_swagger_ui_html'} & {*names}) or any(
+        _makes_docs(each, depth - 1) for each in used if callable(each)
     )
 
 
-def _is_docs(scope: Scope) -> bool:
-    # Now, not on the way in: a mounted application has put itself here.
-    app = scope.get('app')
-    names = ('docs_url', 'redoc_url', 'swagger_ui_oauth2_redirect_url')
-    path = scope['path'].removeprefix(scope.get('root_path', ''))
-    return path in {getattr(app, name, None) for name in names}
-
-
 def _on_https(scope: Scope) -> bool:
-    if scope.get('scheme') != 'https':
-        return False
+    host = next((v for k, v in scope['headers'] if k == b'host'), b'')
     # Browsers would also refuse http to every other project on localhost.
-    names = [value for name, value in scope['headers'] if name == b'host']
-    return all(name.partition(b':')[0] != b'localhost' for name in names)
+    is_local = host.partition(b':')[0] == b'localhost'
+    return scope.get('scheme') == 'https' and not is_local

@@ -1,7 +1,7 @@
 # From laterctl: settings.
 """The application's settings, read from the environment and from .env."""
 
-from pydantic import SecretStr
+from pydantic import PositiveFloat, PositiveInt, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -15,30 +15,29 @@ class Settings(BaseSettings):
     )
 
     environment: str = 'development'
-    cors_credentials: bool = False
+    cors_credentials: bool = False  # let browsers send cookies
     cors_expose: list[str] | str = []
-    cors_origin_regex: str = ''
+    cors_headers: list[str] | str = ''
+    cors_origin_regex: str = ''  # a pattern for origins, matched as a whole
     cors_origins: list[str] | str = []
-    http_connect_timeout_seconds: float = 3.0
-    http_max_connections: int = 100
-    http_timeout_seconds: float = 10.0
-    jwt_access_ttl: int = 900
-    jwt_algorithm: str = 'HS256'
-    jwt_audience: str = 'api'
-    jwt_denylist: str = 'off'
-    jwt_issuer: str = 'api'
+    http_connect_timeout_seconds: PositiveFloat = 3.0  # for connecting, in seconds
+    http_max_connections: PositiveInt = 100  # connections at a time
+    http_timeout_seconds: PositiveFloat = 10.0  # for each wait, in seconds
+    jwt_access_ttl: PositiveInt = 900  # life of an access token, in seconds
+    jwt_algorithm: str = 'HS256'  # how tokens are signed: HS256, HS384 or HS512
+    jwt_audience: str = 'api'  # whom the tokens are for
+    jwt_issuer: str = 'api'  # who issues the tokens
     jwt_keys: SecretStr | None = None
-    jwt_max_ttl: int = 3600
-    jwt_refresh_ttl: int = 1209600
+    jwt_max_ttl: PositiveInt = 3600
+    jwt_refresh_ttl: PositiveInt = 1209600
     metrics_token: SecretStr | None = None
-    redis_max_connections: int = 100
-    redis_timeout_seconds: float = 1.0
-    redis_url: str = ''
+    redis_max_connections: PositiveInt = 100  # connections at a time
+    redis_timeout_seconds: PositiveFloat = 1.0
+    redis_url: SecretStr | None = None  # redis://host:6379/0
     security_csp_report_only: bool = False
     security_hsts_preload: bool = False
     security_hsts_seconds: int = 31536000
-    security_hsts_subdomains: bool = False
-    security_profile: str = 'api'
+    security_hsts_subdomains: bool = False  # HTTPS for all subdomains, too
 
 
 settings = Settings()
