@@ -776,6 +776,9 @@ def test_what_a_project_of_the_same_repository_brings(name: str, tmp_path: Path)
         "for development only": {".git/HEAD": "", "requirements.txt": "-e lib\n", "lib/pyproject.toml": MEMBER + "[dependency-groups]\ndev = ['fastapi']\n"},
         "a distribution called like a folder": {".git/HEAD": "", "requirements.txt": "lib\n", "lib/pyproject.toml": SHARED},
         "not TOML": {".git/HEAD": "", "requirements.txt": "-e ./lib\n", "lib/pyproject.toml": "[project\n"},
+        "a pattern that is none": {".git/HEAD": "", "pyproject.toml": MEMBER + '[tool.uv.workspace]\nmembers = ["/x", "..", "a**", "", 1]\n' + BY_WORKSPACE},
+        "a path with a NUL": {".git/HEAD": "", "pyproject.toml": MEMBER + '[tool.uv.sources]\nshared = {path = "a\\u0000b"}\n'},
+        "no table": {".git/HEAD": "", "pyproject.toml": MEMBER + '[tool.uv]\nsources = 1\nworkspace = 2\n'},
         "itself": {"../.git/HEAD": "", "../pyproject.toml": WORKSPACE, "pyproject.toml": MEMBER + "[tool.uv.sources]\nshared = {path = '.'}\n"},
     }.values(),
 )  # fmt: skip

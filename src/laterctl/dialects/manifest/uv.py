@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from laterctl.dialects.manifest.base import PYPROJECT, Manifest
-from laterctl.dialects.manifest.manager import Change, Manager, folders, tables_in
+from laterctl.dialects.manifest.manager import Change, Manager, tables_in
 from laterctl.dialects.manifest.pip import installed_by_uv
 from laterctl.dialects.manifest.pyproject import Table
 from laterctl.install import Argv
@@ -45,13 +45,8 @@ class Uv(Manager):
     def sources(self, project: Mapping[str, Any]) -> Mapping[str, Any]:
         return table(project, "tool", self.name, "sources")
 
-    def asked(self, project: Mapping[str, Any]) -> Iterator[str]:
-        own = table(project, "tool", self.name)
-        if own.get("package") is not False:
-            yield ""
-        members = table(own, "workspace").get("members")
-        yield from folders(item.get("path") for item in tables_in(self.sources(project)))
-        yield from folders(item.rstrip("/*") for item in members or () if isinstance(item, str))
+    def asks(self, project: Mapping[str, Any]) -> bool:
+        return "project" in project and table(project, "tool", self.name).get("package") is not False
 
     def commands(self, change: Change) -> tuple[Argv, ...]:
         if change.manifest.path == PYPROJECT:
