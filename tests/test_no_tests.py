@@ -53,12 +53,13 @@ def test_given_again_without_the_flag_they_come_and_with_it_they_go(shape: str) 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_what_two_features_need_has_tests_when_one_of_them_has(shape: str) -> None:
     before = project_files(shape_named(shape))
-    one, other = memory.add(without(before, "cors"), "jwt"), without(memory.add(before, "jwt"), "cors")
+    headers = "security-headers"
+    one, other = memory.add(without(before, "cors"), headers), without(memory.add(before, headers), "cors")
     assert_same(one, other, "in either order")
     names = {path.rpartition("/")[2] for path in new_tests(before, one)}
-    assert {"test_jwt.py", "test_error_boundary.py"} <= names
+    assert {"test_security_headers.py", "test_error_boundary.py"} <= names
     assert "test_cors.py" not in names
-    assert_same(memory.remove(one, "jwt"), without(before, "cors"), "without the one with tests")
+    assert_same(memory.remove(one, headers), without(before, "cors"), "without the one with tests")
 
 
 def test_an_update_leaves_it_as_it_is() -> None:

@@ -1,12 +1,14 @@
 """What features may weigh and what they do weigh, in lines of code: `python -m tests.weight` prints the table.
 
-A line of code is one with more on it than a comment or a docstring.
+A line of code is one with more on it than a comment or a docstring, of Python as a formatter has it at 88 columns.
 """
 
 from __future__ import annotations
 
 import ast
 import io
+import subprocess
+import sys
 import tokenize
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -28,7 +30,7 @@ TESTS: Final = 80
 """What a feature's dropped tests may have."""
 
 BUDGETS: Final[Mapping[str, int]] = {
-    "settings": 20,
+    "settings": 40,  # 29 for the base of all settings, 7 for a settings module where there is none
     "lifespan": 40,
     "errors": 60,
     "errors body=problem": 80,
@@ -36,9 +38,9 @@ BUDGETS: Final[Mapping[str, int]] = {
     "redis": 50,
     "resources": 40,
     "request-scope": 50,
-    "cors": 80,
-    "security-headers": 100,
-    "metrics": 145,
+    "cors": 90,  # request headers by a setting, and patterns in which a dot is not escaped
+    "security-headers": 115,  # documentation pages on routes of the user's own
+    "metrics": 150,
     "jwt": 290,
     "jwt refresh=redis": 350,
     "jwt refresh=off": 200,
@@ -118,6 +120,7 @@ def code_lines(path: str, text: str) -> int:
     """Count the lines of code of a file."""
     if not path.endswith(".py"):
         return sum(1 for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#"))
+    text = formatted(text)
     texts = {
         number
         for node in ast.walk(ast.parse(text))
@@ -127,6 +130,14 @@ def code_lines(path: str, text: str) -> int:
     blank = {tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER}
     tokens = (item for item in tokenize.generate_tokens(io.StringIO(text).readline) if item.type not in blank)
     return len({number for item in tokens for number in range(item.start[0], item.end[0] + 1)} - texts)
+
+
+@cache
+def formatted(text: str) -> str:
+    """Return Python as ruff writes it at 88 columns, where what fits a line is on one."""
+    options = ("--isolated", "--line-length", "88", "--config", "format.skip-magic-trailing-comma=true")
+    command = (sys.executable, "-m", "ruff", "format", "--quiet", "--no-cache", *options, "-")
+    return subprocess.run(command, input=text, capture_output=True, text=True, check=True).stdout
 
 
 def table() -> Iterator[str]:

@@ -148,7 +148,7 @@ def test_an_owned_file_is_edited(tmp_path: Path) -> None:
     assert "! src/order_service/core/metrics.py stayed: edited" in ran.out
     assert "dependency prometheus-client>=0.22 stayed: needed by what you edited" in ran.out
     assert metrics.read_bytes() == edited
-    assert not (folder / "src/order_service/core/metrics.py").exists()
+    assert not (folder / "src/order_service/api/metrics.py").exists()
     imports(folder, "order_service.main, order_service.core.metrics", "src")
     assert verdicts(folder) == {*WHOLE, ("LTR006", "ok")}
     commit(folder)
@@ -257,7 +257,7 @@ def test_what_is_used_is_not_removed(style: str, tmp_path: Path) -> None:
         ("flat", "jwt", "main.py", "\n\ndef later():\n    from core.auth import tokens\n", "main.py imports core.auth.tokens"),
         ("flat", "metrics", "main.py", "\nimport prometheus_client\n", "imports prometheus_client"),
         ("factory", "cors", "app/routes.py", "\nfrom app.config import settings\nprint(settings.cors_origins)\n", "Settings.cors_origins"),
-        ("foundation", "metrics", "src/order_service/api/deps.py", "\n\ndef count() -> None:\n    container.metrics()\n", "Container.metrics"),
+        ("foundation", "resources", "src/order_service/api/deps.py", "\n\ndef client() -> None:\n    container.http_client()\n", "Container.http_client"),
     ],
     ids=["from_import", "import", "inside_a_function", "dependency", "setting", "provider"],
 )  # fmt: skip

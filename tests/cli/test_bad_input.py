@@ -15,6 +15,7 @@ from tests.cli.command import YES, append, commit, done, project, replace, run, 
 
 Spoil = Callable[[Path], object]
 METRICS = ("add", "metrics", *YES)
+RESOURCES = ("add", "resources", *YES)
 APP = "from fastapi import FastAPI\n\napp = FastAPI()\n"
 
 
@@ -119,7 +120,7 @@ CASES = [
     Case("settings_with_broken_toml", more("settings.toml", "\n[x\n"), "toml", "settings.toml:14",
          ("settings.toml cannot be read: not valid TOML", "correct the file"), shape="foundation"),
     Case("container_with_a_syntax_error", more("src/order_service/core/container.py", SYNTAX), "syntax-error",
-         "src/order_service/core/container.py:29", ("correct the syntax error",), shape="foundation"),
+         "src/order_service/core/container.py:29", ("correct the syntax error",), shape="foundation", arguments=RESOURCES),
     Case("broken_toml", more("pyproject.toml", "\n[tool\n"), "toml", "pyproject.toml:21",
          ("pyproject.toml cannot be read: not valid TOML", "correct the file first"), shape="factory"),
     Case("requirements_not_utf_8", more("requirements.txt", LATIN_1), "encoding", "requirements.txt:7",
@@ -146,9 +147,10 @@ CASES = [
          "name-clash", "main.py:7",
          ("main.py already binds the name app_metrics_router", "rename app_metrics_router in main.py")),
     Case("provider_clash", swapped("src/order_service/core/container.py", "    config = providers.Configuration()\n",
-                                   "    config = providers.Configuration()\n    metrics = providers.Object(None)\n"),
+                                   "    config = providers.Configuration()\n    http_client = providers.Object(None)\n"),
          "name-clash", "src/order_service/core/container.py:15",
-         ("Container already has a provider metrics", "rename the provider metrics"), shape="foundation"),
+         ("Container already has a provider http_client", "rename the provider http_client"), shape="foundation",
+         arguments=RESOURCES),
     Case("setting_in_another_form", swapped("app/config.py", "    environment: str", "    metrics_token: int = 3\n    environment: str"),
          "already-different", "app/config.py:11", ("metrics_token: int = 3", "metrics_token: SecretStr | None = None"),
          shape="factory"),
@@ -223,7 +225,7 @@ def test_a_file_that_may_not_be_read(path: str, shape: str, tmp_path: Path) -> N
     folder = project(tmp_path, shape)
     (folder / path).chmod(0)
     before = tree(tmp_path)
-    ran = run(folder, *METRICS, preexec_fn=child)
+    ran = run(folder, *(RESOURCES if path.endswith("container.py") else METRICS), preexec_fn=child)
     assert tree(tmp_path) == before
     assert ran.code == 3, ran.screen
     assert ran.err.startswith(f"refused {path}:1: ")

@@ -97,7 +97,7 @@ def test_the_patch_is_the_run(tmp_path: Path) -> None:
 
 def test_edits_are_shown_and_kept(tmp_path: Path) -> None:
     folder = archived(tmp_path)
-    append(folder / "core/metrics.py", "\n\nMINE = 1\n")
+    append(folder / "core/routing.py", "\n\nMINE = 1\n")
     replace(folder / "main.py", "app.include_router(auth_router)\n", "")
     replace(folder / "pyproject.toml", "branch = true", "branch = false")
     os.remove(folder / "tests/test_cors.py")
@@ -106,14 +106,14 @@ def test_edits_are_shown_and_kept(tmp_path: Path) -> None:
     found = done(folder, "diff", "--json").document
     states = {(item["state"], item["place"]["path"]) for item in found["differences"]}
     assert states == {
-        ("edited", "core/metrics.py"),
+        ("edited", "core/routing.py"),
         ("gone", "main.py"),
         ("edited", "pyproject.toml"),
         ("gone", "tests/test_cors.py"),
     }
     patches = {item["place"]["path"]: item["patch"] for item in found["differences"] if item["patch"]}
-    assert patches.keys() == {"core/metrics.py"}
-    added = [line for line in patches["core/metrics.py"].splitlines() if line[:1] == "+" and line[:3] != "+++"]
+    assert patches.keys() == {"core/routing.py"}
+    added = [line for line in patches["core/routing.py"].splitlines() if line[:1] == "+" and line[:3] != "+++"]
     assert added == ["+", "+", "+MINE = 1"]
     assert (found["refusals"], found["conflicts"]) == ([], [])
     assert "jwt" in found["update"]["updated"]
@@ -125,7 +125,7 @@ def test_edits_are_shown_and_kept(tmp_path: Path) -> None:
     before = contents(folder)
     done(folder, "update", *YES)
     after = contents(folder)
-    assert b"MINE = 1" in after["core/metrics.py"]
+    assert b"MINE = 1" in after["core/routing.py"]
     assert b"include_router(auth_router)" not in after["main.py"]
     assert b"branch = false" in after["pyproject.toml"]
     assert "tests/test_cors.py" not in after
@@ -146,9 +146,9 @@ def test_nothing_to_show(tmp_path: Path) -> None:
 
 
 def test_a_feature_that_nobody_has(tmp_path: Path) -> None:
-    folder = archived(tmp_path, "relative")
-    shutil.copy(folder / ".laterctl/security-headers.json", folder / ".laterctl/teapot.json")
-    replace(folder / ".laterctl/teapot.json", '"feature": "security-headers"', '"feature": "teapot"')
+    folder = archived(tmp_path)
+    shutil.copy(folder / ".laterctl/coverage.json", folder / ".laterctl/teapot.json")
+    replace(folder / ".laterctl/teapot.json", '"feature": "coverage"', '"feature": "teapot"')
     commit(folder)
     shown = done(folder, "update", "--dry-run")
     assert "teapot is not a feature of this laterctl" in shown.out

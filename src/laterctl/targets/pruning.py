@@ -62,23 +62,24 @@ def is_filler(node: ast.stmt) -> bool:
 
 
 def is_without(text: Text, without: Substitutes, base: str) -> bool:
-    """Tell whether a document is `base` but for some nodes and what is behind them: the same code and comments."""
-    behind = {item.node.end_lineno or 0 for item in text.statements if id(item.node) in without}
+    """Tell whether a document is `base` but for some nodes and their comments: the same code and comments."""
+    ours = [item.node for item in text.statements if id(item.node) in without]
+    lines = {number for node in ours for number in range(node.lineno, (node.end_lineno or node.lineno) + 1)}
     left = ast.unparse(ast.fix_missing_locations(pruned(text.tree, without)))
     right = ast.unparse(ast.fix_missing_locations(pruned(ast.parse(base), {})))
-    return same_code(left, right) and _same_comments(text.source, base, behind)
+    return same_code(left, right) and _same_comments(text.source, base, lines)
 
 
-def _same_comments(one: str, other: str, behind: Collection[int]) -> bool:
-    """Tell whether two sources have the same comments, those in the lines `behind` of the first left out."""
+def _same_comments(one: str, other: str, without: Collection[int]) -> bool:
+    """Tell whether two sources have the same comments, those in some lines of the first left out."""
     # The tokenizer is slow, and lines that are the same have the same comments.
     numbered = enumerate(split_lines(one), 1)
-    lines = [line.strip() for number, line in numbered if "#" in line and number not in behind]
+    lines = [line.strip() for number, line in numbered if "#" in line and number not in without]
     same = lines == [line.strip() for line in split_lines(other) if "#" in line]
-    return same or _comments(one, behind) == _comments(other)
+    return same or _comments(one, without) == _comments(other)
 
 
-def _comments(source: str, behind: Collection[int] = ()) -> list[str]:
+def _comments(source: str, without: Collection[int] = ()) -> list[str]:
     tokens = tokenize.generate_tokens(io.StringIO(source).readline)
-    comments = (token for token in tokens if token.type == tokenize.COMMENT and token.start[0] not in behind)
+    comments = (token for token in tokens if token.type == tokenize.COMMENT and token.start[0] not in without)
     return [token.string.lstrip("#").strip() for token in comments]

@@ -48,6 +48,10 @@ class Statement(CodeTarget, frozen=True):
     def equals(self, other: Target) -> bool:
         return self.key == other.key  # where it stands and what it does are no part of it
 
+    def is_same(self, code: str) -> bool:
+        """Whether code is this statement; formatters move a comment behind a long line into parentheses."""
+        return same_code(code, self.code) or bool(self.comment and same_code(code, f"{self.code}  # {self.comment}"))
+
     @property
     def effect(self) -> Effect | None:
         if self.does[0]:
@@ -124,7 +128,7 @@ def locate(text: Text, target: Statement) -> tuple[Inspection, StatementRef | No
     found: StatementRef | None = None
     altered: StatementRef | None = None
     for item in text.like(target.code):
-        if same_code(text.code(item), target.code) and (target.comment or not text.comment_after(item.node)):
+        if target.is_same(text.code(item)) and (target.comment or not text.comment_after(item.node)):
             if item.qualname == target.scope:
                 return _inspection(State.PRESENT, item), item
             found = found or item
