@@ -20,6 +20,7 @@ from packaging.version import Version
 from laterctl.codemods.lines import env_key
 from laterctl.commands import new
 from laterctl.edits.app_statements import RANKS, Middleware, Router
+from laterctl.edits.dropped_test import DroppedTest, has_importable_app
 from laterctl.edits.manifest import DependencyFloor
 from laterctl.edits.provider import Provider
 from laterctl.edits.setting import Setting
@@ -133,6 +134,12 @@ def test_each_capability_is_required() -> None:
         name for item in FEATURES for option in item.options for names in option.requires.values() for name in names
     }
     assert {item.name for item in FEATURES if item.hidden} <= required
+
+
+@each_feature
+def test_its_tests_of_the_application_are_dropped_where_it_can_be_imported(feature: Feature) -> None:
+    for test in edits(feature, DroppedTest):
+        assert "app_module" not in source(test.template) or test.when is has_importable_app, test.name
 
 
 @each_feature
