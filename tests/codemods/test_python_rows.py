@@ -340,4 +340,4 @@ def test_a_comment_that_has_no_other_place_is_refused() -> None:
 @pytest.mark.parametrize("text", ["def f():\n    x = 1\n\x0c    yield\n", "def f():\n    yield\n\r"])
 def test_a_file_that_libcst_does_not_give_back_is_refused(text: str) -> None:
     with pytest.raises(TextEditError, match="exactly"):
-        put(text, Block(PATH, "f", "with managed():"))
+        put(text, Block(PATH, "f", "async with managed():"))

@@ -139,7 +139,7 @@ def test_each_line_is_read_where_it_says_it_goes(name: str, tmp_path: Path) -> N
 
 @pytest.mark.parametrize("name", ["foundation", "foundation_pydantic", "environ", "starlette_config"])
 def test_the_printed_key_signs(name: str, tmp_path: Path) -> None:
-    """With jwt added, each line makes the application's own key ring hold the key, and its name is in its messages."""
+    """With jwt added, each line gives the application's own settings the key, and its name is in its messages."""
     shape = shape_named(name)
     for path, data in add(files(shape), "jwt").items():
         write(tmp_path, {path: data})
@@ -147,9 +147,14 @@ def test_the_printed_key_signs(name: str, tmp_path: Path) -> None:
     make = catalogue.feature("jwt").secret
     assert make is not None
     value = make()["jwt_keys"]
-    module = next(path for path in project.tree.python_files() if path.endswith("core/auth/keys.py"))
-    dotted = project.module_of(module)
-    code = f"from {dotted} import SETTING, get_key_ring\nprint(SETTING, *get_key_ring().keys)"
+    names = {"core/auth/tokens.py": "AuthSettings", "core/feature_settings.py": "variable"}
+    imports = [
+        f"from {project.module_of(path)} import {name}"
+        for path in project.tree.python_files()
+        for end, name in names.items()
+        if path.endswith(end)
+    ]
+    code = "\n".join([*imports, "print(variable('jwt_keys'), *AuthSettings().jwt_keys)"])
     variable = settings_of(project).environment_variable("jwt_keys")
     assert printed(tmp_path, code, shape.env) == variable
     for line in setting_lines(project, "jwt_keys", value):

@@ -405,12 +405,12 @@ def test_settings_of_tests_do_not_count(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["none", "object", "getter"])
-@pytest.mark.parametrize("edited", ["  # mine", "", "  # a command waits for one"])
+@pytest.mark.parametrize("edited", ["  # mine", "", "  # connections at a time"])
 def test_a_field_comes_and_goes_with_its_comment_whatever_became_of_that(name: str, edited: str) -> None:
     before = dialect(name)
     made = memory.add(before, "resources")
     path = next(path for path in made if path.endswith(("core/settings.py", "core/config.py")))
-    comment = b"  # a command waits for one"
+    comment = b"  # connections at a time"
     assert made[path].count(b"redis_max_connections: PositiveInt = 100" + comment) == 1
 
     changed = {**made, path: made[path].replace(comment, edited.encode())}
@@ -430,4 +430,4 @@ def test_a_comment_that_does_not_fit_the_line_is_left_out() -> None:
     narrow = {**before, "ruff.toml": b"line-length = 60\n"}
     for files, said in ((before, True), (narrow, False)):
         made = memory.add(files, "resources")["src/order_service/core/config.py"]
-        assert (b"# a command waits for one" in made) == said
+        assert (b"# connections at a time" in made) == said

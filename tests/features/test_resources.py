@@ -313,11 +313,11 @@ def test_an_error_of_a_command_is_no_503(load: Load, server: Server) -> None:
 
 
 URLS = (
-    "redis_url: str = 'URL'",
-    "REDIS_URL: str = 'URL'",
-    "redis_url: SecretStr = SecretStr('URL')",
-    "redis_url: RedisDsn | None = RedisDsn('URL')",
-    "@computed_field\n    @property\n    def redis_url(self) -> str:\n        return 'URL'",
+    "redis_url: str = 'ADDRESS'",
+    "REDIS_URL: str = 'ADDRESS'",
+    "redis_url: SecretStr = SecretStr('ADDRESS')",
+    "redis_url: RedisDsn | None = RedisDsn('ADDRESS')",
+    "@computed_field\n    @property\n    def redis_url(self) -> str:\n        return 'ADDRESS'",
     "redis_url: str | None = None",
 )
 
@@ -327,7 +327,7 @@ def test_a_url_of_the_users_own_is_read_whatever_its_type(tmp_path: Path, server
     settings = (
         "from pydantic import RedisDsn, SecretStr, computed_field\n"
         "from pydantic_settings import BaseSettings\n\n\n"
-        f"class Settings(BaseSettings):\n    {field.replace('URL', server.url)}\n\n\nsettings = Settings()\n"
+        f"class Settings(BaseSettings):\n    {field.replace('ADDRESS', server.url)}\n\n\nsettings = Settings()\n"
     )
     write_project(tmp_path, "functions", more={"depot/core/config.py": settings})
     with imported(tmp_path, "main") as main:

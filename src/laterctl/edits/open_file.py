@@ -90,8 +90,9 @@ def _versions(context: FeatureContext, path: str, code: str) -> Iterator[tuple[T
     if context.project.tree.read(path) is None:
         raise Refused(_missing(context, path, "", code))
     yield read_text(context.project.tree.python(path).text), context.spots(path)
+    had = {record.target.created() for record in context.installed if record.target.path == path}
     for target in (record.target for record in reversed(context.records)):
-        if target.whole_file and target.path == path:
+        if target.whole_file and target.path == path and target.created() not in had:
             yield read_text((target.created() or b"").decode()), ()
 
 

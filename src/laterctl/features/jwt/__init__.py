@@ -9,6 +9,7 @@ from laterctl.edits.context import Edit, FeatureContext
 from laterctl.edits.dropped_test import DroppedTest, has_importable_app
 from laterctl.edits.file import File
 from laterctl.edits.manifest import DependencyFloor
+from laterctl.edits.open_file import Step
 from laterctl.edits.setting import Setting
 from laterctl.feature import ExistingSigns, Feature, Group, Option
 from laterctl.refusal import Refusal
@@ -129,7 +130,20 @@ feature = Feature(
             ),
         ),
         Chosen("refresh", ("memory",), (File("core/auth/sessions.py", "jwt/core/auth/sessions.memory.py.jinja"),)),
-        Chosen("refresh", ("redis",), (File("core/auth/sessions.py", "jwt/core/auth/sessions.redis.py.jinja"),)),
+        Chosen(
+            "refresh",
+            ("redis",),
+            (
+                File("core/auth/sessions.py", "jwt/core/auth/sessions.redis.py.jinja"),
+                *(
+                    Step(code, "core.lifespan:open_resources", ("core.auth.sessions:sessions_redis",), 25)
+                    for code in (
+                        "closing(stack, 'sessions', sessions_redis().aclose)",
+                        "stack.callback(sessions_redis.cache_clear)",
+                    )
+                ),
+            ),
+        ),
         File("core/auth/tokens.py", "jwt/core/auth/tokens.py.jinja"),
         File(AUTHENTICATOR, authenticator),
         File("api/auth.py", "jwt/api/auth.py.jinja"),
