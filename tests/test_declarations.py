@@ -20,11 +20,12 @@ from packaging.version import Version
 from laterctl.codemods.lines import env_key
 from laterctl.commands import new
 from laterctl.edits.app_statements import RANKS, Middleware, Router
+from laterctl.edits.dropped_test import DroppedTest, has_importable_app
 from laterctl.edits.manifest import DependencyFloor
 from laterctl.edits.provider import Provider
 from laterctl.edits.setting import Setting
 from laterctl.engine.plan import Request
-from laterctl.feature import Feature, Group
+from laterctl.feature import Feature, Group, Option, Value
 from laterctl.features import catalogue
 from laterctl.project.installed import file_of
 from laterctl.project.statements import Function
@@ -70,10 +71,15 @@ def user_of(feature: str) -> str:
     return feature if feature in users else users[0]
 
 
+def values_of(option: Option) -> tuple[Value, ...]:
+    """Return the values that an option has a choice of, none where it may be anything."""
+    return option.choices or ((False, True) if option.type is bool else ())
+
+
 @cache
 def with_each_value(feature: str, name: str) -> tuple[dict[str, bytes], ...]:
     """Return a project in a dialect with a feature, once for each value that an option of it has a choice of."""
-    values = [(option.name, value) for option in catalogue.feature(feature).options for value in option.choices]
+    values = [(option.name, value) for option in catalogue.feature(feature).options for value in values_of(option)]
     requests = [Request(add=(user_of(feature),), options={feature: {option: value}}) for option, value in values]
     return (added(feature, name), *(memory.run(dialect(name), request) for request in requests))
 
@@ -124,7 +130,16 @@ def test_it_names_other_features_that_exist(feature: Feature) -> None:
 
 def test_each_capability_is_required() -> None:
     required = {name for item in FEATURES for name in (*item.requires, *item.recommends)}
+    required |= {
+        name for item in FEATURES for option in item.options for names in option.requires.values() for name in names
+    }
     assert {item.name for item in FEATURES if item.hidden} <= required
+
+
+@each_feature
+def test_its_tests_of_the_application_are_dropped_where_it_can_be_imported(feature: Feature) -> None:
+    for test in edits(feature, DroppedTest):
+        assert "app_module" not in source(test.template) or test.when is has_importable_app, test.name
 
 
 @each_feature

@@ -211,6 +211,33 @@ def test_a_member_is_locked_where_its_workspace_is(index: str, tmp_path: Path) -
 
 
 @pytest.mark.parametrize(
+    ("listed", "sibling"),
+    [
+        (PEP_621.replace("fastapi", "lib") + "[tool.uv.sources]\nlib = {workspace = true}\n", PEP_621),
+        (MANIFESTS["poetry"].replace('fastapi = "*"', 'lib = {path = "../lib"}'), MANIFESTS["poetry"]),
+    ],
+)
+def test_a_project_that_has_fastapi_by_another_of_the_repository(listed: str, sibling: str, tmp_path: Path) -> None:
+    write(
+        tmp_path,
+        {
+            ".git/HEAD": "",
+            "pyproject.toml": '[tool.uv.workspace]\nmembers = ["shop", "lib"]\n',
+            "lib/pyproject.toml": sibling.replace('"shop"', '"lib"'),
+        },
+    )
+    root = write(tmp_path / "shop", {"pyproject.toml": listed, "main.py": MAIN})
+    files = [path for path in tmp_path.rglob("*") if path.is_file()]
+    before = [path.read_bytes() for path in files]
+    add(root, "metrics", install=False)
+    assert b"prometheus-client" in (root / "pyproject.toml").read_bytes()
+    prepared = prepare(root, Request(remove=("metrics",)), install=False)
+    execute(prepared, RunOptions())
+    assert [path.read_bytes() for path in files] == before
+    assert [path for path in root.rglob("*") if path.is_file() and path not in files] == []
+
+
+@pytest.mark.parametrize(
     ("files", "left"),
     [
         ({"Pipfile": '[packages]\nfastapi = "*"\n'}, ("pipenv lock", "pipenv sync --dev")),
@@ -260,11 +287,54 @@ BUILDS = {
         "poetry",
         "lib/setup.py:1",
     ),
+    "a path of pdm": (
+        {
+            "pyproject.toml": PEP_621.replace('"fastapi"', '"lib @ file:///${PROJECT_ROOT}/lib"'),
+            "lib/pyproject.toml": DYNAMIC + IN_TREE,
+        },
+        "pdm",
+        "lib/pyproject.toml:8",
+    ),
+    "a member of the workspace": (
+        {
+            "pyproject.toml": PEP_621 + '[tool.uv.workspace]\nmembers = ["packages/*"]\n',
+            "packages/lib/pyproject.toml": DYNAMIC + IN_TREE,
+        },
+        "uv",
+        "packages/lib/pyproject.toml:8",
+    ),
+    "the workspace around": (
+        {
+            "../.git/HEAD": "",
+            "../pyproject.toml": '[tool.uv.workspace]\nmembers = ["*"]\n',
+            "pyproject.toml": PEP_621,
+            "../lib/pyproject.toml": DYNAMIC + IN_TREE,
+        },
+        "uv",
+        "../lib/pyproject.toml:8",
+    ),
+    "a path of a path": (
+        {
+            "../.git/HEAD": "",
+            "pyproject.toml": PEP_621 + '[tool.uv.sources]\nlib = {path = "../lib"}\n',
+            "../lib/pyproject.toml": PEP_621 + '[tool.uv.sources]\nmore = [{path = "../more"}]\n',
+            "../more/pyproject.toml": DYNAMIC + IN_TREE,
+        },
+        "uv",
+        "../more/pyproject.toml:8",
+    ),
 }
 NO_BUILDS = {
     "written down": ({"pyproject.toml": PEP_621 + IN_TREE}, "uv"),
     "no package": ({"pyproject.toml": DYNAMIC + IN_TREE + "[tool.uv]\npackage = false\n"}, "uv"),
     "a backend of an index": ({"pyproject.toml": DYNAMIC + HATCH + '[tool.hatch.version]\npath = "shop.py"\n'}, "uv"),
+    "no part of the workspace": (
+        {
+            "pyproject.toml": PEP_621 + '[tool.uv.workspace]\nmembers = ["packages/*"]\n',
+            "lib/pyproject.toml": DYNAMIC + IN_TREE,
+        },
+        "uv",
+    ),
     "pdm does not ask": ({"pyproject.toml": DYNAMIC + IN_TREE}, "pdm"),
 }
 
@@ -272,8 +342,8 @@ NO_BUILDS = {
 @pytest.mark.parametrize("case", BUILDS)
 def test_a_build_of_the_project_s_own_is_refused(case: str, tmp_path: Path) -> None:
     files, manager, place = BUILDS[case]
-    write(tmp_path, files)
-    assert str(named(manager).own_build(Tree(tmp_path))) == place
+    root = write(tmp_path / "shop", files)
+    assert str(named(manager).own_build(Tree(root))) == place
 
 
 @pytest.mark.parametrize("case", NO_BUILDS)

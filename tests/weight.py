@@ -37,6 +37,7 @@ BUDGETS: Final[Mapping[str, int]] = {
     "routing": 75,
     "redis": 50,
     "resources": 40,
+    "resources redis=false": 40,
     "request-scope": 50,
     "cors": 90,  # request headers by a setting, and patterns in which a dot is not escaped
     "security-headers": 115,  # documentation pages on routes of the user's own

@@ -30,6 +30,24 @@ class Group(StrEnum):
     MONITORING = "Monitoring"
 
 
+class ExistingSigns(Struct, frozen=True):
+    """Signs that a project does the feature's job already, in another way.
+
+    `imports` are modules, `middleware` dotted classes, `routes` paths (`{option}` in them is the value of an option of
+    the feature), `names` definitions that would collide,
+    `dependencies` canonical distribution names, `calls` dotted functions, `headers` names of response headers of which
+    a module that does the job sets at least two.
+    """
+
+    imports: tuple[str, ...] = ()
+    middleware: tuple[str, ...] = ()
+    routes: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
+    dependencies: tuple[str, ...] = ()
+    calls: tuple[str, ...] = ()
+    headers: tuple[str, ...] = ()
+
+
 class Option(Struct, frozen=True):
     """A choice that `--set FEATURE.NAME=VALUE` makes.
 
@@ -41,6 +59,8 @@ class Option(Struct, frozen=True):
         pattern: what a text has to match.
         minimum, maximum: the range of a number, both included.
         requires: names of features that a value needs, by the value.
+        by_hand, instead: signs that the project does by itself what the default brings, and the value that it then has
+            unless the user chose one.
     """
 
     name: str
@@ -52,6 +72,8 @@ class Option(Struct, frozen=True):
     maximum: float | None = None
     pattern: str = ""
     requires: Mapping[Value, tuple[str, ...]] = field(default_factory=dict)
+    by_hand: ExistingSigns = ExistingSigns()
+    instead: Value | None = None
 
     def parse(self, text: str) -> Value:
         """Read a value as a person types it.
@@ -104,24 +126,6 @@ class Option(Struct, frozen=True):
 
 
 _BOOLEANS = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
-
-
-class ExistingSigns(Struct, frozen=True):
-    """Signs that a project does the feature's job already, in another way.
-
-    `imports` are modules, `middleware` dotted classes, `routes` paths (`{option}` in them is the value of an option of
-    the feature), `names` definitions that would collide,
-    `dependencies` canonical distribution names, `calls` dotted functions, `headers` names of response headers of which
-    a module that does the job sets at least two.
-    """
-
-    imports: tuple[str, ...] = ()
-    middleware: tuple[str, ...] = ()
-    routes: tuple[str, ...] = ()
-    names: tuple[str, ...] = ()
-    dependencies: tuple[str, ...] = ()
-    calls: tuple[str, ...] = ()
-    headers: tuple[str, ...] = ()
 
 
 class Feature(Struct, frozen=True):

@@ -75,6 +75,12 @@ def both(*spoils: Spoil) -> Spoil:
     return spoil
 
 
+def brought(listed: str) -> Spoil:
+    """Have FastAPI come with another project of the repository, which lists these."""
+    other = f'[project]\nname = "shared"\nversion = "1"\ndependencies = [{listed}]\n'
+    return both(instead("requirements.txt", "-e ./shared\n"), instead("shared/pyproject.toml", other))
+
+
 def as_utf_16(path: str) -> Spoil:
     return lambda folder: (folder / path).write_bytes((folder / path).read_text().encode("utf-16"))
 
@@ -169,6 +175,10 @@ CASES = [
          ("requirements.txt does not declare fastapi", "fastapi>=0.112.2", "declare fastapi there, or run it with -C")),
     Case("pyproject_without_fastapi", instead("pyproject.toml", '[project]\nname = "x"\nversion = "1"\ndependencies = []\n'),
          "fastapi-undeclared", "pyproject.toml:1", ("pyproject.toml does not declare fastapi",), shape="factory"),
+    Case("fastapi_of_a_sibling_below_the_floor", brought('"fastapi<0.100"'), "below-floor", "shared/pyproject.toml:4",
+         ("fastapi<0.100 excludes fastapi 0.112.2", "raise it yourself")),
+    Case("library_capped_by_a_sibling", brought('"fastapi", "prometheus-client<0.20"'), "version-cap",
+         "shared/pyproject.toml:4", ("shared/pyproject.toml holds prometheus-client<0.20",)),
     Case("no_manifest", lambda folder: (folder / "requirements.txt").unlink(), "no-manifest", "",
          ("no file that declares dependencies was found", "prometheus-client>=0.22", "create a pyproject.toml")),
     # Git

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from laterctl.dialects.manifest.base import Manifest
-from laterctl.project.discover import Project
+from laterctl.project.discover import Project, discover
 from laterctl.project.facts import DependencyHome
 from laterctl.project.requirements_file import requirement_name
 from tests.project.making import make, write
@@ -627,3 +627,180 @@ def test_development_goes_into_the_file_that_is_there(tmp_path: Path, path: str)
     assert [(item.name, item.group) for item in manifest.requirements][-1] == ("pytest", "dev")
     grouped = PROJECT + '\n[dependency-groups]\ndev = ["pytest"]\n'
     assert the_manifest(make(tmp_path, {"pyproject.toml": grouped})).dev == array("dependency-groups", "dev")
+
+
+MEMBER = '[project]\nname = "shop"\nversion = "1"\ndependencies = ["shared", "uvicorn"]\n'
+SHARED = '[project]\nname = "Shared"\nversion = "1"\ndependencies = ["fastapi>=0.115", "pydantic>=2"]\n'
+WORKSPACE = '[tool.uv.workspace]\nmembers = ["packages/*"]\n'
+BY_WORKSPACE = "[tool.uv.sources]\nshared = {workspace = true}\n"
+POETRY_MEMBER = '[tool.poetry]\nname = "shop"\n\n[tool.poetry.dependencies]\npython = "^3.12"\n'
+SETUP = "from setuptools import setup\n\nREQUIRED = ['fastapi>=0.115', 'pydantic']\nsetup(name='x', install_requires=REQUIRED)\n"
+FASTAPI = ("fastapi>=0.115", "packages/shared/pyproject.toml:4")
+SIBLINGS: dict[str, tuple[str, dict[str, str], tuple[str, str]]] = {
+    "workspace": (
+        "packages/shop",
+        {
+            "pyproject.toml": WORKSPACE + BY_WORKSPACE,
+            "packages/shop/pyproject.toml": MEMBER,
+            "packages/shared/pyproject.toml": SHARED,
+        },
+        FASTAPI,
+    ),
+    "workspace, said by the member": (
+        "packages/shop",
+        {
+            "pyproject.toml": WORKSPACE,
+            "packages/shop/pyproject.toml": MEMBER + BY_WORKSPACE,
+            "packages/shared/pyproject.toml": SHARED,
+        },
+        FASTAPI,
+    ),
+    "workspace, through another": (
+        "packages/shop",
+        {
+            "pyproject.toml": WORKSPACE + BY_WORKSPACE + "base = {workspace = true}\n",
+            "packages/shop/pyproject.toml": MEMBER.replace("shared", "base"),
+            "packages/base/pyproject.toml": MEMBER.replace("shop", "base"),
+            "packages/shared/pyproject.toml": SHARED,
+        },
+        FASTAPI,
+    ),
+    "workspace, its root": (
+        "",
+        {
+            "pyproject.toml": MEMBER + WORKSPACE + BY_WORKSPACE,
+            "packages/shared/pyproject.toml": SHARED,
+        },
+        FASTAPI,
+    ),
+    "uv, a path": (
+        "shop",
+        {
+            "shop/pyproject.toml": MEMBER
+            + '[tool.uv.sources]\nshared = {path = "../packages/shared", editable = true}\n',
+            "packages/shared/pyproject.toml": SHARED,
+        },
+        FASTAPI,
+    ),
+    "uv, an extra": (
+        "",
+        {
+            "pyproject.toml": MEMBER.replace("shared", "shared[web]")
+            + '[tool.uv.sources]\nshared = {path = "packages/shared"}\n',
+            "packages/shared/pyproject.toml": SHARED.replace(
+                "dependencies = [", "dependencies = []\n[project.optional-dependencies]\nweb = ["
+            ),
+        },
+        ("fastapi>=0.115", "packages/shared/pyproject.toml:6"),
+    ),
+    "poetry": (
+        "shop",
+        {
+            "shop/pyproject.toml": POETRY_MEMBER + 'shared = {path = "../packages/shared", develop = true}\n',
+            "packages/shared/pyproject.toml": POETRY_MEMBER + 'fastapi = "^0.115"\n',
+        },
+        ("fastapi ^0.115", "packages/shared/pyproject.toml:6"),
+    ),
+    "pdm": (
+        "shop",
+        {
+            "shop/pyproject.toml": MEMBER.replace("shared", "shared @ file:///${PROJECT_ROOT}/../packages/shared")
+            + "[tool.pdm]\n",
+            "packages/shared/pyproject.toml": SHARED,
+        },
+        FASTAPI,
+    ),
+    "requirements": (
+        "",
+        {"requirements.txt": "-e ./packages/shared\nuvicorn\n", "packages/shared/pyproject.toml": SHARED},
+        FASTAPI,
+    ),
+    "requirements, no option": (
+        "",
+        {"requirements.txt": "uvicorn\n./packages/shared  # ours\n", "packages/shared/pyproject.toml": SHARED},
+        FASTAPI,
+    ),
+    "requirements, an extra": (
+        "",
+        {
+            "requirements.txt": "--editable=packages/shared[web]\n",
+            "packages/shared/setup.cfg": "[options]\ninstall_requires =\n    uvicorn\n\n"
+            "[options.extras_require]\nweb =\n    fastapi>=0.115\n",
+        },
+        ("fastapi>=0.115", "packages/shared/setup.cfg:7"),
+    ),
+    "requirements, included": (
+        "shop",
+        {
+            "shop/requirements.txt": "-r requirements/base.txt\nuvicorn\n",
+            "shop/requirements/base.txt": "shared @ file:../packages/shared\n",
+            "packages/shared/pyproject.toml": SHARED,
+        },
+        FASTAPI,
+    ),
+    "requirements, the project itself": (
+        "",
+        {"requirements.txt": "-e .\n", "setup.py": SETUP},
+        ("fastapi>=0.115", "setup.py:3"),
+    ),
+    "requirements, files that setup.py reads": (
+        "",
+        {
+            "requirements.txt": "-e ./packages/shared\n",
+            "packages/shared/setup.py": "from setuptools import setup\n\nsetup(install_requires=list(open('needs.txt')))\n",
+            "packages/needs.txt": "fastapi>=0.115\n",
+        },
+        ("fastapi>=0.115", "packages/needs.txt:1"),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SIBLINGS)
+def test_what_a_project_of_the_same_repository_brings(name: str, tmp_path: Path) -> None:
+    folder, files, (text, place) = SIBLINGS[name]
+    write(tmp_path, {".git/HEAD": "", **files})
+    manifest = the_manifest(discover(tmp_path / folder))
+    (fastapi,) = [item for item in manifest.brought if item.name == "fastapi"]
+    assert fastapi.text == text
+    found = tmp_path / folder / fastapi.place.path
+    assert f"{found.resolve().relative_to(tmp_path).as_posix()}:{fastapi.place.line}" == place
+    assert manifest.runtime.path in files or f"{folder}/{manifest.runtime.path}" in files
+    assert all(item.home is None or item.home.path != manifest.runtime.path for item in manifest.brought)
+
+
+@pytest.mark.parametrize(
+    "files",
+    {
+        "outside of the repository": {".git/HEAD": "", "requirements.txt": "-e ../shared\n"},
+        "not a member": {"../.git/HEAD": "", "../pyproject.toml": '[tool.uv.workspace]\nmembers = ["other/*"]\n', "pyproject.toml": MEMBER + BY_WORKSPACE},
+        "for development only": {".git/HEAD": "", "requirements.txt": "-e lib\n", "lib/pyproject.toml": MEMBER + "[dependency-groups]\ndev = ['fastapi']\n"},
+        "a distribution called like a folder": {".git/HEAD": "", "requirements.txt": "lib\n", "lib/pyproject.toml": SHARED},
+        "not TOML": {".git/HEAD": "", "requirements.txt": "-e ./lib\n", "lib/pyproject.toml": "[project\n"},
+        "a pattern that is none": {".git/HEAD": "", "pyproject.toml": MEMBER + '[tool.uv.workspace]\nmembers = ["/x", "..", "a**", "", 1]\n' + BY_WORKSPACE},
+        "a path with a NUL": {".git/HEAD": "", "pyproject.toml": MEMBER + '[tool.uv.sources]\nshared = {path = "a\\u0000b"}\n'},
+        "no table": {".git/HEAD": "", "pyproject.toml": MEMBER + '[tool.uv]\nsources = 1\nworkspace = 2\n'},
+        "itself": {"../.git/HEAD": "", "../pyproject.toml": WORKSPACE, "pyproject.toml": MEMBER + "[tool.uv.sources]\nshared = {path = '.'}\n"},
+    }.values(),
+)  # fmt: skip
+def test_what_no_project_of_the_repository_brings(files: dict[str, str], tmp_path: Path) -> None:
+    write(tmp_path, {"shared/pyproject.toml": SHARED})
+    manifest = the_manifest(make(tmp_path / "shop", files))
+    assert "fastapi" not in {item.name for item in manifest.brought}
+
+
+@pytest.mark.parametrize(
+    ("files", "runtime"),
+    [
+        ({"infra/requirements.txt": "fastapi\n", "pyproject.toml": "[tool.ruff]\n"}, "infra/requirements.txt"),
+        ({"deploy/requirements/base.in": "fastapi\n", "deploy/requirements.txt": "-r requirements/base.in\n"},
+         "deploy/requirements/base.in"),
+    ],
+)  # fmt: skip
+def test_requirements_in_a_folder_without_code(tmp_path: Path, files: dict[str, str], runtime: str) -> None:
+    project = make(tmp_path, {**files, "src/main.py": "from fastapi import FastAPI\n\napp = FastAPI()\n"})
+    assert the_manifest(project).runtime == lines(runtime)
+
+
+def test_requirements_beside_code_of_a_folder_are_that_folder_s(tmp_path: Path) -> None:
+    project = make(tmp_path, {"tools/requirements.txt": "fastapi\n", "tools/run.py": "", "main.py": ""})
+    assert refused(project)[0] == "no-manifest"

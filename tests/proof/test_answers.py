@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from laterctl.engine.plan import Request
+from laterctl.project.places import Place
 from tests.proof.scene import SHOP, Step, committed, edited, observed, project, run, tree
 from tests.test_boundary_place import APPS, IMPORTS, MIDDLEWARE, ROUTES
 
@@ -252,23 +253,62 @@ def test_a_boundary_inside_of_own_middleware_is_a_failure(tmp_path: Path) -> Non
     }
 
 
-def test_those_that_belong_outside_of_the_boundary_hear_its_answer(tmp_path: Path) -> None:
-    """CORS stands outside of it, and whatever the user has outside of CORS; the plan names these.
+CORS = "from fastapi.middleware.cors import CORSMiddleware\n"
+ANSWERS_ALL = "    except Exception as error:\n        return JSONResponse({'code': 'all'}, status_code=409)\n"
+OUTSIDE = {
+    "which answers for its own": MIDDLEWARE,
+    "which answers for all": MIDDLEWARE.replace(
+        MIDDLEWARE[MIDDLEWARE.index("    except Exception") : MIDDLEWARE.index('    SEEN.append("committed")')],
+        ANSWERS_ALL,
+    ),
+    "which answers for answers": MIDDLEWARE.replace(
+        '    SEEN.append("committed")',
+        "    if response.status_code == 500:\n        return JSONResponse({'code': 'busy'}, status_code=503)",
+    ),
+}
 
-    A route whose answer that changes is told all the same.
-    """
-    cors = "from fastapi.middleware.cors import CORSMiddleware\n"
+
+@pytest.mark.parametrize("own", OUTSIDE.values(), ids=OUTSIDE)
+@pytest.mark.parametrize("theirs", ["CORSMiddleware", "GZipMiddleware)\napp.add_middleware(CORSMiddleware"])
+def test_what_stands_outside_of_those_that_belong_outside_of_the_boundary_hears_its_answer(
+    own: str, theirs: str, tmp_path: Path
+) -> None:
+    """CORS stands outside of it, and whatever the user has outside of CORS; the plan names these with their lines."""
+    apps = APPS["a call"].replace("app.add_middleware(Own)", f"app.add_middleware({theirs})\napp.add_middleware(Own)")
+    code = f"{CORS}{IMPORTS}\n{own}{apps}{ROUTES}"
+    step = Step(project(tmp_path / "shop", {"main.py": code}), Request(add=("security-headers",)))
+    line = code[: code.index("app.add_middleware(Own)")].count("\n") + 1
+    assert [note.place for note in step.plan.notes if "sees answers instead" in note.message] == [
+        Place("main.py", line)
+    ]
+    step.execute()
+    assert step.compared().failures == ()
+    back = Step(step.folder, Request(remove=("security-headers",)))
+    back.execute()
+    assert back.compared().failures == ()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ('{"works": True}', "Kept.nothing", "GET /works is answered 500"),
+        ("import main_more", "import main_more\napp.router.routes.clear()", "is gone"),
+        ('SEEN.append("committed")', "return JSONResponse({})", "GET /works is answered otherwise"),
+    ],
+)
+def test_anything_else_beside_what_is_told_is_a_failure(old: str, new: str, message: str, tmp_path: Path) -> None:
     apps = APPS["a call"].replace(
         "app.add_middleware(Own)", "app.add_middleware(CORSMiddleware)\napp.add_middleware(Own)"
     )
-    step = Step(
-        project(tmp_path / "shop", {"main.py": f"{cors}{IMPORTS}\n{MIDDLEWARE}{apps}{ROUTES}"}),
-        Request(add=("security-headers",)),
-    )
+    code = f"{CORS}{IMPORTS}\n{MIDDLEWARE}{apps}{ROUTES}\n\nimport main_more\n"
+    root = project(tmp_path / "shop", {"main.py": code, "main_more.py": ""})
+    step = Step(root, Request(add=("security-headers",)))
     step.execute()
-    assert [(item.check, item.message) for item in step.compared().failures] == [
-        ("answers", "GET /kept is answered 500 and raised instead of answered 409: main.Kept")
-    ]
+    main = root / "main.py"
+    text = main.read_text()
+    main.write_text(text.replace(old, new))
+    assert main.read_text() != text
+    assert [item for item in step.compared().failures if message in item.message]
 
 
 SWALLOW = """

@@ -108,7 +108,8 @@ class _Order:
                 context.warn(f"{code} stands outside of {_shown(item)}, which should be outside of it", item.place)
         for item in outside:
             if not self.is_outer(item):
-                context.warn(f"{_shown(item)} stands outside of {code}, and should be inside of it", item.place)
+                effect = ": it sees answers instead of exceptions" if self.rank == "error-boundary" else ""
+                context.warn(f"{_shown(item)} stands outside of {code}, and should be inside of it{effect}", item.place)
 
 
 def _shown(item: Registration) -> str:

@@ -164,5 +164,5 @@ def template_context(context: FeatureContext) -> Context:
 def http_client(context: FeatureContext) -> str:
     """Return the HTTP client library of the project: `httpx` when it is declared, else `httpx2`."""
     manifest = context.project.manifest
-    names = {item.name for item in manifest.requirements} if manifest else set()
+    names = {item.name for item in (*manifest.requirements, *manifest.brought)} if manifest else set()
     return "httpx" if "httpx" in names and "httpx2" not in names else "httpx2"

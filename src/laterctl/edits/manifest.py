@@ -62,14 +62,17 @@ class DependencyFloor(Struct, frozen=True):
         manifest = manifest_of(context, self.requirement)
         name = requirement_name(self.requirement)
         home = manifest.dev if self.dev else manifest.runtime
-        listed = [item for item in _of_the_user(context, manifest) if item.name == name]
+        listed, brought = (
+            [item for item in items if item.name == name]
+            for items in (_of_the_user(context, manifest), manifest.brought)
+        )
         if self.group:
             home = manifest.group(context.project.tree, self.group)
         elif self.dev:
             home = next((item.home for item in listed if item.home is not None), home)
-        wanted = self._fitting(listed)
+        wanted = self._fitting([*listed, *brought])
         self._check_hidden(context, manifest, name)
-        self._check_limits(context, manifest, wanted, [item for item in listed if item.home != home])
+        self._check_limits(context, manifest, wanted, [*brought, *(item for item in listed if item.home != home)])
         yield Resolved(Dependency(home.path, home.form, home.table, name, wanted, self.provides))
 
     def _fitting(self, listed: Sequence[Requirement]) -> str:
@@ -82,7 +85,8 @@ class DependencyFloor(Struct, frozen=True):
     def _check_hidden(self, context: FeatureContext, manifest: Manifest, name: str) -> None:
         """Refuse beside a distribution that brings a module of the same name: one of the two would be imported."""
         module = self.provides[0] if self.provides else name
-        other = next((item for item in manifest.requirements if item.name == canonical_name(module) != name), None)
+        declared = (*manifest.requirements, *manifest.brought)
+        other = next((item for item in declared if item.name == canonical_name(module) != name), None)
         if other is not None:
             raise Refused(
                 Refusal(

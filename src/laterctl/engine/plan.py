@@ -15,6 +15,7 @@ from laterctl.edits.context import layout_of
 from laterctl.engine import ledger, removal
 from laterctl.engine.ledger import Entry, Value
 from laterctl.engine.lost import is_lost
+from laterctl.engine.preflight import chosen_by_hand
 from laterctl.engine.resolution import Resolution
 from laterctl.features import catalogue
 from laterctl.project.places import Place
@@ -94,6 +95,18 @@ def make(project: Project, installed: Mapping[str, Entry], request: Request) -> 
     Returns:
         A plan. Nothing is raised for what the project cannot take: that is in `refusals`.
     """
+    options, notes = dict(request.options), list[Note]()
+    for name in request.add:
+        if name not in installed or installed[name].left:
+            given = {**options.get(name, {})}
+            for option, value, note in chosen_by_hand(catalogue.feature(name), project, given, installed):
+                options[name] = given = {**given, option: value}
+                notes.append(note)
+    made = _made(project, installed, replace(request, options=options))
+    return replace(made, notes=(*notes, *made.notes)) if notes else made
+
+
+def _made(project: Project, installed: Mapping[str, Entry], request: Request) -> Plan:
     if refusals := list(_unavailable(installed, request)):
         return Plan(Changeset({}), installed, refusals=tuple(refusals))
     left = {name: entry for name, entry in installed.items() if entry.left}
@@ -121,7 +134,7 @@ def make(project: Project, installed: Mapping[str, Entry], request: Request) -> 
     } | {name: entry for name, entry in left.items() if name not in wanted}
     before = ledger.records_of(installed.values())
     if joining := _joining(Resolution(project, wanted, before, dict(entries)), added):
-        return make(project, installed, replace(request, update=(*request.update, *joining)))
+        return _made(project, installed, replace(request, update=(*request.update, *joining)))
     resolution = Resolution(project, wanted, before, entries)
     for name in wanted:
         if name in entries:
@@ -161,7 +174,7 @@ def make(project: Project, installed: Mapping[str, Entry], request: Request) -> 
     deleting = going if request.delete_edited else ()
     done = _converged(project, installed, made, resolution, conflicts=request.conflicts, deleting=deleting)
     if behind := _behind(done.refusals, installed, renewed):
-        return make(project, installed, replace(request, update=(*request.update, *behind)))
+        return _made(project, installed, replace(request, update=(*request.update, *behind)))
     return done
 
 

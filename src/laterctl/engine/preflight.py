@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
@@ -16,12 +16,13 @@ from laterctl.edits.setting import Setting
 from laterctl.engine.ledger import Entry
 from laterctl.features import catalogue
 from laterctl.project.places import Place
-from laterctl.refusal import Refusal
+from laterctl.refusal import Note, Refusal
 from laterctl.targets.origin import ORIGIN
 
 if TYPE_CHECKING:
     from laterctl.edits.context import Edit, FeatureContext
-    from laterctl.feature import Feature
+    from laterctl.feature import ExistingSigns, Feature, Value
+    from laterctl.project.discover import Project
 
 
 def blockers(
@@ -77,7 +78,7 @@ def _floors(feature: Feature, context: FeatureContext) -> Iterator[Refusal]:
             continue
         from laterctl.codemods import requirements
 
-        for item in (*manifest.requirements, *manifest.constraints, *manifest.pinned):
+        for item in (*manifest.requirements, *manifest.brought, *manifest.constraints, *manifest.pinned):
             declared = declared_range(item)
             if item.name == name and not item.group and not requirements.satisfiable(declared, f"{name}>={floor}"):
                 yield _below(feature, f"{item.text} excludes {name} {floor} and newer", item.place, f"{name}>={floor}")
@@ -92,7 +93,8 @@ def _floors(feature: Feature, context: FeatureContext) -> Iterator[Refusal]:
 
 
 def _declares_fastapi(manifest: Manifest) -> bool:
-    declared = {item.name for item in manifest.requirements} | ({"fastapi"} & manifest.locked.keys())
+    declared = {item.name for item in (*manifest.requirements, *manifest.brought)}
+    declared |= {"fastapi"} & manifest.locked.keys()
     return any(name.startswith("fastapi") for name in declared)
 
 
@@ -127,24 +129,43 @@ def _below(feature: Feature, message: str, place: Place, expected: str) -> Refus
     )
 
 
-def _by_hand(
-    feature: Feature, edits: Sequence[Edit], context: FeatureContext, installed: Mapping[str, Entry]
-) -> Iterator[Refusal]:
+def chosen_by_hand(
+    feature: Feature, project: Project, given: Mapping[str, Value], installed: Mapping[str, Entry]
+) -> Iterator[tuple[str, Value, Note]]:
+    """Yield the options of which a project does by itself what the default brings: name, value instead, what to say.
+
+    `given` are the values that somebody chose.
+    """
+    for option in feature.options:
+        if option.instead is None or option.name in given:
+            continue
+        own = _files_of(installed).union(
+            project.tree.files_containing(f"# {ORIGIN}".encode())
+        )  # the ledger may be lost
+        if found := _sightings(option.by_hand, project, feature.values(given), own):
+            what, place = found[0]
+            chosen = f"{feature.name}.{option.name}={str(option.instead).lower()}"
+            message = f"{option.name} is done in your code already ({what}), so {chosen}; --set chooses otherwise"
+            yield option.name, option.instead, Note("choice", message, place, feature.name)
+
+
+def _files_of(installed: Mapping[str, Entry]) -> set[str]:
+    return {record.target.path for entry in installed.values() for record in entry.records if record.target.whole_file}
+
+
+def _sightings(
+    signs: ExistingSigns, project: Project, options: Mapping[str, Value], own: Collection[str]
+) -> list[tuple[str, Place]]:
+    """Return what shows that a project does a job already, outside of the files `own`, and where."""
     from laterctl.project import signs as sightings
 
-    signs = feature.by_hand
-    project = context.project
-    if project.tree.files_containing(f"# {ORIGIN}".encode(), f"# {ORIGIN}{feature.name}.".encode()):
-        return  # its own code, of which the ledger was lost
-    own = {record.target.path for entry in installed.values() for record in entry.records if record.target.whole_file}
-    own |= {context.path(file.path) for file in owned_file.files(edits) if not file.is_blocked(context)}
     found: list[tuple[str, Place]] = []
     if signs.imports:
         found += [("import", place) for place in sightings.imports(project, signs.imports)]
     if signs.middleware:
         found += [("middleware", place) for place in sightings.middleware(project, signs.middleware)]
     if signs.routes:
-        paths = [route.format_map(context.options) for route in signs.routes]
+        paths = [route.format_map(options) for route in signs.routes]
         found += [("route", place) for place in sightings.routes(project, paths)]
     if signs.names:
         found += [("name", place) for place in sightings.definitions(project, signs.names)]
@@ -158,7 +179,17 @@ def _by_hand(
             for item in project.manifest.requirements
             if item.name in signs.dependencies and not item.group
         ]
-    outside = [(what, place) for what, place in found if place.path not in own]
+    return [(what, place) for what, place in found if place.path not in own]
+
+
+def _by_hand(
+    feature: Feature, edits: Sequence[Edit], context: FeatureContext, installed: Mapping[str, Entry]
+) -> Iterator[Refusal]:
+    if context.project.tree.files_containing(f"# {ORIGIN}".encode(), f"# {ORIGIN}{feature.name}.".encode()):
+        return  # its own code, of which the ledger was lost
+    own = _files_of(installed)
+    own |= {context.path(file.path) for file in owned_file.files(edits) if not file.is_blocked(context)}
+    outside = _sightings(feature.by_hand, context.project, context.options, own)
     if outside:
         what, place = outside[0]
         others = ", ".join(str(other) for _, other in outside[1:4])

@@ -203,12 +203,15 @@ def differences(
     listed = list(expectations)
     going = [item for item in listed if not item.comes]
     gone = {key for item in going if item.kind == ROUTER for key in before.routers[item.dotted].keys}
+    made = {status for statuses in answers.values() for status in statuses}
+    layers = _listening(before, after, listed, answers)
+    told = _is_told(layers)
     for about, failure in [
         *_promised(before, after, listed),
         *_routes(before.answers, after.answers, gone),
         *_reached(before, after, listed),
-        *_answers(before, after, gone, {status for made in answers.values() for status in made}),
-        *_exceptions(before, after, listed, answers),
+        *_answers(before, after, gone, made, told),
+        *_exceptions(before.raised, after.raised, layers, made, told),
         *_operations(before, after, gone),
         *_doubled(before, after),
         *_middleware(before, after, [before.classes[item.dotted] for item in going if item.kind == MIDDLEWARE]),
@@ -310,8 +313,11 @@ def _known(before: AppSnapshot) -> set[str]:
     return {path for (method, path), answer in before.asked.items() if method == TRACE and answer.reached}
 
 
-def _answers(before: AppSnapshot, after: AppSnapshot, gone: set[Key], made: Collection[int]) -> Found:
-    """Requests that are answered otherwise: with another status, or another shape, of which none is `made` by a feature."""
+def _answers(before: AppSnapshot, after: AppSnapshot, gone: set[Key], made: Collection[int], told: bool) -> Found:
+    """Requests that are answered otherwise: with another status, or another shape, of which none is `made` by a feature.
+
+    Where the user's middleware is `told` of exceptions by an answer of ours, it does not answer for them itself.
+    """
     paths = {path: kind for kind, path, _ in (before.answers.keys() & after.answers.keys()) - gone}
     changed: dict[tuple[str, Place | None], list[str]] = {}
     for (method, path), old in before.asked.items():
@@ -320,6 +326,8 @@ def _answers(before: AppSnapshot, after: AppSnapshot, gone: set[Key], made: Coll
             continue
         if after.asked[TRACE, path].lost if (TRACE, path) in after.asked else False:
             continue  # said of the route
+        if told and _is_failure(old) and _is_failure(new) and (old.raised or new.raised):
+            continue  # an exception: one of the two is what the user's own made of it
         if old.outcome != new.outcome and not (old.status == new.status and new.status in made):
             how = f"{new.outcome} instead of {old.outcome}" + (f": {new.reason}" if new.reason else "")
         elif new.status in made or not (how := old.content_changed(new)):
@@ -331,56 +339,75 @@ def _answers(before: AppSnapshot, after: AppSnapshot, gone: set[Key], made: Coll
         yield requests[0], Failure("answers", f"{_listed(requests)} {'are' if requests[1:] else 'is'} {how}", place)
 
 
+def _is_failure(answer: Answer) -> bool:
+    return answer.status is not None and answer.status >= 400
+
+
+Listening = list[tuple[Layer, bool]]
+"""The user's layers, and whether each is told of an exception by one of ours that answers for it."""
+
+
 def _exceptions(
-    before: AppSnapshot,
-    after: AppSnapshot,
-    expectations: Sequence[Expectation],
-    answers: Mapping[str, Collection[int]],
+    was: Raised | None,
+    is_now: Raised | None,
+    layers: tuple[Listening, Listening],
+    made: Collection[int],
+    told: bool,
 ) -> Found:
     """What becomes of an exception that the route of the proof raises, outside of all and of each middleware.
 
-    A middleware of a feature that answers for exceptions changes what those see that belong outside of it, and nothing
-    else.
+    A middleware of a feature that answers for exceptions changes what those see that belong outside of it, or stand
+    there and are `told`, and nothing else.
     """
-    was, is_now = before.raised, after.raised
     if was is None or is_now is None or not was.reached:
         return
-    made = {status for statuses in answers.values() for status in statuses}
     old, new = was.outside, is_now.outside
-    if (old.status != new.status or new.status not in made) and (how := _came_out(old, new)):
+    is_ours = new.status in made if old.status == new.status else told and _is_failure(old) and _is_failure(new)
+    if not is_ours and (how := _came_out(old, new)):
         yield "", Failure("exceptions", f"an exception of a route {how} outside of the app", new.place)
-    answering = [item for item in expectations if item.kind == MIDDLEWARE and answers.get(item.feature)]
-    own = {name for seen in (before, after) for dotted, name in seen.classes.items() if name}
-    going, coming = (
-        {seen.classes[item.dotted]: item.dotted for item in answering if item.comes is comes}
-        for seen, comes in ((before, False), (after, True))
-    )
-    rest = iter(_listening(is_now.layers, own, coming))
-    for layer, told in _listening(was.layers, own, going):
+    rest = iter(layers[1])
+    for layer, hears in layers[0]:
         now, also = next(((item, other) for item, other in rest if item.name == layer.name), (None, True))
-        if now is not None and not told and not also and (how := _came_out(layer.outcome, now.outcome)):
+        if now is not None and not hears and not also and (how := _came_out(layer.outcome, now.outcome)):
             yield layer.name, Failure("exceptions", f"an exception of a route {how} of {layer.name}")
 
 
 def _listening(
-    layers: Sequence[Layer], own: Collection[str], answering: Mapping[str, str]
-) -> Iterator[tuple[Layer, bool]]:
-    """Yield the user's layers, and whether each is told of an exception by one of ours that answers for it.
+    before: AppSnapshot,
+    after: AppSnapshot,
+    expectations: Sequence[Expectation],
+    answers: Mapping[str, Collection[int]],
+) -> tuple[Listening, Listening]:
+    """Return the user's layers before and after, and whether each is told of exceptions.
 
-    That is where the user has something between the two, or is something, that belongs outside of ours: the plan said
-    so. `answering` are dotted names by names of classes.
+    It is where the user has something between it and ours, or is something, that belongs outside of ours: the plan said
+    so.
     """
+    answering = [item for item in expectations if item.kind == MIDDLEWARE and answers.get(item.feature)]
+    own = {name for seen in (before, after) for name in seen.classes.values() if name}
     ranks = catalogue.middleware()
-    for number, layer in enumerate(layers):
-        if layer.name in own:
-            continue
-        outermost, told = 0, False
-        for inner in layers[number:]:
-            if inner.name in answering:
-                told = told or RANKS[rank_of(answering[inner.name], ranks)] < outermost
-            elif inner.name not in own:
-                outermost = max(outermost, RANKS.get(rank_of(inner.name, ranks), 0))
-        yield layer, told
+
+    def listening(seen: AppSnapshot, comes: bool) -> Iterator[tuple[Layer, bool]]:
+        ours = {seen.classes[item.dotted]: item.dotted for item in answering if item.comes is comes}
+        layers = seen.raised.layers if seen.raised is not None else ()
+        for number, layer in enumerate(layers):
+            if layer.name in own:
+                continue
+            outermost, told = 0, False
+            for inner in layers[number:]:
+                if inner.name in ours:
+                    told = told or RANKS[rank_of(ours[inner.name], ranks)] < outermost
+                elif inner.name not in own:
+                    outermost = max(outermost, RANKS.get(rank_of(inner.name, ranks), 0))
+            yield layer, told
+
+    return list(listening(before, False)), list(listening(after, True))
+
+
+def _is_told(layers: tuple[Listening, Listening]) -> bool:
+    """Whether some middleware is told of exceptions that belongs inside of what answers for them."""
+    ranks = catalogue.middleware()
+    return any(hears and not rank_of(layer.name, ranks) for side in layers for layer, hears in side)
 
 
 def _came_out(before: Answer | None, after: Answer | None) -> str:

@@ -33,7 +33,7 @@ class Manifest(Struct, frozen=True):
     `locked` maps canonical names to locked versions. `others` are further places that list dependencies.
     `python_place` is where `requires_python` stands. `compiled` are the requirements files that are compiled from
     others, by path, and `pinned` what those pin that are compiled from this manifest. `constraints` are versions that
-    hold without being dependencies.
+    hold without being dependencies. `brought` is what the projects of the same repository require that it installs.
     """
 
     manager: str
@@ -50,6 +50,7 @@ class Manifest(Struct, frozen=True):
     compiled: Mapping[str, Compiled] = field(default_factory=dict)
     pinned: tuple[Requirement, ...] = ()
     constraints: tuple[Requirement, ...] = ()
+    brought: tuple[Requirement, ...] = ()
 
     def words(self) -> str:
         """Return what was found, for people."""

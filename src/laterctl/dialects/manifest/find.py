@@ -9,7 +9,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from laterctl.dialects.manifest import conda, named, pipenv, pyproject, requirements, setup_cfg
+from laterctl.dialects.manifest import conda, local, named, pipenv, pyproject, requirements, setup_cfg
 from laterctl.dialects.manifest.base import PYPROJECT, Manifest, read_as_text
 from laterctl.dialects.manifest.compiled import Compiled, compiled
 from laterctl.project.facts import Evidence, Requirement, Undecided
@@ -81,7 +81,7 @@ def _completed(
 
     `fastapi` is what lists FastAPI, in any manifest.
     """
-    lock, manager = _lock(tree, manifest), manifest.manager
+    lock, manager, files = _lock(tree, manifest), manifest.manager, _included(tree, manifest)
     main = next((entry for entry in fastapi if entry.home in {None, manifest.runtime}), None)
     evidence = [Evidence(f"dependencies in {manifest.path}", main.place if main else Place(manifest.path, 1))]
     evidence += [Evidence(f"locked by {manager}", Place(lock, 1))] if lock else []
@@ -107,7 +107,8 @@ def _completed(
         python_place=place,
         compiled=made,
         pinned=tuple(pinned),
-        constraints=tuple(_constraints(tree, manifest, project, served_by)),
+        constraints=tuple(_constraints(tree, manifest, files, project, served_by)),
+        brought=tuple(dict.fromkeys(local.brought(tree, manifest, files))),
     )
 
 
@@ -118,27 +119,30 @@ def _python_line(tree: Tree, path: str) -> int:
     return next((number for number, line in enumerate(lines, 1) if about.match(line)), 1)
 
 
+def _included(tree: Tree, manifest: Manifest) -> list[str]:
+    """Return the requirements files of a manifest, and those that they include."""
+    waiting = [manifest.runtime.path, manifest.dev.path]
+    found: list[str] = []
+    while waiting:
+        path = waiting.pop(0)
+        if path not in found and path.endswith((".txt", ".in")):
+            found.append(path)
+            waiting += [beside(path, other) for what, other, _ in includes(read_as_text(tree, path)) if what == "r"]
+    return found
+
+
 def _constraints(
-    tree: Tree, manifest: Manifest, project: Mapping[str, Any], served_by: Sequence[str]
+    tree: Tree, manifest: Manifest, listing: Sequence[str], project: Mapping[str, Any], served_by: Sequence[str]
 ) -> Iterator[Requirement]:
     """Yield the versions that hold for the manifest without being dependencies.
 
-    These stand in constraint files that its requirements files, or the files that install it, name, and in the tables
-    of the managers.
+    These stand in constraint files that its requirements files, which are `listing`, or the files that install it
+    name, and in the tables of the managers.
     """
     files: dict[str, None] = {}
-    waiting = [manifest.runtime.path, *(path for path in [manifest.dev.path] if path != manifest.runtime.path)]
-    seen: set[str] = set()
-    while waiting:
-        path = waiting.pop()
-        if path in seen or not path.endswith((".txt", ".in")):
-            continue
-        seen.add(path)
-        for what, other, _ in includes(read_as_text(tree, path)):
-            if what == "r":
-                waiting.append(beside(path, other))
-            else:
-                files[beside(path, other)] = None
+    for path in listing:
+        named_here = includes(read_as_text(tree, path))
+        files.update(dict.fromkeys(beside(path, other) for what, other, _ in named_here if what == "c"))
     for path in served_by:
         for match in _CONSTRAINED.finditer(read_as_text(tree, path)):
             files[match[1].removeprefix("./")] = None

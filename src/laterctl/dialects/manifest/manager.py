@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import posixpath
+import os
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -81,14 +81,29 @@ class Manager:
         """Yield the versions that its tables in a pyproject.toml hold without listing them; `text` is the file's."""
         return iter(())
 
-    def asked(self, project: Mapping[str, Any]) -> Iterator[str]:
-        """Yield the folders of projects whose metadata it asks for when it locks, `""` for the project itself."""
-        return iter(())
+    def sources(self, project: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return its table in a pyproject.toml that says where a dependency is taken from, by names."""
+        return {}
+
+    def asks(self, project: Mapping[str, Any]) -> bool:
+        """Whether it asks the project itself, or a member of its workspace, for metadata when it locks."""
+        return False
 
     def own_build(self, tree: Tree) -> Place | None:
-        """Return the place that makes locking run code of the project's own, `None` when nothing of it runs."""
-        places = (_runs_own_code(tree, folder, self.builds) for folder in self.asked(load_toml(tree, PYPROJECT) or {}))
-        return next(filter(None, places), None)
+        """Return the place that makes locking run code of the repository's, `None` when nothing of it runs.
+
+        Raises:
+            laterctl.project.source.Unreadable: a pyproject.toml cannot be read.
+        """
+        from laterctl.dialects.manifest.local import locked_with
+
+        for folder, is_member in locked_with(tree):
+            there = tree if folder == tree.root else Tree(folder)
+            if is_member and not self.asks(load_toml(there, PYPROJECT) or {}):
+                continue
+            if place := _runs_own_code(there, self.builds):
+                return Place(Path(os.path.relpath(folder / place.path, tree.root)).as_posix(), place.line)
+        return None
 
     def commands(self, change: Change) -> tuple[Argv, ...]:
         """Return the commands that bring lock and environment in line with a manifest that was just changed.
@@ -142,29 +157,21 @@ class Manager:
         return install.interpreter(root, self.environments(root))
 
 
-def folders(named: Iterable[object]) -> Iterator[str]:
-    """Yield the folders below the project among paths that it names."""
-    for item in named:
-        folder = posixpath.normpath(item) if isinstance(item, str) and item else ""
-        if folder and folder != "." and not folder.startswith(("..", "/")):
-            yield folder
-
-
 def tables_in(values: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
     """Yield the values that are tables, also those in arrays."""
     for value in values.values():
         yield from (item for item in (value if isinstance(value, list) else [value]) if isinstance(item, dict))
 
 
-def _runs_own_code(tree: Tree, folder: str, is_built: bool) -> Place | None:
-    """Return the place that makes asking the project in `folder` for its metadata run code of its own, else `None`.
+def _runs_own_code(tree: Tree, is_built: bool) -> Place | None:
+    """Return the place that makes asking a project for its metadata run code of its own, else `None`.
 
     With `is_built` it is built, also when its metadata is written down.
     """
-    path, setup = posixpath.join(folder, PYPROJECT), posixpath.join(folder, "setup.py")
+    path = PYPROJECT
     try:
         project = load_toml(tree, path) or {}
-        has_setup = tree.exists(setup)
+        has_setup = tree.exists("setup.py")
     except (Unreadable, Outside):
         return None
     metadata, build = table(project, "project"), table(project, "build-system")
@@ -186,6 +193,5 @@ def _runs_own_code(tree: Tree, folder: str, is_built: bool) -> Place | None:
     backend = str(build.get("build-backend", ""))
     script = next(name for start, name in _SCRIPTS.items() if backend.startswith(start))
     if not build or backend.startswith(tuple(name for name in _SCRIPTS if name)):
-        script = posixpath.join(folder, script)
         return Place(script, 1) if tree.exists(script) else None
     return None

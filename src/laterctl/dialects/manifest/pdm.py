@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from laterctl.dialects.manifest.base import PYPROJECT
-from laterctl.dialects.manifest.manager import Change, Manager, folders
-from laterctl.dialects.manifest.pyproject import ANY, DEPENDENCIES, Table
+from laterctl.dialects.manifest.manager import Change, Manager
+from laterctl.dialects.manifest.pyproject import ANY, Table
 from laterctl.install import Argv
 from laterctl.project.facts import Requirement
 from laterctl.project.places import Place
@@ -17,7 +17,6 @@ from laterctl.project.requirements_file import canonical_name
 from laterctl.project.tomlfile import line_of, table
 
 _OVERRIDES = ("tool", "pdm", "resolution", "overrides")
-_ROOT = "${PROJECT_ROOT}/"
 
 
 class Pdm(Manager):
@@ -31,11 +30,6 @@ class Pdm(Manager):
             if isinstance(version, str):
                 entry = f"{name}{version if version[:1] in set('<>=!~') else f'=={version}'}"
                 yield Requirement(canonical_name(name), entry, Place(PYPROJECT, line_of(text, _OVERRIDES, name)))
-
-    def asked(self, project: Mapping[str, Any]) -> Iterator[str]:
-        entries = [entry for entry in DEPENDENCIES.listed(project, "") or () if isinstance(entry, str)]
-        paths = [entry.partition(_ROOT)[2] for entry in entries]
-        yield from folders(path.partition(" ")[0].partition("#")[0] for path in paths)
 
     def steps(self, change: Change) -> tuple[Argv, ...]:
         kept, chosen = self._kept_groups(change), self.options(change.homes, extra="--group", group="--group")

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
 from laterctl import install
 from laterctl.codemods import requirements, toml
 from laterctl.codemods.placement import TextEditError
-from laterctl.dialects.manifest.manager import Change, Manager, folders, tables_in
+from laterctl.dialects.manifest.manager import Change, Manager
 from laterctl.dialects.manifest.pyproject import ANY, Table, TomlForm
 from laterctl.install import Argv
 from laterctl.project.facts import DependencyHome, Requirement
@@ -116,10 +116,9 @@ class Poetry(Manager):
     def new_group(self, project: Mapping[str, Any], name: str) -> DependencyHome:
         return super().new_group(project, name) if "dependency-groups" in project else _GROUPS.home(name)
 
-    def asked(self, project: Mapping[str, Any]) -> Iterator[str]:
-        for listing in self.tables:
-            for name in listing.groups(project):
-                yield from folders(item.get("path") for item in tables_in(listing.listed(project, name) or {}))
+    def sources(self, project: Mapping[str, Any]) -> Mapping[str, Any]:
+        lists = [listing.listed(project, name) for listing in self.tables for name in listing.groups(project)]
+        return {name: value for listed in lists if isinstance(listed, dict) for name, value in listed.items()}
 
     def steps(self, change: Change) -> tuple[Argv, ...]:
         chosen = self.options(change.homes, extra="--extras", group="--with")

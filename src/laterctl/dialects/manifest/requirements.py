@@ -81,12 +81,26 @@ def find(tree: Tree, named: Sequence[str], undecided: list[Undecided]) -> Manife
 
 
 def requirement_files(tree: Tree) -> list[str]:
-    """Return the paths of the requirements files that are there."""
-    found = [name for name in tree.names() if "requirements" in name and name.endswith((".txt", ".in"))]
-    for folder in ("requirements", "reqs", "deps"):
+    """Return the paths of the requirements files that are there.
+
+    Where the root has none, those count that stand in folders without code, as of what deploys the application.
+    """
+    found = _lists(tree, "")
+    if not found:
+        code = {path.partition("/")[0] for path in tree.python_files()}
+        aside = {folder for folder, slash, _ in (path.partition("/") for path in tree.files()) if slash} - code
+        found = [path for folder in sorted(aside) for path in _lists(tree, f"{folder}/")]
+    return [path for path in found if "constraint" not in path]
+
+
+def _lists(tree: Tree, prefix: str) -> list[str]:
+    """Return the requirements files that a folder has, and those in a folder for them there."""
+    names = tree.names(prefix.rstrip("/"))
+    found = [f"{prefix}{name}" for name in names if "requirements" in name and name.endswith((".txt", ".in"))]
+    for folder in (f"{prefix}{name}" for name in ("requirements", "reqs", "deps")):
         if tree.is_dir(folder):
             found += [f"{folder}/{name}" for name in tree.names(folder) if name.endswith((".txt", ".in"))]
-    return [path for path in found if "constraint" not in path]
+    return found
 
 
 def requirements_in(tree: Tree, path: str) -> list[Requirement]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from laterctl.dialects.manifest.base import PYPROJECT, Manifest
-from laterctl.dialects.manifest.manager import Change, Manager, folders, tables_in
+from laterctl.dialects.manifest.manager import Change, Manager, tables_in
 from laterctl.dialects.manifest.pip import installed_by_uv
 from laterctl.dialects.manifest.pyproject import Table
 from laterctl.install import Argv
@@ -42,13 +42,11 @@ class Uv(Manager):
                 if isinstance(entry, str) and (name := requirement_name(entry)):
                     yield Requirement(name, entry, Place(PYPROJECT, line_of(text, ("tool", self.name, key), entry)))
 
-    def asked(self, project: Mapping[str, Any]) -> Iterator[str]:
-        own = table(project, "tool", self.name)
-        if own.get("package") is not False:
-            yield ""
-        members = table(own, "workspace").get("members")
-        yield from folders(item.get("path") for item in tables_in(table(own, "sources")))
-        yield from folders(item.rstrip("/*") for item in members or () if isinstance(item, str))
+    def sources(self, project: Mapping[str, Any]) -> Mapping[str, Any]:
+        return table(project, "tool", self.name, "sources")
+
+    def asks(self, project: Mapping[str, Any]) -> bool:
+        return "project" in project and table(project, "tool", self.name).get("package") is not False
 
     def commands(self, change: Change) -> tuple[Argv, ...]:
         if change.manifest.path == PYPROJECT:
@@ -56,7 +54,7 @@ class Uv(Manager):
         return (installed_by_uv(change),) if change.new else ()
 
     def steps(self, change: Change) -> tuple[Argv, ...]:
-        sources = table(load_toml(change.tree, PYPROJECT), "tool", "uv", "sources")
+        sources = self.sources(load_toml(change.tree, PYPROJECT) or {})
         local = sorted(name for name in sources if any("path" in item for item in tables_in({name: sources[name]})))
         left_out = ("--no-install-workspace", *(word for name in local for word in ("--no-install-package", name)))
         chosen = self.options(change.homes, extra="--extra", group="--group")

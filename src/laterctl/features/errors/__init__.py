@@ -2,7 +2,7 @@
 
 from laterctl.edits.app_statements import Middleware
 from laterctl.edits.context import FeatureContext
-from laterctl.edits.dropped_test import DroppedTest
+from laterctl.edits.dropped_test import DroppedTest, has_importable_app
 from laterctl.edits.error_shape import has_api_error, sends_problems
 from laterctl.edits.file import File
 from laterctl.feature import Feature, Option
@@ -32,7 +32,7 @@ feature = Feature(
         File("core/problems.py", body_of),
         File("core/error_boundary.py", "errors/core/error_boundary.py.jinja"),
         Middleware("core.error_boundary:ErrorBoundary", rank="error-boundary"),
-        DroppedTest("test_error_boundary.py", "errors/tests/test_error_boundary.py.jinja"),
+        DroppedTest("test_error_boundary.py", "errors/tests/test_error_boundary.py.jinja", when=has_importable_app),
     ),
     answers=(500,),
     changes=("unexpected exceptions answer 500 from inside the middleware, in the project's error shape",),
