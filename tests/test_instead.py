@@ -46,14 +46,14 @@ CASES: Final = {
     ),
     "container_in_a_factory": (
         {"main.py": f"{HEAD}from container import Container\n\n\ndef create_app():\n    container = Container()\n    made = FastAPI()\n    made.state.container = container\n    return made\n\n\napp = create_app()\n", "container.py": CONTAINER},
-        "metrics", FUNCTIONS, "container.py", "class Container",
+        "resources", FUNCTIONS, "container.py", "class Container",
     ),
     "container_in_main": (
-        {"main.py": f"{HEAD}{CONTAINER}\n\ncontainer = Container()\napp = FastAPI()\n"}, "metrics", FUNCTIONS, "main.py", "class Container",
+        {"main.py": f"{HEAD}{CONTAINER}\n\ncontainer = Container()\napp = FastAPI()\n"}, "resources", FUNCTIONS, "main.py", "class Container",
     ),
     "dynamic_container": (
         {"main.py": APP.format(imports="from container import container\n"), "container.py": "from dependency_injector import containers\n\ncontainer = containers.DynamicContainer()\n"},
-        "metrics", FUNCTIONS, "container.py", "DynamicContainer()",
+        "resources", FUNCTIONS, "container.py", "DynamicContainer()",
     ),
     "handlers": (
         {"main.py": f"{APP.format(imports='')}\n\n@app.on_event('startup')\nasync def start(): ...\n"}, "resources", ROUTER, "main.py", "on_event",
