@@ -54,7 +54,10 @@ _USED: Final = {
 """What the application takes from its settings, and how it uses that."""
 FOUNDED: Final = ("dynaconf", "pydantic")
 NAMES: Final = (*FOUNDED, *_CONFIG)
-"""The foundation twice, with a container and its own errors; then projects without, by how they read settings."""
+"""The foundation twice, with a container and its own errors; then projects without, by how they read settings.
+
+The foundation awaits its database; the one with a getter has an engine that is synchronous, the others have none.
+"""
 
 
 def dialect(name: str, quote: str = "'") -> dict[str, bytes]:
@@ -69,6 +72,9 @@ def dialect(name: str, quote: str = "'") -> dict[str, bytes]:
         f"{_FOLDER}/__init__.py": "",
         f"{_FOLDER}/main.py": _MAIN.format(imported=imported, title=title),
     }
+    if name == "getter":
+        texts["pyproject.toml"] = _MANIFEST.replace("    'uvicorn", "    'sqlalchemy>=2.0.36',\n    'uvicorn")
+        texts[f"{_FOLDER}/db.py"] = "from sqlalchemy import create_engine\n\nengine = create_engine('sqlite://')\n"
     if imported:
         texts |= {f"{_FOLDER}/core/__init__.py": "", f"{_FOLDER}/core/config.py": _CONFIG[name]}
     return {path: text.replace("'", quote).encode() for path, text in texts.items()}

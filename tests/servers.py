@@ -75,12 +75,21 @@ def uvicorn_server(
 
     It is ready when it has answered any HTTP request, whatever the status.
     """
-    with tempfile.TemporaryDirectory(prefix="uvicorn-") as folder:
 
-        def command(port: int) -> list[str]:
-            where = ["--host", LOOPBACK, "--port", str(port), "--workers", str(workers)]
-            return [sys.executable, "-m", "uvicorn", app, *where, *arguments]
+    def command(port: int) -> list[str]:
+        where = ["--host", LOOPBACK, "--port", str(port), "--workers", str(workers)]
+        return [sys.executable, "-m", "uvicorn", app, *where, *arguments]
 
+    with http_server(command, cwd, env) as server:
+        yield server
+
+
+@contextmanager
+def http_server(
+    command: Callable[[int], list[str]], cwd: Path, env: Mapping[str, str] | None = None
+) -> Iterator[Server]:
+    """Run what `command` gives for a port, as `uvicorn_server` does."""
+    with tempfile.TemporaryDirectory(prefix="server-") as folder:
         environment = {**os.environ, "PYTHONUNBUFFERED": "1", **(env or {})}
         yield from _running(command, Path(folder), environment, "http://{}:{}", _http_answers, cwd=cwd)
 

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeGuard
 
 import pytest
 from packaging.requirements import Requirement
@@ -42,7 +42,17 @@ OWN_OPTION: Final = re.compile(r"{% (?:(?:el)?if options\.\w+ [=!]= '\w+'|else|e
 OFFERED: Final = {
     "options",
     *("http_client", "app_module", "app_call", "app_name", "package", "variable"),
-    *("setting", "provided", "kept", "module", "module_import", "environment", "setting_by_name", "variable_by_name"),
+    *(
+        "setting",
+        "provided",
+        "kept",
+        "engine",
+        "module",
+        "module_import",
+        "environment",
+        "setting_by_name",
+        "variable_by_name",
+    ),
 }
 
 each_feature = pytest.mark.parametrize("feature", FEATURES, ids=lambda feature: feature.name)
@@ -85,11 +95,18 @@ def with_each_value(feature: str, name: str) -> tuple[dict[str, bytes], ...]:
 
 
 @cache
+def together(name: str) -> dict[str, bytes]:
+    """Return a project in a dialect with every feature: some write more beside others."""
+    return memory.add(dialect(name), *(item.name for item in FEATURES if not item.hidden))
+
+
+@cache
 def templates(feature: str) -> frozenset[str]:
     """Return the templates that a feature uses in one dialect or another."""
     found: set[str] = set()
     for name in NAMES:
-        entries = [tree[file_of(feature)].decode() for tree in with_each_value(feature, name)]
+        trees = (*with_each_value(feature, name), together(name))
+        entries = [tree[file_of(feature)].decode() for tree in trees]
         found |= {path for path in every_template() if any(f'"{path}"' in entry for entry in entries)}
     return frozenset(found)
 
@@ -171,9 +188,15 @@ def test_its_routes_are_named_for_what_they_are_part_of(feature: Feature) -> Non
             subject = edit.alias.removesuffix("_router")
             path = edit.source.partition(":")[0].replace(".", "/")
             (text,) = (data for name, data in added(feature.name, "none").items() if name.endswith(f"{path}.py"))
-            names = [item.name for item in ast.walk(ast.parse(text)) if isinstance(item, Function) and _is_route(item)]
+            tree = ast.parse(text)
+            names = [item.name for item in ast.walk(tree) if isinstance(item, Function) and _is_route(item)]
+            names += [ast.unparse(item.args[1]) for item in ast.walk(tree) if _is_plain_route(item)]
             assert names
             assert [name for name in names if subject not in name.split("_")] == []
+
+
+def _is_plain_route(node: ast.AST) -> TypeGuard[ast.Call]:
+    return isinstance(node, ast.Call) and ast.unparse(node.func) == "router.add_route"
 
 
 def _is_route(function: Function) -> bool:

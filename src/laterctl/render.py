@@ -60,7 +60,8 @@ class Context(Struct, frozen=True):
 
     `setting`, `provided` and `module` map a setting name, a provider name, and a dotted place below the
     application package (`core.cors`) to how this project spells them; `kept` gives the last statement of the file whose
-    function makes what a provider gives, empty where a container keeps it; `variable` gives the name that a person writes
+    function makes what a provider gives, empty where a container keeps it; `engine` gives the engine of the database,
+    `None` where there is none to import; `variable` gives the name that a person writes
     to set a setting. `setting_by_name` reads the setting whose name is in the Python variable `name`, and
     `variable_by_name` gives the name that a person writes for it. `environment` is an expression of
     type `str`: the name of the environment the application runs in. `values` are plain values, such as options and test facts.
@@ -72,6 +73,7 @@ class Context(Struct, frozen=True):
     module: Callable[[str], str]
     environment: Expr
     kept: Callable[[str], Expr] = lambda _: Expr("")
+    engine: Callable[[], Expr | None] = lambda: None
     setting_by_name: Expr = Expr("None")
     variable_by_name: str = "name"
     style: Style = Style()
@@ -98,7 +100,9 @@ def render(template: str, context: Context) -> str:
     needed: list[Import] = []
     is_python = template.removesuffix(".jinja").endswith(".py")
 
-    def spelled(expr: Expr) -> str:
+    def spelled(expr: Expr | None) -> str:
+        if expr is None:
+            raise jinja2.TemplateRuntimeError(f"{template} asks for what this project has not")
         if not is_python:
             raise jinja2.TemplateRuntimeError(f"{template} is no Python, and asks for the expression {expr.text}")
         needed.extend(expr.imports)
@@ -114,6 +118,7 @@ def render(template: str, context: Context) -> str:
                 "variable": context.variable,
                 "provided": lambda name: spelled(context.provided(name)),
                 "kept": lambda name: spelled(context.kept(name)),
+                "engine": lambda: spelled(context.engine()),
                 "environment": lambda: spelled(context.environment),
                 "setting_by_name": lambda: spelled(context.setting_by_name),
                 "variable_by_name": context.variable_by_name,

@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from laterctl.dialects.database.base import Database
+from laterctl.dialects.providers import providers_of
 from laterctl.project.discover import Project
+from tests import memory
 from tests.project.making import make
 from tests.shapes import files, shape_named
 
@@ -301,3 +303,40 @@ def test_the_foundation(name: str, tmp_path: Path) -> None:
     assert [(item.name, item.kind) for item in database.sessions] == [("Container.user_service", "container")]
     assert [(item.name, item.kind) for item in database.models] == [("Base", "class")]
     assert [item.scope for item in database.create_all] == ["create_tables"]
+
+
+@pytest.mark.parametrize(
+    ("db", "expected"),
+    [
+        ("engine = create_engine('sqlite://')\n", ("engine", "engine")),
+        ("if True:\n    engine = create_engine('a')\nelse:\n    engine = create_engine('b')\n", ("engine", "engine")),
+        ("def build(url):\n    return create_engine(url)\n\nengine = build('sqlite://')\n", ("engine", "engine")),
+        ("class Database:\n    engine = create_engine('sqlite://')\n", ("Database.engine", "Database")),
+        ("@cache\ndef get():\n    engine = create_engine('sqlite://')\n    return engine\n", ("get()", "get")),
+        ("@lru_cache(maxsize=1)\ndef get(url='sqlite://'):\n    return create_engine(url)\n", ("get()", "get")),
+        (
+            "_it = None\n\ndef get():\n    global _it\n    if _it is None:\n        _it = create_engine('sqlite://')\n"
+            "    return _it\n",
+            ("get()", "get"),
+        ),
+        ("engines = {'main': create_engine('sqlite://')}\n", ("engines['main']", "engines")),
+        ("_it = None\n\ndef init():\n    global _it\n    _it = create_engine('sqlite://')\n", None),
+        ("def make():\n    return create_engine('sqlite://')\n", None),
+        ("@cache\ndef get(url):\n    return create_engine(url)\n", None),
+        ("@cache\nasync def get():\n    return create_engine('sqlite://')\n", None),
+        ("class Database:\n    def __init__(self):\n        self.engine = create_engine('sqlite://')\n", None),
+    ],
+)
+def test_how_another_module_gets_the_engine(tmp_path: Path, db: str, expected: tuple[str, str] | None) -> None:
+    """A function that makes a new one, or has to be told how, gives no engine that is the application's."""
+    project = found(tmp_path, f"from functools import cache, lru_cache\n{SYNC}{db}")
+    read = the_database(project).read(providers_of(project))
+    assert (read and (read.text, *(item.name for item in read.imports))) == expected
+    assert read is None or [item.module for item in read.imports] == ["db"]
+
+
+def test_the_engine_of_a_container_is_what_its_provider_gives() -> None:
+    project = memory.project(files(shape_named("foundation")))
+    read = the_database(project).read(providers_of(project))
+    assert read is not None
+    assert read.text == "container.engine()"

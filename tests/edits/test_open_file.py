@@ -26,6 +26,13 @@ CHECKS = [
 NAMES: list[str] = []
 
 
+def Known(x):
+    return x
+
+
+KNOWN: list[object] = []
+
+
 def first():
     pass
 
@@ -52,6 +59,13 @@ def part(name: str, rank: int) -> Feature:
             File(f"core/{name}.py", "part.py.jinja"),
             Listed(f"core.{name}:check_{name}", into="core.hub:CHECKS", rank=rank),
             Listed(f"core.{name}:Named{name}", into="core.hub:NAMES", arguments=f"'{name}'", rank=rank),
+            Listed(
+                "core.hub:Known",
+                into="core.hub:KNOWN",
+                arguments=f"check_{name}",
+                imports=(f"core.{name}:check_{name}",),
+                rank=1,
+            ),
             *(Step(f"print('{name}')", into=f"core.hub:{place}", rank=rank) for place in ("first", "managed", "last")),
         ),
     )
@@ -83,6 +97,7 @@ def test_they_are_sorted_by_rank_whoever_comes_first() -> None:
     text = hub(every)
     assert "CHECKS = [\n    print,\n    check_c,\n    check_b,\n    check_a,\n]\n" in text
     assert 'NAMES: list[str] = [Namedc("c"), Namedb("b"), Nameda("a")]\n' in text
+    assert "KNOWN: list[object] = [Known(check_a), Known(check_b), Known(check_c)]\n" in text
     assert 'def first():\n    print("c")\n    print("b")\n    print("a")\n' in text
     assert '        print(stack)\n        print("c")\n        print("b")\n        print("a")\n        yield\n' in text
     assert '    print(1)\n    print("beside")\n    print("c")\n    print("b")\n    print("a")\n    return 2\n' in text

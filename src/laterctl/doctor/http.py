@@ -208,3 +208,15 @@ def _answers(code: Code, function: Function) -> bool:
 def _is_response(code: Code, node: ast.AST | None, scope: tuple[Function | ast.ClassDef, ...]) -> bool:
     target = code.resolve(node.func, scope) if isinstance(node, ast.Call) else ""
     return target.startswith(_RESPONSES[:2]) and target.endswith("Response") and target != _REDIRECT
+
+
+@once
+def _given_as_lifespan(code: Code) -> set[str]:
+    return {dotted_path(value) for visit in code.calls if (value := visit.keyword("lifespan")) is not None}
+
+
+def is_lifespan(visit: Visit[ast.AsyncFunctionDef]) -> bool:
+    """Whether a function is an async context manager that an application gets as `lifespan=`, or that is called so."""
+    if visit.node.name not in _given_as_lifespan(visit.code) and "lifespan" not in visit.node.name:
+        return False
+    return any(visit.resolve(item) == "contextlib.asynccontextmanager" for item in visit.node.decorator_list)

@@ -7,12 +7,13 @@ from collections.abc import Callable, Iterable, Iterator
 from msgspec import Struct
 from msgspec.structs import replace
 
+from laterctl.dialects.providers import providers_of
 from laterctl.dialects.settings import settings_of
 from laterctl.edits import provider, setting
 from laterctl.edits.context import Edit, FeatureContext, layout_of
 from laterctl.project.places import Place
 from laterctl.refusal import Refusal, Refused
-from laterctl.render import Context
+from laterctl.render import Context, Expr
 from laterctl.targets import origin
 from laterctl.targets.base import State
 from laterctl.targets.document import inspect
@@ -144,6 +145,7 @@ def template_context(context: FeatureContext) -> Context:
         setting=lambda name: setting.read(context.settings[name], context),
         provided=lambda name: provider.read(context, name),
         kept=lambda name: provider.keep(context, name),
+        engine=lambda: engine(context),
         module=context.module,
         variable=lambda name: setting.variable(name, context),
         environment=settings_of(project).environment,
@@ -159,6 +161,17 @@ def template_context(context: FeatureContext) -> Context:
             "options": dict(context.options),
         },
     )
+
+
+def engine(context: FeatureContext) -> Expr | None:
+    """Return the expression that gives the database's engine, `None` where a new module cannot import it.
+
+    What stands in the file of the application is no more than there: that file imports the new one.
+    """
+    database, app = context.project.database, context.project.app
+    if database is None or (app is not None and database.place.path == app.path):
+        return None
+    return database.read(providers_of(context.project))
 
 
 def http_client(context: FeatureContext) -> str:

@@ -21,23 +21,31 @@ from laterctl.targets.statement import Statement
 class Listed(Struct, frozen=True):
     """`source` (`core.health_redis:check_redis`) as an entry of the list `into` (`core.health:CHECKS`).
 
-    With `arguments` it is a call. A `source` in quotes is a text, which needs no import. Entries of ours stand behind the others, sorted by `rank`, then by name.
+    With `arguments` it is a call, which needs the `imports` too. A `source` in quotes is a text, and needs no import; nor
+    does what the open file itself defines. Entries of ours stand behind the others, sorted by `rank`, then by name.
     """
 
     source: str
     into: str
     arguments: str | None = None
+    imports: tuple[str, ...] = ()
     rank: int = 50
 
     def resolve(self, context: FeatureContext) -> Iterator[Resolved]:
         path, name = _place(context, self.into)
-        wanted, local = (None, self.source) if self.source[0] == '"' else context.imported(path, self.source)
-        code = context.quoted(local if self.arguments is None else f"{local}({self.arguments})")
-        target = ListEntry(path, "", name, code, "", AT_END, (self.rank, local))
+        module, _, local = self.source.rpartition(":")
+        needed = [context.imported(path, source)[0] for source in self.imports]
+        if self.source[0] == '"':
+            local = self.source
+        elif module != self.into.partition(":")[0]:
+            wanted, local = context.imported(path, self.source)
+            needed.append(wanted)
+        written = local if self.arguments is None else f"{local}({self.arguments})"
+        code = context.quoted(written)
+        target = ListEntry(path, "", name, code, "", AT_END, (self.rank, written))
         if all(list_of(text, target) is None for text, _ in _versions(context, path, code)):
             raise Refused(_missing(context, path, name, code))
-        if wanted is not None:
-            yield wanted
+        yield from needed
         yield Resolved(target)
 
 

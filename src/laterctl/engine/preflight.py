@@ -192,6 +192,7 @@ def _by_hand(
     outside = _sightings(feature.by_hand, context.project, context.options, own)
     if outside:
         what, place = outside[0]
+        elsewhere = _elsewhere(feature, context) if all(what == "route" for what, _ in outside) else ""
         others = ", ".join(str(other) for _, other in outside[1:4])
         yield Refusal(
             "already-by-hand",
@@ -199,6 +200,18 @@ def _by_hand(
             place,
             seen=f"also at {others}" if others else "",
             expected="no second one: it is never doubled",
-            remedy=f"keep yours, or take it out and run `laterctl add {feature.name}` again",
+            remedy=f"keep yours, or take it out and run `laterctl add {feature.name}` again{elsewhere}",
             feature=feature.name,
         )
+
+
+def _elsewhere(feature: Feature, context: FeatureContext) -> str:
+    """Return the option that moves a feature's routes out of the way of those that are there, with what to say of it."""
+    from laterctl.project import signs as sightings
+
+    routes = feature.by_hand.routes
+    moved = [item.name for item in feature.options if any(f"{{{item.name}}}" in route for route in routes)]
+    fixed = [route for route in routes if "{" not in route]
+    if not moved or sightings.routes(context.project, fixed):
+        return ""
+    return f", or have ours elsewhere: --set {feature.name}.{moved[0]}=/OTHER"

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from typing import ClassVar
 
 from msgspec import Struct
 
+from laterctl.dialects.providers.base import Providers, ProviderSpec
 from laterctl.project.facts import Evidence
 from laterctl.project.places import Place
+from laterctl.render import Expr, Import
 
 
 class Made(Struct, frozen=True):
@@ -16,6 +19,8 @@ class Made(Struct, frozen=True):
     `name` is what holds the object: `engine`, `Database.engine`, of a function its own name; `""` when nothing does.
     `call` is the dotted name of what is called. `held` says how others get hold of the object: `module` (a variable),
     `function` (what it returns, or a variable inside of it), `class` (an attribute) or `container` (a provider).
+    `reached` is the expression by which others get the object from `module`: `engine`, `get_engine()`, `Database.engine`;
+    `""` when they get none or a new one, or a container has it.
     `url` is the expression that gives the URL, as it is written there; `setting` the setting or the environment
     variable in it, `""` when it has none.
     """
@@ -25,6 +30,7 @@ class Made(Struct, frozen=True):
     held: str
     place: Place
     module: str = ""
+    reached: str = ""
     url: str = ""
     setting: str = ""
 
@@ -82,6 +88,16 @@ class Database(Struct, frozen=True, kw_only=True):
     sessions: tuple[Sessions, ...] = ()
     create_all: tuple[CreateAll, ...] = ()
     evidence: tuple[Evidence, ...] = ()
+
+    def read(self, providers: Providers) -> Expr | None:
+        """Return the expression that gives the engine to other modules, `None` when they cannot get at it."""
+        made = self.engines[0]
+        name = made.name.rpartition(".")[2]
+        if made.held == "container":
+            return providers.read(ProviderSpec(name, ""), "") if providers.has(name) else None
+        if not made.reached:
+            return None
+        return Expr(made.reached, (Import(made.module, re.split(r"\W", made.reached)[0]),))
 
     def words(self) -> str:
         """Return what was found, for people."""

@@ -32,6 +32,7 @@ _ENGINES = frozenset({"create_engine", "create_async_engine", "engine_from_confi
 _FACTORIES = frozenset({"sessionmaker", "async_sessionmaker", "scoped_session", "async_scoped_session"})
 _SESSIONS = frozenset({"Session", "AsyncSession"})
 _BASES = frozenset({"DeclarativeBase", "DeclarativeBaseNoMeta"})
+_CACHES = frozenset({"functools.cache", "functools.lru_cache"})
 _MANAGERS = frozenset({"contextlib.contextmanager", "contextlib.asynccontextmanager"})
 _URL = re.compile(r"ur[il]|dsn|database", re.IGNORECASE)
 _PROVIDERS = "dependency_injector.providers."
@@ -170,9 +171,24 @@ class Reading:
             held=held or _held(spot),
             place=Place(path, call.lineno),
             module=self._names.module_name(path),
+            reached="" if held == "container" else self._reached(spot, call, path),
             url=shown,
             setting=setting,
         )
+
+    def _reached(self, spot: StatementRef, call: ast.Call, path: str) -> str:
+        """Return the expression by which another module gets the one object that a call makes, `""` when it cannot."""
+        held, maker = _held(spot), next(iter(spot.scope), None)
+        if held != "function" and not any(isinstance(each, Function) for each in spot.scope):
+            return _named(spot) + _item(spot, call)
+        if not isinstance(maker, ast.FunctionDef) or spot.scope != (maker,) or not _gives(spot, call):
+            return ""
+        spec = maker.args
+        if len(spec.posonlyargs) + len(spec.args) > len(spec.defaults) or None in spec.kw_defaults:
+            return ""
+        marks = (item.func if isinstance(item, ast.Call) else item for item in maker.decorator_list)
+        is_kept = held == "module" or any(self._names.resolve(item, path) in _CACHES for item in marks)
+        return f"{maker.name}()" if is_kept else ""
 
     def _url(self, node: ast.expr, path: str, spot: StatementRef) -> tuple[str, str]:
         """Return the expression of a URL, and the setting it reads; a variable is looked up once."""

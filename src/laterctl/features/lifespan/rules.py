@@ -8,6 +8,7 @@ from typing import Any
 
 from laterctl.dialects import lifespan
 from laterctl.doctor.code import Code, Codebase, Visit, argument_of, constant, method_of, once, receiver_of
+from laterctl.doctor.http import is_lifespan
 from laterctl.doctor.rule import MAIN, Found, Rule, Severity
 from laterctl.project.facts import App
 from laterctl.project.names import Own, dotted_path
@@ -239,18 +240,6 @@ def apps(code: Code) -> dict[tuple[tuple[Scope, ...], str], ast.Call]:
             for target in bound_targets(visit.node):
                 found.setdefault((visit.spot.scope, dotted_path(target)), []).append(value)
     return {place: calls[0] for place, calls in found.items() if len(calls) == 1}
-
-
-@once
-def _given_as_lifespan(code: Code) -> set[str]:
-    return {dotted_path(value) for visit in code.calls if (value := visit.keyword("lifespan")) is not None}
-
-
-def is_lifespan(visit: Visit[ast.AsyncFunctionDef]) -> bool:
-    """Whether a function is an async context manager that an application gets as `lifespan=`, or that is called so."""
-    if visit.node.name not in _given_as_lifespan(visit.code) and "lifespan" not in visit.node.name:
-        return False
-    return any(visit.resolve(item) == "contextlib.asynccontextmanager" for item in visit.node.decorator_list)
 
 
 def _is_given(call: ast.Call, name: str) -> bool:

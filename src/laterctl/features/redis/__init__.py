@@ -1,8 +1,10 @@
 """A Redis client that is made on first use and closed at shutdown; no server is needed until something uses it."""
 
+from laterctl.edits.beside import Beside
 from laterctl.edits.dropped_test import DroppedTest
 from laterctl.edits.file import File
 from laterctl.edits.manifest import DependencyFloor
+from laterctl.edits.open_file import Listed
 from laterctl.edits.provider import Provider
 from laterctl.edits.setting import Setting
 from laterctl.feature import Feature
@@ -37,6 +39,19 @@ feature = Feature(
         ),
         File("core/redis.py", "redis/core/redis.py.jinja"),
         Provider("redis", "core.redis:build_redis", closed_by="aclose", rank=20),
+        Beside(
+            "health",
+            (
+                File("core/health_redis.py", "redis/core/health_redis.py.jinja"),
+                Listed(
+                    "core.health:Check",
+                    into="core.health:CHECKS",
+                    arguments='"redis", ping_redis',
+                    imports=("core.health_redis:ping_redis",),
+                    rank=20,
+                ),
+            ),
+        ),
         DroppedTest("test_redis.py", "redis/tests/test_redis.py.jinja", client=False),
     ),
     notes=("set {redis_url}; until then what needs Redis answers 503",),

@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 import anyio
 
 from order_service.core.container import container
+from order_service.core.shutdown import announced_shutdown
 
 CLOSE_TIMEOUT_SECONDS = 10.0
 
@@ -23,6 +24,7 @@ async def open_resources(stack: AsyncExitStack) -> None:
     stack.callback(container.redis.reset)
     closing(stack, 'http_client', container.http_client().aclose)
     stack.callback(container.http_client.reset)
+    stack.enter_context(announced_shutdown())
 
 
 @asynccontextmanager

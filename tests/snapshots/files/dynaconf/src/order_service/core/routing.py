@@ -15,7 +15,7 @@ from starlette.types import Scope
 UNMATCHED = '<unmatched>'
 
 # Paths that machines poll (health, metrics): left out of logs and metrics.
-PROBE_PATHS: list[str] = ['/metrics']
+PROBE_PATHS: list[str] = ['/health/live', '/health/ready', '/metrics']
 
 # Lists every route with its full path. Older versions of FastAPI do not have
 # it and do not need it: there, the routes of an application are flat.

@@ -9,6 +9,7 @@ import anyio
 
 from order_service.core.http_client import get_http_client
 from order_service.core.redis import get_redis
+from order_service.core.shutdown import announced_shutdown
 
 CLOSE_TIMEOUT_SECONDS = 10.0
 
@@ -24,6 +25,7 @@ async def open_resources(stack: AsyncExitStack) -> None:
     stack.callback(get_redis.cache_clear)
     closing(stack, 'http_client', get_http_client().aclose)
     stack.callback(get_http_client.cache_clear)
+    stack.enter_context(announced_shutdown())
 
 
 @asynccontextmanager

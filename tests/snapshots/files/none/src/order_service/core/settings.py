@@ -1,7 +1,7 @@
 # From laterctl: settings.
 """The application's settings, read from the environment and from .env."""
 
-from pydantic import PositiveFloat, PositiveInt, SecretStr
+from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -20,6 +20,8 @@ class Settings(BaseSettings):
     cors_headers: list[str] | str = ''
     cors_origin_regex: str = ''  # a pattern for origins, matched as a whole
     cors_origins: list[str] | str = []
+    health_cache_seconds: NonNegativeFloat = 1.0
+    health_timeout_seconds: PositiveFloat = 1.0
     http_connect_timeout_seconds: PositiveFloat = 3.0  # for connecting, in seconds
     http_max_connections: PositiveInt = 100  # connections at a time
     http_timeout_seconds: PositiveFloat = 10.0  # for each wait, in seconds
@@ -38,6 +40,7 @@ class Settings(BaseSettings):
     security_hsts_preload: bool = False
     security_hsts_seconds: int = 31536000
     security_hsts_subdomains: bool = False  # HTTPS for all subdomains, too
+    shutdown_drain_seconds: NonNegativeFloat = 0.0
 
 
 settings = Settings()
