@@ -155,7 +155,6 @@ def test_edited_wiring_refuses(shape: str, feature: str, path: str, old: str, ne
 
 PIECES = {
     "a default": (OWN_SETTINGS, "cors", "config.py", "cors_origins: list[str] | str = []", 'cors_origins: list[str] | str = ["https://a.example"]'),
-    "a comment": (OWN_SETTINGS, "cors", "config.py", "cors_credentials: bool = False", "cors_credentials: bool = False  # mine"),
     "a version": (FLAT, "metrics", "requirements.txt", "prometheus-client>=0.22", "prometheus-client==0.23.1"),
     "a constraint": (POETRY, "metrics", "pyproject.toml", 'prometheus-client = ">=0.22"', 'prometheus-client = "^0.23"'),
     "a spelling": (POETRY, "metrics", "pyproject.toml", 'prometheus-client = ">=0.22"', 'Prometheus_Client = "^0.23"'),
