@@ -25,7 +25,7 @@ _LONGEST: Final = 40
 # Pieces of features that the foundation has from the start, as the features' own templates write them.
 _FROM_FEATURES: Final = {
     "src/{package}/core/request_id.py": "request-scope/core/request_id.py.jinja",
-    "tests/unit/test_request_id.py": "request-scope/tests/test_request_id.py.jinja",
+    "tests/test_request_id.py": "request-scope/tests/test_request_id.py.jinja",
 }
 
 
@@ -93,6 +93,9 @@ def _context(name: str, package: str, python: str) -> Context:
         "python": python,
         "ruff_target": "py" + python.replace(".", ""),
         "http_client": "httpx2",
+        "app_module": f"{package}.main",
+        "app_name": "app",
+        "app_call": "app",
     }
     return Context(
         setting=_not_asked,
