@@ -111,7 +111,7 @@ class ExistingSigns(Struct, frozen=True):
 
     `imports` are modules, `middleware` dotted classes, `routes` paths (`{option}` in them is the value of an option of
     the feature), `names` definitions that would collide,
-    `dependencies` canonical distribution names, `calls` dotted functions, `headers` names of response headers of which
+    `dependencies` canonical distribution names, `calls` dotted functions that a file which the application imports calls, `headers` names of response headers of which
     a module that does the job sets at least two, or the one that is named.
     """
 

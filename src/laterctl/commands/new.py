@@ -15,7 +15,7 @@ PYTHONS: Final = ("3.11", "3.12", "3.13")
 # A package of one of these names would hide a library that the project or a feature imports, or the tests.
 _TAKEN: Final = frozenset({
     "aiosqlite", "alembic", "anyio", "argon2", "asyncpg", "conftest", "dependency_injector", "dramatiq", "dynaconf",
-    "email_validator", "fastapi", "greenlet", "httpx", "httpx2", "hvac", "jwt", "locust", "opentelemetry",
+    "email_validator", "fastapi", "greenlet", "httpx", "httpx2", "hvac", "jwt", "locust", "loguru", "opentelemetry",
     "prometheus_client", "pwdlib", "pydantic", "pydantic_core", "pydantic_settings", "pytest", "pytest_asyncio",
     "redis", "sqlalchemy", "starlette", "structlog", "test", "tests", "uvicorn",
 })  # fmt: skip

@@ -131,6 +131,7 @@ def _by_hand(
     feature: Feature, edits: Sequence[Edit], context: FeatureContext, installed: Mapping[str, Entry]
 ) -> Iterator[Refusal]:
     from laterctl.project import signs as sightings
+    from laterctl.project.imported import imported
 
     signs = feature.by_hand
     project = context.project
@@ -148,8 +149,9 @@ def _by_hand(
         found += [("route", place) for place in sightings.routes(project, paths)]
     if signs.names:
         found += [("name", place) for place in sightings.definitions(project, signs.names)]
-    if signs.calls:
-        found += [("call", place) for place in sightings.calls(project, signs.calls)]
+    if signs.calls and (places := sightings.calls(project, signs.calls)):
+        running = imported(project)
+        found += [("call", place) for place in places if running is None or place.path in running]
     if signs.headers:
         found += [("headers", place) for place in sightings.headers(project, signs.headers)]
     if project.manifest is not None:
