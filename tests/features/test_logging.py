@@ -305,6 +305,14 @@ def test_twice():
     assert done.returncode == 0, done.stdout
 
 
+def test_l8_handlers_of_others_stay_and_change_no_line(project: Path) -> None:
+    code = "import logging\nlogging.basicConfig(level=20)\nimport project.main\nlogging.getLogger('x').info('once')"
+    done = _import(project, code)
+
+    assert [[*event] for event in events(done.stdout)] == [["timestamp", "level", "logger", "event"]]
+    assert done.stderr == "INFO:x:once\n"
+
+
 def test_l9_loggers_from_before_write_json_too(project: Path) -> None:
     code = "from project import early\nimport project.main\nearly.say('late', name='taken', message='taken')"
     (event,) = events(_import(project, code).stdout)

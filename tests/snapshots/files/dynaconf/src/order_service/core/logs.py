@@ -28,7 +28,8 @@ SECRETS = re.compile(
     r'(?i)(password|secret|((access|refresh)[_-])?token|authorization'
     r'|(set[_-])?cookie|api[_-]?key)',
 )
-STANDARD = {*vars(logging.makeLogRecord({})), 'taskName', 'color_message'}
+LEFT = {'message', 'asctime', 'taskName', 'color_message'}  # by others
+STANDARD = {*vars(logging.makeLogRecord({})), *LEFT}
 WEBSOCKET = {'websocket.accept': 101, 'websocket.close': 403}
 
 Level = Annotated[str, StringConstraints(to_upper=True, pattern=LEVELS)]
