@@ -58,10 +58,8 @@ LAUNCHER: Final = '''\
 """Serves a shape's application with a route that fails, and says at the end what the application's own code left."""
 
 import importlib
-import logging
 import os
 
-logging.basicConfig(level=logging.INFO)
 name, _, attribute = os.environ["SHAPE_REFERENCE"].partition(":")
 module = importlib.import_module(name)
 application = getattr(module, attribute)

@@ -34,9 +34,9 @@ class ExistingSigns(Struct, frozen=True):
     """Signs that a project does the feature's job already, in another way.
 
     `imports` are modules, `middleware` dotted classes, `routes` paths (`{option}` in them is the value of an option of
-    the feature), `names` definitions that would collide,
-    `dependencies` canonical distribution names, `calls` dotted functions, `headers` names of response headers of which
-    a module that does the job sets at least two.
+    the feature), `names` definitions that would collide, `dependencies` canonical distribution names, `calls` dotted
+    functions that a file calls which the application imports, `headers` names of response headers of which a module
+    that does the job sets at least two, or the one that is named.
     """
 
     imports: tuple[str, ...] = ()

@@ -15,7 +15,7 @@ PYTHONS: Final = ("3.11", "3.12", "3.13")
 # A package of one of these names would hide a library that the project or a feature imports, or the tests.
 _TAKEN: Final = frozenset({
     "aiosqlite", "alembic", "anyio", "argon2", "asyncpg", "conftest", "dependency_injector", "dramatiq", "dynaconf",
-    "email_validator", "fastapi", "greenlet", "httpx", "httpx2", "hvac", "jwt", "locust", "opentelemetry",
+    "email_validator", "fastapi", "greenlet", "httpx", "httpx2", "hvac", "jwt", "locust", "loguru", "opentelemetry",
     "prometheus_client", "pwdlib", "pydantic", "pydantic_core", "pydantic_settings", "pytest", "pytest_asyncio",
     "redis", "sqlalchemy", "starlette", "structlog", "test", "tests", "uvicorn",
 })  # fmt: skip
@@ -25,7 +25,7 @@ _LONGEST: Final = 40
 # Pieces of features that the foundation has from the start, as the features' own templates write them.
 _FROM_FEATURES: Final = {
     "src/{package}/core/request_id.py": "request-scope/core/request_id.py.jinja",
-    "tests/unit/test_request_id.py": "request-scope/tests/test_request_id.py.jinja",
+    "tests/test_request_id.py": "request-scope/tests/test_request_id.py.jinja",
 }
 
 
@@ -93,6 +93,9 @@ def _context(name: str, package: str, python: str) -> Context:
         "python": python,
         "ruff_target": "py" + python.replace(".", ""),
         "http_client": "httpx2",
+        "app_module": f"{package}.main",
+        "app_name": "app",
+        "app_call": "app",
     }
     return Context(
         setting=_not_asked,

@@ -32,6 +32,7 @@ RANKS: Mapping[str, int] = {
             "trusted-host",
             "security-headers",
             "metrics",
+            "access-log",
             "request-context",
         )
     )
@@ -53,7 +54,6 @@ KNOWN: Mapping[str, str] = {
     "starlette_exporter.PrometheusMiddleware": "metrics",
     "brotli_asgi.BrotliMiddleware": "compression",
 }
-_FOUNDATION: Mapping[str, str] = {"core.request_id:RequestIDMiddleware": "request-context"}
 
 STRICT = frozenset(
     {("application", "error-boundary"), ("application", "cors"), ("error-boundary", "cors"), ("rate-limit", "cors")}
@@ -66,8 +66,7 @@ def rank_of(target: str, declared: Mapping[str, str]) -> str:
 
     `declared` maps the middleware of features (`core.cors:CorsMiddleware`) to their ranks.
     """
-    ours = {**_FOUNDATION, **declared}
-    return KNOWN.get(target) or next((name for source, name in ours.items() if is_ours(target, source)), "")
+    return KNOWN.get(target) or next((name for source, name in declared.items() if is_ours(target, source)), "")
 
 
 class _Cost(NamedTuple):

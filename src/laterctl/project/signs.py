@@ -135,23 +135,25 @@ def definitions(project: Project, names: Collection[str]) -> list[Place]:
 
 
 def headers(project: Project, names: Collection[str]) -> list[Place]:
-    """Return where modules give two or more of these HTTP headers a value: the first of each.
+    """Return where modules give two or more of these HTTP headers a value, or one where that is all: the first of each.
 
     That is a key of a mapping, an item that is assigned, or the first of a pair or of several arguments, as text or
     as bytes. A list of names, as in a CORS configuration, sets none; what a single route or a folder of files sends is
-    that of no other answer.
+    that of no other answer. A single header counts where something with headers gets it or a pair of bytes has it: the
+    key of a mapping may be what is sent to somebody else.
     """
-    spelled = {*names, *(name.lower() for name in names)}
+    named = _named if len(names) > 1 else _put
+    spelled = {form for name in names for form in (name, name.lower(), name.title())}
     wanted = {name.lower() for name in names}
     found: list[Place] = []
     for path in _files(project, spelled):
         lines: dict[str, int] = {}
         tree = project.tree.python(path).tree
         alone = {id(part) for node in nodes(tree) if _answers_alone(project, node, path) for part in nodes(node)}
-        for node in (name for part in nodes(tree) if id(part) not in alone for name in _named(part, wanted)):
+        for node in (name for part in nodes(tree) if id(part) not in alone for name in named(part, wanted)):
             if (value := _text(node)) in wanted:
                 lines.setdefault(value, node.lineno)
-        if len(lines) > 1:
+        if len(lines) >= min(2, len(names)):
             found.append(Place(path, min(lines.values())))
     return found
 
@@ -185,6 +187,15 @@ def _named(node: ast.AST, headers: set[str]) -> list[ast.expr]:
     if isinstance(node, ast.Tuple | ast.List) and len(node.elts) == 2:
         return [] if _text(node.elts[1]) in headers else node.elts[:1]
     return node.args[:1] if isinstance(node, ast.Call) and len(node.args) > 1 else []
+
+
+def _put(node: ast.AST, _headers: set[str]) -> list[ast.expr]:
+    """Return the expressions that name a header which `node` puts on a message: `x.headers[...] = `, `(b"...", value)`."""
+    if isinstance(node, ast.Assign):
+        items = [target for target in node.targets if isinstance(target, ast.Subscript)]
+        return [item.slice for item in items if dotted_path(item.value).rpartition(".")[2] == "headers"]
+    pair = node.elts if isinstance(node, ast.Tuple) and len(node.elts) == 2 else []
+    return [name for name in pair[:1] if isinstance(name, ast.Constant) and isinstance(name.value, bytes)]
 
 
 class Route(Struct, frozen=True):

@@ -45,6 +45,11 @@ class NotConfigured(Connection):
         raise RedisConnectionError(NOT_SET)
 
 
+@cache
+def _say_it_once() -> None:
+    logger.warning(NOT_SET)
+
+
 def build_redis(client_name: str = __name__) -> Redis:
     """Return a client that gives bytes, with connections of its own.
 
@@ -54,7 +59,7 @@ def build_redis(client_name: str = __name__) -> Redis:
     """
     settings = RedisSettings()
     if settings.redis_url is None:
-        logger.warning(NOT_SET)
+        _say_it_once()
         pool = BlockingConnectionPool(connection_class=NotConfigured)
     else:
         pool = BlockingConnectionPool.from_url(  # pyright: ignore[reportUnknownMemberType]

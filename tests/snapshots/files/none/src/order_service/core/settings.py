@@ -32,6 +32,8 @@ class Settings(BaseSettings):
     jwt_keys: SecretStr | None = None
     jwt_max_ttl: PositiveInt = 3600
     jwt_refresh_ttl: PositiveInt = 1209600
+    log_format: str = 'json'  # json, or console for people at a terminal
+    log_level: str = 'INFO'  # DEBUG, INFO, WARNING, ERROR or CRITICAL
     metrics_token: SecretStr | None = None
     redis_max_connections: PositiveInt = 100  # connections at a time
     redis_timeout_seconds: PositiveFloat = 1.0
