@@ -119,6 +119,15 @@ def test_what_is_recommended_comes_along_and_can_be_declined() -> None:
     assert_same(memory.remove(both, "parcel"), before, "it goes with what recommends it")
 
 
+def test_a_refusal_of_what_is_only_recommended_says_how_to_do_without_it() -> None:
+    before = {**project_files(shape_named("flat")), "core/stamp.py": b"MINE = 1\n", "core/app_stamp.py": b"MINE = 1\n"}
+    (refusal,) = memory.planned(before, Request(add=("parcel",))).refusals
+    assert (refusal.feature, refusal.remedy.rpartition("; ")[2]) == ("stamp", "or do without it: --without stamp")
+    (asked,) = memory.planned(before, Request(add=("stamp",))).refusals
+    assert "--without" not in asked.remedy
+    assert "core/parcel.py" in memory.run(before, Request(add=("parcel",), without=("stamp",)))
+
+
 def test_pieces_beside_another_feature_come_and_go_with_either() -> None:
     before = project_files(shape_named("poetry"))
     declined = memory.run(before, Request(add=("parcel",), without=("stamp",)))

@@ -149,7 +149,8 @@ def _made(project: Project, installed: Mapping[str, Entry], request: Request) ->
         others = {*wanted} if name in added or name in renewed else {*added}
         resolution.add_beside(name, others, installed[name].records if name in installed else ())
     if resolution.refusals:
-        found = tuple(resolution.refusals)
+        optional = set(added) - set(catalogue.closure(requested, needs=declares))
+        found = tuple(_declinable(item) if item.feature in optional else item for item in resolution.refusals)
         return Plan(Changeset({}), installed, tuple(added), refusals=found, notes=tuple(resolution.notes))
     own = {record.target.path for record in resolution.records() if record.target.whole_file and record.ours}
     entries = {
@@ -220,6 +221,11 @@ def _elsewhere(project: Project, entries: Sequence[Entry]) -> list[Refusal]:
         for entry in entries
         if entry.app in others
     ]
+
+
+def _declinable(refusal: Refusal) -> Refusal:
+    """Say of a refusal of a recommended feature how to do without it."""
+    return replace(refusal, remedy=f"{refusal.remedy}; or do without it: --without {refusal.feature}")
 
 
 def _joining(resolution: Resolution, added: Sequence[str]) -> list[str]:
