@@ -18,6 +18,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from laterctl.masking import masked
+from laterctl.patterns import pattern
 
 Argv = tuple[str, ...]
 
@@ -149,11 +150,11 @@ def _is_our_own(environment: Path, folder: Path) -> bool:
 
 # Secrets
 
-_FIELDS = re.compile(
+_FIELDS = pattern(
     r"(?i)((?:authorization:?\s*(?:basic|bearer)|[?&;\s](?:access_token|api[_-]?key|auth|password|secret|token)\s*[=:])\s*)"
     r"[^\s&'\"]+"
 )
-_SECRET_NAME = re.compile(r"PASSWORD|PASSWD|TOKEN|SECRET|CREDENTIAL|API_?KEY", re.IGNORECASE)
+_SECRET_NAME = pattern(r"PASSWORD|PASSWD|TOKEN|SECRET|CREDENTIAL|API_?KEY", re.IGNORECASE)
 
 
 def mask(text: str, environment: Mapping[str, str] | None = None) -> str:

@@ -6,35 +6,37 @@ import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from laterctl.patterns import pattern
+
 if TYPE_CHECKING:
     import ast
 
-_USERINFO = re.compile(r"(?<=://)(?!git@)[^\s/?#'\"<>]+@")
-_TOKENS = re.compile(
+_USERINFO = pattern(r"(?<=://)(?!git@)[^\s/?#'\"<>]+@")
+_TOKENS = pattern(
     r"\b(?:gh[pousr]_[A-Za-z0-9]{20,}|github_pat_\w{20,}|glpat-[\w-]{16,}|pypi-[\w-]{16,}|AKIA[0-9A-Z]{16})"
 )
-_SECRET = re.compile(
+_SECRET = pattern(
     r"(?i)(?:passw|passphrase|secret|credential|api_?key|private_?key)"
     r"|(?:^|[_.-]|(?<=[a-z])(?-i:(?=[A-Z])))(?:pass|pwd|salt|pepper|auth|authorization|tokens?|keys)$"
     r"|(?:[_.-]|(?<=[a-z])(?-i:(?=[A-Z])))key$"
 )
-_HARMLESS = re.compile(
+_HARMLESS = pattern(
     r"(?i)public_?keys?$|(?:url|uri|ttl|seconds|minutes|hours|days|path|name|type|length|algorithms?|enabled|header|prefix)$"
 )
-_PAIR = re.compile(  # a name and its value, somewhere in a line
+_PAIR = pattern(  # a name and its value, somewhere in a line
     r"(?P<head>(?P<mark>[\"']?)(?P<name>[A-Za-z_][\w.-]*)(?P=mark)\s*(?:=>|:(?:[^=\"'\n]{1,80}=)?|=(?!=))\s*)"
     r"(?P<value>[\"'](?:[^\"'\\]|\\.)*[\"']|[^\s\"'\[\]{},]+)"
 )
-_LINE = re.compile(  # a name, and what follows it to the end of the line
+_LINE = pattern(  # a name, and what follows it to the end of the line
     r"(?P<head>[\s#;]*(?:[-*]\s+)?(?:(?:export|set)\s+|(?P<docker>(?:ENV|ARG)\s+))?"
     r"[\"']?(?P<name>[A-Za-z_][\w.-]*)[\"']?(?(docker)[\s=]\s*|\s*(?::|=(?!=))\s*))"
     r"(?P<value>.*?)(?P<end>,?\s*)"
 )
-_SECTION = re.compile(r"\s*\[+\s*([^\[\]]+?)\s*\]+\s*(?:[#;].*)?")
+_SECTION = pattern(r"\s*\[+\s*([^\[\]]+?)\s*\]+\s*(?:[#;].*)?")
 _OPENERS = ("[", "{", "(", "|", ">", "|-", ">-", "|+", ">+")
-_REFERENCE = re.compile(r"\$\{?\w+\}?|\{\{.*\}\}|[\"']{2}|\[\s*\]|\{\s*\}|null|none|true|false", re.IGNORECASE)
-_KEY_BLOCK = re.compile(r"-----(BEGIN|END) [A-Z ]*PRIVATE KEY-----")
-_KEY_LINE = re.compile(r"(-----BEGIN [A-Z ]*PRIVATE KEY-----).+?(-----END )")
+_REFERENCE = pattern(r"\$\{?\w+\}?|\{\{.*\}\}|[\"']{2}|\[\s*\]|\{\s*\}|null|none|true|false", re.IGNORECASE)
+_KEY_BLOCK = pattern(r"-----(BEGIN|END) [A-Z ]*PRIVATE KEY-----")
+_KEY_LINE = pattern(r"(-----BEGIN [A-Z ]*PRIVATE KEY-----).+?(-----END )")
 _HIDDEN = "***"
 
 

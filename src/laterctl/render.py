@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct, field
 
+from laterctl.patterns import pattern
+
 if TYPE_CHECKING:
     import jinja2
 
@@ -239,7 +241,7 @@ def with_imports(source: str, needed: Iterable[Import], style: Style, first_part
     return "".join([*lines[:first], block, *lines[last:]])
 
 
-_LITERAL = re.compile(
+_LITERAL = pattern(
     r"""
     \#[^\n]*
   | (?P<triple>"{3}|'{3}) (?:[^\\"']+ | \\. | (?!(?P=triple)).)* (?P=triple)

@@ -13,8 +13,9 @@ from typing import Any
 import typer
 
 from laterctl.masking import masked
+from laterctl.patterns import pattern
 
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+_CONTROL = pattern(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 """What would move the cursor, change the terminal, or turn the text around."""
 
 _STYLED = f"\ue000{os.urandom(8).hex()}"

@@ -12,11 +12,12 @@ from msgspec import Struct
 
 from laterctl.codemods import placement
 from laterctl.codemods.placement import ENTRY_ORDERS, TextEditError, position
+from laterctl.patterns import pattern
 from laterctl.project.requirements_file import generated, read_requirements, requirement_name
 from laterctl.project.source import split_lines
 
 _BOM = "\ufeff"
-_ENV_KEY = re.compile(r"\s*#?\s*(?:export\s+)?([A-Za-z_]\w*)\s*=")
+_ENV_KEY = pattern(r"\s*#?\s*(?:export\s+)?([A-Za-z_]\w*)\s*=")
 
 
 class Block(Struct, frozen=True):

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from laterctl.codemods import toml
 from laterctl.codemods.placement import TextEditError
+from laterctl.patterns import pattern
 from laterctl.project.requirements_file import canonical_name
 
 if TYPE_CHECKING:
@@ -21,13 +22,13 @@ if TYPE_CHECKING:
     from packaging.version import Version
 
 
-_EXTRAS = re.compile(r"(\s*[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)(?:\s*\[([^\]]*)\])?")
-_OPEN = re.compile(  # no more than a lower bound
+_EXTRAS = pattern(r"(\s*[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)(?:\s*\[([^\]]*)\])?")
+_OPEN = pattern(  # no more than a lower bound
     r"\s*[A-Za-z](?:[A-Za-z0-9._-]*[A-Za-z0-9])?\s*(?:\[\w+(?:,\s*\w+)*\])?\s*(?:>=\s*\d+(?:\.\d+)*)?\s*"
 )
-_PYTHON = re.compile(r"\s*>=\s*3\.(\d+)(?:\.\d+)*\s*(?:,\s*<\s*4(?:\.0)*\s*)?")
+_PYTHON = pattern(r"\s*>=\s*3\.(\d+)(?:\.\d+)*\s*(?:,\s*<\s*4(?:\.0)*\s*)?")
 _PYTHONS = range(6, 40)  # minor versions of Python 3
-_CONSTRAINT = re.compile(r"\s*(?:[\^~*<>=!{\[]|v?\d[\w.*+-]*\s*(?:$|[,|]))")
+_CONSTRAINT = pattern(r"\s*(?:[\^~*<>=!{\[]|v?\d[\w.*+-]*\s*(?:$|[,|]))")
 
 
 class RequirementError(TextEditError):

@@ -99,23 +99,29 @@ def is_present(text: str, piece: Piece) -> bool:
 def line_of(text: str, keys: Keys) -> int:
     """Return the first line of what `keys` lead to. Raises `KeyError` when they lead nowhere.
 
-    Sections, and lines of a section, are tried by `tomllib`, one more at a time. So it costs no import of tomlkit, which
-    checks of what is installed must not load.
+    Sections, and lines of a section, are tried by `tomllib`, which costs no import of tomlkit: checks of what is installed
+    must not load it.
     """
     if _get(parse(text), keys) is _MISSING:
         raise KeyError(".".join(keys))
     sections = cut(text.removeprefix(_BOM))
     index = next(index for index, section in enumerate(sections) if _get(parse(section), keys) is not _MISSING)
     lines = re.findall(r"[^\n]*\n|[^\n]+", sections[index])
-    start = 0
-    for end in range(1, len(lines)):
+
+    def is_there(end: int) -> bool | None:
         try:
-            found = _get(tomllib.loads("".join(lines[:end])), keys)
+            return _get(tomllib.loads("".join(lines[:end])), keys) is not _MISSING
         except tomllib.TOMLDecodeError:  # in the middle of a value
-            continue
-        if found is not _MISSING:
+            return None
+
+    # What is above the last line with its name that is no part of a value, and lacks it, need not be tried.
+    named = (number for number, line in enumerate(lines) if keys[-1] in line)
+    start = max((number for number in named if is_there(number) is False), default=0)
+    for end in range(start + 1, len(lines)):
+        found = is_there(end)
+        if found:
             break
-        start = end
+        start = start if found is None else end
     return "".join(sections[:index]).count("\n") + start + 1
 
 

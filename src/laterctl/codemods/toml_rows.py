@@ -10,15 +10,16 @@ from __future__ import annotations
 import re
 
 from laterctl.codemods.toml_spans import Value, comma_in, line_end, line_start
+from laterctl.patterns import pattern
 
 Edit = tuple[int, int, str]
 """A start, an end, and the text to put between them."""
 
 INDENT = "    "
-_COMMENT_BESIDE = re.compile(r"[ \t]*,?[ \t]*#")
-_OWN_LINE = re.compile(r"\n([ \t]*)\Z")
-_REST_OF_LINE = re.compile(r"[ \t]*(,)?[ \t]*(#[^\n]*)?\r?\n")
-_BLANK_REST = re.compile(r"[ \t]*,?[ \t]*\r?\n")
+_COMMENT_BESIDE = pattern(r"[ \t]*,?[ \t]*#")
+_OWN_LINE = pattern(r"\n([ \t]*)\Z")
+_REST_OF_LINE = pattern(r"[ \t]*(,)?[ \t]*(#[^\n]*)?\r?\n")
+_BLANK_REST = pattern(r"[ \t]*,?[ \t]*\r?\n")
 
 
 class Row:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Struct, field
 
 from laterctl.codemods.placement import TextEditError
+from laterctl.patterns import pattern
 
 if TYPE_CHECKING:
     from tomlkit import TOMLDocument
@@ -24,9 +25,9 @@ if TYPE_CHECKING:
 Path = tuple[str | int, ...]
 """Keys from the root; an element of an array of tables is an integer."""
 
-_GAP = re.compile(r"(?:[ \t\r\n,]+|#[^\r\n]*)*")
-_HEADER = re.compile(r"^[ \t]*\[", re.MULTILINE)
-_MARK = re.compile(r"#[^\r\n]*|,")
+_GAP = pattern(r"(?:[ \t\r\n,]+|#[^\r\n]*)*")
+_HEADER = pattern(r"^[ \t]*\[", re.MULTILINE)
+_MARK = pattern(r"#[^\r\n]*|,")
 
 
 class TomlEditError(TextEditError):

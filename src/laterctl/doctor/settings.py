@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import ast
-import re
 from collections.abc import Iterator
 
 from msgspec import Struct
 
 from laterctl.doctor.code import Code, Codebase, Visit, argument_of, once
+from laterctl.patterns import pattern
 from laterctl.project.names import Own
 from laterctl.project.statements import Function, assigned_value, bound_targets, nodes
 
@@ -16,8 +16,8 @@ SETTINGS_CLASSES = frozenset({"pydantic_settings.BaseSettings", "pydantic.BaseSe
 READERS = frozenset({"os.getenv", "os.environ.get", "decouple.config"})
 
 _WRAPPERS = frozenset({"pydantic.SecretStr", "pydantic.SecretBytes", "pydantic.Field", "pydantic.fields.Field"})
-_SECOND = re.compile(r"(?:>=|==|~=|\^|>|~|\s)\s*2(?![\d])")
-_FIRST = re.compile(r"(?:==|~=|\^|(?<!>)~)\s*1(?![\d])|<\s*2(?![\d])(?!\.0*[1-9])")
+_SECOND = pattern(r"(?:>=|==|~=|\^|>|~|\s)\s*2(?![\d])")
+_FIRST = pattern(r"(?:==|~=|\^|(?<!>)~)\s*1(?![\d])|<\s*2(?![\d])(?!\.0*[1-9])")
 _DEPTH = 4  # from a name to the settings object, through functions that give it
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
@@ -17,6 +16,7 @@ from msgspec import Struct, convert, field
 
 from laterctl import __version__
 from laterctl.changeset import checked_path
+from laterctl.patterns import pattern
 from laterctl.project.installed import FOLDER, FORMAT, file_of
 from laterctl.project.places import Place
 from laterctl.refusal import Refusal, Refused
@@ -31,7 +31,7 @@ Value = str | int | float | bool
 ATTRIBUTES = f"{FOLDER}/.gitattributes"
 _ATTRIBUTES = b"* -diff linguist-generated=true\n"
 _BASE_SUFFIX = ".base"
-_NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
+_NAME = pattern(r"[a-z0-9][a-z0-9_-]*")
 
 
 class Entry(Struct, frozen=True):

@@ -5,19 +5,20 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from laterctl.patterns import pattern
 from laterctl.project.discover import Project
 from laterctl.project.places import is_test_or_docs
 from laterctl.project.source import Unreadable
 from laterctl.project.tree import Outside
 
-_IMPORT = re.compile(
+_IMPORT = pattern(
     r"^[ \t]*(?:from[ \t]+(?P<source>\.*[\w.]*)[ \t]+import\b(?P<names>[ \t]*\([^)]*\)|(?:[^\n\\]|\\\n)*)"
     r"|import[ \t]+(?P<modules>[^\n#;]+))",
     re.MULTILINE,
 )
-_TEXT = re.compile(r"[\"'](\.{0,3}[A-Za-z_]\w*(?:\.\w+)*)(?::\w+)?[\"']")
-_LOADERS = re.compile(r"import_module|__import__|iter_modules|walk_packages|entry_points|spec_from_file_location")
-_NAME = re.compile(r"\w+")
+_TEXT = pattern(r"[\"'](\.{0,3}[A-Za-z_]\w*(?:\.\w+)*)(?::\w+)?[\"']")
+_LOADERS = pattern(r"import_module|__import__|iter_modules|walk_packages|entry_points|spec_from_file_location")
+_NAME = pattern(r"\w+")
 
 
 def imported(project: Project) -> frozenset[str] | None:

@@ -12,6 +12,8 @@ import warnings
 from collections.abc import Callable
 from functools import cached_property
 
+from laterctl.patterns import pattern
+
 Repair = Callable[[str], str | None]
 """Blanks out what this interpreter's `ast` cannot read, keeping lines and the ordinal of every statement.
 
@@ -30,7 +32,7 @@ _NEWER = (  # first version that reads it, a line that shows it
     ((3, 15), re.compile(r"^\s*lazy\s+(?:from|import)\b", re.MULTILINE)),  # PEP 810
     ((3, 15), re.compile(r"[\[({]\s*\*.*\bfor\b")),  # PEP 798
 )
-_FORMATTED = re.compile(r"(?<![\w\"'])(?:f|fr|rf)[\"']", re.IGNORECASE)  # PEP 701: the error says little before 3.12
+_FORMATTED = pattern(r"(?<![\w\"'])(?:f|fr|rf)[\"']", re.IGNORECASE)  # PEP 701: the error says little before 3.12
 
 
 def may_be_newer(text: str) -> bool:

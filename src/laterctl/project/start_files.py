@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from laterctl.patterns import pattern
 from laterctl.project.application.served import is_secret, starts
 from laterctl.project.places import is_test_or_docs
 from laterctl.project.source import Unreadable
@@ -13,13 +14,13 @@ from laterctl.project.tree import Outside, Tree
 Lines = list[tuple[int, str]]
 
 YAML = (".yaml", ".yml")
-COMMENT = re.compile(r"(?:^|\s)#.*|^\s*(?:;|//|::|REM\s).*")
-HEAD = re.compile(r"^(?:\s*(?:-\s+)?(?:image|build|context|dockerfile)|  name):.*|\A\s*[\w-]+:", re.MULTILINE)
-OTHER = re.compile(  # what is not the application, by its image, its name or its command
+COMMENT = pattern(r"(?:^|\s)#.*|^\s*(?:;|//|::|REM\s).*")
+HEAD = pattern(r"^(?:\s*(?:-\s+)?(?:image|build|context|dockerfile)|  name):.*|\A\s*[\w-]+:", re.MULTILINE)
+OTHER = pattern(  # what is not the application, by its image, its name or its command
     r"\b(?:celery|dramatiq|rq|arq|taskiq|huey|flower|beat|workers?|consumer|scheduler|cron|postgres\w*|mysql|mariadb"
     r"|mongo\w*|redis|valkey|rabbitmq|kafka|nginx|traefik|caddy|haproxy|node|npm|puma|rails|front-?end|client|ui)\b"
 )
-_MORE = re.compile(r"\.(?:ya?ml|tf)$|(?:^|/)(?:app|railway|[\w.-]*(?:settings|config)[\w.-]*)\.json$")
+_MORE = pattern(r"\.(?:ya?ml|tf)$|(?:^|/)(?:app|railway|[\w.-]*(?:settings|config)[\w.-]*)\.json$")
 
 
 def start_parts(tree: Tree, wanted: re.Pattern[str]) -> Iterator[tuple[str, Lines]]:

@@ -8,10 +8,11 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
+from laterctl.patterns import pattern
 from laterctl.project.source import Unreadable
 from laterctl.project.tree import Tree
 
-_AT = re.compile(r"\(at line (\d+), column \d+\)")
+_AT = pattern(r"\(at line (\d+), column \d+\)")
 
 
 class InvalidToml(ValueError):

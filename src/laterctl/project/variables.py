@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import re
 
+from laterctl.patterns import pattern
 from laterctl.project.places import is_test_or_docs
 from laterctl.project.roots import repository_of
 from laterctl.project.start_files import COMMENT, HEAD, OTHER, start_parts, text_of
 from laterctl.project.tree import Tree
 
-_ELSEWHERE = re.compile(
+_ELSEWHERE = pattern(
     r"\benv_file\s*:|\benvFrom\s*:|\bEnvironmentFile\s*=|\benvfile\s*=|--env-file|\bdotenv-load\b"
     r"|(?:^|[\s;&])(?:source|\.|-?include)\s+\S*\.env\b|\b(?:doppler|infisical|chamber|dotenv|op)\s+(?:run|exec)\b"
 )
-_DOTENV = re.compile(r"\.env(?:rc)?(?:\.|$)(?!.*(?:example|sample|template|dist))")
+_DOTENV = pattern(r"\.env(?:rc)?(?:\.|$)(?!.*(?:example|sample|template|dist))")
 
 
 def is_set(tree: Tree, variable: str, ours: bytes) -> bool:

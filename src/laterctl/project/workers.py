@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 
 from msgspec import Struct
 
+from laterctl.patterns import pattern
 from laterctl.project.application.served import starts
 from laterctl.project.names import imports_in, imports_of, resolve
 from laterctl.project.places import Place, is_test_or_docs
@@ -25,25 +26,25 @@ from laterctl.project.tree import Outside, Tree
 _VALUE = (
     r"[\"']?(?P<value>(?P<count>\d{1,6})|\$?\$\{\w+:?-(?P<default>\d{1,6})\}|\$\([^;&|\n]*?\bnproc\b[^\"'\s]*)(?![\w.])"
 )
-_SERVER = re.compile(
+_SERVER = pattern(
     r"(?<![\w.-])(?:(?P<short>gunicorn|GUNICORN_CMD_ARGS|hypercorn)|uvicorn|granian|fastapi[\"',\s]+run)(?=[\"',\s=\\]|$)"
 )
-_OPTION = re.compile(rf"(?<![\w-])(?P<name>--workers|-w)[\"'\s,=\\]*(?:-\s+)?{_VALUE}")
-_VARIABLE = re.compile(
+_OPTION = pattern(rf"(?<![\w-])(?P<name>--workers|-w)[\"'\s,=\\]*(?:-\s+)?{_VALUE}")
+_VARIABLE = pattern(
     rf"(?<![\w${{])(?P<name>WEB_CONCURRENCY|UVICORN_WORKERS)[\"']?\s*(?:[=:]\s*|\s(?:value:\s*)?){_VALUE}"
 )
-_REPLICAS = re.compile(rf"^\s+(?P<name>replicas|scale):\s*{_VALUE}", re.MULTILINE)
-_RELOAD = re.compile(r"--reload(?![\w-])")
-_END = re.compile(r"&&|\||;|\s&\s|(?<![\w.-])(?:celery|dramatiq|rq|arq|taskiq|huey\w*)\s")
-_TOLD = re.compile(r"(?:^|[\s@;&|])(?:echo|printf|p?grep|pkill)\b[^;&|\n]*$")
-_ARRAY = re.compile(r"\s*(?:CMD|ENTRYPOINT|[\w.\"-]+\s*=)\s*\[")
-_ENTRY = re.compile(r"\s*(?:-\s+)?(?P<key>entrypoint|command|args):")
-_POD = re.compile(r"^kind:\s*(?:Deployment|StatefulSet|ReplicaSet|Rollout)\b", re.MULTILINE)
-_TRIAL = re.compile(
+_REPLICAS = pattern(rf"^\s+(?P<name>replicas|scale):\s*{_VALUE}", re.MULTILINE)
+_RELOAD = pattern(r"--reload(?![\w-])")
+_END = pattern(r"&&|\||;|\s&\s|(?<![\w.-])(?:celery|dramatiq|rq|arq|taskiq|huey\w*)\s")
+_TOLD = pattern(r"(?:^|[\s@;&|])(?:echo|printf|p?grep|pkill)\b[^;&|\n]*$")
+_ARRAY = pattern(r"\s*(?:CMD|ENTRYPOINT|[\w.\"-]+\s*=)\s*\[")
+_ENTRY = pattern(r"\s*(?:-\s+)?(?P<key>entrypoint|command|args):")
+_POD = pattern(r"^kind:\s*(?:Deployment|StatefulSet|ReplicaSet|Rollout)\b", re.MULTILINE)
+_TRIAL = pattern(
     r"(?:^|[/_.-])(?:tests?|bench\w*|load|e2e|ci|dev(?:elop\w*|container)?|local|override|examples?|templates?|sample)(?:[/_.-]|$)"
 )
-_GUNICORN = re.compile(r"(?:^|/)(?:gunicorn[^/]*|[^/]*gunicorn[^/]*conf[^/]*)\.py$")
-_SEVERAL = re.compile(
+_GUNICORN = pattern(r"(?:^|/)(?:gunicorn[^/]*|[^/]*gunicorn[^/]*conf[^/]*)\.py$")
+_SEVERAL = pattern(
     r"--workers|[\"'\s]-w|CONCURRENCY|UVICORN_WORKERS|replicas:|scale:|replicaCount|minReplicas|numInstances|numReplicas"
     r"|min_machines_running|min_instances|minInstances|min-?[sS]cale|quantity|count:"
 )
@@ -51,11 +52,11 @@ _CORES = frozenset({"cpu_count", "process_cpu_count", "sched_getaffinity"})
 
 
 # Charts of Helm, and what hosting platforms read: the file, what says that a service is served, and its numbers.
-_VALUES = re.compile(r"(?:^|/)values[\w.-]*\.ya?ml$")
-_CHART = re.compile(rf"^(?P<name>replicaCount|replicas):\s*{_VALUE}", re.MULTILINE)
-_SCALED = re.compile(r"^autoscaling:\s*$(?P<body>(?:\n[ ]+.*)+)", re.MULTILINE)
-_ENABLED = re.compile(r"^\s+enabled:\s*true\b", re.MULTILINE)
-_LEAST = re.compile(rf"^\s+(?P<name>minReplicas):\s*{_VALUE}", re.MULTILINE)
+_VALUES = pattern(r"(?:^|/)values[\w.-]*\.ya?ml$")
+_CHART = pattern(rf"^(?P<name>replicaCount|replicas):\s*{_VALUE}", re.MULTILINE)
+_SCALED = pattern(r"^autoscaling:\s*$(?P<body>(?:\n[ ]+.*)+)", re.MULTILINE)
+_ENABLED = pattern(r"^\s+enabled:\s*true\b", re.MULTILINE)
+_LEAST = pattern(rf"^\s+(?P<name>minReplicas):\s*{_VALUE}", re.MULTILINE)
 _PLATFORMS = (
     (re.compile(r"(?:^|/)render\.ya?ml$"), re.compile(r"type:\s*web\b"), r"numInstances|minInstances"),
     (re.compile(r"(?:^|/)copilot/[^/]+/manifest\.ya?ml$"), re.compile(r"type:.*\bWeb Service"), r"count"),

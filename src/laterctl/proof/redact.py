@@ -9,20 +9,21 @@ from contextlib import suppress
 from pathlib import Path
 
 from laterctl.install import mask
+from laterctl.patterns import pattern
 from laterctl.proof.scratch import Scratch
 
 LONGEST = 400
 """Characters of a reason that are shown."""
 
-_SECRETIVE = re.compile(r"PASS|PWD|TOKEN|SECRET|CREDENTIAL|KEY|AUTH|DSN", re.IGNORECASE)
+_SECRETIVE = pattern(r"PASS|PWD|TOKEN|SECRET|CREDENTIAL|KEY|AUTH|DSN", re.IGNORECASE)
 _FOLDERS = ("PWD", "OLDPWD")
 """Variables of shells that only sound secret."""
-_ASSIGNMENT = re.compile(r"""(?m)^[\s\-"']*(?:export\s+)?([\w.-]+)["']?\s*[=:]\s*(.+?),?\s*$""")
-_DETAIL = re.compile(
+_ASSIGNMENT = pattern(r"""(?m)^[\s\-"']*(?:export\s+)?([\w.-]+)["']?\s*[=:]\s*(.+?),?\s*$""")
+_DETAIL = pattern(
     r" \[type=\w+, input_value=.*?, input_type=\w+\](?:\n *For further information visit \S+)?", re.DOTALL
 )
 """What pydantic adds to an error: its kind, the value that it is about, and where to read more."""
-_CONTROL = re.compile(r"\x1b\[[0-9;]*[A-Za-z]|[\x00-\x08\x0b-\x1f\x7f]")
+_CONTROL = pattern(r"\x1b\[[0-9;]*[A-Za-z]|[\x00-\x08\x0b-\x1f\x7f]")
 """Colours, and whatever else would move the cursor."""
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from laterctl.patterns import pattern
+
 ORIGIN = "From laterctl: "
 """How it begins, behind what makes it a comment."""
 
@@ -18,7 +20,7 @@ _BY_SUFFIX = {
     **dict.fromkeys(("css",), _BLOCK),
     "mako": ("## ", ""),
 }
-_FIRST = re.compile(r"#!|# *(?:syntax|escape|check) *=|<\?xml", re.IGNORECASE)
+_FIRST = pattern(r"#!|# *(?:syntax|escape|check) *=|<\?xml", re.IGNORECASE)
 """What has to stay the first line: an interpreter, a directive of Docker, an XML declaration."""
 
 

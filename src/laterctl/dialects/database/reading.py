@@ -10,6 +10,7 @@ from functools import cached_property
 from msgspec.structs import replace
 
 from laterctl.dialects.database.base import CreateAll, Made, Models, Sessions
+from laterctl.patterns import pattern
 from laterctl.project.facts import App
 from laterctl.project.names import Names, Own, dotted_path
 from laterctl.project.places import Place, is_test_or_docs
@@ -34,7 +35,7 @@ _SESSIONS = frozenset({"Session", "AsyncSession"})
 _BASES = frozenset({"DeclarativeBase", "DeclarativeBaseNoMeta"})
 _CACHES = frozenset({"functools.cache", "functools.lru_cache"})
 _MANAGERS = frozenset({"contextlib.contextmanager", "contextlib.asynccontextmanager"})
-_URL = re.compile(r"ur[il]|dsn|database", re.IGNORECASE)
+_URL = pattern(r"ur[il]|dsn|database", re.IGNORECASE)
 _PROVIDERS = "dependency_injector.providers."
 _ENVIRONMENT = frozenset({"os.getenv", "os.environ.get"})
 _METHODS = frozenset(

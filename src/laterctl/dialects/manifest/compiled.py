@@ -14,20 +14,21 @@ from msgspec import Struct
 from laterctl import install
 from laterctl.dialects.manifest.base import Manifest, read_as_text
 from laterctl.install import Argv
+from laterctl.patterns import pattern
 from laterctl.project.places import Place
 from laterctl.project.requirements_file import HEADER, beside, generated, includes
 from laterctl.project.tomlfile import load_toml
 from laterctl.project.tree import Tree
 from laterctl.refusal import Note
 
-_CALL = re.compile(r"#\s{2,}(\S.*)")
-_SOURCE = re.compile(r"[\w./-]+\.(?:in|txt|toml|cfg|py)")
+_CALL = pattern(r"#\s{2,}(\S.*)")
+_SOURCE = pattern(r"[\w./-]+\.(?:in|txt|toml|cfg|py)")
 _PIP_COMPILE = "pip-compile"
 _COMPILERS = ([_PIP_COMPILE], ["uv", "pip", "compile"])
-_FLAG = re.compile(
+_FLAG = pattern(
     "--(allow-unsafe|all-extras|generate-hashes|no-annotate|no-emit-index-url|no-header|(no-)?strip-extras|universal)"
 )
-_VALUED = re.compile("-[co]|--(constraints?|extra|group|output-file|python-platform|python-version|resolver)")
+_VALUED = pattern("-[co]|--(constraints?|extra|group|output-file|python-platform|python-version|resolver)")
 
 
 class Compiled(Struct, frozen=True):

@@ -5,14 +5,13 @@ https://docs.conda.io/projects/conda/en/stable/user-guide/tasks/manage-environme
 
 from __future__ import annotations
 
-import re
-
 from laterctl.codemods.lines import Block
 from laterctl.dialects.manifest.base import Manifest, read_as_text
 from laterctl.dialects.manifest.manager import Change, Manager
 from laterctl.dialects.manifest.requirements import dev_file, requirements_in
 from laterctl.dialects.manifest.setup_cfg import IndentedLines
 from laterctl.install import Argv
+from laterctl.patterns import pattern
 from laterctl.project.facts import DependencyHome, Requirement
 from laterctl.project.places import Place
 from laterctl.project.requirements_file import canonical_name, read_requirements
@@ -25,8 +24,8 @@ HINT = "give {} a list `- pip:` with an entry, which is edited, or list fastapi 
 
 _PIP = ("dependencies", "pip")
 
-_ITEM = re.compile(r"(?P<indent> *)- +(?P<entry>[^#\n]*)")
-_SPEC = re.compile(r"(?:[\w.-]+::)?(?P<name>[\w.-]+)\s*(?P<version>[<>=!~].*|\s[\d.*]+)?")
+_ITEM = pattern(r"(?P<indent> *)- +(?P<entry>[^#\n]*)")
+_SPEC = pattern(r"(?:[\w.-]+::)?(?P<name>[\w.-]+)\s*(?P<version>[<>=!~].*|\s[\d.*]+)?")
 
 
 class Conda(Manager):

@@ -12,14 +12,15 @@ from msgspec.structs import replace
 from laterctl.dialects.manifest import conda, local, named, pipenv, pyproject, requirements, setup_cfg
 from laterctl.dialects.manifest.base import PYPROJECT, Manifest, read_as_text
 from laterctl.dialects.manifest.compiled import Compiled, compiled
+from laterctl.patterns import pattern
 from laterctl.project.facts import Evidence, Requirement, Undecided
 from laterctl.project.places import Place
 from laterctl.project.requirements_file import beside, canonical_name, includes
 from laterctl.project.tomlfile import load_toml
 from laterctl.project.tree import Tree
 
-_PACKAGE = re.compile(r'^\[\[package\]\]\s+name = "([^"]+)"\s+version = "([^"]+)"', re.MULTILINE)
-_CONSTRAINED = re.compile(r"(?:^|\s)(?:-c|--constraints?|PIP_CONSTRAINT|UV_CONSTRAINT)[ =]+(\S+\.(?:txt|in))")
+_PACKAGE = pattern(r'^\[\[package\]\]\s+name = "([^"]+)"\s+version = "([^"]+)"', re.MULTILINE)
+_CONSTRAINED = pattern(r"(?:^|\s)(?:-c|--constraints?|PIP_CONSTRAINT|UV_CONSTRAINT)[ =]+(\S+\.(?:txt|in))")
 
 
 class Locked(Mapping[str, str]):

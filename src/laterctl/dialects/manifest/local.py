@@ -16,6 +16,7 @@ from laterctl.dialects.manifest import MANAGERS, named, pyproject, setup_cfg
 from laterctl.dialects.manifest.base import PYPROJECT, Manifest, read_as_text
 from laterctl.dialects.manifest.manager import tables_in
 from laterctl.dialects.manifest.requirements import Lines, requirements_in
+from laterctl.patterns import pattern
 from laterctl.project.facts import DependencyHome, Requirement
 from laterctl.project.places import Place
 from laterctl.project.requirements_file import canonical_name, requirement_name
@@ -25,7 +26,7 @@ from laterctl.project.tomlfile import load_toml, table
 from laterctl.project.tree import Outside, Tree
 
 _SETUP = "setup.py"
-_PATH = re.compile(
+_PATH = pattern(
     r"(?P<editable>-e|--editable)?[ \t=]*(?:[\w.-]+(?:\[(?P<named>[^\]]*)\])?[ \t]*@[ \t]*)?"
     r"(?P<file>file:(?://)?(?:/?\$\{PROJECT_ROOT\}/)?)?(?P<path>[^\s;#\[]+)(?:\[(?P<extras>[^\]]*)\])?"
 )
@@ -193,9 +194,9 @@ def _workspace(tree: Tree, repository: Path) -> tuple[Path, Mapping[str, Any]]:
 
 def _members(root: Path, workspace: Mapping[str, Any]) -> Iterator[tuple[str, Path]]:
     """Yield the members of a workspace, by canonical name."""
-    for pattern in map(str, _listed(workspace.get("members"))):
+    for given in map(str, _listed(workspace.get("members"))):
         with suppress(ValueError, NotImplementedError, OSError):  # a pattern that is none, or leads elsewhere
-            for member in sorted(root.glob(pattern)):
+            for member in sorted(root.glob(given)):
                 name = table(_toml(Tree(member)), "project").get("name")
                 if isinstance(name, str):
                     yield canonical_name(name), member

@@ -9,6 +9,7 @@ from typing import ClassVar
 from laterctl.codemods import lines
 from laterctl.dialects.manifest.base import Form, Manifest, only
 from laterctl.dialects.manifest.compiled import compiled
+from laterctl.patterns import pattern
 from laterctl.project.facts import DependencyHome, Requirement, Undecided
 from laterctl.project.places import Place
 from laterctl.project.requirements_file import canonical_name, read_requirements
@@ -16,7 +17,7 @@ from laterctl.project.source import Unreadable, decoded
 from laterctl.project.tree import Outside, Tree
 from laterctl.project.unreadable import as_undecided
 
-_DEV = re.compile(r"dev|test|local|lint|doc|ci\b|type|format|debug|bench|extra|optional|lock|freeze", re.IGNORECASE)
+_DEV = pattern(r"dev|test|local|lint|doc|ci\b|type|format|debug|bench|extra|optional|lock|freeze", re.IGNORECASE)
 _PRODUCTION = ("requirements.txt", "requirements.in", "base", "common", "main", "requirements", "prod", "production")
 
 

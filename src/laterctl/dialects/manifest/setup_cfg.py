@@ -13,6 +13,7 @@ from laterctl.codemods.lines import Block
 from laterctl.codemods.placement import TextEditError
 from laterctl.dialects.manifest.base import DEV_GROUPS, Manifest
 from laterctl.dialects.manifest.requirements import Lines, dev_file, for_development
+from laterctl.patterns import pattern
 from laterctl.project.facts import DependencyHome
 from laterctl.project.requirements_file import canonical_name
 from laterctl.project.source import decoded, split_lines
@@ -26,8 +27,8 @@ _RUNTIME = ("options", "install_requires")
 _EXTRAS = "options.extras_require"
 _NEW_DEV = "requirements-dev.txt"
 
-_SECTION = re.compile(r"\[([^\]]+)\]")
-_KEY = re.compile(r"([\w.-]+)\s*[=:]\s*(.*)")
+_SECTION = pattern(r"\[([^\]]+)\]")
+_KEY = pattern(r"([\w.-]+)\s*[=:]\s*(.*)")
 
 
 class IndentedLines(Lines):

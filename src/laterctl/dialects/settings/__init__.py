@@ -6,12 +6,12 @@ What stands outside of this package asks `settings_of(project)`, and never which
 from __future__ import annotations
 
 import ast
-import re
 from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
 from laterctl.dialects.settings.base import SettingLine, Settings, SettingSpec, env_literal, path_in
+from laterctl.patterns import pattern
 from laterctl.project.names import Names
 from laterctl.project.places import is_test_or_docs
 from laterctl.project.source import Unreadable
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["SettingLine", "SettingSpec", "Settings", "env_literal", "named", "setting_lines", "settings_of"]
 
-_PLACEHOLDER = re.compile(r"\{(\w+)\}")
+_PLACEHOLDER = pattern(r"\{(\w+)\}")
 
 
 def settings_of(project: Project) -> Settings:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import ast
 import json
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 from msgspec import Struct, field
 
 from laterctl.dialects.ground import Ground
+from laterctl.patterns import pattern
 from laterctl.project.facts import BodyPath, Evidence
 from laterctl.project.names import Names, Own
 from laterctl.project.places import Place
@@ -22,7 +22,7 @@ from laterctl.targets.resolved import Resolved
 FROM_OS = Expr('os.environ.get("ENVIRONMENT", "")', (Import("os"),))
 """The environment's name in a project that has no setting for it."""
 
-_PLAIN = re.compile(r"[\w./:,@%+-]*")
+_PLAIN = pattern(r"[\w./:,@%+-]*")
 """A value that no reader of environment files takes for anything else."""
 
 IN_PROCESS = "new settings are variables of the process"

@@ -16,6 +16,7 @@ from laterctl.doctor.settings import READERS, Field, Given, default_of, field_of
 from laterctl.edits.app_statements import rank_of
 from laterctl.edits.context import is_ours
 from laterctl.features import catalogue
+from laterctl.patterns import pattern
 from laterctl.project.application.registered import outermost_first
 from laterctl.project.facts import Registration
 from laterctl.project.names import Own, dotted_path
@@ -39,7 +40,7 @@ WRITTEN_BY_CORS = frozenset(
 )
 
 _NEEDLES = (b"CORSMiddleware",)
-_SENT = re.compile(r"[a-z][a-z0-9+.-]*://[^\s/?#@*A-Z]+")
+_SENT = pattern(r"[a-z][a-z0-9+.-]*://[^\s/?#@*A-Z]+")
 _STRANGER = "https://stranger.invalid"
 _URLS = frozenset(
     f"pydantic.{name}" for name in ("AnyHttpUrl", "HttpUrl", "AnyUrl", "networks.AnyHttpUrl", "networks.HttpUrl")

@@ -17,6 +17,7 @@ from msgspec import Struct
 from laterctl.doctor.code import Code, Codebase, Visit, also_in, constant, method_of, once
 from laterctl.doctor.rule import MAIN, Found, Rule, Severity
 from laterctl.doctor.settings import READERS, Given, given
+from laterctl.patterns import pattern
 from laterctl.project.installed import file_of
 from laterctl.project.names import Own, dotted_path, resolve
 from laterctl.project.places import Place
@@ -65,7 +66,7 @@ _KEYED_NEEDLES = (b"JWTStrategy", b"LoginManager", b"JwtAccess", b"JwtRefresh", 
 _KEYED_WORDS = (b"strategy", b"generate_jwt", b"loginmanager", b"bearer", b"serializer", b"timestampsigner")
 _KEY_NAMES = ("key", "secret", "secret_key")
 _GRANTED = frozenset({"id_token", "access_token", "refresh_token"})
-_CHECKS = re.compile(r"verif|validat|introspect|authenticat", re.IGNORECASE)
+_CHECKS = pattern(r"verif|validat|introspect|authenticat", re.IGNORECASE)
 _SUPERSEDED = {
     "python-jose": (
         "it is hardly maintained, and FastAPI's documentation has moved to PyJWT",
@@ -98,7 +99,7 @@ _PURPOSES = frozenset(
 _TIMES = frozenset({"exp", "iat", "nbf"})
 _SETTINGS_FILES = (".env", "settings.", "docker-compose", "compose.")
 _SYMMETRIC, _ASYMMETRIC = ("HS",), ("RS", "PS", "ES", "Ed")
-_KEYS_LINE = re.compile(
+_KEYS_LINE = pattern(
     r"^[\s-]*(?:export\s+)?[\"']?(?:\w+_)?jwt_keys[\"']?\s*[=:]\s*[\"']?(?P<keys>[^\"'\s#]+)", re.IGNORECASE
 )
 

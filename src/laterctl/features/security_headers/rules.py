@@ -15,6 +15,7 @@ from laterctl.doctor.rule import MAIN, Found, Rule, Severity
 from laterctl.edits.app_statements import RANKS, rank_of
 from laterctl.edits.context import is_ours
 from laterctl.features import catalogue
+from laterctl.patterns import pattern
 from laterctl.project.application.registered import outermost_first
 from laterctl.project.places import Place
 from laterctl.project.statements import Function, Scope, nodes
@@ -45,10 +46,10 @@ LIBRARIES = {
     "Secweb.SecWeb": "secweb",
 }
 
-_NGINX = re.compile(
+_NGINX = pattern(
     r"""#.*|"[^"]*"|'[^']*'|(?P<brace>[{}])|\b(?P<passes>(?:proxy|uwsgi|grpc)_pass)\s|\badd_header\s+(?P<name>[\w-]+)"""
 )
-_MAX_AGE = re.compile(r"max-age\s*=\s*[\"']?0*[1-9]", re.IGNORECASE)
+_MAX_AGE = pattern(r"max-age\s*=\s*[\"']?0*[1-9]", re.IGNORECASE)
 _SCHEMES = {"https", b"https", "x-forwarded-proto", b"x-forwarded-proto"}
 
 

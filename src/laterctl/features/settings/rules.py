@@ -13,11 +13,12 @@ from collections.abc import Iterator
 from laterctl.doctor.code import Codebase, Visit, argument_of, constant, once
 from laterctl.doctor.rule import MAIN, Found, Rule, Severity
 from laterctl.doctor.settings import is_settings, pydantic_version
+from laterctl.patterns import pattern
 from laterctl.project.names import dotted_path
 from laterctl.project.statements import Function, assigned_value, bound_targets, nodes
 
 _EXAMPLES = (".env.example", ".env.sample", ".env.template", ".env.dist", "env.example", ".env")
-_LINE = re.compile(r"^[ \t]*(?:export[ \t]+)?(?P<name>\w+)[ \t]*=[ \t]*(?P<value>[^\n]*?)[ \t]*$", re.MULTILINE)
+_LINE = pattern(r"^[ \t]*(?:export[ \t]+)?(?P<name>\w+)[ \t]*=[ \t]*(?P<value>[^\n]*?)[ \t]*$", re.MULTILINE)
 _LISTS = frozenset({"list", "List", "set", "Set", "tuple", "Tuple", "Sequence", "frozenset", "dict", "Dict"})
 
 

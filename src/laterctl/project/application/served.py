@@ -6,19 +6,20 @@ import re
 
 from msgspec import Struct
 
+from laterctl.patterns import pattern
 from laterctl.project.places import Place
 from laterctl.project.source import Unreadable
 from laterctl.project.tree import Outside, Tree
 
-_REFERENCE = re.compile(r"(?<![\w./:@-])([A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*):([A-Za-z_][\w.]*)(?![\w:/@-])")
-_FILE = re.compile(r"\bfastapi[\"',\s]+(?:run|dev)[\"',\s]+(?:--[\w-]+[= ]\S+\s+)*[\"']?([\w./-]+\.py)")
-_SERVER = re.compile(r"uvicorn|gunicorn|hypercorn|granian|daphne|fastapi|asgi|wsgi_app|entrypoint|serverless|handler")
-_SCRIPTS = re.compile(
+_REFERENCE = pattern(r"(?<![\w./:@-])([A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*):([A-Za-z_][\w.]*)(?![\w:/@-])")
+_FILE = pattern(r"\bfastapi[\"',\s]+(?:run|dev)[\"',\s]+(?:--[\w-]+[= ]\S+\s+)*[\"']?([\w./-]+\.py)")
+_SERVER = pattern(r"uvicorn|gunicorn|hypercorn|granian|daphne|fastapi|asgi|wsgi_app|entrypoint|serverless|handler")
+_SCRIPTS = pattern(
     r"^(?:Dockerfile.*|.*\.[Dd]ockerfile|(?:docker-)?compose.*\.ya?ml|Procfile.*|[Mm]akefile|[Jj]ustfile)$"
 )
 _SUFFIXES = (".sh", ".service", ".bat", ".ps1", ".fish", ".toml", ".cfg", ".ini", ".conf")
-_SECRET = re.compile(r"secret|^\.env", re.IGNORECASE)  # never read: what is not known cannot be told
-_WEAK = re.compile(r"^README(?:\.\w+)?$", re.IGNORECASE)
+_SECRET = pattern(r"secret|^\.env", re.IGNORECASE)  # never read: what is not known cannot be told
+_WEAK = pattern(r"^README(?:\.\w+)?$", re.IGNORECASE)
 
 
 class Served(Struct, frozen=True):
