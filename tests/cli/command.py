@@ -69,7 +69,7 @@ def run(folder: Path, *arguments: str, env: Mapping[str, str] | None = None, **m
         **more,
     )
     ran = Ran(done.returncode, done.stdout, done.stderr)
-    assert "Traceback" not in ran.screen, ran.screen
+    assert "Traceback (most" not in ran.screen, ran.screen
     return ran
 
 

@@ -308,7 +308,8 @@ def info(
     """Explain a feature, or what was detected in the project."""
     from laterctl.cli import show
     from laterctl.commands import read
-    from laterctl.commands.change import load_project, readable
+    from laterctl.commands.change import load_project
+    from laterctl.commands.readable import readable
     from laterctl.dialects.settings import settings_of
 
     directory, reference = context.obj

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +12,7 @@ from msgspec import Struct, field
 from laterctl import git
 from laterctl.codemods import newer
 from laterctl.commands.dependencies import DependencyStep, planned, refined
+from laterctl.commands.readable import readable
 from laterctl.engine import ledger
 from laterctl.project.installed import FOLDER, is_derived
 from laterctl.project.places import Place
@@ -162,20 +162,6 @@ def prepare(
         wanted = request(installed) if callable(request) else request
         plan = planning.make(project, installed, wanted)
         return checked(project, installed, wanted, plan, install=install, manager=manager)
-
-
-@contextmanager
-def readable() -> Iterator[None]:
-    """Turn a file that cannot be read, wherever that shows, into a refusal that names it."""
-    from laterctl.project.source import Unreadable
-    from laterctl.project.tree import Outside
-    from laterctl.project.unreadable import as_undecided
-
-    try:
-        yield
-    except (Unreadable, Outside) as error:
-        found = as_undecided(error)
-        raise Refused(Refusal(found.code, found.message, found.places[0], remedy=found.hint)) from error
 
 
 def checked(

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from laterctl.changeset import Change, Changeset
-from laterctl.commands.change import Prepared, load_project, readable
+from laterctl.commands.change import Prepared, load_project
+from laterctl.commands.readable import readable
 from laterctl.commands.update import updating
 from laterctl.edits.context import layout_of
 from laterctl.engine import ledger

@@ -8,7 +8,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from laterctl.codemods import newer
-from laterctl.commands.change import readable
+from laterctl.commands.readable import readable
 from laterctl.doctor import installed, rules
 from laterctl.doctor.run import look, start_app
 from laterctl.finding import Finding, Verdict

@@ -57,7 +57,7 @@ def _status(entry: Entry | None) -> str:
 
 
 def _installed(start: Path) -> tuple[Mapping[str, Entry], Mapping[str, tuple[str, ...]], tuple[Refusal, ...]]:
-    from laterctl.commands.change import readable
+    from laterctl.commands.readable import readable
     from laterctl.engine import removal
     from laterctl.project.roots import find_root
     from laterctl.project.tree import Tree
@@ -145,7 +145,8 @@ def secret(name: str, start: Path, app: str | None = None) -> Secret:
         ValueError: the feature has no secret.
         laterctl.refusal.Refused: the project cannot be read.
     """
-    from laterctl.commands.change import load_project, readable
+    from laterctl.commands.change import load_project
+    from laterctl.commands.readable import readable
     from laterctl.dialects.settings import setting_lines, settings_of
 
     feature = catalogue.find(name)

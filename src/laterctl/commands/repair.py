@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from laterctl.commands.change import Prepared, checked, load_project, readable
+from laterctl.commands.change import Prepared, checked, load_project
+from laterctl.commands.readable import readable
 from laterctl.engine import plan as planning
 from laterctl.engine.plan import Request
 
