@@ -21,7 +21,6 @@ class UserAuthenticator(Protocol):
         """Return what the subject may do now; None when it is locked out.
 
         Asked at each sign-in and at each refresh.
-
         """
 
 
