@@ -457,7 +457,7 @@ def test_n_a_token_for_another_service_is_no_sign_in(more: str) -> None:
     ],
 )
 def test_n_a_token_that_is_verified_is(source: str) -> None:
-    refusal = refused(project(main="from fastapi import FastAPI\n\napp = FastAPI()\n", auth=source), "jwt")
+    refusal = refused(project(main="import auth\nfrom fastapi import FastAPI\n\napp = FastAPI()\n", auth=source), "jwt")
     assert refusal.code == "already-by-hand"
     assert refusal.place is not None
     assert refusal.place.path == "auth.py"
