@@ -300,6 +300,19 @@ def test_102_an_application_that_got_another_name_is_still_the_one() -> None:
     assert "core/metrics.py" in memory.add(after, "metrics")
 
 
+@pytest.mark.parametrize("name", ["app", "application"])
+def test_what_a_test_makes_of_a_factory_is_not_what_is_served(name: str) -> None:
+    main = "from fastapi import FastAPI\n\n\ndef create_app() -> FastAPI:\n    app = FastAPI()\n    return app\n"
+    files = {
+        **project(main=main),
+        "tests/test_it.py": f"from main import create_app\n\n{name} = create_app()\n".encode(),
+    }
+    app = memory.project(files).app
+    assert app is not None
+    assert (app.reference, app.factory) == ("main:create_app", True)
+    assert added(files, "metrics", "resources") == added(files, "resources", "metrics")
+
+
 HELD = "from fastapi import FastAPI\n\n\nclass Holder:\n    def __init__(self{more}) -> None:\n        self.api = FastAPI()\n"
 
 

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from laterctl.project.application.handed import FASTAPI, HandOver, hand_over, handed_out
 from laterctl.project.names import Names, Own, dotted_path
-from laterctl.project.places import Place
+from laterctl.project.places import Place, is_test_or_docs
 from laterctl.project.source import Unreadable
 from laterctl.project.statements import (
     Function,
@@ -256,7 +256,7 @@ def _instance_exports(names: Names, path: str, name: str, owner: ast.ClassDef) -
             members.add(member.name)
     found: list[Export] = []
     target = Own(path, owner.name)
-    for user in names.tree.files_containing(owner.name.encode()):
+    for user in _files_with(names, owner.name, path):
         try:
             found += _instances_in(names, user, target, members, attr)
         except (Unreadable, Outside):
@@ -310,7 +310,7 @@ def _maker_exports(
     """Return the exports of what a factory returns: where it is called at module level, else the factory itself."""
     found: list[Export] = []
     outer: list[Export] = []
-    for path in names.tree.files_containing(maker.name.rpartition(".")[2].encode()):
+    for path in _files_with(names, maker.name.rpartition(".")[2], maker.path):
         try:
             for spot, call in _calls_of(names, path, maker):
                 name = _holder(spot.node, call)
@@ -334,6 +334,12 @@ def _maker_exports(
         place = Place(maker.path, function.lineno)
         found.append(Export(maker.path, maker.name, place, factory=True, steps=steps))
     return found
+
+
+def _files_with(names: Names, word: str, path: str) -> list[str]:
+    """Return the files that may use something of a file: what tests make for themselves is not what is served."""
+    found = names.tree.files_containing(word.encode())
+    return [each for each in found if is_test_or_docs(path) or not is_test_or_docs(each)]
 
 
 def _calls_of(names: Names, path: str, maker: Own) -> Iterator[tuple[StatementRef, ast.Call]]:
