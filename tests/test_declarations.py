@@ -279,3 +279,11 @@ def test_its_settings_say_what_they_are(feature: Feature) -> None:
             assert not edit.name.endswith(("_seconds", "_ttl")) or "in seconds" in edit.help
             if feature.secret is not None and edit.name in feature.secret():
                 assert f"laterctl secret {feature.name}" in edit.help
+
+
+@each_feature
+def test_its_routes_have_a_tag(feature: Feature) -> None:
+    """Projects that make operation ids of the first tag, as FastAPI's own template does, fail on a route without one."""
+    for template in templates(feature.name):
+        if "\n@router." in source(template):
+            assert re.search(r"APIRouter\([^()]*tags=", source(template)), template

@@ -91,7 +91,7 @@ def test_pytest_that_the_users_tests_import_is_theirs() -> None:
 @pytest.mark.parametrize(
     ("feature", "path", "code"),
     [
-        ("metrics", "core/start.py", b"from prometheus_client import start_http_server\n\nstart_http_server(9000)\n"),
+        ("metrics", "start.py", b"from prometheus_client import start_http_server\n\nstart_http_server(9000)\n"),
         ("metrics", "measure.py", b"class MetricsMiddleware:\n    def __init__(self, app: object) -> None: ...\n"),
         (
             "security-headers",
@@ -101,7 +101,8 @@ def test_pytest_that_the_users_tests_import_is_theirs() -> None:
     ],
 )
 def test_the_same_job_in_the_users_own_words_is_not_done_twice(feature: str, path: str, code: bytes) -> None:
-    files = {"main.py": APP, path: code, "requirements.txt": LISTED}
+    main = f"import {path.removesuffix('.py')}\n".encode() + APP
+    files = {"main.py": main, path: code, "requirements.txt": LISTED}
     (refusal,) = reasons(files, feature).values()
     assert refusal.code == "already-by-hand"
     assert refusal.place is not None

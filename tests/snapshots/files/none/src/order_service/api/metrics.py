@@ -16,7 +16,7 @@ from pydantic import SecretStr
 from order_service.core.feature_settings import FeatureSettings
 from order_service.core.metrics import APP, scrape
 
-router = APIRouter()
+router = APIRouter(tags=['metrics'])
 bearer = HTTPBearer(auto_error=False)
 
 
