@@ -285,5 +285,5 @@ def test_its_settings_say_what_they_are(feature: Feature) -> None:
 def test_its_routes_have_a_tag(feature: Feature) -> None:
     """Projects that make operation ids of the first tag, as FastAPI's own template does, fail on a route without one."""
     for template in templates(feature.name):
-        if "\n@router." in source(template):
+        if "/tests/" not in template and "\n@router." in source(template):
             assert re.search(r"APIRouter\([^()]*tags=", source(template)), template
