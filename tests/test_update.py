@@ -166,8 +166,10 @@ def test_all_templates_change(shape: Shape, monkeypatch: pytest.MonkeyPatch) -> 
     with extra.registered(), pytest.MonkeyPatch.context() as patch:
         before = files_of(shape)
         wanted = [name for name in (*taken(shape), *extra.NAMES) if not ("Dockerfile" in before and "docker" in name)]
-        if not shape.folder:  # the foundation has request ids in the words of its own version
-            wanted = [name for name in wanted if name not in {"request-scope", "logging"}]
+        # The foundation has request ids in the words of its own version; and where a feature of the suite rewrote the
+        # call that makes its engine, that is not found any more.
+        aside = {"request-scope", "logging", "health"} if not shape.folder else set()
+        wanted = [name for name in wanted if name not in aside]
         old = memory.add(before, *wanted, app=shape.app_flag)
         names = tuple(ledger.load(memory.project(old, shape.app_flag).tree))
         Release("7.0.0", {item.name: item for item in catalogue.every()}).use(patch)
