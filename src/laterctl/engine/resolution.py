@@ -54,7 +54,6 @@ class Resolution(Struct):
     notes: list[Note] = field(default_factory=list)
     _declared: dict[str, tuple[Edit, ...]] = field(default_factory=dict)
     _contexts: dict[str, FeatureContext] = field(default_factory=dict)
-    _opened: set[str] = field(default_factory=set)
 
     def records(self) -> list[Record]:
         """Return the records of all settled features."""
@@ -117,27 +116,16 @@ class Resolution(Struct):
                     records.setdefault(record.target.key, replace(record, beside=beside) if beside else record)
             except Refused as refused:
                 self.refusals.extend(refused.refusals)
-            if self._show_created(records.values(), had):
+            if self._show_created(records.values()):
                 context = replace(context, project=self.project)
         self.notes.extend(context.notes)
         context.notes.clear()
         self.entries[name] = replace(self.entries[name], records=tuple(records.values()))
 
-    def _show_created(self, records: Iterable[Record], had: Mapping[Key, Record]) -> bool:
-        """Let later edits see the open files that are made, which they extend; say whether there are new ones.
-
-        So they see one that is there, and was not open in an earlier version.
-        """
+    def _show_created(self, records: Iterable[Record]) -> bool:
+        """Let later edits see the open files that are made, which they extend; say whether there are new ones."""
         made = {record.target.path: record.target.created() for record in records if record.ours}
-        closed = {record.target.path for record in had.values() if record.ours and not record.target.is_open}
-        opened = {record.target.path for record in records if record.target.is_open} & closed - self._opened
-        self._opened |= opened
-        tree = self.project.tree
-        fresh = {
-            path: data
-            for path, data in made.items()
-            if data is not None and (path in opened or tree.read(path) is None)
-        }
+        fresh = {path: data for path, data in made.items() if data is not None and self.project.tree.read(path) is None}
         found = any(record.target.path in fresh and record.target.is_open for record in records)
         if found:
             self.project = self.project.with_overlay(fresh)
