@@ -117,12 +117,12 @@ def _made(project: Project, installed: Mapping[str, Entry], request: Request) ->
     tested = _tested(project, present, request, requested, declined)
     wanted, renewed = _wanted(present, request, requested, declined, tested)
     stay = {name: entry for name, entry in present.items() if name not in renewed}
-    needs = _recorded_needs(stay, _declared_needs(installed, request))
+    declares = _declared_needs(installed, request)
+    needs = _recorded_needs(stay, declares)
     refusals = [_required(name, wanted, needs) for name in request.remove if name in wanted]
     going = _going(installed, request)
     removed = sorted((present.keys() - set(wanted)) | (left.keys() & going))
     added = [name for name in wanted if name not in present]
-    declares = _declared_needs(installed, request)
     used = {*catalogue.closure(request.add, declined, declares), *renewed} if request.add or renewed else set()
     refusals += [] if refusals else _elsewhere(project, [entry for name, entry in installed.items() if name in used])
     if refusals:

@@ -59,7 +59,7 @@ def check(
     dropped = list(_dropped(before, after))
     if not gone and not dropped:
         return [], {}
-    given = {binding for record in after for binding in record.target.bindings()}
+    given = frozenset(binding for record in after for binding in record.target.bindings())
     search = UsageSearch(project, before, gone, dropped, given)
     spared = {item.target for name, items in going.items() if name not in deleting for item in items} - set(moved)
     kept = search.kept(going, spared)
@@ -229,7 +229,7 @@ class UsageSearch:
         records: Sequence[Record],
         gone: Sequence[Record],
         dropped: Sequence[tuple[Record, Binding]] = (),
-        given: Collection[Binding] = (),
+        given: frozenset[Binding] = frozenset(),
     ) -> None:
         self.project = project
         self.records: dict[str, list[Record]] = {}
@@ -382,7 +382,7 @@ class UsageSearch:
             stays = any(item.target in files for item in records)
             for target in (item.target for item in records if item.target.serves_code):
                 bindings = target.bindings()
-                if bindings and set(bindings) <= {*self.given}:
+                if bindings and self.given.issuperset(bindings):
                     continue  # today's version has it in another form
                 if not bindings or None in uses:
                     if stays:
