@@ -331,16 +331,15 @@ def _active(python: Path) -> Iterator[None]:
 def _read_settings(project: Project, python: Path) -> None:
     """Read every setting that was added in the way that templates do. Raises `Fault` for one that cannot be read."""
     found = discover(project.folder, app=project.app or None)
-    known = [edit for name in ledger.load(found.tree) for edit in catalogue.feature(name).edits]
-    settings = settings_of(found)
+    known = [edit for name in ledger.load(found.tree) for edit in catalogue.edits_of(name)]
+    read = settings_of(found).read()
     lines = [f"import sys; sys.path[:0] = {[found.layout.import_root or '.', '.']!r}"]
-    for read in (settings.read(edit) for edit in known if isinstance(edit, Setting)):
-        for item in read.imports:
-            renamed = f" as {item.asname}" if item.asname else ""
-            lines.append(
-                f"from {item.module} import {item.name}{renamed}" if item.name else f"import {item.module}{renamed}"
-            )
-        lines.append(read.text)
+    for item in read.imports:
+        renamed = f" as {item.asname}" if item.asname else ""
+        lines.append(
+            f"from {item.module} import {item.name}{renamed}" if item.name else f"import {item.module}{renamed}"
+        )
+    lines += [f"name = {edit.name!r}\n{read.text}" for edit in known if isinstance(edit, Setting)]
     with scratch_copy(project.folder) as scratch, _active(python):
         done = subprocess.run(
             [python, "-c", "\n".join(lines)],

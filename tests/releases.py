@@ -80,7 +80,8 @@ def parcels() -> dict[str, int]:
 
 def limit() -> int:
     """Return the highest weight."""
-    return int({{ setting('parcel_limit') }})
+    name = 'parcel_limit'
+    return int(str({{ setting_by_name() }} or 30))
 '''
 STAMP_FILE: Final = '''\
 """Stamps."""

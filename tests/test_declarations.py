@@ -36,14 +36,13 @@ from tests.test_docs import problems
 
 FEATURES: Final = catalogue.every()
 LEDGER: Final = ".laterctl/"
-ASKED: Final = re.compile(r"""\b(setting|provided)\((['"])(\w+)\2\)""")
+ASKED: Final = re.compile(r"""\b(provided)\((['"])(\w+)\2\)""")
 VARIABLE: Final = re.compile(r"\b[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+\b")
 OWN_OPTION: Final = re.compile(r"{% (?:(?:el)?if options\.\w+ [=!]= '\w+'|else|endif) %}")
 OFFERED: Final = {
     "options",
     *("http_client", "app_module", "app_call", "app_name", "package", "variable"),
     *(
-        "setting",
         "provided",
         "kept",
         "engine",
@@ -223,7 +222,6 @@ def test_what_its_templates_read_is_declared(feature: Feature) -> None:
     container = memory.project(dialect(FOUNDED[0])).container
     assert container is not None
     known = {
-        "setting": {edit.name for edit in edits(feature, Setting)},
         "provided": {edit.name for edit in edits(feature, Provider)} | {*container.providers},
     }
     for template in templates(feature.name):
@@ -236,8 +234,7 @@ def test_what_it_declares_is_read(feature: Feature) -> None:
     texts = "".join(source(template) for template in templates(feature.name))
     for edit in catalogue.edits_of(feature.name):
         if isinstance(edit, Setting):
-            read = rf"setting\('{edit.name}'\)|^    {edit.name}: "  # by itself, or as a field of the feature's settings
-            assert re.search(read, texts, re.MULTILINE), f"nobody reads {edit.name}"
+            assert f"\n    {edit.name}: " in texts, f"no settings of the feature have {edit.name}"
 
 
 @each_feature

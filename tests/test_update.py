@@ -442,7 +442,7 @@ def test_a_dropped_setting_that_the_user_reads_is_refused(monkeypatch: pytest.Mo
     old = {**made, "mine.py": f"from {module} import settings\n\nprint(settings.parcel_limit)\n".encode()}
     edits = tuple(edit for edit in PARCEL.edits if not isinstance(edit, Setting))
     newer(
-        {"parcel": replace(PARCEL, edits=edits)}, parcel=NEW_PARCEL.replace("{{ setting('parcel_limit') }}", "1")
+        {"parcel": replace(PARCEL, edits=edits)}, parcel=NEW_PARCEL.replace("{{ setting_by_name() }}", "name and 1")
     ).use(monkeypatch)
     (refusal,) = refusals(old)
     assert (refusal.code, str(refusal.place)) == ("still-used", "mine.py:3")

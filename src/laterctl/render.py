@@ -1,6 +1,6 @@
 """Renders the Jinja2 sources of owned files in the style of the user's project.
 
-A template never asks which dialect it is in. It calls `setting('name')`, `provided('name')`, `module('core.x')`
+A template never asks which dialect it is in. It calls `provided('name')`, `setting_by_name()`, `module('core.x')`
 and gets an expression; whatever that expression has to import is merged into the file's import block here, sorted
 and grouped the way ruff's isort rules expect.
 """
@@ -60,16 +60,15 @@ class Style(Struct, frozen=True):
 class Context(Struct, frozen=True):
     """What a template may ask for. Built from a project by the engine, by hand in tests.
 
-    `setting`, `provided` and `module` map a setting name, a provider name, and a dotted place below the
-    application package (`core.cors`) to how this project spells them; `kept` gives the last statement of the file whose
-    function makes what a provider gives, empty where a container keeps it; `engine` gives the engine of the database,
-    `None` where there is none to import; `variable` gives the name that a person writes
-    to set a setting. `setting_by_name` reads the setting whose name is in the Python variable `name`, and
-    `variable_by_name` gives the name that a person writes for it. `environment` is an expression of
-    type `str`: the name of the environment the application runs in. `values` are plain values, such as options and test facts.
+    `provided` and `module` map a provider name, and a dotted place below the application package (`core.cors`), to how
+    this project spells them; `kept` gives the last statement of the file whose function makes what a provider gives,
+    empty where a container keeps it; `engine` gives the engine of the database, `None` where there is none to import.
+    `variable` gives the name that a person writes to set a setting. `setting_by_name` reads the setting whose name is in
+    the Python variable `name`, and `variable_by_name` gives the name that a person writes for it. `environment` is an
+    expression of type `str`: the name of the environment the application runs in. `values` are plain values, such as
+    options and test facts.
     """
 
-    setting: Callable[[str], Expr]
     variable: Callable[[str], str]
     provided: Callable[[str], Expr]
     module: Callable[[str], str]
@@ -116,7 +115,6 @@ def render(template: str, context: Context) -> str:
         .render(
             {
                 **context.values,
-                "setting": lambda name: spelled(context.setting(name)),
                 "variable": context.variable,
                 "provided": lambda name: spelled(context.provided(name)),
                 "kept": lambda name: spelled(context.kept(name)),

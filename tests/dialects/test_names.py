@@ -19,7 +19,6 @@ from tests.project.making import write
 from tests.shapes import files, shape_named
 
 VALUE = "1a2b3c4d:c2VjcmV0+/=="
-KEYS = SettingSpec("jwt_keys", "str", "", secret=True)
 
 DYNACONF = "from dynaconf import Dynaconf\nsettings = Dynaconf({})\n"
 PYDANTIC = (
@@ -122,12 +121,12 @@ def test_each_line_is_read_where_it_says_it_goes(name: str, tmp_path: Path) -> N
     project = discover(write(tmp_path, {"config.py": config, "main.py": main, **more}))
     lines = setting_lines(project, "jwt_keys", VALUE)
     assert tuple(f"{_where(line)}{line.text}".partition(VALUE)[0].removesuffix('"') for line in lines) == told
-    expression = settings_of(project).read(KEYS)
+    expression = settings_of(project).read()
     imports = [
         f"from {item.module} import {item.name}" if item.name else f"import {item.module}"
         for item in expression.imports
     ]
-    code = "\n".join(["import config", *imports, f"print({expression.text})"])
+    code = "\n".join(["import config", *imports, "name = 'jwt_keys'", f"print({expression.text})"])
     assert VALUE not in printed(tmp_path, code, {})
     for line in lines:
         for path, environment in places(line):

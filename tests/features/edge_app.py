@@ -218,7 +218,7 @@ REQUEST_ID = "request-scope/core/request_id.py.jinja"
 def project(dialect: str = "dynaconf", *, api_error: bool = False, main: str = MAIN) -> dict[str, bytes]:
     """Return the files of package `edge` without features; with `api_error` it has the foundation's errors."""
     missing = Expr("")
-    context = Context(lambda _: missing, str, lambda _: missing, str, missing, style=Style(quote="'"))
+    context = Context(str, lambda _: missing, str, missing, style=Style(quote="'"))
     texts = {
         "pyproject.toml": PYPROJECT,
         "settings.toml": "[default]\n[development]\n[production]\n",

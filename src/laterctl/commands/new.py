@@ -98,7 +98,6 @@ def _context(name: str, package: str, python: str) -> Context:
         "app_call": "app",
     }
     return Context(
-        setting=_not_asked,
         variable=_not_asked,
         provided=_not_asked,
         module=lambda place: f"{package}.{place}",

@@ -142,14 +142,13 @@ def template_context(context: FeatureContext) -> Context:
     app = project.app
     reference, _, attribute = (app.reference if app else "main:app").partition(":")
     return Context(
-        setting=lambda name: setting.read(context.settings[name], context),
         provided=lambda name: provider.read(context, name),
         kept=lambda name: provider.keep(context, name),
         engine=lambda: engine(context),
         module=context.module,
         variable=lambda name: setting.variable(name, context),
         environment=settings_of(project).environment,
-        setting_by_name=settings_of(project).read_by_name(),
+        setting_by_name=settings_of(project).read(),
         variable_by_name=settings_of(project).variable_by_name(),
         style=layout.style,
         first_party=layout.first_party,

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 
 from laterctl.dialects.settings import SettingSpec, settings_of
 from laterctl.edits.context import FeatureContext
-from laterctl.render import Expr
 from laterctl.targets.resolved import Resolved
 from laterctl.targets.text_line import TextLine
 
@@ -38,11 +37,6 @@ def _example_file(context: FeatureContext) -> str:
     folder = manifest.path.rpartition("/")[0] if manifest is not None else ""
     paths = (f"{folder}/{name}" if folder else name for name in _EXAMPLES)
     return next((path for path in paths if context.project.tree.read(path) is not None), "")
-
-
-def read(setting: SettingSpec, context: FeatureContext) -> Expr:
-    """Return the expression that reads a setting, for a template."""
-    return settings_of(context.project).read(setting)
 
 
 def variable(name: str, context: FeatureContext) -> str:

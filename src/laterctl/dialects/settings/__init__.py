@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from laterctl.dialects.settings.base import SettingLine, Settings, SettingSpec, env_literal, path_in
+from laterctl.dialects.settings.base import SettingLine, Settings, SettingSpec, path_in
 from laterctl.patterns import pattern
 from laterctl.project.names import Names
 from laterctl.project.places import is_test_or_docs
@@ -21,7 +21,7 @@ from laterctl.project.tree import Outside
 if TYPE_CHECKING:
     from laterctl.project.discover import Project
 
-__all__ = ["SettingLine", "SettingSpec", "Settings", "env_literal", "named", "setting_lines", "settings_of"]
+__all__ = ["SettingLine", "SettingSpec", "Settings", "named", "setting_lines", "settings_of"]
 
 _PLACEHOLDER = pattern(r"\{(\w+)\}")
 

@@ -126,12 +126,7 @@ class Settings(Struct, frozen=True, kw_only=True):
         """Return why a setting cannot be written where the project has its own, and what is done; `""` where it can."""
         return ""
 
-    def read(self, spec: SettingSpec) -> Expr:
-        """Return the expression that reads a setting."""
-        default = repr("" if spec.default is None else env_literal(spec.default))
-        return Expr(f"os.environ.get({self.environment_variable(spec.name)!r}, {default})", (Import("os"),))
-
-    def read_by_name(self) -> Expr:
+    def read(self) -> Expr:
         """Return the expression that reads the setting whose name, in lower case, is in the Python variable `name`.
 
         It gives `None` or `""` for one that is not set.

@@ -15,7 +15,6 @@ from laterctl.dialects.settings.base import (
     Settings,
     SettingSpec,
     bound,
-    literal,
     mostly_upper,
     path_in,
     text_of,
@@ -50,13 +49,7 @@ class Dynaconf(Settings, frozen=True, kw_only=True):
             return ""
         return f"no TOML file of {self.access.text} was found to write to: new settings have their defaults in the code"
 
-    def read(self, spec: SettingSpec) -> Expr:
-        """Return the look-up with its default, for Dynaconf knows no fields."""
-        return Expr(
-            f"{self.access.text}.get({spec.name.upper()!r}, {literal(spec.default, chr(39))})", self.access.imports
-        )
-
-    def read_by_name(self) -> Expr:
+    def read(self) -> Expr:
         """Return the look-up, which does not care for capitals."""
         return Expr(f"{self.access.text}.get(name)", self.access.imports)
 

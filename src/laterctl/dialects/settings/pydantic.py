@@ -67,11 +67,7 @@ class Pydantic(Settings, frozen=True, kw_only=True):
             if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and node.target.id == name:
                 yield Resolved(Statement(self.path, self.scope, ast.unparse(node), (20, name)))
 
-    def read(self, spec: SettingSpec) -> Expr:
-        """Return the attribute of the object."""
-        return Expr(f"{self.access.text}.{self.key(spec.name)}", self.access.imports)
-
-    def read_by_name(self) -> Expr:
+    def read(self) -> Expr:
         """Return the attribute, in capitals where the class has them; in either where it has both."""
         cases = {name.isupper() for name in self.types}
         usual = "name.upper()" if self.upper else "name"

@@ -10,9 +10,7 @@ from laterctl.dialects.settings.base import (
     FROM_OS,
     Found,
     Settings,
-    SettingSpec,
     bound,
-    env_literal,
     path_in,
     text_of,
 )
@@ -29,12 +27,7 @@ class Starlette(Settings, frozen=True, kw_only=True):
     kind: str = "starlette"
     title: ClassVar[str] = "starlette.config.Config"
 
-    def read(self, spec: SettingSpec) -> Expr:
-        """Return the call of the object; the prefix is its own business."""
-        default = repr("" if spec.default is None else env_literal(spec.default))
-        return Expr(f"{self.access.text}({spec.name.upper()!r}, default={default})", self.access.imports)
-
-    def read_by_name(self) -> Expr:
+    def read(self) -> Expr:
         """Return the call of the object."""
         return Expr(f"{self.access.text}(name.upper(), default=None)", self.access.imports)
 
