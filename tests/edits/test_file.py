@@ -8,7 +8,6 @@ import jinja2
 import pytest
 
 from laterctl.edits.file import File
-from laterctl.edits.setting import Setting
 from laterctl.engine.plan import Request
 from laterctl.feature import Feature
 from laterctl.targets import origin
@@ -72,14 +71,8 @@ def test_line_ends_are_the_project_s_but_for_scripts(monkeypatch: pytest.MonkeyP
 
 
 def test_an_expression_where_there_is_no_python_is_an_error(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    setting = Setting("port", "int", 8000)
-    made(
-        monkeypatch,
-        tmp_path,
-        {"Dockerfile.jinja": "EXPOSE {{ setting('port') }}\n"},
-        setting,
-        File("Dockerfile", "Dockerfile.jinja", root=True),
-    )
+    text = "ENV RUNS_IN={{ environment() }}\n"
+    made(monkeypatch, tmp_path, {"Dockerfile.jinja": text}, File("Dockerfile", "Dockerfile.jinja", root=True))
     with pytest.raises(jinja2.TemplateError, match=r"Dockerfile\.jinja is no Python"):
         memory.planned(APP, Request(add=("deploy",)))
 
