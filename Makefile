@@ -20,8 +20,10 @@ help:
 demo: $(VENV)/.apps
 	@$(BIN)/python scripts/demo.py
 
-# The closing line of pytest is the last thing to be printed, and its exit code is that of make.
+# The closing line of pytest is the last thing to be printed, and its exit code is that of make. Programs that tests start
+# read laterctl's bytecode, also where the environment keeps Python from writing it.
 test: lint
+	@$(BIN)/python -m compileall -q src
 	@$(BIN)/python -m pytest -n auto
 
 lint: $(VENV)/.dev

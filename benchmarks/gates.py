@@ -9,6 +9,7 @@ Exits with 1 when a ratio is above its bound: run it on a quiet machine.
 from __future__ import annotations
 
 import argparse
+import compileall
 import os
 import shutil
 import subprocess
@@ -20,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
+import laterctl
 from laterctl.features import catalogue
 
 RUNS = 11
@@ -146,6 +148,8 @@ def report(turns: Sequence[Mapping[str, Cost]]) -> list[bool]:
 
 def prepared(scratch: Path) -> list[Variant]:
     """Write the projects, add the feature to each once to see that the trees agree, and return what is to be timed."""
+    # What is installed has its bytecode, also where the environment keeps Python from writing it.
+    compileall.compile_dir(Path(laterctl.__file__).parent, quiet=1)
     state = scratch / "state"
     small, large, done, one = (scratch / name for name in ("small", "large", "done", "one"))
     for folder in (small, large, done, one):
@@ -182,10 +186,10 @@ def prepared(scratch: Path) -> list[Variant]:
 
 def founded(scratch: Path, state: Path) -> Path:
     """Write a new project with every feature there is, and return its folder."""
-    laterctl = (sys.executable, "-m", "laterctl")
-    run((*laterctl, "new", "shop"), scratch, state)
+    command = (sys.executable, "-m", "laterctl")
+    run((*command, "new", "shop"), scratch, state)
     names = [feature.name for feature in catalogue.every() if not feature.hidden]
-    run((*laterctl, "add", *names, "--yes", "--no-install"), scratch / "shop", state)
+    run((*command, "add", *names, "--yes", "--no-install"), scratch / "shop", state)
     return scratch / "shop"
 
 
