@@ -21,6 +21,7 @@ from laterctl.cli.app import app
 from laterctl.cli.exits import Exit
 from laterctl.doctor import rules
 from laterctl.features import catalogue
+from tests import acceptance
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
@@ -181,6 +182,18 @@ def test_the_transcript_is_what_happens(tmp_path: Path, request: pytest.FixtureR
         README.write_text(README.read_text(encoding="utf-8").replace(before, after), encoding="utf-8")
         return
     assert after == before
+
+
+def test_what_each_feature_is_accepted_by_is_written_down(request: pytest.FixtureRequest) -> None:
+    if request.config.getoption("--update-snapshots"):
+        acceptance.PAGE.write_text(acceptance.page(), encoding="utf-8")
+    assert acceptance.PAGE.read_text(encoding="utf-8") == acceptance.page()
+
+
+@pytest.mark.parametrize("feature", sorted(acceptance.LINES.keys() & catalogue.module_names()))
+def test_each_line_is_shown_by_a_test_or_open_for_a_reason(feature: str) -> None:
+    missing = {number for number, tests in acceptance.shown(feature).items() if not tests}
+    assert missing == {number for name, number in acceptance.OPEN if name == feature}
 
 
 def played(commands: list[str], folder: Path) -> Iterator[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from functools import partial
+from functools import cache, partial
 
 from laterctl.doctor import installed, rules
 from laterctl.doctor.code import Code, Codebase
@@ -36,12 +36,12 @@ def look(project: Project, ids: Collection[str], *, strict: bool = False) -> Ite
     files = {rule.id: _files(project, rule) for rule in looking}
     if LTR010.id in ids:
         yield from _unread(codebase, {path for paths in files.values() for path in paths})
-    left = installed.left_over(project)
+    left = cache(partial(installed.left_over, project))  # nothing found, nothing to read it for
     seen: set[tuple[str, Place, str]] = set()
     for rule in asked:
         for finding in _asked(codebase, rule, files[rule.id], strict=strict):
             key = (finding.rule, finding.place or Place("", 0), finding.message)
-            if key[1].path in left.get(rule.feature, ()):
+            if key[1].path in left().get(rule.feature, ()):
                 continue  # nothing uses it any more: what it lacks would be advice to add back what was removed
             if key not in seen and (rule.scripts or finding.place is None or is_reached(codebase, finding.place)):
                 seen.add(key)

@@ -6,7 +6,6 @@ https://coverage.readthedocs.io/en/latest/config.html
 
 from __future__ import annotations
 
-import configparser
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -74,7 +73,7 @@ def homes(files: Mapping[str, str]) -> list[Home]:
 def _sections(name: str, text: str) -> dict[str, Mapping[str, Any]] | None:
     try:
         return _toml_sections(name, text) if name.endswith(".toml") else _ini_sections(name, text)
-    except (InvalidToml, configparser.Error):
+    except InvalidToml:
         return None
 
 
@@ -87,9 +86,14 @@ def _toml_sections(name: str, text: str) -> dict[str, Mapping[str, Any]]:
     return {key: value for key, value in tables.items() if isinstance(value, dict)} if isinstance(tables, dict) else {}
 
 
-def _ini_sections(name: str, text: str) -> dict[str, Mapping[str, Any]]:
+def _ini_sections(name: str, text: str) -> dict[str, Mapping[str, Any]] | None:
+    import configparser  # it costs, and few projects need it
+
     parser = configparser.ConfigParser(interpolation=None)
-    parser.read_string(text)
+    try:
+        parser.read_string(text)
+    except configparser.Error:
+        return None
     sections: dict[str, Mapping[str, Any]] = {}
     for section in parser.sections():
         head, _, rest = section.rpartition(":")

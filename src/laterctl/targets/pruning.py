@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from laterctl.codemods.statements import same_code, split_lines
+from laterctl.project.statements import nodes
 from laterctl.targets.base import Inspection
 from laterctl.targets.python_text import Text
 
@@ -65,9 +66,35 @@ def is_without(text: Text, without: Substitutes, base: str) -> bool:
     """Tell whether a document is `base` but for some nodes and their comments: the same code and comments."""
     ours = [item.node for item in text.statements if id(item.node) in without]
     lines = {number for node in ours for number in range(node.lineno, (node.end_lineno or node.lineno) + 1)}
-    left = ast.unparse(ast.fix_missing_locations(pruned(text.tree, without)))
-    right = ast.unparse(ast.fix_missing_locations(pruned(ast.parse(base), {})))
-    return same_code(left, right) and _same_comments(text.source, base, lines)
+    other = ast.parse(base)
+    same = _same_in_turn(text, without, base, other)
+    return (same or _same(text.tree, without, other)) and _same_comments(text.source, base, lines)
+
+
+def _same(tree: ast.Module, without: Substitutes, other: ast.Module) -> bool:
+    left, right = (ast.fix_missing_locations(pruned(*pair)) for pair in ((tree, without), (other, {})))
+    return same_code(ast.unparse(left), ast.unparse(right))
+
+
+def _same_in_turn(text: Text, without: Substitutes, base: str, other: ast.Module) -> bool:
+    """Tell whether each statement of a module is the one of the other: without copying those that are the same text."""
+    parts = (part for item in text.tree.body for part in without.get(id(item), [item]))
+    mine = [part for part in parts if isinstance(part, ast.stmt) and not _is_empty(part, without)]
+    lines, base_lines = split_lines(text.source), split_lines(base)
+    return len(mine) == len(other.body) and all(
+        (_written(one, lines) == _written(two, base_lines) and not any(id(node) in without for node in nodes(one)))
+        or _same(ast.Module([one], []), without, ast.Module([two], []))
+        for one, two in zip(mine, other.body, strict=True)
+    )
+
+
+def _is_empty(node: ast.stmt, without: Substitutes) -> bool:
+    return isinstance(node, ast.Import | ast.ImportFrom) and all(id(name) in without for name in node.names)
+
+
+def _written(node: ast.stmt, lines: Sequence[str]) -> Sequence[str]:
+    first = min(item.lineno for item in (node, *getattr(node, "decorator_list", ())))
+    return lines[first - 1 : node.end_lineno]
 
 
 def _same_comments(one: str, other: str, without: Collection[int]) -> bool:

@@ -1,0 +1,230 @@
+"""What each feature is accepted by, and the tests that show it: `python -m tests.acceptance` writes `docs/acceptance.md`.
+
+A test shows the lines whose numbers its name begins with, or that its docstring names: `test_h1_h2_nothing_...` those of
+`health`, `test_3_...` the third one of its own feature. A line that no test shows has its reason in `OPEN`.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Final
+
+ROOT: Final = Path(__file__).parents[1]
+PAGE: Final = ROOT / "docs" / "acceptance.md"
+
+LINES: Final[Mapping[str, tuple[str, ...]]] = {
+    "coverage": (
+        "each module of the package is in the report, and no other",
+        "below `fail_under` the run fails, and one without coverage does not",
+        "a server that a test starts and ends counts",
+        "in parallel the totals are those of one process",
+        "no warning under `-W error`",
+        "a configuration that is there, wherever, is not joined by a second",
+    ),
+    "request-scope": (
+        "the id is on every answer: 200, 404, 422, 500, streams",
+        "parallel requests, their threads and their background tasks see their own",
+        "an id that is unfit is replaced, line ends never come back",
+        "outside of a request there is a clear error",
+        "a request sees nothing of the one before",
+        "a WebSocket has one",
+        "it stands outside of all other middleware",
+    ),
+    "logging": (
+        "every line is strict JSON, whoever writes it",
+        "with several workers, and under gunicorn",
+        "an exception is one line, without variables",
+        "one id in the header, the lines and the 500; parallel requests never mix",
+        "trace ids are those of the exported span",
+        "no query string, no secret",
+        "the level is honoured, a wrong one stops the start by name",
+        "`caplog` works, and nothing is there twice",
+        "loggers made before it is configured write JSON too",
+    ),
+    "health": (
+        "alive, whatever is stopped or stalls",
+        "not ready within the timeout, and the check is named",
+        "a storm of probes is one probe a dependency",
+        "what is not critical is shown, and no more",
+        "ready again without a restart",
+        "no address, no password, no message of an exception",
+        "draining while requests in flight end",
+        "probes are in no log, metric or trace",
+        "failing probes leave no connection behind",
+    ),
+    "shutdown": (
+        "requests in flight are answered",
+        "during the delay it is not ready and still answers",
+        "a stream without an end is bounded, a wrapped one ends cleanly",
+        "a cleanup that hangs stops no other",
+        "a second signal ends the delay",
+        "threads, reload, workers: handlers are as they were",
+        "a start that fails takes back what it opened",
+        "Windows has its own signals",
+    ),
+    "docker": (
+        "it builds from a clean clone",
+        "an outdated lock fails the build",
+        "the installed package runs, not the folder",
+        "not root, and nothing of the application can be written",
+        "no secret, no test, no build tool in the image",
+        "SIGTERM to the first process drains and ends with 0",
+        "a changed source leaves the layer of dependencies alone",
+        "hadolint has nothing to say",
+        "a second add changes nothing, an existing file is never overwritten",
+    ),
+    "migrations": (
+        "up, check, down, up again; nothing is left behind",
+        "two and four at once all succeed, with an index made concurrently",
+        "SQL without a server, the same bytes each time",
+        "the schema is the one of `create_all`",
+        "any character in the password",
+        "in the process of the application, whose loggers stay on",
+        "from another folder",
+        "SQLite in batches",
+        "a new module of models is found",
+    ),
+    "pooling": (
+        "a full pool answers 503 in time, and recovers",
+        "a connection that the server ended costs no request",
+        "a cancelled task gives its connection back",
+        "a statement that takes too long is a 503 or 504, and its connection is good",
+        "the server sees the application's name, and nothing after its end",
+        "PgBouncer in transaction mode",
+        "SQLite, in a file and in memory",
+        "a restart of the server needs none of the application",
+    ),
+    "permissions": (
+        "401, 403 with its challenge, 2xx: handlers and routers of every kind",
+        "scopes of router and route add up; none, or a wrong one, fails the import",
+        "what implies what is data, and a cycle fails the import",
+        "the token or the database is the source",
+        "objects of others are not there",
+        "a test finds the route that nothing protects",
+    ),
+    "rate-limit": (
+        "exactly the limit with four workers, and a truthful `Retry-After`",
+        "the headers are on every limited answer",
+        "by client and by user, IPv6 by /64, no raw path, no probe, no preflight",
+        "without Redis it goes on, quickly, and comes back by itself",
+        "forged addresses change nothing",
+        "handshakes of WebSockets count",
+        "keys have a prefix and end",
+    ),
+    "cache": (
+        "one load for two hundred callers in four processes",
+        "lifetimes vary by a tenth",
+        "`None` is kept",
+        "an invalidation during a load wins",
+        "an entry that cannot be read is loaded again",
+        "an error reaches all who wait, and no lock stays",
+        "a holder that died keeps nobody longer than its lease",
+        "Redis refuses or hangs: reads go on, one warning, back without a restart",
+        "one caller that leaves takes nothing from the others",
+        "values come back equal, in type too",
+        "flushed and evicted entries are no error",
+        "an invalidation touches no other prefix",
+        "no connection is left after the end",
+        "an invalidation without Redis is logged as lost",
+    ),
+    "tracing": (
+        "server, database and client spans of one trace, by the route's template",
+        "SIGTERM right after the answer: the span arrives",
+        "a collector that is down or stalls delays nothing",
+        "no span for probes and scrapes",
+        "an exception is an error, a 404 is none",
+        "one server span a request",
+        "contexts from outside: valid, invalid, not sampled, with state and baggage",
+        "without an endpoint there is no thread and no line",
+        "what is not installed is told, with what to do",
+        "not sampled: nothing exported, ids still in the log",
+        "log lines have the ids of the span",
+        "no header and no parameter that is secret",
+    ),
+    "di-testing": (
+        "a request over HTTP sees the fake",
+        "after the block the real one, singletons above it too",
+        "after an exception too",
+        "a name that is not there fails before anything changes",
+        "every mode of asyncio, under warnings as errors",
+    ),
+    "metrics": (
+        "series are bounded",
+        "labels are exact",
+        "both formats parse, and carry a version",
+        "durations reach to the last byte",
+        "who leaves is counted once",
+        "workers share their counts",
+        "an exemplar names the trace",
+        "scrapes are not counted",
+        "a token closes the endpoint",
+    ),
+}
+"""The lines of each list, in order; the first one has number 1."""
+
+LETTERS: Final[Mapping[str, str]] = {
+    "coverage": "C",
+    "health": "H",
+    "shutdown": "G",
+    "docker": "D",
+    "logging": "L",
+    "tracing": "O",
+    "metrics": "M",
+    **dict.fromkeys(("request-scope", "migrations", "pooling", "di-testing", "cache"), "A"),
+}
+"""What stands before the numbers of a list."""
+
+OPEN: Final[Mapping[tuple[str, int], str]] = {}
+"""Why no test shows a line."""
+
+_NUMBERS: Final = re.compile(r"test((?:_[a-z]?\d+)+)_")
+
+
+def shown(feature: str) -> dict[int, list[tuple[str, str]]]:
+    """Return the tests that show a feature's lines, by the line's number: the file's path and the test's name."""
+    found: dict[int, list[tuple[str, str]]] = {number: [] for number, _ in enumerate(LINES[feature], 1)}
+    for path in sorted((ROOT / "tests" / "features").glob("test_*.py")):
+        own = path.stem == f"test_{feature.replace('-', '_')}"
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                for number in sorted(_numbers(feature, node, own=own) & found.keys()):
+                    found[number].append((path.relative_to(ROOT).as_posix(), node.name))
+    return found
+
+
+def _numbers(feature: str, test: ast.FunctionDef | ast.AsyncFunctionDef, *, own: bool) -> set[int]:
+    """Return the lines of a feature that a test names; one of another feature by its letter, if no other has that."""
+    match = _NUMBERS.match(test.name)
+    words = re.findall(r"_([a-z]?)(\d+)", match[1]) if match is not None else []
+    words += re.findall(r"\b([A-Z])(\d+)\b", ast.get_docstring(test) or "")
+    letter = LETTERS.get(feature, "")
+    alone = [*LETTERS.values()].count(letter) == 1
+    letters = ({letter} if own or alone else set()) | ({""} if own else set())
+    return {int(number) for name, number in words if name.upper() in letters}
+
+
+def page() -> str:
+    """Return the page: for each feature its lines, and the tests that show them."""
+    return "\n".join(_rows())
+
+
+def _rows() -> Iterator[str]:
+    yield "# Acceptance"
+    yield ""
+    yield "What each feature is accepted by, and the tests that show it. Written by `python -m tests.acceptance`."
+    for feature, lines in LINES.items():
+        yield from ("", f"## {feature}", "", "| | line | shown by |", "| --- | --- | --- |")
+        tests = shown(feature)
+        for number, line in enumerate(lines, 1):
+            links = [f"[{name}](../{path})" for path, name in tests[number]]
+            said = "<br>".join(links) or f"*{OPEN.get((feature, number), 'nothing yet')}*"
+            yield f"| {LETTERS.get(feature, '')}{number} | {line} | {said} |"
+    yield ""
+
+
+if __name__ == "__main__":
+    PAGE.parent.mkdir(exist_ok=True)
+    PAGE.write_text(page(), encoding="utf-8")
