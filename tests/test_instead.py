@@ -83,7 +83,7 @@ def test_the_plan_says_what_is_done_instead(case: str, tmp_path: Path) -> None:
     assert marker in texts[path].splitlines()[line - 1]
     shown = run(tmp_path, "add", feature, "--dry-run").out
     (said,) = (row for row in shown.splitlines() if message in row)
-    assert said.strip().startswith(f"choice {path}:{line}: ")
+    assert said.strip().startswith(f"{path}:{line}: ")
 
 
 @pytest.mark.parametrize("name", ["dynaconf", "pydantic", "object", "getter", "none"])

@@ -20,7 +20,7 @@ CTRL_C, CTRL_D, ENTER = "\x03", "\x04", "\n"
 class Terminal:
     """`laterctl ARGUMENTS` in a folder; use it in a `with` block, which ends it."""
 
-    def __init__(self, folder: Path, *arguments: str, term: str = "dumb") -> None:
+    def __init__(self, folder: Path, *arguments: str, term: str = "dumb", columns: int = 1000) -> None:
         self._seen = ""
         self._read = 0
         self._code: int | None = None
@@ -28,7 +28,7 @@ class Terminal:
         self._process, self._terminal = pty.fork()
         if not self._process:  # pragma: no cover - the child
             os.chdir(folder)
-            os.execve(COMMAND[0], [*COMMAND, *arguments], environment() | {"TERM": term})
+            os.execve(COMMAND[0], [*COMMAND, *arguments], environment() | {"TERM": term, "COLUMNS": str(columns)})
 
     def __enter__(self) -> Self:
         return self

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -86,10 +87,17 @@ def test_the_plan_names_what_happens(tmp_path: Path) -> None:
         "app app.main:app (app/main.py:11); settings pydantic-settings (app/config.py:4); uv (pyproject.toml)"
     )
     assert "add metrics (with routing, settings)" in lines
-    assert "  + app/core/metrics.py" in lines
-    assert "  ~ app/main.py" in lines
-    assert "  dependency prometheus-client>=0.22" in lines
-    assert "  changes GET /metrics answers at the root of the application" in lines
+    groups = {block.splitlines()[0]: block.splitlines()[1:] for block in ran.out.split("\n\n")[1:]}
+    wiring = groups["Your files"]
+    assert wiring[wiring.index("  ~ app/main.py") :][:2] == [
+        "  ~ app/main.py",
+        "      + from app.api.metrics import router as metrics_router",
+    ]
+    assert "      +     application.add_middleware(MetricsMiddleware)" in wiring
+    (new,) = (line for line in groups["New files"] if line.startswith("  + app/core/metrics.py"))
+    assert re.fullmatch(r"  \+ app/core/metrics.py  \d+ lines", new)
+    assert "  prometheus-client>=0.22" in groups["Dependencies"]
+    assert groups["What behaves differently"] == ["  GET /metrics answers at the root of the application"]
     assert lines[-1].endswith(" deleted")
 
 
@@ -151,11 +159,11 @@ def test_an_interrupted_run_is_named_and_left_alone(tmp_path: Path) -> None:
 def test_the_plan_says_where_new_routers_go_and_why(tmp_path: Path) -> None:
     folder = project(tmp_path, "router_loop")
     ran = run(folder, "add", "metrics", "jwt", "--dry-run")
-    choice = "choice new routers go to zoo/routers/, where yours are; api in [tool.laterctl] chooses another place"
-    assert [line.strip() for line in ran.out.splitlines() if "choice" in line] == [choice]
-    assert "+ zoo/routers/metrics.py" in ran.out
+    choice = "What was chosen\n  new routers go to zoo/routers/, where yours are; api in [tool.laterctl] chooses another place\n\n"
+    assert choice in ran.out
+    assert re.search(r"\+ zoo/routers/  auth.py, metrics.py  \d+ lines\n", ran.out)
     append(folder / "pyproject.toml", '[tool.laterctl]\napi = "zoo.api"\n')
     commit(folder)
     ran = run(folder, "add", "metrics", "--dry-run")
-    assert "choice" not in ran.out
+    assert "What was chosen" not in ran.out
     assert "+ zoo/api/metrics.py" in ran.out

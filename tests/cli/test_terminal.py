@@ -17,7 +17,8 @@ pytest.importorskip("pty", reason="pseudo-terminals of POSIX")
 from tests.cli.terminal import CTRL_C, CTRL_D, ENTER, Terminal
 
 QUIET = ("--no-install", "--no-prove")
-QUESTION = r"Write this\? \[y/N\]: "
+QUESTION = r"Write this\? \[y/N/d/v/p\]: "
+PROVED = r"Write this and start the app in a scratch copy to prove it\? \[y/N/d/v/p/w\]: "
 
 
 def test_the_question_defaults_to_no(tmp_path: Path) -> None:
@@ -25,12 +26,12 @@ def test_the_question_defaults_to_no(tmp_path: Path) -> None:
     before = tree(folder)
     for answer in (ENTER, f"n{ENTER}"):
         with Terminal(folder, "add", "metrics") as terminal:
-            shown = terminal.sees(r"Write this and start the app in a scratch copy to prove it\? \[y/N\]: ")
+            shown = terminal.sees(PROVED)
             assert "add metrics (with routing, settings)" in shown
             assert "  + core/metrics.py" in shown
             assert "  ~ main.py" in shown
-            assert "  dependency prometheus-client>=0.22" in shown
-            assert "+app.add_middleware(MetricsMiddleware)" in shown, "the diff comes before the question"
+            assert re.search(r"(?m)^Dependencies\n(  .*\n)*  prometheus-client>=0.22$", shown)
+            assert "      + app.add_middleware(MetricsMiddleware)" in shown, "the very lines come before the question"
             assert '"format": 1' not in shown, "the ledger is for programs"
             terminal.types(answer)
             assert terminal.ends() == 0
@@ -60,7 +61,7 @@ def test_what_is_asked_for_is_in_the_question(tmp_path: Path) -> None:
     append(folder / "pyproject.toml", f'[tool.laterctl]\npython = "{sys.executable}"\n')
     commit(folder)
     with Terminal(folder, "add", "security-headers", "--no-install") as terminal:
-        terminal.sees(r"Write this and start the app in a scratch copy to prove it\? \[y/N\]: ")
+        terminal.sees(PROVED)
         terminal.types(f"y{ENTER}")
         assert terminal.ends() == 0
         assert re.search(r"proved: .*routes? as before", terminal.screen)
@@ -96,15 +97,79 @@ def test_nothing_is_asked_when_there_is_nothing_to_do(tmp_path: Path) -> None:
     for arguments in (["add", "metrics"], ["remove", "cors"], ["doctor", "--fix"]):
         with Terminal(folder, *arguments) as terminal:
             assert terminal.ends() == 0
-            assert "[y/N]" not in terminal.screen
+            assert "[y/N" not in terminal.screen
 
 
 def test_a_refusal_comes_before_any_question(tmp_path: Path) -> None:
     folder = project(tmp_path, "two_apps")
     with Terminal(folder, "add", "metrics") as terminal:
         assert terminal.ends() == 3
-        assert "[y/N]" not in terminal.screen
+        assert "[y/N" not in terminal.screen
         assert "--app MODULE:ATTR" in terminal.screen
+
+
+def test_the_plan_can_be_looked_at_more_closely(tmp_path: Path) -> None:
+    folder = project(tmp_path)
+    before = tree(folder)
+    with Terminal(folder, "add", "metrics") as terminal:
+        terminal.sees(PROVED)
+        terminal.types(f"d{ENTER}")
+        diff = terminal.sees(PROVED)
+        assert "--- a/main.py\n+++ b/main.py\n" in diff
+        assert (
+            diff.index("+++ b/main.py")
+            < diff.index("+++ b/core/metrics.py")
+            < diff.index("+++ b/tests/test_metrics.py")
+        )
+        assert not re.search("(?m)^(diff --git|index |new file mode)", diff), "that is for git"
+        terminal.types(f"v{ENTER}")
+        terminal.sees("Which file: ")
+        terminal.types(f"core/metrics.py{ENTER}")
+        seen = terminal.sees(PROVED)
+        assert "+class MetricsMiddleware:" in seen
+        assert "main.py" not in seen
+        terminal.types(f"v{ENTER}")
+        terminal.sees("Which file: ")
+        terminal.types(f"nothing.py{ENTER}")
+        terminal.sees("this plan has no file nothing.py")
+        terminal.sees(PROVED)
+        terminal.types(f"p{ENTER}")
+        terminal.sees("Write the patch to: ")
+        terminal.types(f"{tmp_path}/metrics.patch{ENTER}")
+        terminal.sees(PROVED)
+        terminal.types(f"p{ENTER}")
+        terminal.sees("Write the patch to: ")
+        terminal.types(f"{tmp_path}/no/metrics.patch{ENTER}")
+        assert "No such file or directory" in terminal.sees(PROVED)
+        terminal.types(f"x{ENTER}")
+        terminal.sees("x is none of y, n, d, v, p, w")
+        terminal.sees(PROVED)
+        terminal.types(ENTER)
+        assert terminal.ends() == 0
+    assert tree(folder) == before
+    git(folder, "apply", "--check", str(tmp_path / "metrics.patch"))
+
+
+def test_it_can_be_written_without_starting_the_application(tmp_path: Path) -> None:
+    folder = project(tmp_path)
+    with Terminal(folder, "add", "metrics", "--no-install") as terminal:
+        terminal.sees(PROVED)
+        terminal.types(f"w{ENTER}")
+        assert terminal.ends() == 0
+        assert "checked, not started" in terminal.screen
+        assert "again: laterctl add metrics --yes --no-install --no-prove\n" in terminal.screen
+
+
+@pytest.mark.parametrize("columns", [60, 80, 120])
+def test_lines_break_between_words(columns: int, tmp_path: Path) -> None:
+    folder = project(tmp_path)
+    whole = done(folder, "add", "jwt", "--dry-run").out
+    with Terminal(folder, "add", "jwt", "--dry-run", columns=columns) as terminal:
+        assert terminal.ends() == 0
+    lines = terminal.screen.splitlines()
+    words = [word for line in lines for word in line.split()]
+    assert words == whole.split(), "no word is cut, none is lost"
+    assert all(len(line) <= columns or " " not in line.strip() for line in lines)
 
 
 # The picker
@@ -178,7 +243,7 @@ def test_interrupted_during_the_run(tmp_path: Path) -> None:
     commit(folder)
     before = contents(folder)
     with Terminal(folder, "add", "security-headers", "--no-install") as terminal:
-        terminal.sees(r"\[y/N\]: ")
+        terminal.sees(PROVED)
         terminal.types(f"y{ENTER}")
         terminal.sees("starting the app as it is now")
         assert contents(folder) != before
@@ -218,7 +283,7 @@ def test_doctor_asks_before_it_fixes(tmp_path: Path) -> None:
     replace(folder / "main.py", "app.include_router(metrics_router)\n", "")
     commit(folder)
     with Terminal(folder, "doctor", "--fix") as terminal:
-        assert "+app.include_router(metrics_router)" in terminal.sees(r"Write this.*\[y/N\]: ")
+        assert "+ app.include_router(metrics_router)" in terminal.sees(r"Write this.*\[y/N/d/v/p/w\]: ")
         terminal.types(f"y{ENTER}")
         assert terminal.ends() == 0
         assert "again: laterctl doctor --fix --yes\n" in terminal.screen

@@ -127,7 +127,7 @@ def add(
     no_tests: NoTests = False,
 ) -> None:
     """Add features, and what they need."""
-    from laterctl.cli import ask, names, show
+    from laterctl.cli import ask, names, show_plan
     from laterctl.cli.flow import Command, Flags, installed_in, is_settled, run
 
     directory, reference = context.obj
@@ -137,7 +137,7 @@ def add(
             and not (options or without or no_tests or json or output)
             and is_settled(directory, features, reference)
         ):
-            show.as_is(list(dict.fromkeys(features)), "installed already", aside=diff)
+            show_plan.as_is(list(dict.fromkeys(features)), "installed already", aside=diff)
             return
         from laterctl.engine.plan import Request
 

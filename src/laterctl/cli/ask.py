@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from laterctl.cli.exits import Exit
-from laterctl.cli.screen import say, shown, tell
+from laterctl.cli.screen import faint, say, show_diff, shown, tell
 from laterctl.proof.levels import Level
 
 if TYPE_CHECKING:
@@ -39,8 +39,48 @@ def _on_its_own_line() -> Iterator[None]:
         raise
 
 
-def accept(prepared: Prepared, *, prove: Level, install: bool) -> bool:
-    """Ask the one question of a run: it names the dirty files, the install step and the proof."""
+def accept(prepared: Prepared, *, prove: Level, install: bool) -> Level | None:
+    """Ask the one question of a run: it names the dirty files, the install step and the proof.
+
+    The plan may be looked at more closely first: the diff, one file, a patch to keep.
+
+    Returns:
+        The proof that goes with the answer; `None` when nothing is to be written.
+    """
+    from laterctl.cli import show_plan
+
+    _warn(prepared)
+    keys = {"y": "yes", "n": "no", "d": "the diff", "v": "view a file", "p": "patch to a file"}
+    if prove is not Level.NONE:
+        keys["w"] = "write without starting the app"
+    say(faint(", ".join(f"{key} {what}" for key, what in keys.items())))
+    question = f"{_question(prepared, prove=prove, install=install)}? [{'/'.join(keys).replace('n', 'N')}]"
+    while True:
+        answer = _answer(question, "n").lower()
+        if answer in {"y", "yes"}:
+            return prove
+        if answer in {"n", "no"}:
+            return None
+        if answer == "w" and "w" in keys:
+            return Level.NONE
+        if answer == "d":
+            show_diff(show_plan.read_patch(prepared), pager=True)
+        elif answer == "v":
+            _view(prepared)
+        elif answer == "p":
+            _save(prepared)
+        else:
+            say(f"{shown(answer)} is none of {', '.join(keys)}")
+
+
+def _warn(prepared: Prepared) -> None:
+    if prepared.dirty:
+        say(f"Uncommitted changes in {', '.join(prepared.dirty)}: a reset would lose them together with this.")
+    elif prepared.dirty is None:
+        say("The project is not in git: `laterctl undo` is the only way back.")
+
+
+def _question(prepared: Prepared, *, prove: Level, install: bool) -> str:
     parts = ["Write this"]
     if install and prepared.dependencies.runs:
         parts.append("install the dependencies" if prepared.plan.requirements else "bring the lock file up to date")
@@ -48,12 +88,36 @@ def accept(prepared: Prepared, *, prove: Level, install: bool) -> bool:
         parts.append("start the app in a scratch copy to prove it")
     elif prove is Level.TESTS:
         parts.append("start the app and run the tests in a scratch copy to prove it")
-    question = ", ".join(parts[:-1]) + f" and {parts[-1]}" if len(parts) > 1 else parts[0]
-    if prepared.dirty:
-        say(f"Uncommitted changes in {', '.join(prepared.dirty)}: a reset would lose them together with this.")
-    elif prepared.dirty is None:
-        say("The project is not in git: `laterctl undo` is the only way back.")
-    return yes_no(f"{question}?")
+    return ", ".join(parts[:-1]) + f" and {parts[-1]}" if len(parts) > 1 else parts[0]
+
+
+def _answer(question: str, default: str) -> str:
+    with _on_its_own_line():
+        answer: str = typer.prompt(shown(question), default=default, show_default=False)
+    return answer.strip()
+
+
+def _view(prepared: Prepared) -> None:
+    """Show what becomes of one file."""
+    from laterctl.cli import show_plan
+
+    asked = _answer("Which file", "")
+    fitting = [path for path in prepared.plan.changeset if asked and f"/{path}".endswith(f"/{asked}")]
+    for path in fitting:
+        show_diff(show_plan.read_patch(prepared, path), pager=True)
+    if asked and not fitting:
+        say(f"this plan has no file {asked}")
+
+
+def _save(prepared: Prepared) -> None:
+    """Write the patch to a file, as `-o` does."""
+    from laterctl.cli import show_plan
+
+    if asked := _answer("Write the patch to", ""):
+        try:
+            show_plan.patch_file(prepared, Path(asked))
+        except OSError as error:
+            say(f"{asked}: {error.strerror}")
 
 
 def pick(directory: Path, *, as_json: bool) -> list[str]:

@@ -109,7 +109,7 @@ def installed_in(directory: Path) -> frozenset[str]:
 
 def run(command: Command, request: Request | Requesting, flags: Flags) -> None:
     """Carry a changing command through to its summary or its exit code."""
-    from laterctl.cli import show
+    from laterctl.cli import show_plan
     from laterctl.commands import change
 
     if flags.looks:
@@ -122,15 +122,15 @@ def run(command: Command, request: Request | Requesting, flags: Flags) -> None:
         )
     if not prepared.plan.changeset:
         if flags.output is not None:
-            show.patch_file(prepared, flags.output)
-        show.nothing_to_do(prepared, as_json=flags.json, aside=flags.diff)
+            show_plan.patch_file(prepared, flags.output)
+        show_plan.nothing_to_do(prepared, as_json=flags.json, aside=flags.diff)
         return
     if flags.looks:
         _preview(prepared, flags)
         return
     with _noticing(prepared.root, f"the change is written and stays; `{command.undo()}` takes it back"):
         done, again = _carry_out(command, prepared, flags)
-        show.done(done, again, command.undo(), as_json=flags.json)
+        show_plan.done(done, again, command.undo(), as_json=flags.json)
 
 
 @contextmanager
@@ -183,17 +183,17 @@ def _stamp(path: Path) -> tuple[int, int] | None:
 
 
 def _preview(prepared: Prepared, flags: Flags) -> None:
-    from laterctl.cli import show
+    from laterctl.cli import show_plan
 
     if flags.output is not None:
-        show.patch_file(prepared, flags.output)
+        show_plan.patch_file(prepared, flags.output)
     if flags.json:
         stage = "check" if flags.check else "diff" if flags.diff or flags.output is not None else "dry-run"
-        show.plan(prepared, stage, as_json=True)
+        show_plan.plan(prepared, stage, as_json=True)
     elif flags.diff and flags.output is None:
-        show.patch(prepared)
+        show_plan.patch(prepared)
     elif flags.check or flags.dry_run:
-        show.plan(prepared, "check" if flags.check else "dry-run", as_json=False)
+        show_plan.plan(prepared, "check" if flags.check else "dry-run", as_json=False)
     if flags.check:
         raise typer.Exit(Exit.PENDING)
 
@@ -221,19 +221,22 @@ def _carry_out(command: Command, prepared: Prepared, flags: Flags) -> tuple[RunR
 
 def _agreed(command: Command, prepared: Prepared, flags: Flags) -> Flags:
     """Ask the one question. Returns the flags with what it settled: whether to prove by running, and a dirty tree."""
-    from laterctl.cli import ask, show
+    from laterctl.cli import ask, show, show_plan
 
     if flags.yes:
         return flags if flags.prove is not None else replace(flags, prove=_configured(prepared))
     if flags.json or not ask.interactive():
-        show.unanswered(prepared, command.again(replace(flags, allow_dirty=bool(prepared.dirty))), as_json=flags.json)
+        show_plan.unanswered(
+            prepared, command.again(replace(flags, allow_dirty=bool(prepared.dirty))), as_json=flags.json
+        )
         raise typer.Exit(Exit.UNANSWERED)
     prove = flags.prove if flags.prove is not None else _configured(prepared) or Level.APP
-    show.plan(prepared, "question", as_json=False)
-    if not ask.accept(prepared, prove=prove, install=flags.install):
+    show_plan.plan(prepared, "question", as_json=False)
+    agreed = ask.accept(prepared, prove=prove, install=flags.install)
+    if agreed is None:
         show.progress("nothing was written")
         raise typer.Exit(Exit.DONE)
-    return replace(flags, prove=prove, allow_dirty=flags.allow_dirty or bool(prepared.dirty))
+    return replace(flags, prove=agreed, allow_dirty=flags.allow_dirty or bool(prepared.dirty))
 
 
 def _configured(prepared: Prepared) -> Level | None:
@@ -273,7 +276,7 @@ def _recover(directory: Path) -> None:
 def undo(directory: Path, *, yes: bool, as_json: bool) -> None:
     """Take the last run back."""
     from laterctl import journal
-    from laterctl.cli import ask, show
+    from laterctl.cli import ask, show, show_plan
     from laterctl.project.discover import find_root
 
     root = find_root(directory)
@@ -291,7 +294,7 @@ def undo(directory: Path, *, yes: bool, as_json: bool) -> None:
             message = f"there is no terminal to ask whether to take back `{last.command}`: --yes accepts it"
             show.failure("unanswered", message, as_json=as_json)
             raise typer.Exit(Exit.UNANSWERED)
-        show.files(last.changeset.inverted())
+        show_plan.files(last.changeset.inverted())
         if not ask.yes_no(f"Take back `{last.command}`?"):
             show.progress("nothing was written")
             return
@@ -311,7 +314,7 @@ def undo(directory: Path, *, yes: bool, as_json: bool) -> None:
 
 def fix(command: Command, flags: Flags) -> dict[str, Any] | None:
     """Put missing wiring back, as a run of its own. Returns the summary for JSON; `None` when nothing was missing."""
-    from laterctl.cli import show
+    from laterctl.cli import show_plan
     from laterctl.commands.repair import prepare_repair
 
     _recover(command.directory)
@@ -321,5 +324,5 @@ def fix(command: Command, flags: Flags) -> dict[str, Any] | None:
     with _noticing(prepared.root, f"the change is written and stays; `{command.undo()}` takes it back"):
         done, again = _carry_out(command, prepared, flags)
         if not flags.json:
-            show.done(done, again, command.undo(), as_json=False)
-    return show.summary(done, again, command.undo())
+            show_plan.done(done, again, command.undo(), as_json=False)
+    return show_plan.summary(done, again, command.undo())

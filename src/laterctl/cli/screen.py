@@ -8,7 +8,8 @@ from __future__ import annotations
 import os
 import re
 import sys
-from typing import Any
+from collections.abc import Iterable
+from typing import Any, TextIO
 
 import typer
 
@@ -44,28 +45,78 @@ def _styled(text: str, **style: Any) -> str:
     return typer.style(shown(text), **style).replace("\x1b", _STYLED)
 
 
-def say(line: str = "") -> None:
-    """Print a line of a result."""
-    typer.echo(_line(line), color=_color())
+def say(line: str = "", *, hang: int | None = None) -> None:
+    """Print a line of a result; on a terminal it breaks between words, and goes on `hang` columns from the edge."""
+    typer.echo(_wrapped(_line(line), _width(sys.stdout), hang), color=_color())
+
+
+def group(title: str, lines: Iterable[str], *, hang: int = 4) -> None:
+    """Print lines below a title and behind an empty one, nothing when there are none."""
+    for number, line in enumerate(lines):
+        if not number:
+            say()
+            say(strong(title))
+        say(f"  {line}", hang=hang)
 
 
 def tell(line: str) -> None:
     """Print a line of progress, or of an error."""
-    typer.echo(_line(line), err=True, color=_color())
+    typer.echo(_wrapped(_line(line), _width(sys.stderr), None), err=True, color=_color())
 
 
-def show_diff(text: str) -> None:
-    """Print a patch for a person to read."""
+def show_diff(text: str, *, pager: bool = False) -> None:
+    """Print a patch for a person to read, in the pager where one is asked for."""
+    from contextlib import nullcontext
+
     from rich.console import Console
     from rich.syntax import Syntax
 
-    console = Console(highlight=False, soft_wrap=True)
-    console.print(Syntax(shown(text), "diff", background_color="default"))
+    console = Console(highlight=False, soft_wrap=True, no_color=_color() is False)
+    os.environ.setdefault("LESS", "-RFX")  # as git does: colours, and no pager for what fits the screen
+    with console.pager(styles=_color() is not False) if pager else nullcontext():
+        console.print(Syntax(shown(text), "diff", background_color="default"))
 
 
 def is_terminal() -> bool:
     """Whether results go to a person's terminal."""
     return sys.stdout.isatty()
+
+
+NARROWEST = 40
+_WORDS = pattern(r"( *)([^ ]+)")
+_STYLE = pattern(r"\x1b\[[0-9;]*m")
+
+
+def _width(stream: TextIO) -> int:
+    """Return how many columns lines may have, 0 when nobody looks at them: what reads a pipe wants whole lines."""
+    if not stream.isatty():
+        return 0
+    columns = os.environ.get("COLUMNS", "")
+    try:
+        width = int(columns) if columns.isdigit() else os.get_terminal_size(stream.fileno()).columns
+    except OSError:
+        width = 0
+    return max(width, NARROWEST) if width else 0
+
+
+def _wrapped(text: str, width: int, hang: int | None) -> str:
+    return "\n".join(_wrapped_line(line, width, hang) for line in text.split("\n")) if width else text
+
+
+def _wrapped_line(line: str, width: int, hang: int | None) -> str:
+    if len(_STYLE.sub("", line)) <= width:
+        return line
+    indent = len(line) - len(line.lstrip(" "))
+    later = " " * min(indent + 2 if hang is None else hang, width // 2)
+    lines, current, at = [], "", 0
+    for gap, word in _WORDS.findall(line):
+        length = len(_STYLE.sub("", word))
+        if current.strip() and at + len(gap) + length > width:
+            lines.append(current)
+            current, at = later + word, len(later) + length
+        else:
+            current, at = current + gap + word, at + len(gap) + length
+    return "\n".join([*lines, current])
 
 
 def _color() -> bool | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from laterctl.cli import show
+from laterctl.cli import show, show_plan
 from laterctl.cli.screen import careful, faint, say, show_diff, strong
 from laterctl.masking import masked_value
 
@@ -40,10 +40,10 @@ def _update(made: Comparison) -> None:
         say("An update would bring nothing: all is as this version writes it.")
         return
     say(f"An update would change {strong(', '.join(plan.updated))}:")
-    show.files(plan.changeset)
+    show_plan.files(plan.changeset)
     for item in made.conflicts:
         say(f"  {careful('!')} {item.place}: {item.message} (--conflicts)")
-    show.patch_to_read(made.update, whole=False)
+    show_plan.patch_to_read(made.update)
 
 
 def _document(made: Comparison) -> None:
@@ -51,7 +51,7 @@ def _document(made: Comparison) -> None:
     show.document(
         "diff",
         differences=[_difference(item) for item in made.differences],
-        update=show.planned(update) if update is not None else None,
+        update=show_plan.planned(update) if update is not None else None,
         refusals=[show.plain(item) for item in made.refusals],
         conflicts=[show.plain(item) for item in made.conflicts],
     )
@@ -74,4 +74,4 @@ def _difference(item: Difference) -> dict[str, Any]:
 def _text(changes: Changeset) -> str:
     from laterctl.changeset import patch
 
-    return patch(show.to_read(changes)).decode("utf-8", errors="replace")
+    return patch(show_plan.to_read(changes)).decode("utf-8", errors="replace")

@@ -11,7 +11,7 @@ from laterctl.codemods import newer
 from laterctl.commands.readable import readable
 from laterctl.doctor import installed, rules
 from laterctl.doctor.run import look, start_app
-from laterctl.finding import Finding, Verdict
+from laterctl.finding import Finding, Severity, Verdict
 from laterctl.project.application.registered import outermost_first
 from laterctl.project.discover import Project, discover, find_root
 from laterctl.project.facts import App, Registration
@@ -21,9 +21,13 @@ SKIP = "doctor.skip in [tool.laterctl]"
 
 
 class Report(Struct, frozen=True):
-    """What `doctor` found, problems first, then by place; and the application with its middleware, outermost first."""
+    """What `doctor` found, problems first, by their severity and place; and the application with its middleware.
+
+    `rules` is how many were asked, `onion` goes from the outermost to the innermost.
+    """
 
     findings: list[Finding]
+    rules: int
     app: App | None = None
     onion: tuple[Registration, ...] = ()
 
@@ -58,8 +62,17 @@ def examine(
     if run and installed.LTR011.id in wanted:
         found.append(start_app(project))
     order = {Verdict.PROBLEM: 0, Verdict.UNKNOWN: 1, Verdict.OK: 2}
-    found.sort(key=lambda item: (order[item.verdict], item.place or Place("", 0), item.rule))
-    return Report(found, project.app, tuple(outermost_first(project.app)) if project.app is not None else ())
+    severities = [*Severity]
+    found.sort(
+        key=lambda item: (
+            order[item.verdict],
+            severities.index(item.severity),
+            item.place or Place("", 0),
+            item.rule,
+        )
+    )
+    onion = tuple(outermost_first(project.app)) if project.app is not None else ()
+    return Report(found, len(wanted), project.app, onion)
 
 
 def _configured(project: Project) -> list[str]:
