@@ -110,7 +110,7 @@ def postgres_server(*options: str) -> Iterator[Server]:
             return [*_unprivileged(name), str(programs / "postgres"), *where, "-F", *options]
 
         def answers(port: int) -> bool:
-            asked = [programs / "pg_isready", "-q", "-h", LOOPBACK, "-p", str(port)]
+            asked = [str(programs / "pg_isready"), "-q", "-h", LOOPBACK, "-p", str(port)]
             return subprocess.run(asked, check=False).returncode == 0
 
         url = "postgresql://tester@{}:{}/postgres"
