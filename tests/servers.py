@@ -1,6 +1,6 @@
 """Real servers for tests: each on a free loopback port, ready when the block is entered, gone when it is left.
 
-A user's machine without `redis-server` skips; CI (environment variable `CI` set) fails instead.
+A user's machine without `redis-server`, PostgreSQL or PgBouncer skips; CI (environment variable `CI` set) fails instead.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -29,11 +30,17 @@ START_TIMEOUT = 60.0
 
 @dataclass
 class Server:
-    """A running server: `url` to reach it, its `process`, and the file `log` with everything it printed."""
+    """A running server: `url` to reach it, its `process`, and the file `log` with everything it printed.
+
+    `start` starts it once more, `answers` tells whether it is ready, and `polite` is the signal that ends it in order.
+    """
 
     url: str
     process: subprocess.Popen[bytes]
     log: Path
+    start: Callable[[], subprocess.Popen[bytes]]
+    answers: Callable[[], bool]
+    polite: signal.Signals = signal.SIGTERM
 
     def output(self) -> str:
         """Return what the server has printed so far."""
@@ -49,7 +56,13 @@ class Server:
 
     def stop(self) -> None:
         """End the server and its children. Stopping twice is fine."""
-        end(self.process)
+        end(self.process, self.polite)
+
+    def restart(self) -> None:
+        """Start an ended server again, in its place and with what it keeps on disk."""
+        self.process = self.start()
+        if not _wait(self.answers, self.process):
+            pytest.fail(f"the server did not start again\n{self.output()}")
 
 
 @contextmanager
@@ -65,6 +78,81 @@ def redis_server() -> Iterator[Server]:
             return [str(program), *options]
 
         yield from _running(command, Path(folder), dict(os.environ), "redis://{}:{}/0", _redis_answers)
+
+
+@contextmanager
+def postgres_server(*options: str) -> Iterator[Server]:
+    """Run PostgreSQL without a table or a password, with `options` in their order behind the usual ones.
+
+    `url` is `postgresql://tester@127.0.0.1:PORT/postgres`. Stopping it ends its connections, as a crash would.
+    """
+    programs = _postgres_programs()
+    with tempfile.TemporaryDirectory(prefix="postgres-") as name:
+        data = f"{name}/data"
+        initdb = (
+            programs / "initdb",
+            "-D",
+            data,
+            "-U",
+            "tester",
+            "--auth=trust",
+            "--no-sync",
+            "-E",
+            "UTF8",
+            "--locale=C",
+        )
+        made = subprocess.run([*_unprivileged(name), *initdb], cwd=name, capture_output=True, text=True, check=False)
+        if made.returncode:
+            pytest.fail(f"initdb failed\n{made.stdout}{made.stderr}")
+
+        def command(port: int) -> list[str]:
+            where = ["-D", data, "-h", LOOPBACK, "-p", str(port), "-k", name]
+            return [*_unprivileged(name), str(programs / "postgres"), *where, "-F", *options]
+
+        def answers(port: int) -> bool:
+            asked = [str(programs / "pg_isready"), "-q", "-h", LOOPBACK, "-p", str(port)]
+            return subprocess.run(asked, check=False).returncode == 0
+
+        url = "postgresql://tester@{}:{}/postgres"
+        yield from _running(command, Path(name), dict(os.environ), url, answers, polite=signal.SIGINT)
+
+
+@contextmanager
+def pgbouncer_server(postgres: Server) -> Iterator[Server]:
+    """Run PgBouncer in transaction mode with four connections to a PostgreSQL server; `url` is like that one's."""
+    program = shutil.which("pgbouncer", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
+    if program is None:
+        missing("pgbouncer is not installed")
+    port_behind = postgres.url.rpartition(":")[2].partition("/")[0]
+    with tempfile.TemporaryDirectory(prefix="pgbouncer-") as name:
+
+        def command(port: int) -> list[str]:
+            config = Path(name, "pgbouncer.ini")
+            config.write_text(
+                f"[databases]\n* = host={LOOPBACK} port={port_behind} user=tester\n[pgbouncer]\nlisten_addr = {LOOPBACK}\n"
+                f"listen_port = {port}\nunix_socket_dir =\nauth_type = any\npool_mode = transaction\ndefault_pool_size = 4\n"
+            )
+            return [*_unprivileged(name), str(program), str(config)]
+
+        url = "postgresql://tester@{}:{}/postgres"
+        yield from _running(command, Path(name), dict(os.environ), url, _accepts, polite=signal.SIGINT)
+
+
+def _postgres_programs() -> Path:
+    """Return the folder of PostgreSQL's programs: Debian keeps the server's off the path."""
+    debian = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"), key=lambda item: float(item.parts[4]))
+    found = shutil.which("postgres")
+    if not debian and found is None:
+        missing("postgres is not installed")
+    return Path(debian[-1] if debian else os.path.realpath(str(found))).parent
+
+
+def _unprivileged(folder: str) -> list[str]:
+    """Return what a command starts with that refuses to run as root, and give it a folder; nothing for other users."""
+    if os.geteuid() != 0:
+        return []
+    shutil.chown(folder, "postgres", "postgres")
+    return ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"]
 
 
 @contextmanager
@@ -109,9 +197,9 @@ def missing(reason: str) -> None:
     pytest.skip(reason)
 
 
-def end(process: subprocess.Popen[bytes]) -> None:
+def end(process: subprocess.Popen[bytes], polite: signal.Signals = signal.SIGTERM) -> None:
     """End a process started with a session of its own, and all its children: politely, then not."""
-    for name in (signal.SIGCONT, signal.SIGTERM):
+    for name in (signal.SIGCONT, polite):
         _signal_group(process, name)
     with suppress(subprocess.TimeoutExpired):
         process.wait(timeout=10)
@@ -131,8 +219,9 @@ def _running(
     url: str,
     answers: Callable[[int], bool],
     cwd: Path | None = None,
+    polite: signal.Signals = signal.SIGTERM,
 ) -> Iterator[Server]:
-    server = _started(command, folder, environment, url, answers, cwd or folder)
+    server = _started(command, folder, environment, url, answers, cwd or folder, polite)
     try:
         yield server
     except BaseException:
@@ -149,18 +238,17 @@ def _started(
     url: str,
     answers: Callable[[int], bool],
     cwd: Path,
+    polite: signal.Signals,
 ) -> Server:
     # Another process may take the free port before the server binds it: a few tries, each on a port of its own.
     for attempt in range(3):
         port = free_port()
         log = folder / f"output-{attempt}.log"
-        with log.open("wb") as sink:
-            process = subprocess.Popen(
-                command(port), cwd=cwd, env=environment, stdout=sink, stderr=sink, start_new_session=True
-            )
-        server = Server(url.format(LOOPBACK, port), process, log)
+        start = partial(_spawned, command(port), cwd, environment, log)
+        ready_at_port = partial(answers, port)
+        server = Server(url.format(LOOPBACK, port), start(), log, start, ready_at_port, polite)
         try:
-            ready = _wait(answers, port, process)
+            ready = _wait(ready_at_port, server.process)
         except BaseException:
             server.stop()
             raise
@@ -169,16 +257,29 @@ def _started(
         server.stop()
         if "in use" not in server.output():
             break
-    pytest.fail(f"the server did not start: {process.args!r}\n{server.output()}")
+    pytest.fail(f"the server did not start: {server.process.args!r}\n{server.output()}")
 
 
-def _wait(answers: Callable[[int], bool], port: int, process: subprocess.Popen[bytes]) -> bool:
+def _spawned(command: list[str], cwd: Path, environment: dict[str, str], log: Path) -> subprocess.Popen[bytes]:
+    with log.open("ab") as sink:
+        return subprocess.Popen(command, cwd=cwd, env=environment, stdout=sink, stderr=sink, start_new_session=True)
+
+
+def _wait(answers: Callable[[], bool], process: subprocess.Popen[bytes]) -> bool:
     deadline = time.monotonic() + START_TIMEOUT
     while time.monotonic() < deadline and process.poll() is None:
-        if answers(port):
+        if answers():
             return True
         time.sleep(0.05)
     return False
+
+
+def _accepts(port: int) -> bool:
+    try:
+        socket.create_connection((LOOPBACK, port), timeout=1).close()
+    except OSError:
+        return False
+    return True
 
 
 def _redis_answers(port: int) -> bool:

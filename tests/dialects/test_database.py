@@ -95,6 +95,19 @@ def engines(database: Database) -> list[tuple[str, str, str, str]]:
             ("Container.engine", "container", "db.py:6", "DATABASE_URL"),
         ),
         (
+            SYNC + "from config import settings\nfrom core import pooled\n"
+            "engine = pooled(create_engine)(settings.url, echo=True)\n",
+            "sqlalchemy",
+            ("engine", "module", "db.py:5", "url"),
+        ),
+        (
+            ASYNC + "from dependency_injector import containers, providers\nfrom core import pooled, timed\n\n"
+            "class Container(containers.DeclarativeContainer):\n    config = providers.Configuration()\n"
+            "    engine = providers.Singleton(timed(pooled(create_async_engine)), config.DATABASE_URL)\n",
+            "sqlalchemy-async",
+            ("Container.engine", "container", "db.py:7", "DATABASE_URL"),
+        ),
+        (
             "from sqlmodel import SQLModel, create_engine\n\nengine = create_engine('sqlite://')\n",
             "sqlmodel",
             ("engine", "module", "db.py:3", ""),

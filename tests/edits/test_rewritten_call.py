@@ -15,15 +15,15 @@ from tests import extra, memory
 
 APP = {"app/main.py": b"from fastapi import FastAPI\n\napp = FastAPI()\n", "requirements.txt": b"fastapi\nsqlalchemy\n"}
 FUNCTION = "sqlalchemy.ext.asyncio.create_async_engine"
-POOL = "from sqlalchemy.ext.asyncio import create_async_engine as create_pooled_engine\n"
+POOL = "def pooled(create):\n    return create\n"
 FROM = "from sqlalchemy.ext.asyncio import create_async_engine\n"
-OURS = "from app.core.pool import create_pooled_engine\n"
+OURS = "from app.core.pool import pooled\n"
 
 
 @pytest.fixture(autouse=True)
 def features(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     extra.write_templates(monkeypatch, tmp_path, {"pool.py.jinja": POOL})
-    call = RewrittenCall(FUNCTION, "core.pool:create_pooled_engine")
+    call = RewrittenCall(FUNCTION, "core.pool:pooled")
     pool = Feature(name="pool", summary="a pool", edits=(File("core/pool.py", "pool.py.jinja"), call))
     extra.declare(monkeypatch, pool)
 
@@ -45,22 +45,37 @@ def added(code: str) -> str:
     [
         (
             f"{FROM}\nengine = create_async_engine(URL, pool_size=5)\n",
-            "engine = create_pooled_engine(URL, pool_size=5)",
+            "engine = pooled(create_async_engine)(URL, pool_size=5)",
         ),
-        (f"{FROM}\nengine: object = create_async_engine(URL)\n", "engine: object = create_pooled_engine(URL)"),
-        (f"{FROM}\nengine = (\n    create_async_engine\n)(URL)\n", "engine = (\n    create_pooled_engine\n)(URL)"),
-        (f"{FROM}\nx = [create_async_engine(a) for a in (create_async_engine(1),)]\n", "create_pooled_engine(1),"),
-        ("import sqlalchemy.ext.asyncio as sa\n\ne = sa.create_async_engine(URL)\n", "e = create_pooled_engine(URL)"),
-        ("from sqlalchemy.ext import asyncio\n\ne = asyncio . create_async_engine(1)\n", "e = create_pooled_engine(1)"),
-        (f"{FROM}\nengine = Singleton(create_async_engine, url=1)\n", "Singleton(create_pooled_engine, url=1)"),
+        (f"{FROM}\nengine: object = create_async_engine(URL)\n", "engine: object = pooled(create_async_engine)(URL)"),
+        (
+            f"{FROM}\nengine = (\n    create_async_engine\n)(URL)\n",
+            "engine = (\n    pooled(create_async_engine)\n)(URL)",
+        ),
+        (
+            f"{FROM}\nx = [create_async_engine(a) for a in (create_async_engine(1),)]\n",
+            "[pooled(create_async_engine)(a) for a in (pooled(create_async_engine)(1),)]",
+        ),
+        (
+            "import sqlalchemy.ext.asyncio as sa\n\ne = sa.create_async_engine(URL)\n",
+            "e = pooled(sa.create_async_engine)(URL)",
+        ),
+        (
+            "from sqlalchemy.ext import asyncio\n\ne = asyncio . create_async_engine(1)\n",
+            "e = pooled(asyncio . create_async_engine)(1)",
+        ),
+        (f"{FROM}\nengine = Singleton(create_async_engine, url=1)\n", "Singleton(pooled(create_async_engine), url=1)"),
         (
             "from sqlalchemy.ext.asyncio import create_async_engine as make\n\ne = make(1)\n",
-            "e = create_pooled_engine(1)",
+            "e = pooled(make)(1)",
         ),
-        (f"{FROM}\n\ndef f():\n\treturn create_async_engine(1)  # why\n", "\treturn create_pooled_engine(1)  # why"),
+        (
+            f"{FROM}\n\ndef f():\n\treturn create_async_engine(1)  # why\n",
+            "\treturn pooled(create_async_engine)(1)  # why",
+        ),
         (
             f"{FROM}\nasync def f():\n    await create_async_engine(1).dispose()\n",
-            "await create_pooled_engine(1).dispose()",
+            "await pooled(create_async_engine)(1).dispose()",
         ),
     ],
 )
@@ -73,12 +88,12 @@ def test_each_form(code: str, expected: str) -> None:
 def test_line_ends_and_long_lines() -> None:
     long = "engine = create_async_engine('postgresql://' + name, pool_size=5, pool_recycle=60, max_overflow=2)"
     after = added(f"{FROM}\n{long}\n".replace("\n", "\r\n"))
-    assert "engine = create_pooled_engine(\r\n    'postgresql://' + name,\r\n" in after
+    assert "engine = pooled(create_async_engine)(\r\n    'postgresql://' + name,\r\n" in after
 
 
 def test_several_in_one_scope_keep_their_order() -> None:
     code = f"{FROM}\nif A:\n    engine = create_async_engine(1)\nelse:\n    engine = create_async_engine(2)\n"
-    assert added(code).count("create_pooled_engine(") == 2
+    assert added(code).count("pooled(create_async_engine)(") == 2
 
 
 def test_a_project_without_such_a_call_gets_the_file_alone() -> None:
@@ -106,7 +121,7 @@ def test_all_or_refused(code: str, line: int) -> None:
 
 
 def test_a_name_of_the_user_s_is_not_taken() -> None:
-    code = f"{FROM}\n\ndef create_pooled_engine():\n    return create_async_engine(1)\n"
+    code = f"{FROM}\n\ndef pooled():\n    return create_async_engine(1)\n"
     (refusal,) = memory.planned(APP | {"app/db.py": code.encode()}, Request(add=("pool",))).refusals
     assert refusal.code == "name-clash"
 
@@ -121,13 +136,13 @@ def test_what_the_user_changed_beside_it_stays() -> None:
 def test_a_call_that_the_user_took_back_is_left_alone() -> None:
     before = APP | {"app/db.py": f"{FROM}\nengine = create_async_engine(1)\n".encode()}
     after = memory.add(before, "pool")
-    mine = after["app/db.py"].replace(b"create_pooled_engine(1)", b"other(1)")
+    mine = after["app/db.py"].replace(b"pooled(create_async_engine)(1)", b"other(1)")
     back = memory.remove(after | {"app/db.py": mine}, "pool")
     assert back["app/db.py"] == f"{FROM}\nengine = other(1)\n".encode()
 
 
 def test_a_use_that_the_user_added_keeps_it() -> None:
     after = memory.add(APP | {"app/db.py": f"{FROM}\nengine = create_async_engine(1)\n".encode()}, "pool")
-    used = after | {"app/db.py": after["app/db.py"] + b"second = create_pooled_engine(2)\n"}
+    used = after | {"app/db.py": after["app/db.py"] + b"second = pooled(create_async_engine)(2)\n"}
     refusals = memory.planned(used, Request(remove=("pool",))).refusals
     assert {item.code for item in refusals} == {"still-used"}

@@ -5,9 +5,10 @@ from __future__ import annotations
 import ast
 import io
 import tokenize
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from laterctl.codemods import newer
+from laterctl.project.statements import wrapped_function
 
 
 def segment(source: str, node: ast.stmt, *, dedent: bool = True) -> str:
@@ -35,14 +36,36 @@ def span(lines: Sequence[str], node: ast.stmt | ast.expr) -> tuple[int, int]:
     return start + first, end + behind
 
 
-def renamed(code: str, old: str, new: str) -> str:
-    """Return a simple statement, as it stands in its file, with the name `new` wherever it has `old` (both may be dotted)."""
+def wrapped(code: str, name: str, wrapper: str) -> str:
+    """Return a simple statement, as it stands in its file, with `wrapper(name)` wherever it has `name` (may be dotted)."""
+    tree = newer.parse(code)
+    done = {id(node) for call in wrapped_names(tree, name, wrapper) for node in named(call, name)}
+    return _replaced(code, ((node, f"{wrapper}({{}})", node) for node in named(tree, name) if id(node) not in done))
+
+
+def unwrapped(code: str, name: str, wrapper: str) -> str:
+    """Return a statement without what `wrapped` put around a name."""
+    return _replaced(code, ((call, "{}", call.args[0]) for call in wrapped_names(newer.parse(code), name, wrapper)))
+
+
+def named(tree: ast.AST, name: str) -> list[ast.expr]:
+    """Return the expressions of a simple statement that are a name, dotted or not; imports have none."""
+    kind = ast.Attribute if "." in name else ast.Name
+    return [node for node in ast.walk(tree) if isinstance(node, kind) and ast.unparse(node) == name]
+
+
+def wrapped_names(tree: ast.AST, name: str, wrapper: str) -> list[ast.Call]:
+    """Return the calls of `wrapper` that have a name, or calls around it, as the one argument."""
+    calls = (node for node in ast.walk(tree) if isinstance(node, ast.Call) and ast.unparse(node.func) == wrapper)
+    return [call for call in calls if call.args and named(wrapped_function(call), name)[:1] == [wrapped_function(call)]]
+
+
+def _replaced(code: str, found: Iterable[tuple[ast.expr, str, ast.expr]]) -> str:
+    """Return code with other texts, of which a part of it is a part, in the places of expressions beside each other."""
     lines = split_lines(code)
-    kind = ast.Attribute if "." in old else ast.Name
-    found = [node for node in ast.walk(newer.parse(code)) if isinstance(node, kind) and ast.unparse(node) == old]
-    for node in sorted(found, key=lambda item: (item.lineno, item.col_offset), reverse=True):
-        start, end = span(lines, node)
-        code = code[:start] + new + code[end:]
+    for node, text, part in sorted(found, key=lambda item: (item[0].lineno, item[0].col_offset), reverse=True):
+        (start, end), (first, last) = span(lines, node), span(lines, part)
+        code = code[:start] + text.format(code[first:last]) + code[end:]
     return code
 
 

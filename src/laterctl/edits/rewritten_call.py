@@ -1,4 +1,4 @@
-"""Calls of the user's that go to another function, with all their arguments."""
+"""Calls of the user's that go to what a function of ours makes of theirs, with all their arguments."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from laterctl.targets.resolved import Resolved
 
 
 class RewrittenCall(Struct, frozen=True):
-    """The user's code calls `source` (`core.pool:create_pooled_engine`) where it calls `function` (its dotted name).
+    """The user's code calls `pooled(create_engine)` where it calls `function` (its dotted name), `source` being `pooled`.
 
-    Every use in the application's code is meant, also where the function is handed on (`Singleton(create_engine, url)`).
+    `source` (`core.pool:pooled`) takes a function and returns one that is called like it. Every use in the application's code is meant, also where the function is handed on (`Singleton(create_engine, url)`).
     All of them can be rewritten, or the feature is refused. A project that never calls it gets nothing.
     """
 
@@ -51,8 +51,6 @@ class RewrittenCall(Struct, frozen=True):
         targets = [*known, *fresh]
         if targets:
             yield context.imported(path, self.source)[0]
-        for old in {target.old: None for target in fresh}:
-            context.notice(f"{path} calls {new}; your import of {old.partition('.')[0]} stays, used or not")
         for target in targets:
             yield Resolved(target)
 
@@ -88,7 +86,7 @@ class RewrittenCall(Struct, frozen=True):
             f"{self.function} is used in a way that cannot be rewritten",
             place,
             expected="calls in simple statements, which name the function in one way",
-            snippet=f"{new}(...)",
+            snippet=f"{new}({self.function.rpartition('.')[2]})(...)",
             remedy=f"write `x = {self.function.rpartition('.')[2]}(...)` on a line of its own",
             feature=context.feature,
         )

@@ -172,6 +172,13 @@ def assigned_value(node: ast.stmt) -> ast.expr | None:
     return value.value if isinstance(value, ast.Await) else value
 
 
+def wrapped_function(node: ast.expr) -> ast.expr:
+    """Return the function that another is made of where that one is called or handed on: `f` of `timed(f)`, and of `f`."""
+    while isinstance(node, ast.Call) and len(node.args) == 1 and not node.keywords:
+        node = node.args[0]
+    return node
+
+
 def is_main_guard(node: ast.stmt) -> bool:
     """Whether a statement is `if __name__ == "__main__":`, either way round."""
     if not isinstance(node, ast.If) or not isinstance(node.test, ast.Compare):

@@ -1,4 +1,4 @@
-"""The name of a function in a statement of the user's, which calls it or hands it on: another one stands there."""
+"""A function in a statement of the user's, which calls it or hands it on: what is made of it stands there."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import ast
 from collections.abc import Iterator, Sequence
 from typing import ClassVar
 
-from laterctl.codemods.statements import renamed
+from laterctl.codemods.statements import named, unwrapped, wrapped, wrapped_names
 from laterctl.project.statements import StatementRef, is_compound
 from laterctl.render import Style
 from laterctl.targets.base import Inspection, Record, State, of_kind
@@ -16,10 +16,10 @@ from laterctl.targets.statement_part import StatementPart
 
 
 class CallName(StatementPart, frozen=True):
-    """`new` where the user has `old` (a name, or dotted), everywhere in one simple statement of `scope`.
+    """`new(old)` where the user has `old` (a name, or dotted), everywhere in one simple statement of `scope`.
 
-    It is statement `number` of those that name one of the two and assign to `holder` (see `holder_of`). What the user
-    has there is `old`; the statement as it stood is the record's `replaced`.
+    It is statement `number` of those that have `old` and assign to `holder` (see `holder_of`); the statement as it stood
+    is the record's `replaced`. The user's name stays: its import is used as before, and who looks for it finds it.
     """
 
     kind: ClassVar[str] = "call"
@@ -35,7 +35,7 @@ class CallName(StatementPart, frozen=True):
         return self.kind, self.path, self.scope, self.holder, self.new, str(self.number)
 
     def describe(self) -> str:
-        return f"{self.holder or self.scope or 'module'}: {self.new}(...) for {self.old}(...)"
+        return f"{self.holder or self.scope or 'module'}: {self.new}({self.old})"
 
     @property
     def expressions(self) -> tuple[str, ...]:
@@ -43,14 +43,13 @@ class CallName(StatementPart, frozen=True):
 
     @property
     def source(self) -> str:
-        return self.new
+        return f"{self.new}({self.old})"
 
     def inspect(self, document: Document) -> Inspection:
         found = self.statement_in(document.text)
         if found is None:
             return self._edited(document.text)
-        user = ast.parse(self.old, mode="eval").body
-        nodes = tuple((node, (user,)) for node in self.nodes_in(found.node))
+        nodes = tuple((node, node.args) for node in self.nodes_in(found.node))
         return Inspection(State.PRESENT if nodes else State.ABSENT, found.node.lineno, nodes=nodes)
 
     def _edited(self, text: Text) -> Inspection:
@@ -63,33 +62,23 @@ class CallName(StatementPart, frozen=True):
         found = [
             item
             for item in text.in_scope(self.scope)
-            if not is_compound(item.node)
-            and holder_of(item.node) == self.holder
-            and (named_in(item.node, self.old) or named_in(item.node, self.new))
+            if not is_compound(item.node) and holder_of(item.node) == self.holder and named(item.node, self.old)
         ]
         return found[self.number] if self.number < len(found) else None
 
-    def nodes_in(self, statement: ast.stmt) -> list[ast.expr]:
-        return named_in(statement, self.new)
+    def nodes_in(self, statement: ast.stmt) -> list[ast.Call]:
+        return wrapped_names(statement, self.old, self.new)
 
     @classmethod
     def put_in(cls, code: str, parts: Sequence[CallName], ours: Sequence[CallName], style: Style) -> str:
-        for part in parts:
-            code = renamed(code, part.old, part.new)
+        for part in sorted(parts, key=lambda item: item.new):
+            code = wrapped(code, part.old, part.new)
         return code
 
     def take_out(self, code: str) -> str:
-        return renamed(code, self.new, self.old)
+        return unwrapped(code, self.old, self.new)
 
     @classmethod
     def among(cls, records: Sequence[Record], new: str) -> Iterator[CallName]:
-        """Yield the targets that put the name `new` somewhere."""
+        """Yield the targets that have the function `new` around another."""
         return (target for target, record in of_kind(records, cls).items() if target.new == new and record.ours)
-
-
-def named_in(statement: ast.stmt, name: str) -> list[ast.expr]:
-    """Return the expressions of a simple statement that are a name, dotted or not."""
-    if isinstance(statement, ast.Import | ast.ImportFrom):
-        return []
-    kind = ast.Attribute if "." in name else ast.Name
-    return [node for node in ast.walk(statement) if isinstance(node, kind) and ast.unparse(node) == name]

@@ -25,6 +25,7 @@ from laterctl.project.statements import (
     nodes,
     own_nodes,
     spots,
+    wrapped_function,
 )
 from laterctl.project.tree import Outside
 
@@ -106,7 +107,7 @@ class Reading:
                     else:
                         yield self._constructed(made, path, spot)
                 elif dotted.startswith(_PROVIDERS) and call.args:
-                    provided = self._names.lookup(call.args[0], path, spot.scope)
+                    provided = self._names.lookup(wrapped_function(call.args[0]), path, spot.scope)
                     if isinstance(provided, str) and _is_of(provided, functions):
                         yield self._described(path, spot, call, provided, "container", call.args[1:])
         yield from self._users_of(makers)
@@ -254,8 +255,10 @@ class Reading:
         """Return the calls of a file with the dotted names of what is called."""
         if path not in self._called:
             found = [(spot, node) for spot in every for node in expressions(spot.node) if isinstance(node, ast.Call)]
-            resolve = self._names.resolve
-            self._called[path] = [(spot, node, resolve(node.func, path, self._scope(spot))) for spot, node in found]
+            self._called[path] = [
+                (spot, node, self._names.resolve(wrapped_function(node.func), path, self._scope(spot)))
+                for spot, node in found
+            ]
         return self._called[path]
 
     @cached_property
