@@ -91,6 +91,11 @@ def rows() -> Iterator[str]:
                 yield row
 
 
+def weighed(row: str) -> list[str]:
+    """Return the shapes that take the feature of a row."""
+    return [shape for shape in SHAPES if row.split(maxsplit=1)[0] not in shape_named(shape).refuses]
+
+
 @cache
 def weigh(row: str, shape: str) -> Weight:
     """Add a feature, by its row, to a shape that has what it requires."""
@@ -148,7 +153,7 @@ def table() -> Iterator[str]:
     head = ("feature", "shape", "budget", "code", "files", "tests", "ledger", "wiring")
     yield "{:24} {:10} {:>6} {:>5} {:>5} {:>5} {:>6} {:>6}".format(*head)
     for row in rows():
-        for shape in SHAPES:
+        for shape in weighed(row):
             found = weigh(row, shape)
             code, tests = sum(found.code.values()), sum(found.tests.values())
             over = "  over" if code > BUDGETS[row] or tests > TESTS else ""
