@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from tests.shapes import FOUNDATION_PACKAGE, files, shape_named
+from laterctl.features import catalogue
+from tests.shapes import FOUNDATION_PACKAGE, NEED_A_CONTAINER, files, shape_named
 
 _FOLDER: Final = f"src/{FOUNDATION_PACKAGE}"
 _MANIFEST: Final = """\
@@ -58,6 +59,12 @@ NAMES: Final = (*FOUNDED, *_CONFIG)
 
 The foundation awaits its database; the one with a getter has an engine that is synchronous, the others have none.
 """
+
+
+def features(name: str) -> tuple[str, ...]:
+    """Return the features that a project takes, by its name in `NAMES`."""
+    every = (item.name for item in catalogue.every() if not item.hidden)
+    return tuple(item for item in every if name in FOUNDED or item not in NEED_A_CONTAINER)
 
 
 def dialect(name: str, quote: str = "'") -> dict[str, bytes]:

@@ -19,6 +19,9 @@ from laterctl.commands.new import foundation
 FIXTURES: Final = Path(__file__).parent / "fixtures"
 FOUNDATION_PACKAGE: Final = "order_service"
 
+NEED_A_CONTAINER: Final = ("di-testing",)
+"""The features that are refused, as `no-container`, where tests can import no container."""
+
 _ARRAY: Final = "pyproject.toml:project.dependencies"
 _GROUP: Final = "pyproject.toml:dependency-groups.dev"
 _POETRY: Final = "pyproject.toml:tool.poetry"
@@ -94,7 +97,7 @@ class Shape:
     true and with `env` added to the environment. `probes` are paths and the JSON they answer. `folder` below
     `FIXTURES` is the repository (`""`: the foundation) and `root` the project's folder in it (`""`: the top).
     `app_flag` is the value for `--app`, `""` where the application is found without. `refuses` names the features
-    that are refused because the project does their job already. `tested` says that it has tests of its own.
+    that are refused, because the project does their job already or has not what they need. `tested` says that it has tests of its own.
     """
 
     name: str
@@ -108,6 +111,11 @@ class Shape:
     env: Mapping[str, str] = field(default_factory=dict)
     refuses: tuple[str, ...] = ()
     tested: bool = False
+
+    @property
+    def by_hand(self) -> list[str]:
+        """The features whose job the project does already."""
+        return [name for name in self.refuses if name not in NEED_A_CONTAINER]
 
 
 def files(shape: Shape) -> dict[str, bytes]:
@@ -156,9 +164,17 @@ def _foundation(settings: str) -> dict[str, bytes]:
 
 
 def _fixture(
-    name: str, reference: str, facts: Facts, *probes: tuple[str, Any], tested: bool = False, **more: Any
+    name: str,
+    reference: str,
+    facts: Facts,
+    *probes: tuple[str, Any],
+    tested: bool = False,
+    refuses: tuple[str, ...] = (),
+    **more: Any,
 ) -> Shape:
-    return Shape(name, reference, facts, probes, folder=name, tested=tested, **more)
+    if not facts.container or name == "wiring_config":  # its factory keeps the instance
+        refuses = (*refuses, *NEED_A_CONTAINER)
+    return Shape(name, reference, facts, probes, folder=name, tested=tested, refuses=refuses, **more)
 
 
 def _founded(name: str, settings: str, environment: str, toml: str = "") -> Shape:

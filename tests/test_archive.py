@@ -24,6 +24,7 @@ from laterctl.engine.plan import Request
 from laterctl.features import catalogue
 from laterctl.proof.static import prove
 from tests import memory
+from tests.shapes import NEED_A_CONTAINER
 from tests.test_laws import assert_same
 
 ARCHIVE: Final = Path(__file__).parent / "archive"
@@ -154,7 +155,7 @@ def test_edits_are_in_the_way_of_nothing_but_their_own(case: dict[str, Any]) -> 
     edited = {**after, **{path: after[path] + b"# mine\n" for path in paths}}
     edited = without_conflicts(edited, after, Request(update=tuple(ledger.load(memory.project(after).tree))))
     paths = [path for path in paths if edited[path] != after[path]]
-    others = [item.name for item in catalogue.every() if not item.hidden and item.name not in case["features"]]
+    others = offered(case)
 
     # The foundation of 0.1 has request ids of its own.
     request = Request(add=tuple({*others} - {"request-scope"}), without=("request-scope",))
@@ -163,6 +164,13 @@ def test_edits_are_in_the_way_of_nothing_but_their_own(case: dict[str, Any]) -> 
     for path in set(paths) & more.keys():
         assert more[path].endswith(b"# mine\n")
         ast.parse(more[path])
+
+
+def offered(case: dict[str, Any]) -> list[str]:
+    """Return the other features of today that an archived project takes."""
+    unfit = () if memory.project(files(case["after"])).container else NEED_A_CONTAINER
+    every = (item.name for item in catalogue.every() if not item.hidden)
+    return [name for name in every if name not in case["features"] and name not in unfit]
 
 
 def without_conflicts(edited: Mapping[str, bytes], plain: Mapping[str, bytes], request: Request) -> dict[str, bytes]:
@@ -199,7 +207,7 @@ def owned(tree: Mapping[str, bytes]) -> list[str]:
 
 @each_project
 def test_the_other_features_of_today_come_and_go(case: dict[str, Any]) -> None:
-    others = [item.name for item in catalogue.every() if not item.hidden and item.name not in case["features"]]
+    others = offered(case)
     before = files(case["after"])
 
     plan = memory.planned(before, Request(add=tuple(others)))

@@ -21,6 +21,7 @@ from laterctl.codemods.lines import env_key
 from laterctl.commands import new
 from laterctl.edits.app_statements import RANKS, Middleware, Router
 from laterctl.edits.dropped_test import DroppedTest, has_importable_app
+from laterctl.edits.fixture import Fixture
 from laterctl.edits.manifest import DependencyFloor
 from laterctl.edits.provider import Provider
 from laterctl.edits.setting import Setting
@@ -31,7 +32,7 @@ from laterctl.project.installed import file_of
 from laterctl.project.statements import Function
 from laterctl.render import TEMPLATES
 from tests import memory
-from tests.dialect_projects import FOUNDED, NAMES, dialect
+from tests.dialect_projects import FOUNDED, NAMES, dialect, features
 from tests.test_docs import problems
 
 FEATURES: Final = catalogue.every()
@@ -41,6 +42,7 @@ VARIABLE: Final = re.compile(r"\b[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+\b")
 OWN_OPTION: Final = re.compile(r"{% (?:(?:el)?if options\.\w+ [=!]= '\w+'|else|endif) %}")
 OFFERED: Final = {
     "options",
+    "container_import",
     *("http_client", "app_module", "app_call", "app_name", "package", "variable"),
     *(
         "provided",
@@ -75,9 +77,9 @@ def added(feature: str, name: str) -> dict[str, bytes]:
 
 
 def user_of(feature: str) -> str:
-    """Return a feature itself, or one that brings it when it is hidden."""
+    """Return a feature itself, or one that brings it when it is hidden and not only for some value of an option."""
     users = [item.name for item in FEATURES if not item.hidden and feature in catalogue.closure([item.name], {})]
-    return feature if feature in users else users[0]
+    return next(iter([feature] if feature in users else users), feature)
 
 
 def values_of(option: Option) -> tuple[Value, ...]:
@@ -95,17 +97,22 @@ def with_each_value(feature: str, name: str) -> tuple[dict[str, bytes], ...]:
 
 @cache
 def together(name: str) -> dict[str, bytes]:
-    """Return a project in a dialect with every feature: some write more beside others."""
-    return memory.add(dialect(name), *(item.name for item in FEATURES if not item.hidden))
+    """Return a project in a dialect with every feature that it takes: some write more beside others."""
+    return memory.add(dialect(name), *features(name))
+
+
+def taking(feature: str) -> list[str]:
+    """Return the dialects of projects that take a feature."""
+    return [name for name in NAMES if user_of(feature) in features(name)]
 
 
 @cache
 def templates(feature: str) -> frozenset[str]:
     """Return the templates that a feature uses in one dialect or another."""
     found: set[str] = set()
-    for name in NAMES:
+    for name in taking(feature):
         trees = (*with_each_value(feature, name), together(name))
-        entries = [tree[file_of(feature)].decode() for tree in trees]
+        entries = [tree[file_of(feature)].decode() for tree in trees if file_of(feature) in tree]
         found |= {path for path in every_template() if any(f'"{path}"' in entry for entry in entries)}
     return frozenset(found)
 
@@ -186,7 +193,11 @@ def test_its_routes_are_named_for_what_they_are_part_of(feature: Feature) -> Non
         if isinstance(edit, Router):
             subject = edit.alias.removesuffix("_router")
             path = edit.source.partition(":")[0].replace(".", "/")
-            (text,) = (data for name, data in added(feature.name, "none").items() if name.endswith(f"{path}.py"))
+            (text,) = (
+                data
+                for name, data in added(feature.name, taking(feature.name)[-1]).items()
+                if name.endswith(f"{path}.py")
+            )
             tree = ast.parse(text)
             names = [item.name for item in ast.walk(tree) if isinstance(item, Function) and _is_route(item)]
             names += [ast.unparse(item.args[1]) for item in ast.walk(tree) if _is_plain_route(item)]
@@ -204,6 +215,7 @@ def _is_route(function: Function) -> bool:
 
 def test_each_template_is_used() -> None:
     used = {path for item in FEATURES for path in templates(item.name)}
+    used |= {edit.template for item in FEATURES for edit in edits(item, Fixture)}  # of which no ledger tells
     written_by_new = {path for path in every_template() if path in Path(new.__file__).read_text(encoding="utf-8")}
     assert {*every_template()} == used | written_by_new
 
@@ -252,7 +264,7 @@ def test_its_notes_name_what_is_there(feature: Feature) -> None:
     texts = "".join(source(template) for template in templates(feature.name))
     assert [word for word in VARIABLE.findall(said) if word not in settings and word not in texts] == []
     assert [problem for command in commands(said) for problem in problems(command)] == []
-    tree = added(feature.name, "none")
+    tree = added(feature.name, taking(feature.name)[-1])
     paths = re.findall(r"\b[\w./-]+\.py\b", said)
     assert [path for path in paths if not any(known.endswith(f"/{path}") for known in tree)] == []
     written = b"".join(data for path, data in tree.items() if not path.startswith(LEDGER)).decode()

@@ -19,7 +19,7 @@ from laterctl.engine.plan import Request
 from laterctl.features import catalogue
 from laterctl.targets.text_line import TextLine
 from tests import memory
-from tests.dialect_projects import NAMES, dialect
+from tests.dialect_projects import NAMES, dialect, features
 from tests.servers import uvicorn_server
 from tests.shapes import FOUNDATION_PACKAGE, files, shape_named
 from tests.test_laws import taken
@@ -99,10 +99,10 @@ def project(name: str) -> tuple[dict[str, bytes], str, Mapping[str, str], list[s
         if name == "dynaconf_with_a_setting":
             texts["settings.toml"] = "stage = 'testing'\n"
         found, reference, env = {path: text.encode() for path, text in texts.items()}, "shop.main:app", {}
-        names = [item.name for item in catalogue.every() if not item.hidden]
+        names = [*features("none")]
     elif name in NAMES and name not in FOUNDED:
         found, reference, env = dialect(name), f"{FOUNDATION_PACKAGE}.main:app", {"PYTHONPATH": "src"}
-        names = [item.name for item in catalogue.every() if not item.hidden]
+        names = [*features(name)]
     else:
         shape = shape_named(name)
         found, reference, env, names = files(shape), shape.reference, dict(shape.env), taken(shape)

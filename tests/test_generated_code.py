@@ -11,8 +11,7 @@ from typing import Any, Final
 import pytest
 
 from tests import memory
-from tests.dialect_projects import FOUNDED, NAMES, dialect
-from tests.test_laws import FEATURES
+from tests.dialect_projects import FOUNDED, NAMES, dialect, features
 
 VERSIONS: Final = ("3.11", "3.12", "3.13")
 QUOTES: Final = {"single": "'", "double": '"'}
@@ -42,7 +41,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for quotes, quote in QUOTES.items():
         for name in NAMES:
             if name not in FOUNDED or quotes == "single":
-                for path, data in memory.add(dialect(name, quote), *FEATURES).items():
+                for path, data in memory.add(dialect(name, quote), *features(name)).items():
                     target = folder / quotes / name / path
                     target.parent.mkdir(parents=True, exist_ok=True)
                     target.write_bytes(data)

@@ -11,10 +11,9 @@ from laterctl.engine.plan import Request
 from laterctl.features import catalogue
 from laterctl.proof.static import prove
 from tests import memory
-from tests.dialect_projects import dialect
+from tests.dialect_projects import dialect, features
 from tests.test_removal import advice
 
-EVERY: Final = tuple(item.name for item in catalogue.every() if not item.hidden)
 PROJECTS: Final = ("dynaconf", "object", "none")
 MINE: Final = b"\nMINE = 1\n"
 
@@ -49,37 +48,36 @@ def removed(tree: dict[str, bytes], *names: str, delete_edited: bool = False) ->
 @pytest.mark.parametrize("capability", [item.name for item in catalogue.every() if item.hidden])
 def test_a_shared_file_left_behind_is_in_the_way_of_nothing(capability: str) -> None:
     """All features are there, a file that several need is edited, and the features go one after the other or at once."""
-    before = dialect("object")
-    whole = memory.add(before, *EVERY)
+    before, every = dialect("object"), features("object")
+    whole = memory.add(before, *every)
     for path in owned(whole, capability):
         mine = {**whole, path: whole[path] + MINE}
         nothing = mine
-        for name in EVERY:
+        for name in every:
             nothing = removed(nothing, name)
         assert advice(nothing) == [], path
         assert nothing[path].endswith(MINE)
         assert nothing[path] == mine[path] or path in open_files(whole)  # without the entries of others
-        assert code(nothing) == code(removed(mine, *EVERY)), path
-        assert memory.add(nothing, *EVERY) == mine, path
+        assert code(nothing) == code(removed(mine, *every)), path
+        assert memory.add(nothing, *every) == mine, path
         left = tuple(name for name, entry in ledger.load(memory.project(nothing).tree).items() if entry.left)
         assert removed(nothing, *left, delete_edited=True) == before, path
 
 
-@pytest.mark.parametrize("project", PROJECTS)
-@pytest.mark.parametrize("feature", EVERY)
+@pytest.mark.parametrize(("project", "feature"), [(name, item) for name in PROJECTS for item in features(name)])
 def test_everything_edited_goes_one_by_one(feature: str, project: str) -> None:
     """All files of a feature are edited; each of the others still goes, and comes back, beside what is left."""
-    before = dialect(project)
-    whole = memory.add(before, *EVERY)
+    before, every = dialect(project), features(project)
+    whole = memory.add(before, *every)
     mine = {**whole, **{path: whole[path] + MINE for path in owned(whole, feature)}}
     one, usual = removed(mine, feature), advice(whole)
-    for name in (name for name in EVERY if name != feature):
+    for name in (name for name in every if name != feature):
         without = removed(one, name)
         assert [line for line in advice(without) if line not in usual] == [], name
         declined = (feature,) if feature in catalogue.feature(name).recommends else ()
         assert memory.run(without, Request(add=(name,), without=declined)) == one, name
     tree = one
-    for name in EVERY:
+    for name in every:
         if name != feature:
             tree = removed(tree, name)
             assert [line for line in advice(tree) if line not in usual] == [], name

@@ -20,7 +20,7 @@ from laterctl.engine.ledger import FOLDER, records_of
 from laterctl.engine.plan import Plan, Request
 from laterctl.targets.owned_file import OwnedFile
 from tests import memory
-from tests.dialect_projects import NAMES, dialect
+from tests.dialect_projects import NAMES, dialect, features
 from tests.shapes import SHAPES, Shape
 from tests.test_laws import FEATURES, project_files, taken
 from tests.turns import DIALECTS
@@ -28,7 +28,7 @@ from tests.turns import DIALECTS
 SNAPSHOTS: Final = Path(__file__).parent / "snapshots"
 CASES: Final = [
     *((shape, "all") for shape in SHAPES),
-    *((shape, feature) for shape in SHAPES for feature in FEATURES if shape in DIALECTS or feature in shape.refuses),
+    *((shape, feature) for shape in SHAPES for feature in FEATURES if shape in DIALECTS or feature in shape.by_hand),
 ]
 
 
@@ -79,7 +79,7 @@ def patch_of(shape: Shape, feature: str) -> Path:
 @cache
 def everything(name: str) -> dict[str, bytes]:
     """Return what all features create in a dialect."""
-    return created(memory.planned(dialect(name), Request(add=FEATURES)))
+    return created(memory.planned(dialect(name), Request(add=features(name))))
 
 
 def whole() -> Iterator[tuple[Path, bytes]]:
@@ -105,8 +105,7 @@ def test_created_files(pytestconfig: pytest.Config) -> None:
         compare(path, content, pytestconfig)
 
 
-@pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("feature", FEATURES)
+@pytest.mark.parametrize(("name", "feature"), [(name, feature) for name in NAMES for feature in features(name)])
 def test_created_files_depend_on_no_other_feature(name: str, feature: str) -> None:
     for path, content in owned(memory.planned(dialect(name), Request(add=(feature,)))).items():
         assert content == everything(name)[path], path

@@ -63,6 +63,7 @@ class Context(Struct, frozen=True):
     `provided` and `module` map a provider name, and a dotted place below the application package (`core.cors`), to how
     this project spells them; `kept` gives the last statement of the file whose function makes what a provider gives,
     empty where a container keeps it; `engine` gives the engine of the database, `None` where there is none to import.
+    `container` is the instance of the container that tests import, `None` without one.
     `variable` gives the name that a person writes to set a setting. `setting_by_name` reads the setting whose name is in
     the Python variable `name`, and `variable_by_name` gives the name that a person writes for it. `environment` is an
     expression of type `str`: the name of the environment the application runs in. `values` are plain values, such as
@@ -75,6 +76,7 @@ class Context(Struct, frozen=True):
     environment: Expr
     kept: Callable[[str], Expr] = lambda _: Expr("")
     engine: Callable[[], Expr | None] = lambda: None
+    container: Import | None = None
     setting_by_name: Expr = Expr("None")
     variable_by_name: str = "name"
     style: Style = Style()
@@ -124,6 +126,7 @@ def render(template: str, context: Context) -> str:
                 "variable_by_name": context.variable_by_name,
                 "module": context.module,
                 "module_import": lambda place: _module_import(place, context.module(place)),
+                "container_import": lambda: _container_import(context.container),
             }
         )
     )
@@ -137,6 +140,14 @@ def _module_import(place: str, dotted: str) -> str:
     usual = place.rpartition(".")[2]
     package, _, name = dotted.rpartition(".")
     return f"from {package} import {name}" + (f" as {usual}" if name != usual else "")
+
+
+def _container_import(instance: Import | None) -> str:
+    """Spell the import that binds the container's instance to `container`."""
+    if instance is None:
+        raise LookupError("the project has no container that could be imported")
+    alias = "" if instance.name == "container" else " as container"
+    return f"from {instance.module} import {instance.name}{alias}"
 
 
 @cache

@@ -157,3 +157,12 @@ def test_a_template_with_something_else_is_an_error(monkeypatch: pytest.MonkeyPa
     extra.declare(monkeypatch, Feature(name="more", summary="more", edits=(Fixture("more.py.jinja"),)))
     with pytest.raises(ValueError, match=r"more\.py\.jinja:3 is neither an import nor a function"):
         memory.planned(APP, Request(add=("more",)))
+
+
+@pytest.mark.parametrize("path", ["tests/test_more.py", "tests/conftest.py"])
+def test_a_fixture_that_tests_ask_for_is_not_taken_away(path: str) -> None:
+    after = memory.add(APP | {"tests/conftest.py": b"x = 1\n"}, "clock", "users")
+    used = after | {path: after.get(path, b"") + b"\n\ndef test_now(clock):\n    ...\n"}
+    (refusal,) = memory.planned(used, Request(remove=("clock",))).refusals
+    assert (refusal.code, refusal.message) == ("still-used", f"{path} uses clock of tests.conftest")
+    assert memory.planned(used, Request(remove=("users",))).refusals == ()

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from laterctl.engine.plan import Request
-from laterctl.features import catalogue
+from tests.dialect_projects import features
 from tests.proof.scene import Step, project
 
 NAMED = """\
@@ -37,7 +37,7 @@ ROUTES = """
 @app.post("/mine/{name}")
 def {name}() -> None: ...
 """
-EVERY = tuple(item.name for item in catalogue.every() if not item.hidden)
+EVERY = features("none")
 
 
 def routes(*names: str) -> str:

@@ -9,12 +9,17 @@ from msgspec import Struct
 
 from laterctl.dialects.providers.container import container_classes
 from laterctl.doctor.code import Code, Codebase, Visit, once
-from laterctl.project.names import Names, Own
-from laterctl.project.statements import Function, Scope, bound_targets, expressions, spots_in
+from laterctl.project.names import Names, Own, resolve
+from laterctl.project.statements import Function, Scope, assigned_value, bound_targets, expressions, nodes, spots_in
 
 PROVIDERS = "dependency_injector.providers"
 CONTAINERS = "dependency_injector.containers"
 WIRING = "dependency_injector.wiring"
+SINGLETONS = frozenset(
+    f"{PROVIDERS}.{name}"
+    for name in ("Singleton", "ThreadSafeSingleton", "ThreadLocalSingleton", "ContextLocalSingleton")
+)
+KEEPERS = SINGLETONS | {f"{PROVIDERS}.Factory"}
 
 _WIRES = (b"wire(", b"WiringConfiguration", b"register_loader_containers")
 _RESOURCES = {"dependency_injector.resources.Resource": False, "dependency_injector.resources.AsyncResource": True}
@@ -105,6 +110,16 @@ def injection(codebase: Codebase) -> Injection:
     containers = {item.own: _container(names, item.own.path, item.node, owns) for item in classes}
     shuts_down = bool(names.tree.files_containing(b"shutdown_resources"))
     return Injection(names, containers, _wired(codebase) if containers else Wired(), shuts_down)
+
+
+def injected_into(item: ast.stmt, imports: Mapping[str, str]) -> set[str]:
+    """The names whose values a provider takes as arguments; `name.provider` hands over the provider itself."""
+    value = assigned_value(item)
+    if not isinstance(value, ast.Call) or not resolve(value.func, imports).startswith(f"{PROVIDERS}."):
+        return set()
+    inside = list(nodes(value))
+    whole = {id(node.value) for node in inside if isinstance(node, ast.Attribute) and node.attr == "provider"}
+    return {node.id for node in inside if isinstance(node, ast.Name) and id(node) not in whole}
 
 
 def _wired(codebase: Codebase) -> Wired:

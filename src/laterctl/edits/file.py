@@ -145,6 +145,7 @@ def template_context(context: FeatureContext) -> Context:
         provided=lambda name: provider.read(context, name),
         kept=lambda name: provider.keep(context, name),
         engine=lambda: engine(context),
+        container=project.container.instance if project.container else None,
         module=context.module,
         variable=lambda name: setting.variable(name, context),
         environment=settings_of(project).environment,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from msgspec import Struct
 
@@ -30,15 +30,19 @@ _ALLOWED = ast.Import | ast.ImportFrom | ast.FunctionDef | ast.AsyncFunctionDef
 class Fixture(Struct, frozen=True):
     """The functions of `template`, a Python file, at the end of `tests/conftest.py`, with the imports they need.
 
-    They are sorted by name among ours. The file is made when there is none.
+    They are sorted by name among ours. The file is made when there is none. `when` leaves them out of projects that they
+    do not fit.
 
     Raises:
         ValueError: the template has something else in it.
     """
 
     template: str
+    when: Callable[[FeatureContext], bool] | None = None
 
     def resolve(self, context: FeatureContext) -> Iterator[Resolved]:
+        if self.when is not None and not self.when(context):
+            return
         from laterctl.render import render
 
         path = context.path("tests/conftest.py")

@@ -186,6 +186,7 @@ class FileUses:
 
     def __init__(self, project: Project, path: str, text: Text, own: Substitutes) -> None:
         self.names: dict[str, int] = {}
+        self.parameters: dict[str, int] = {}
         self.attributes: dict[str, list[ast.Attribute]] = {}
         self.imports: list[Import] = []
         self.text = text
@@ -201,6 +202,8 @@ class FileUses:
                 self.names[node.id] = min(node.lineno, self.names.get(node.id, node.lineno))
             elif isinstance(node, ast.Attribute):
                 self.attributes.setdefault(node.attr, []).append(node)
+            elif isinstance(node, ast.arg):
+                self.parameters.setdefault(node.arg, node.lineno)
             elif isinstance(node, ast.Import | ast.ImportFrom):
                 self._import(node, own)
                 continue
@@ -313,6 +316,8 @@ class UsageSearch:
             lines = [item.line for item in uses.imports if (item.module, item.name) == (module, binding.name)]
             nodes = uses.attributes.get(binding.name, ())
             lines += [node.lineno for node in nodes if resolve(node, uses.bound) == f"{module}.{binding.name}"]
+            if binding.path.endswith("conftest.py") and binding.name in uses.parameters:
+                lines.append(uses.parameters[binding.name])  # pytest hands fixtures over by their names
             yield from ((f"uses {binding.name} of {module}", line) for line in lines)
         else:
             owner = binding.owner.rpartition(".")[2]

@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import ClassVar
 
 from msgspec import Struct, field
-from msgspec.structs import replace
 
 from laterctl.dialects.ground import Ground, after_docstring
 from laterctl.dialects.providers.base import Providers, ProviderSpec
@@ -37,7 +36,8 @@ class Container(Struct, frozen=True):
     """A dependency-injector container: class `class_name` in `path`, whose statements are list `body`.
 
     `access` gives the instance with the imports it needs, or is `None` when no module-level instance can be imported
-    (`reason` says why). `providers` maps each provider's name to the ordinal of its statement.
+    (`reason` says why). `instance` is what tests import, which may be in the application's own module. `providers` maps
+    each provider's name to the ordinal of its statement.
     """
 
     title: ClassVar[str] = "dependency-injector"
@@ -48,6 +48,7 @@ class Container(Struct, frozen=True):
     body: BodyPath
     place: Place
     access: Expr | None
+    instance: Import | None = None
     providers: Mapping[str, int] = field(default_factory=dict)
     editable: bool = True
     reason: str = ""
@@ -303,6 +304,7 @@ def _describe(
             providers.update({text: number for node in bound_targets(statement) if (text := dotted_path(node))})
     place = Place(item.own.path, item.node.lineno)
     access, why = _access(names, item, instances, app)
+    free = [found for found in instances if not found.scope and found.name.isidentifier()]
     editable, reason = True, why
     if item.own in overridden:
         editable, reason = False, f"another container overrides {item.own.name} (@containers.override)"
@@ -315,6 +317,7 @@ def _describe(
         body=item.body,
         place=place,
         access=access,
+        instance=next((Import(names.module_name(found.path), found.name) for found in free), None),
         providers=providers,
         editable=editable,
         reason=reason,
@@ -383,6 +386,9 @@ def _dynamic(names: Names, paths: list[str]) -> Container | None:
                 reason = "a DynamicContainer has no class that providers could be added to"
                 evidence = (Evidence("DynamicContainer", place),)
                 module = names.module_name(path)
-                found = Container(path, module, "", spot.body, place, None, reason=reason, evidence=evidence)
-                return replace(found, editable=False)
+                name = dotted_path(bound_targets(spot.node)[0])
+                free = Import(module, name) if not spot.scope and name.isidentifier() else None
+                return Container(
+                    path, module, "", spot.body, place, None, free, editable=False, reason=reason, evidence=evidence
+                )
     return None

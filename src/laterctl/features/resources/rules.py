@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from laterctl.doctor.code import Code, Codebase, Visit, constant, method_of, receiver_of
 from laterctl.doctor.http import is_verb, per_request
-from laterctl.doctor.injection import CONTAINERS, PROVIDERS, WIRING, injection
+from laterctl.doctor.injection import CONTAINERS, KEEPERS, PROVIDERS, WIRING, injected_into, injection
 from laterctl.doctor.rule import MAIN, Found, Rule, Severity
 from laterctl.project.names import dotted_path, resolve
 from laterctl.project.places import Place
@@ -40,10 +40,6 @@ An engine of SQLAlchemy is not among them: it connects when it is first used, an
 import.
 """
 
-KEEPERS = frozenset(
-    f"{PROVIDERS}.{name}"
-    for name in ("Singleton", "ThreadSafeSingleton", "ThreadLocalSingleton", "ContextLocalSingleton", "Factory")
-)
 _CLOSES = frozenset({"close", "aclose", "disconnect", "wait_closed"})
 _ENTERS = frozenset({"enter_async_context", "push_async_callback", "push_async_exit", "callback"})
 _ENTERS_BYTES = (b"enter_async_context", b"push_async")
@@ -58,7 +54,7 @@ def async_below_others(codebase: Codebase) -> Iterator[Found]:
         infecting = {name for name, resource in container.resources.items() if resource.asynchronous}
         for item in container.node.body if infecting else ():
             users = [target.id for target in bound_targets(item) if isinstance(target, ast.Name)]
-            used = _injected_into(item, known.names.imports(own.path)) & infecting
+            used = injected_into(item, known.names.imports(own.path)) & infecting
             if used and not infecting.issuperset(users):
                 reason = f"{users[0]} gives a Future, because {min(used)} is an async Resource"
                 yield Found(Place(own.path, item.lineno), reason)
@@ -296,16 +292,6 @@ def _marked(node: ast.AST, imports: Mapping[str, str]) -> ast.expr | None:
         return None
     inner = node.slice.elts[0] if isinstance(node.slice, ast.Tuple) and node.slice.elts else node.slice
     return None if isinstance(inner, ast.Subscript) else inner
-
-
-def _injected_into(item: ast.stmt, imports: Mapping[str, str]) -> set[str]:
-    """The names whose values a provider takes as arguments; `name.provider` hands over the provider itself."""
-    value = assigned_value(item)
-    if not isinstance(value, ast.Call) or not resolve(value.func, imports).startswith(f"{PROVIDERS}."):
-        return set()
-    inside = list(nodes(value))
-    whole = {id(node.value) for node in inside if isinstance(node, ast.Attribute) and node.attr == "provider"}
-    return {node.id for node in inside if isinstance(node, ast.Name) and id(node) not in whole}
 
 
 _WIRED = (b"dependency_injector",)
