@@ -12,6 +12,7 @@ from laterctl.edits.context import FeatureContext, is_ours, user_statements
 from laterctl.edits.pasted import pasted
 from laterctl.project.facts import App, Registration
 from laterctl.refusal import Refusal, Refused
+from laterctl.targets.argument import Argument
 from laterctl.targets.base import Anchor
 from laterctl.targets.list_entry import ListEntry
 from laterctl.targets.resolved import Resolved
@@ -378,3 +379,46 @@ class StartupCall(Struct, frozen=True):
         target = Statement(app.path, app.scope, code, (self.rank, local))
         yield wanted
         yield Resolved(target, Anchor(app.body, app.index - 1))
+
+
+class AppArgument(Struct, frozen=True):
+    """`source` (`core.tracing:TELEMETRY`) as the argument `keyword` of the call that constructs the application.
+
+    Where the call may be given it already, or cannot take more, nothing is added, which is said.
+    """
+
+    keyword: str
+    source: str
+
+    def resolve(self, context: FeatureContext) -> Iterator[Resolved]:
+        name = self.source.partition(":")[2]
+        snippet = f"{self.keyword}={name}"
+        app = context.app(f"app = FastAPI({snippet})")
+        wanted, local = context.imported(app.path, self.source)
+        target = Argument(app.path, app.scope, app.holder, self.keyword, local)
+        if context.is_present(target):
+            yield wanted
+            yield Resolved(target)
+            return
+        if self.keyword in app.keywords:
+            raise Refused(
+                Refusal(
+                    "already-by-hand",
+                    f"the application is given {self.keyword} already",
+                    app.place,
+                    expected=snippet,
+                    remedy=f"take {self.keyword}= out of the call",
+                    feature=context.feature,
+                )
+            )
+        if app.open_keywords:
+            context.warn(
+                f"FastAPI is to be given {snippet}, from {context.path(_file(self.source))}, by hand", app.place
+            )
+            return
+        yield wanted
+        yield Resolved(target)
+
+
+def _file(source: str) -> str:
+    return f"{source.partition(':')[0].replace('.', '/')}.py"

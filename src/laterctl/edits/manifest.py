@@ -123,6 +123,14 @@ def _of_the_user(context: FeatureContext, manifest: Manifest) -> list[Requiremen
     ]
 
 
+def is_required(context: FeatureContext, name: str) -> bool:
+    """Whether the user declares a distribution among what the application needs at run time."""
+    manifest = context.project.manifest
+    if manifest is None:
+        return False
+    return any(item.name == name and item.home == manifest.runtime for item in _of_the_user(context, manifest))
+
+
 class TomlTable(Struct, frozen=True):
     """Keys of a table of `pyproject.toml` (created when the project has none)."""
 

@@ -9,6 +9,7 @@ import anyio
 
 from order_service.core.container import container
 from order_service.core.shutdown import announced_shutdown
+from order_service.core.tracing import tracing
 
 CLOSE_TIMEOUT_SECONDS = 10.0
 
@@ -20,6 +21,7 @@ _stack = AsyncExitStack()
 
 async def open_resources(stack: AsyncExitStack) -> None:
     """Open one thing after the other; the last one is closed first."""
+    stack.enter_context(tracing())
     closing(stack, 'redis', container.redis().aclose)
     stack.callback(container.redis.reset)
     closing(stack, 'http_client', container.http_client().aclose)

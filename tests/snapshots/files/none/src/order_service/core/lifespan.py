@@ -10,6 +10,7 @@ import anyio
 from order_service.core.http_client import get_http_client
 from order_service.core.redis import get_redis
 from order_service.core.shutdown import announced_shutdown
+from order_service.core.tracing import tracing
 
 CLOSE_TIMEOUT_SECONDS = 10.0
 
@@ -21,6 +22,7 @@ _stack = AsyncExitStack()
 
 async def open_resources(stack: AsyncExitStack) -> None:
     """Open one thing after the other; the last one is closed first."""
+    stack.enter_context(tracing())
     closing(stack, 'redis', get_redis().aclose)
     stack.callback(get_redis.cache_clear)
     closing(stack, 'http_client', get_http_client().aclose)
