@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -47,14 +48,22 @@ class Server:
         """Let a paused process go on."""
         self.process.send_signal(signal.SIGCONT)
 
+    @property
+    def port(self) -> int:
+        """The port of the `url`."""
+        return urlsplit(self.url).port or 0
+
     def stop(self) -> None:
         """End the server and its children. Stopping twice is fine."""
         end(self.process)
 
 
 @contextmanager
-def redis_server() -> Iterator[Server]:
-    """Run an empty `redis-server` that keeps nothing on disk; `url` is `redis://127.0.0.1:PORT/0`."""
+def redis_server(port: int = 0) -> Iterator[Server]:
+    """Run an empty `redis-server` that keeps nothing on disk; `url` is `redis://127.0.0.1:PORT/0`.
+
+    With a `port` it comes back where another one was.
+    """
     program = shutil.which("redis-server")
     if program is None:
         missing("redis-server is not installed")
@@ -64,7 +73,7 @@ def redis_server() -> Iterator[Server]:
             options = ["--bind", LOOPBACK, "--port", str(port), "--save", "", "--appendonly", "no", "--dir", folder]
             return [str(program), *options]
 
-        yield from _running(command, Path(folder), dict(os.environ), "redis://{}:{}/0", _redis_answers)
+        yield from _running(command, Path(folder), dict(os.environ), "redis://{}:{}/0", _redis_answers, port=port)
 
 
 @contextmanager
@@ -131,8 +140,9 @@ def _running(
     url: str,
     answers: Callable[[int], bool],
     cwd: Path | None = None,
+    port: int = 0,
 ) -> Iterator[Server]:
-    server = _started(command, folder, environment, url, answers, cwd or folder)
+    server = _started(command, folder, environment, url, answers, cwd or folder, port)
     try:
         yield server
     except BaseException:
@@ -149,10 +159,11 @@ def _started(
     url: str,
     answers: Callable[[int], bool],
     cwd: Path,
+    wanted: int,
 ) -> Server:
     # Another process may take the free port before the server binds it: a few tries, each on a port of its own.
     for attempt in range(3):
-        port = free_port()
+        port = wanted or free_port()
         log = folder / f"output-{attempt}.log"
         with log.open("wb") as sink:
             process = subprocess.Popen(

@@ -75,9 +75,9 @@ def added(feature: str, name: str) -> dict[str, bytes]:
 
 
 def user_of(feature: str) -> str:
-    """Return a feature itself, or one that brings it when it is hidden."""
+    """Return a feature itself, or one that brings it when it is hidden and not only for some value of an option."""
     users = [item.name for item in FEATURES if not item.hidden and feature in catalogue.closure([item.name], {})]
-    return feature if feature in users else users[0]
+    return next(iter([feature] if feature in users else users), feature)
 
 
 def values_of(option: Option) -> tuple[Value, ...]:
@@ -105,7 +105,7 @@ def templates(feature: str) -> frozenset[str]:
     found: set[str] = set()
     for name in NAMES:
         trees = (*with_each_value(feature, name), together(name))
-        entries = [tree[file_of(feature)].decode() for tree in trees]
+        entries = [tree[file_of(feature)].decode() for tree in trees if file_of(feature) in tree]
         found |= {path for path in every_template() if any(f'"{path}"' in entry for entry in entries)}
     return frozenset(found)
 

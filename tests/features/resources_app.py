@@ -109,9 +109,16 @@ dev = ["pytest>=8", "HTTP_CLIENT"]
 
 
 def write_project(
-    folder: Path, form: str, *, http_client: str = "httpx", more: Mapping[str, str] | None = None
+    folder: Path,
+    form: str,
+    *,
+    http_client: str = "httpx",
+    more: Mapping[str, str] | None = None,
+    others: tuple[str, ...] = (),
 ) -> None:
-    """Write package `depot` with the feature, and its dropped tests, below `folder`, in one of `FORMS`, with `more` files.
+    """Write package `depot` with the feature, and its dropped tests, below `folder`, in one of `FORMS`.
+
+    `more` are files of the project, `others` further features.
 
     Environment variables of its settings start with `APP_` in the container form and have no prefix in the other.
     """
@@ -127,7 +134,7 @@ def write_project(
             "settings.toml": 'NAME = "someone"\n',
         }
     files |= more or {}
-    after = memory.add({path: text.encode() for path, text in files.items()}, "resources")
+    after = memory.add({path: text.encode() for path, text in files.items()}, "resources", *others)
     after["depot/main.py"] += ROUTES.encode()
     for path, data in after.items():
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
