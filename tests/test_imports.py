@@ -10,7 +10,7 @@ import pytest
 
 from tests.shapes import copy, shape_named
 
-HEAVY = ("libcst", "jinja2", "tomlkit")
+HEAVY = ("libcst", "jinja2", "tomlkit", "questionary", "prompt_toolkit")
 REPORT = """
 import sys
 from laterctl.__main__ import main
@@ -19,7 +19,7 @@ try:
     main()
 except SystemExit as exit:
     assert not exit.code, exit.code
-print([name for name in ("libcst", "jinja2", "tomlkit") if name in sys.modules], file=sys.stderr)
+print([name for name in ("libcst", "jinja2", "tomlkit", "questionary", "prompt_toolkit") if name in sys.modules], file=sys.stderr)
 """
 
 

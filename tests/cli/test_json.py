@@ -261,14 +261,17 @@ def test_doctor_draws_the_onion(copied: Path) -> None:
     assert layer["middleware"].endswith("MetricsMiddleware")
     line = (copied / "app/main.py").read_text().splitlines()[layer["place"]["line"] - 1]
     assert "add_middleware(MetricsMiddleware)" in line
-    shown = f"outermost first: MetricsMiddleware (app/main.py:{layer['place']['line']})"
-    assert shown in done(copied, "doctor").out
+    drawn = done(copied, "doctor").out.partition("\nMiddleware of app.main:app\n")[2].splitlines()
+    assert [line.split() for line in drawn[:2]] == [
+        ["MetricsMiddleware", f"app/main.py:{layer['place']['line']}"],
+        ["the", "routes"],
+    ]
 
 
 def test_without_middleware_there_is_no_onion(tmp_path: Path) -> None:
     folder = project(tmp_path)
     assert run(folder, "doctor", "--json").document["onion"] == []
-    assert "outermost" not in run(folder, "doctor").out
+    assert "Middleware of" not in run(folder, "doctor").out
 
 
 @pytest.mark.parametrize("settings", ["dynaconf", "pydantic"])

@@ -175,42 +175,67 @@ def test_lines_break_between_words(columns: int, tmp_path: Path) -> None:
 # The picker
 
 
+PICKER = r"Add which features\?"
+DOWN, SPACE, RETURN = "\x1b[B", " ", "\r"
+
+
 def test_the_picker(tmp_path: Path) -> None:
     folder = project(tmp_path)
     done(folder, "add", "cors", *YES)
-    with Terminal(folder, "add", *QUIET) as terminal:
-        shown = terminal.sees("Features to add, by number or name, separated by spaces: ")
-        offered = dict(re.findall(r"(?m)^ *(\d+)  (\S+) ", shown))
-        assert "metrics" in offered.values()
-        assert "cors" not in offered.values(), "it is installed"
-        assert "redis" not in offered.values(), "it is hidden"
-        (number,) = [number for number, name in offered.items() if name == "metrics"]
-        terminal.types(f"{number}, security-headers{ENTER}")
+    with Terminal(folder, "add", *QUIET, columns=80) as terminal:
+        terminal.sees(PICKER)
+        shown = terminal.sees("metrics .*")
+        assert re.search(r"- cors .*\(installed\)", shown)
+        assert re.search(r"- di-testing .*\(main.py:\d+: the project has no container\)", shown)
+        assert "Security hardening" in shown
+        assert "redis-breaker" not in shown, "it is hidden"
+        terminal.types("metr")
+        terminal.types(SPACE)
+        terminal.sees("●")  # a screen draws again what changed alone
+        terminal.types(RETURN)
         shown = terminal.sees(QUESTION)
-        assert "add metrics, security-headers (with routing)" in shown
+        assert "add metrics (with routing)" in re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", shown)
         terminal.types(f"y{ENTER}")
         assert terminal.ends() == 0
-        assert "again: laterctl add metrics security-headers --yes" in terminal.screen
+        assert "again: laterctl add metrics --yes" in terminal.screen
     found = done(folder, "list", "--json").document["features"]
-    assert {item["name"] for item in found if item["installed"]} == {"cors", "metrics", "security-headers"}
+    assert {item["name"] for item in found if item["installed"]} == {"cors", "metrics"}
+
+
+def test_the_picker_of_what_is_installed(tmp_path: Path) -> None:
+    folder = project(tmp_path)
+    before = contents(folder)
+    done(folder, "add", "cors", "coverage", *YES)
+    with Terminal(folder, "remove", *QUIET) as terminal:
+        terminal.sees(r"Remove which features\?")
+        terminal.sees("cors")
+        terminal.types(f"{SPACE}{DOWN}{SPACE}")
+        terminal.sees("●(?s:.)*●")
+        terminal.types(RETURN)
+        terminal.sees(QUESTION)
+        terminal.types(f"y{ENTER}")
+        assert terminal.ends() == 0
+        assert "again: laterctl remove coverage cors --yes" in terminal.screen
+    assert contents(folder) == before
+    with Terminal(folder, "remove") as terminal:
+        assert terminal.ends() == 0
+        assert "no feature is installed" in terminal.screen
 
 
 @pytest.mark.parametrize(
     ("answer", "code", "says"),
     [
-        (ENTER, 0, "nothing was written"),
-        (f"99{ENTER}", 2, "99 is not in the list of 1 to "),
-        (f"metrix{ENTER}", 2, "did you mean metrics?"),
+        (RETURN, 0, "nothing was written"),
         (CTRL_C, 130, "interrupted; every file is as it was"),
         (CTRL_D, 130, "interrupted; every file is as it was"),
     ],
-    ids=["nothing", "number", "name", "ctrl_c", "ctrl_d"],
+    ids=["nothing", "ctrl_c", "ctrl_d"],
 )
 def test_other_answers_to_the_picker(answer: str, code: int, says: str, tmp_path: Path) -> None:
     folder = project(tmp_path)
     before = tree(folder)
     with Terminal(folder, "add") as terminal:
-        terminal.sees("separated by spaces: ")
+        terminal.sees(PICKER)
         assert terminal.ends(pressing=answer) == code
         assert says in terminal.screen
     assert tree(folder) == before

@@ -143,7 +143,7 @@ def add(
 
         level = _level(prove, no_prove)
         flags = Flags(dry_run, diff, output, check, json, yes, not no_install, _manager(install), level, allow_dirty)
-        wanted = names.asked(features or ask.pick(directory, as_json=json))
+        wanted = names.asked(features or ask.pick(directory, reference, as_json=json))
         chosen = names.options(options or (), wanted, installed_in(directory))
         left_out = names.declined(without or (), wanted)
         request = Request(add=wanted, options=chosen, without=left_out, tests=not no_tests)
@@ -155,7 +155,7 @@ def add(
 @app.command(cls=Proving)
 def remove(
     context: typer.Context,
-    features: Annotated[list[str], typer.Argument(metavar="FEATURE...", autocompletion=complete.installed)],
+    features: Installed = None,
     dry_run: DryRun = False,
     diff: Diff = False,
     output: Output = None,
@@ -170,7 +170,7 @@ def remove(
     delete_edited: DeleteEdited = False,
 ) -> None:
     """Take features out again; files that you edited stay."""
-    from laterctl.cli import names
+    from laterctl.cli import ask, names
     from laterctl.cli.flow import Command, Flags, installed_in, run
     from laterctl.engine.plan import Request
 
@@ -178,7 +178,7 @@ def remove(
     with outcomes(as_json=json):
         level = _level(prove, no_prove)
         flags = Flags(dry_run, diff, output, check, json, yes, not no_install, _manager(install), level, allow_dirty)
-        wanted = names.asked(features, installed_in(directory))
+        wanted = names.asked(features or ask.pick_installed(directory, as_json=json), installed_in(directory))
         command = Command(directory, reference, ("remove", *wanted), ("--delete-edited",) if delete_edited else ())
         run(command, Request(remove=wanted, delete_edited=delete_edited), flags)
 
@@ -295,7 +295,7 @@ def list_(context: typer.Context, json: Json = False) -> None:
 
     with outcomes(as_json=json, looks=True):
         flow.pending(context.obj[0])
-        show.listing(read.listing(context.obj[0]), as_json=json)
+        show.listing(read.listing(*context.obj), as_json=json)
 
 
 @app.command()

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from textwrap import shorten
 from typing import TYPE_CHECKING
 
 import typer
 
 from laterctl.cli.exits import Exit
-from laterctl.cli.screen import faint, say, show_diff, shown, tell
+from laterctl.cli.screen import columns, faint, say, show_diff, shown, tell
 from laterctl.proof.levels import Level
 
 if TYPE_CHECKING:
     from laterctl.commands.change import Prepared
+    from laterctl.commands.read import Listed
 
 
 def interactive() -> bool:
@@ -120,36 +122,76 @@ def _save(prepared: Prepared) -> None:
             say(f"{asked}: {error.strerror}")
 
 
-def pick(directory: Path, *, as_json: bool) -> list[str]:
-    """Let a person choose features from the list.
+def pick(directory: Path, app: str | None, *, as_json: bool) -> list[str]:
+    """Let a person choose features to add; what is installed and what does not fit is shown with its reason.
 
     Raises:
         typer.Exit: there is nobody to ask, or nothing was chosen.
-        typer.BadParameter: a number is not in the list.
     """
     from laterctl.cli import show
     from laterctl.commands import read
 
+    _ask_somebody(as_json=as_json)
+    items = read.listing(directory, app).features
+    if all(item.installed for item in items):
+        show.progress("every feature is installed")
+        raise typer.Exit(Exit.DONE)
+    return _chosen("Add", [(item, "installed" if item.installed else item.refused) for item in items])
+
+
+def pick_installed(directory: Path, *, as_json: bool) -> list[str]:
+    """Let a person choose features to remove; raises as `pick` does."""
+    from laterctl.cli import show
+    from laterctl.commands import read
+
+    _ask_somebody(as_json=as_json)
+    items = [item for item in read.listing(directory).features if item.installed]
+    if not items:
+        show.progress("no feature is installed")
+        raise typer.Exit(Exit.DONE)
+    return _chosen("Remove", [(item, "") for item in items])
+
+
+def _ask_somebody(*, as_json: bool) -> None:
+    from laterctl.cli import show
+
     if as_json or not interactive():
         show.failure("usage", "name at least one feature; `laterctl list` shows them", as_json=as_json)
         raise typer.Exit(Exit.USAGE)
-    offered = [item for item in read.listing(directory).features if not item.installed]
-    if not offered:
-        show.progress("every feature is installed")
-        raise typer.Exit(Exit.DONE)
-    show.choices(offered)
+
+
+def _chosen(verb: str, items: Sequence[tuple[Listed, str]]) -> list[str]:
+    """Ask for features, grouped: arrows move, space chooses, letters search; those with a reason cannot be chosen."""
+    import questionary
+    from prompt_toolkit.key_binding import KeyBindings, merge_key_bindings
+
+    from laterctl.cli import show
+
+    width = max(len(item.name) for item, _ in items)
+    choices: list[questionary.Choice | questionary.Separator] = []
+    group = ""
+    for item, reason in items:
+        if item.group != group:
+            group = item.group
+            choices.append(questionary.Separator(group))
+        room = max(columns() - width - 8, 20)  # behind the marks and the name, on one line
+        said = shorten(shown(reason or item.summary), room, placeholder="...")
+        title = f"{item.name:<{width}}" + ("" if reason else f"  {said}")
+        choices.append(questionary.Choice(title, item.name, disabled=said if reason else None))
+    question = questionary.checkbox(
+        f"{verb} which features?",
+        choices,
+        instruction="(arrows, space, letters to search, enter)",
+        use_search_filter=True,
+        use_jk_keys=False,
+    )
+    ends = KeyBindings()
+    ends.add("c-d")(lambda event: event.app.exit(exception=KeyboardInterrupt))
+    known = question.application.key_bindings
+    question.application.key_bindings = merge_key_bindings([ends, *([known] if known else [])])
     with _on_its_own_line():
-        answer = typer.prompt("Features to add, by number or name, separated by spaces", default="", show_default=False)
-    chosen = [_named(word, [item.name for item in offered]) for word in answer.replace(",", " ").split()]
+        chosen: list[str] | None = question.unsafe_ask()
     if not chosen:
         show.progress("nothing was written")
         raise typer.Exit(Exit.DONE)
     return chosen
-
-
-def _named(word: str, names: list[str]) -> str:
-    if not word.isdigit():
-        return word
-    if not 0 < int(word) <= len(names):
-        raise typer.BadParameter(f"{word} is not in the list of 1 to {len(names)}", param_hint="FEATURE")
-    return names[int(word) - 1]

@@ -87,13 +87,18 @@ _WORDS = pattern(r"( *)([^ ]+)")
 _STYLE = pattern(r"\x1b\[[0-9;]*m")
 
 
+def columns() -> int:
+    """Return how wide the terminal is that results go to; 80 where that is not known."""
+    return _width(sys.stdout) or 80
+
+
 def _width(stream: TextIO) -> int:
     """Return how many columns lines may have, 0 when nobody looks at them: what reads a pipe wants whole lines."""
     if not stream.isatty():
         return 0
-    columns = os.environ.get("COLUMNS", "")
+    given = os.environ.get("COLUMNS", "")
     try:
-        width = int(columns) if columns.isdigit() else os.get_terminal_size(stream.fileno()).columns
+        width = int(given) if given.isdigit() else os.get_terminal_size(stream.fileno()).columns
     except OSError:
         width = 0
     return max(width, NARROWEST) if width else 0

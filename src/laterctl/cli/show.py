@@ -14,7 +14,7 @@ from laterctl.masking import masked, masked_value
 if TYPE_CHECKING:
     from laterctl.commands.change import InstallFailed, ProofFailed, Unproved
     from laterctl.commands.doctor import Report
-    from laterctl.commands.read import Listed, Listing, Secret
+    from laterctl.commands.read import Listing, Secret
     from laterctl.dialects.settings import Settings
     from laterctl.doctor.rule import Example, Rule
     from laterctl.doctor.rules import UnknownRule
@@ -281,22 +281,25 @@ def listing(found: Listing, *, as_json: bool) -> None:
                 say()
             heading = item.group
             say(strong(heading))
-        mark = good("*") if item.installed else " "
+        mark = good("*") if item.installed else careful("!") if item.refused else " "
         aliases = " " + faint(f"({', '.join(item.aliases)})") if item.aliases else ""
         say(f" {mark} {item.name:<{width}}  {item.summary}{aliases}", hang=width + 5)
-    if any(item.installed for item in items):
-        say()
-        say(faint("* installed; laterctl info FEATURE tells more"))
+        if item.refused:
+            say(faint(f"   {'':<{width}}  not here: {item.refused}"), hang=width + 7)
+    marks = [
+        text
+        for text, seen in (
+            ("* installed", any(item.installed for item in items)),
+            ("! refused", any(item.refused for item in items)),
+        )
+        if seen
+    ]
+    say()
+    say(faint("; ".join([*marks, "laterctl info FEATURE tells more"])))
     for name, paths in found.left.items():
         say(f"left over of {name}: {', '.join(paths)} (yours); laterctl remove {name} --delete-edited")
     for problem in found.unread:
         progress(f"what is installed is not known: {problem.message}")
-
-
-def choices(items: Sequence[Listed]) -> None:
-    """Show features with numbers."""
-    for number, item in enumerate(items, 1):
-        say(f"{number:>3}  {item.name:<18} {item.summary}")
 
 
 _TYPES = {str: "text", int: "int", float: "float", bool: "bool"}

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from laterctl.engine import ledger
 from laterctl.feature import Group
@@ -21,13 +22,17 @@ if TYPE_CHECKING:
 
 
 class Listed(Struct, frozen=True):
-    """A line of `list`: a feature and whether it is installed (`requested`, `automatic`, or `""`)."""
+    """A line of `list`: a feature and whether it is installed (`requested`, `automatic`, or `""`).
+
+    `refused` says why it does not fit the project, `""` when nothing is known that speaks against it.
+    """
 
     name: str
     group: str
     summary: str
     aliases: tuple[str, ...]
     installed: str = ""
+    refused: str = ""
 
 
 class Listing(Struct, frozen=True):
@@ -41,15 +46,39 @@ class Listing(Struct, frozen=True):
     unread: tuple[Refusal, ...] = ()
 
 
-def listing(start: Path) -> Listing:
-    """Return all listed features in the order of their groups, with what is installed around `start`."""
+def listing(start: Path, app: str | None = None) -> Listing:
+    """Return all listed features in the order of their groups, with what the project around `start` has and takes."""
     installed, left, unread = _installed(start)
-    features = (
+    features = [
         Listed(item.name, item.group, item.summary, item.aliases, _status(installed.get(item.name)))
         for item in sorted(catalogue.every(), key=lambda item: ([*Group].index(item.group), item.name))
         if not item.hidden
-    )
-    return Listing(tuple(features), left, unread)
+    ]
+    reasons = _reasons(start, app, [item.name for item in features if not item.installed]) if not unread else {}
+    return Listing(tuple(replace(item, refused=reasons.get(item.name, "")) for item in features), left, unread)
+
+
+def _reasons(start: Path, app: str | None, names: Iterable[str]) -> dict[str, str]:
+    """Return why features do not fit a project, those that do not; nothing where no project can be made out."""
+    from laterctl.commands.change import load_project
+    from laterctl.commands.readable import readable
+    from laterctl.engine.plan import unfit
+    from laterctl.project.configuration import Misconfigured
+    from laterctl.refusal import Refused
+
+    try:
+        with readable():
+            project, installed = load_project(start, app)
+            if project.app is None:
+                return {}
+            found = {name: unfit(project, installed, name) for name in names}
+    except (Refused, Misconfigured):
+        return {}
+    return {
+        name: f"{reason.place}: {reason.message}" if reason.place else reason.message
+        for name, reason in found.items()
+        if reason
+    }
 
 
 def _status(entry: Entry | None) -> str:

@@ -106,6 +106,22 @@ def make(project: Project, installed: Mapping[str, Entry], request: Request) -> 
     return replace(made, notes=(*notes, *made.notes)) if notes else made
 
 
+def unfit(project: Project, installed: Mapping[str, Entry], name: str) -> Refusal | None:
+    """Return the first reason why a feature, or what it requires, cannot go into a project; `None` when none is seen.
+
+    A plan may find more: it also looks for the place of each edit.
+    """
+    wanted = catalogue.closure((name,))
+    resolution = Resolution(project, wanted, ledger.records_of(installed.values()), dict(installed))
+    options = {option: value for option, value, _ in chosen_by_hand(catalogue.feature(name), project, {}, installed)}
+    fresh = (
+        Entry(item, __version__, item == name, options if item == name else {})
+        for item in wanted
+        if item not in installed
+    )
+    return next((reason for entry in fresh for reason in resolution.blockers(entry)), None)
+
+
 def _made(project: Project, installed: Mapping[str, Entry], request: Request) -> Plan:
     if refusals := list(_unavailable(installed, request)):
         return Plan(Changeset({}), installed, refusals=tuple(refusals))

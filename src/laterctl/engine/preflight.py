@@ -26,13 +26,21 @@ if TYPE_CHECKING:
 
 
 def blockers(
-    feature: Feature, edits: Sequence[Edit], context: FeatureContext, installed: Mapping[str, Entry]
+    feature: Feature,
+    edits: Sequence[Edit],
+    context: FeatureContext,
+    installed: Mapping[str, Entry],
+    *,
+    renders: bool = True,
 ) -> list[Refusal]:
-    """Return the reasons why a feature with these edits cannot go into a project; an empty list when it can."""
+    """Return the reasons why a feature with these edits cannot go into a project; an empty list when it can.
+
+    Without `renders` a file that stands where one of the feature's would is not compared with it, and taken for it.
+    """
     found = [*_open(edits, context), *_floors(feature, context), *_conflicts(feature, installed)]
     if feature.check is not None and (reason := feature.check(context)):
         found.append(replace(reason, feature=feature.name))
-    return found or list(_by_hand(feature, edits, context, installed))
+    return found or list(_by_hand(feature, edits, context, installed, renders=renders))
 
 
 def _open(edits: Sequence[Edit], context: FeatureContext) -> Iterator[Refusal]:
@@ -185,12 +193,13 @@ def _sightings(
 
 
 def _by_hand(
-    feature: Feature, edits: Sequence[Edit], context: FeatureContext, installed: Mapping[str, Entry]
+    feature: Feature, edits: Sequence[Edit], context: FeatureContext, installed: Mapping[str, Entry], *, renders: bool
 ) -> Iterator[Refusal]:
     if context.project.tree.files_containing(f"# {ORIGIN}".encode(), f"# {ORIGIN}{feature.name}.".encode()):
         return  # its own code, of which the ledger was lost
     own = _files_of(installed)
-    own |= {context.path(file.path) for file in owned_file.files(edits) if not file.is_blocked(context)}
+    files = owned_file.files(edits)
+    own |= {context.path(file.path) for file in files if not (renders and file.is_blocked(context))}
     outside = _sightings(feature.by_hand, context.project, context.options, own)
     if outside:
         what, place = outside[0]

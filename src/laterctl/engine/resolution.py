@@ -67,21 +67,32 @@ class Resolution(Struct):
             previous: the records that it has in the project, when it is there already.
             check: whether to look for what speaks against it.
         """
-        from laterctl.engine.preflight import blockers
-
-        feature = catalogue.feature(entry.feature)
-        context = self._context(feature, entry)
-        edits = self._declare(feature, context)
-        self.notes.extend(context.notes)
-        context = self._context(feature, entry)  # once more: the edits bring settings and providers
-        found = blockers(feature, edits, context, self.entries) if check else []
-        if found:
+        feature, edits, context = self._declared_in(entry)
+        if check and (found := self._blockers(feature, edits, context)):
             self.refusals.extend(found)
             return
         context = _around(edits, context)
         self._contexts[feature.name] = context
         self.entries[entry.feature] = replace(entry, version=__version__, records=())
         self._resolve(entry.feature, [item for item in edits if not isinstance(item, Beside)], previous)
+
+    def blockers(self, entry: Entry) -> list[Refusal]:
+        """Return what speaks against a feature as far as it can be seen without rendering anything."""
+        return self._blockers(*self._declared_in(entry), renders=False)
+
+    def _declared_in(self, entry: Entry) -> tuple[Feature, tuple[Edit, ...], FeatureContext]:
+        feature = catalogue.feature(entry.feature)
+        context = self._context(feature, entry)
+        edits = self._declare(feature, context)
+        self.notes.extend(context.notes)
+        return feature, edits, self._context(feature, entry)  # once more: the edits bring settings and providers
+
+    def _blockers(
+        self, feature: Feature, edits: tuple[Edit, ...], context: FeatureContext, *, renders: bool = True
+    ) -> list[Refusal]:
+        from laterctl.engine.preflight import blockers
+
+        return blockers(feature, edits, context, self.entries, renders=renders)
 
     def add_beside(self, name: str, others: Iterable[str], previous: Sequence[Record] = ()) -> None:
         """Resolve the edits of a settled feature that hold only beside one of `others`."""
