@@ -18,6 +18,8 @@ from laterctl.commands.new import foundation
 
 FIXTURES: Final = Path(__file__).parent / "fixtures"
 FOUNDATION_PACKAGE: Final = "order_service"
+NEED_DATABASE: Final = ("pooling",)
+"""The features that a project without an engine is refused."""
 
 _ARRAY: Final = "pyproject.toml:project.dependencies"
 _GROUP: Final = "pyproject.toml:dependency-groups.dev"
@@ -94,7 +96,8 @@ class Shape:
     true and with `env` added to the environment. `probes` are paths and the JSON they answer. `folder` below
     `FIXTURES` is the repository (`""`: the foundation) and `root` the project's folder in it (`""`: the top).
     `app_flag` is the value for `--app`, `""` where the application is found without. `refuses` names the features
-    that are refused because the project does their job already. `tested` says that it has tests of its own.
+    that are refused because the project does their job already, or has no database. `tested` says that it has tests of
+    its own.
     """
 
     name: str
@@ -156,9 +159,16 @@ def _foundation(settings: str) -> dict[str, bytes]:
 
 
 def _fixture(
-    name: str, reference: str, facts: Facts, *probes: tuple[str, Any], tested: bool = False, **more: Any
+    name: str,
+    reference: str,
+    facts: Facts,
+    *probes: tuple[str, Any],
+    refuses: tuple[str, ...] = (),
+    database: bool = False,
+    **more: Any,
 ) -> Shape:
-    return Shape(name, reference, facts, probes, folder=name, tested=tested, **more)
+    refused = refuses if database else (*refuses, *NEED_DATABASE)
+    return Shape(name, reference, facts, probes, folder=name, refuses=refused, **more)
 
 
 def _founded(name: str, settings: str, environment: str, toml: str = "") -> Shape:
@@ -345,6 +355,7 @@ SHAPES: Final[tuple[Shape, ...]] = (
         _pydantic("till/main.py", routers=1, newline="\r\n"),
         ("/currency", {"currency": "SEK"}),
         ("/sales/today", {"sold": 3, "returned": 1}),
+        database=True,
     ),
     _fixture(
         "bom",
@@ -408,6 +419,7 @@ SHAPES: Final[tuple[Shape, ...]] = (
         ("/game", {"game": "6 of 30"}),
         ("/chance/6", {"hits": 6, "balls": 30}),
         env={"LOTTERY_BALLS": "30"},
+        database=True,
         tested=True,
     ),
     _fixture(
@@ -536,5 +548,8 @@ SHAPES: Final[tuple[Shape, ...]] = (
     ),
 )
 """Every shape, the foundation first."""
+
+REFUSED: Final = tuple({name: (shape, name) for shape in reversed(SHAPES) for name in shape.refuses}.values())
+"""For each feature that a shape is refused, the first such shape, and the feature's name."""
 
 _BY_NAME: Final = {shape.name: shape for shape in SHAPES}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from laterctl.features import catalogue
-from tests.weight import BUDGETS, SHAPES, TESTS, rows, weigh
+from tests.weight import BUDGETS, TESTS, rows, taking, weigh
 
 
 def test_each_feature_has_a_budget() -> None:
@@ -16,7 +16,7 @@ def test_each_feature_has_a_budget() -> None:
 @pytest.mark.parametrize("row", [*rows()])
 def test_a_feature_keeps_to_its_budget(row: str) -> None:
     code, tests = (
-        max(sum(getattr(weigh(row, shape), part).values()) for shape in SHAPES) for part in ("code", "tests")
+        max(sum(getattr(weigh(row, shape), part).values()) for shape in taking(row)) for part in ("code", "tests")
     )
     assert code <= BUDGETS[row]
     assert tests <= TESTS
