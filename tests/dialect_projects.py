@@ -53,11 +53,52 @@ _USED: Final = {
     "starlette": ("config", "config('TITLE', default='orders')"),
 }
 """What the application takes from its settings, and how it uses that."""
+_SYNC: Final = (
+    "sqlalchemy>=2.0.36",
+    """\
+from sqlalchemy import create_engine
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+engine = create_engine('sqlite://')
+
+
+class Base(DeclarativeBase):
+    pass
+
+
+class Order(Base):
+    __tablename__ = 'orders'
+
+    number: Mapped[int] = mapped_column(primary_key=True)
+""",
+)
+_DATABASE: Final = {
+    "none": (
+        "sqlalchemy[asyncio]>=2.0.36",
+        _SYNC[1]
+        .replace("import create_engine\n", "import create_async_engine\n", 1)
+        .replace("from sqlalchemy import", "from sqlalchemy.ext.asyncio import", 1)
+        .replace("create_engine('sqlite://')", "create_async_engine('sqlite+aiosqlite://')"),
+    ),
+    "starlette": (
+        "sqlmodel>=0.0.22",
+        """\
+from sqlmodel import Field, SQLModel, create_engine
+
+engine = create_engine('sqlite://')
+
+
+class Order(SQLModel, table=True):
+    number: int | None = Field(default=None, primary_key=True)
+""",
+    ),
+}
 FOUNDED: Final = ("dynaconf", "pydantic")
 NAMES: Final = (*FOUNDED, *_CONFIG)
 """The foundation twice, with a container and its own errors; then projects without, by how they read settings.
 
-The foundation awaits its database; the one with a getter has an engine that is synchronous, the others have none.
+The foundation and the one without settings await their database, the others have an engine that is synchronous; the
+models of the last are of SQLModel.
 """
 
 
@@ -79,9 +120,8 @@ def dialect(name: str, quote: str = "'") -> dict[str, bytes]:
         f"{_FOLDER}/__init__.py": "",
         f"{_FOLDER}/main.py": _MAIN.format(imported=imported, title=title),
     }
-    if name == "getter":
-        texts["pyproject.toml"] = _MANIFEST.replace("    'uvicorn", "    'sqlalchemy>=2.0.36',\n    'uvicorn")
-        texts[f"{_FOLDER}/db.py"] = "from sqlalchemy import create_engine\n\nengine = create_engine('sqlite://')\n"
+    library, texts[f"{_FOLDER}/db.py"] = _DATABASE.get(name, _SYNC)
+    texts["pyproject.toml"] = _MANIFEST.replace("    'uvicorn", f"    '{library}',\n    'uvicorn")
     if imported:
         texts |= {f"{_FOLDER}/core/__init__.py": "", f"{_FOLDER}/core/config.py": _CONFIG[name]}
     return {path: text.replace("'", quote).encode() for path, text in texts.items()}

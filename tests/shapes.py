@@ -19,6 +19,9 @@ from laterctl.commands.new import foundation
 FIXTURES: Final = Path(__file__).parent / "fixtures"
 FOUNDATION_PACKAGE: Final = "order_service"
 
+NEED_A_DATABASE: Final = ("pooling",)
+"""The features that are refused, as `no-database`, where there is no engine."""
+
 NEED_A_CONTAINER: Final = ("di-testing",)
 """The features that are refused, as `no-container`, where tests can import no container."""
 
@@ -97,7 +100,8 @@ class Shape:
     true and with `env` added to the environment. `probes` are paths and the JSON they answer. `folder` below
     `FIXTURES` is the repository (`""`: the foundation) and `root` the project's folder in it (`""`: the top).
     `app_flag` is the value for `--app`, `""` where the application is found without. `refuses` names the features
-    that are refused, because the project does their job already or has not what they need. `tested` says that it has tests of its own.
+    that are refused, because the project does their job already or has not what they need. `tested` says that it has
+    tests of its own.
     """
 
     name: str
@@ -115,7 +119,7 @@ class Shape:
     @property
     def by_hand(self) -> list[str]:
         """The features whose job the project does already."""
-        return [name for name in self.refuses if name not in NEED_A_CONTAINER]
+        return [name for name in self.refuses if name not in {*NEED_A_CONTAINER, *NEED_A_DATABASE}]
 
 
 def files(shape: Shape) -> dict[str, bytes]:
@@ -170,10 +174,13 @@ def _fixture(
     *probes: tuple[str, Any],
     tested: bool = False,
     refuses: tuple[str, ...] = (),
+    database: bool = False,
     **more: Any,
 ) -> Shape:
     if not facts.container or name == "wiring_config":  # its factory keeps the instance
         refuses = (*refuses, *NEED_A_CONTAINER)
+    if not database:
+        refuses = (*refuses, *NEED_A_DATABASE)
     return Shape(name, reference, facts, probes, folder=name, tested=tested, refuses=refuses, **more)
 
 
@@ -361,6 +368,7 @@ SHAPES: Final[tuple[Shape, ...]] = (
         _pydantic("till/main.py", routers=1, newline="\r\n"),
         ("/currency", {"currency": "SEK"}),
         ("/sales/today", {"sold": 3, "returned": 1}),
+        database=True,
     ),
     _fixture(
         "bom",
@@ -424,6 +432,7 @@ SHAPES: Final[tuple[Shape, ...]] = (
         ("/game", {"game": "6 of 30"}),
         ("/chance/6", {"hits": 6, "balls": 30}),
         env={"LOTTERY_BALLS": "30"},
+        database=True,
         tested=True,
     ),
     _fixture(
@@ -552,5 +561,8 @@ SHAPES: Final[tuple[Shape, ...]] = (
     ),
 )
 """Every shape, the foundation first."""
+
+REFUSED: Final = tuple({name: (shape, name) for shape in reversed(SHAPES) for name in shape.refuses}.values())
+"""For each feature that a shape is refused, the first such shape, and the feature's name."""
 
 _BY_NAME: Final = {shape.name: shape for shape in SHAPES}

@@ -10,11 +10,10 @@ from typer.testing import CliRunner
 
 from laterctl.cli.app import app
 from tests import memory
-from tests.shapes import SHAPES, Shape, copy, git, shape_named
+from tests.shapes import REFUSED, Shape, copy, git, shape_named
 from tests.test_laws import FEATURES, assert_same, each_shape, taken
 
 RUNNER = CliRunner()
-REFUSED = [pytest.param(shape, name, id=f"{shape.name}-{name}") for shape in SHAPES for name in shape.refuses]
 
 
 def laterctl(folder: Path, shape: Shape, *arguments: str) -> bytes:
@@ -38,7 +37,7 @@ def test_the_patch_of_one_feature_is_the_run(name: str, feature: str, tmp_path: 
         hold(shape, [feature], tmp_path)
 
 
-@pytest.mark.parametrize(("shape", "feature"), REFUSED)
+@pytest.mark.parametrize(("shape", "feature"), REFUSED, ids=lambda item: item if isinstance(item, str) else item.name)
 def test_what_is_refused_has_no_patch(shape: Shape, feature: str, tmp_path: Path) -> None:
     flags = ["--app", shape.app_flag] if shape.app_flag else []
     result = RUNNER.invoke(app, ["-C", str(copy(shape, tmp_path)), *flags, "add", feature, "--diff"])

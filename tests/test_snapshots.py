@@ -21,14 +21,19 @@ from laterctl.engine.plan import Plan, Request
 from laterctl.targets.owned_file import OwnedFile
 from tests import memory
 from tests.dialect_projects import NAMES, dialect, features
-from tests.shapes import SHAPES, Shape
+from tests.shapes import REFUSED, SHAPES, Shape
 from tests.test_laws import FEATURES, project_files, taken
 from tests.turns import DIALECTS
 
 SNAPSHOTS: Final = Path(__file__).parent / "snapshots"
 CASES: Final = [
     *((shape, "all") for shape in SHAPES),
-    *((shape, feature) for shape in SHAPES for feature in FEATURES if shape in DIALECTS or feature in shape.by_hand),
+    *(
+        (shape, feature)
+        for shape in SHAPES
+        for feature in FEATURES
+        if shape in DIALECTS or feature in shape.by_hand or (shape, feature) in REFUSED
+    ),
 ]
 
 

@@ -56,7 +56,7 @@ BUDGETS: Final[Mapping[str, int]] = {
     "shutdown": 65,
     "docker": 70,
     "migrations": 65,
-    "pooling": 60,
+    "pooling": 105,  # asynchronous and synchronous, with what each driver calls its limits
     "permissions": 55,
     "rate-limit": 120,
     "rate-limit store=redis": 165,

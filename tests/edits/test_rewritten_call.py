@@ -23,7 +23,7 @@ OURS = "from app.core.pool import pooled\n"
 @pytest.fixture(autouse=True)
 def features(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     extra.write_templates(monkeypatch, tmp_path, {"pool.py.jinja": POOL})
-    call = RewrittenCall(FUNCTION, "core.pool:pooled")
+    call = RewrittenCall((FUNCTION, "sqlalchemy.create_engine"), "core.pool:pooled")
     pool = Feature(name="pool", summary="a pool", edits=(File("core/pool.py", "pool.py.jinja"), call))
     extra.declare(monkeypatch, pool)
 
@@ -94,6 +94,13 @@ def test_line_ends_and_long_lines() -> None:
 def test_several_in_one_scope_keep_their_order() -> None:
     code = f"{FROM}\nif A:\n    engine = create_async_engine(1)\nelse:\n    engine = create_async_engine(2)\n"
     assert added(code).count("pooled(create_async_engine)(") == 2
+
+
+def test_functions_may_differ_by_statement() -> None:
+    code = f"{FROM}from sqlalchemy import create_engine\nif A:\n    engine = create_engine(1)\nelse:\n    engine = create_async_engine(2)\n"
+    after = added(code)
+    assert "engine = pooled(create_engine)(1)" in after
+    assert "engine = pooled(create_async_engine)(2)" in after
 
 
 def test_a_project_without_such_a_call_gets_the_file_alone() -> None:

@@ -146,6 +146,7 @@ def template_context(context: FeatureContext) -> Context:
         kept=lambda name: provider.keep(context, name),
         engine=lambda: engine(context),
         container=project.container.instance if project.container else None,
+        metadata=lambda: metadata(context),
         module=context.module,
         variable=lambda name: setting.variable(name, context),
         environment=settings_of(project).environment,
@@ -158,6 +159,9 @@ def template_context(context: FeatureContext) -> Context:
             "app_name": attribute.partition(".")[0],
             "app_call": f"{attribute}()" if app and app.factory else attribute,
             "http_client": http_client(context),
+            "import_root": layout.import_root or ".",
+            "modules": f"{layout.package.replace('.', '/')}/**/*.py" if layout.package else "*.py",
+            "table_modules": sorted(words_of_tables(context)),
             "options": dict(context.options),
         },
     )
@@ -172,6 +176,20 @@ def engine(context: FeatureContext) -> Expr | None:
     if database is None or (app is not None and database.place.path == app.path):
         return None
     return database.read(providers_of(context.project))
+
+
+def metadata(context: FeatureContext) -> Expr | None:
+    """Return the expression of a list with what tables belong to, `None` where there is no database."""
+    database = context.project.database
+    return database.metadata() if database is not None and database.models else None
+
+
+def words_of_tables(context: FeatureContext) -> frozenset[str]:
+    """Return words of which one is in the dotted name of each module that has tables."""
+    database = context.project.database
+    modules = database.tables if database is not None else ()
+    others = {name.rpartition(".")[2] for name in modules if "models" not in name.split(".")}
+    return frozenset({"models", *others})
 
 
 def http_client(context: FeatureContext) -> str:

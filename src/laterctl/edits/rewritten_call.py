@@ -21,21 +21,20 @@ from laterctl.targets.resolved import Resolved
 
 
 class RewrittenCall(Struct, frozen=True):
-    """The user's code calls `pooled(create_engine)` where it calls `function` (its dotted name), `source` being `pooled`.
+    """The user's code calls `pooled(create_engine)` where it calls `create_engine`, `source` being `core.pool:pooled`.
 
-    `source` (`core.pool:pooled`) takes a function and returns one that is called like it. Every use in the application's code is meant, also where the function is handed on (`Singleton(create_engine, url)`).
+    `functions` are dotted names of what is called so; `source` takes a function and returns one that is called like it.
+    Every use in the application's code is meant, also where the function is handed on (`Singleton(create_engine, url)`).
     All of them can be rewritten, or the feature is refused. A project that never calls it gets nothing.
     """
 
-    function: str
+    functions: tuple[str, ...]
     source: str
 
     def resolve(self, context: FeatureContext) -> Iterator[Resolved]:
-        name = self.function.rpartition(".")[2]
-        paths = set(context.project.tree.files_containing(name.encode()))
+        names = {function.rpartition(".")[2].encode() for function in self.functions}
+        paths = set(context.project.tree.files_containing_any(names))
         paths |= {target.path for target in CallName.among(context.records, self.source.partition(":")[2])}
-        place = self.source.partition(":")[0].replace(".", "/")
-        paths.discard(context.path(f"{place}.py"))  # it makes the call itself
         for path in sorted(paths):
             if not is_test_or_docs(path) and not context.own_file(path):
                 yield from self._in_file(context, path)
@@ -46,47 +45,42 @@ class RewrittenCall(Struct, frozen=True):
         except (SyntaxError, Unreadable, Outside):
             return
         new = self.source.partition(":")[2]
-        known = {target: None for target in CallName.among(context.records, new) if target.path == path}
-        fresh = list(self._targets(context, path, text, new, known))
-        targets = [*known, *fresh]
+        known = [target for target in CallName.among(context.records, new) if target.path == path]
+        targets = dict.fromkeys([*known, *self._targets(context, path, text, new)])
         if targets:
             yield context.imported(path, self.source)[0]
         for target in targets:
             yield Resolved(target)
 
-    def _targets(
-        self, context: FeatureContext, path: str, text: Text, new: str, known: dict[CallName, None]
-    ) -> Iterator[CallName]:
+    def _targets(self, context: FeatureContext, path: str, text: Text, new: str) -> Iterator[CallName]:
         own = context.spots(path)
-        found: dict[tuple[str, str], str] = {(item.scope, item.holder): item.old for item in known}
         for item in text.statements:
             names = {} if item.position in own else self._names(context, path, item)
             if not names:
                 continue
+            if is_compound(item.node) or len(names) > 1:
+                raise Refused(self._refusal(context, Place(path, item.node.lineno), new, min(names)))
             place = item.qualname, holder_of(item.node)
-            old = found.setdefault(place, next(iter(names)))
-            if is_compound(item.node) or names.keys() != {old}:
-                raise Refused(self._refusal(context, Place(path, item.node.lineno), new))
-            numbered = (CallName(path, *place, old, new, number) for number in count())
+            numbered = (CallName(path, *place, min(names), new, number) for number in count())
             yield next(target for target in numbered if target.statement_in(text) in {item, None})
 
     def _names(self, context: FeatureContext, path: str, item: StatementRef) -> dict[str, None]:
         """Return how a statement itself names the function."""
         if isinstance(item.node, ast.Import | ast.ImportFrom):
             return {}
-        wanted = canonical(self.function)
+        wanted = {canonical(function) for function in self.functions}
         nodes = (node for node in expressions(item.node) if isinstance(node, ast.Name | ast.Attribute))
         names = context.project.names
-        found = (node for node in nodes if canonical(names.resolve(node, path, item.scope)) == wanted)
+        found = (node for node in nodes if canonical(names.resolve(node, path, item.scope)) in wanted)
         return dict.fromkeys(ast.unparse(node) for node in found if isinstance(node.ctx, ast.Load))
 
-    def _refusal(self, context: FeatureContext, place: Place, new: str) -> Refusal:
+    def _refusal(self, context: FeatureContext, place: Place, new: str, old: str) -> Refusal:
         return Refusal(
             "call-not-editable",
-            f"{self.function} is used in a way that cannot be rewritten",
+            f"{old} is used in a way that cannot be rewritten",
             place,
             expected="calls in simple statements, which name the function in one way",
-            snippet=f"{new}({self.function.rpartition('.')[2]})(...)",
-            remedy=f"write `x = {self.function.rpartition('.')[2]}(...)` on a line of its own",
+            snippet=f"{new}({old})(...)",
+            remedy=f"write `x = {old}(...)` on a line of its own",
             feature=context.feature,
         )

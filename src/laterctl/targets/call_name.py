@@ -32,7 +32,7 @@ class CallName(StatementPart, frozen=True):
 
     @property
     def key(self) -> tuple[str, ...]:
-        return self.kind, self.path, self.scope, self.holder, self.new, str(self.number)
+        return self.kind, self.path, self.scope, self.holder, self.old, self.new, str(self.number)
 
     def describe(self) -> str:
         return f"{self.holder or self.scope or 'module'}: {self.new}({self.old})"

@@ -74,7 +74,8 @@ class Signs(Struct, frozen=True):
 class Database(Struct, frozen=True, kw_only=True):
     """A project's database; a dialect is a subclass in a module of its own.
 
-    `engines` are the calls that make the engine, several where branches do; `factories` those of session factories.
+    `engines` are the calls that make the engine, several where branches do; `factories` those of session factories;
+    `tables` the modules that have tables.
     """
 
     kind: str = ""
@@ -85,6 +86,7 @@ class Database(Struct, frozen=True, kw_only=True):
     engines: tuple[Made, ...] = ()
     factories: tuple[Made, ...] = ()
     models: tuple[Models, ...] = ()
+    tables: tuple[str, ...] = ()
     sessions: tuple[Sessions, ...] = ()
     create_all: tuple[CreateAll, ...] = ()
     evidence: tuple[Evidence, ...] = ()
@@ -98,6 +100,19 @@ class Database(Struct, frozen=True, kw_only=True):
         if not made.reached:
             return None
         return Expr(made.reached, (Import(made.module, re.split(r"\W", made.reached)[0]),))
+
+    def metadata(self) -> Expr:
+        """Return the expression of a list with what the tables belong to."""
+        shared = [item.name for item in self.models]
+        names = [
+            Import(item.module, item.name, f"{item.name}{number}" if shared.count(item.name) > 1 else "")
+            for number, item in enumerate(self.models, 1)
+        ]
+        texts = [
+            (name.asname or name.name) + ("" if item.kind == "metadata" else ".metadata")
+            for item, name in zip(self.models, names, strict=True)
+        ]
+        return Expr(f"[{', '.join(texts)}]", tuple(names))
 
     def words(self) -> str:
         """Return what was found, for people."""

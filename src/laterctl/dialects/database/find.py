@@ -74,6 +74,7 @@ def _described(reading: Reading, engines: Sequence[Made], asynchronous: bool) ->
         engines=tuple(engines),
         factories=factories,
         models=models,
+        tables=reading.tables,
         sessions=sessions,
         create_all=create_all,
         evidence=tuple(evidence),

@@ -288,6 +288,23 @@ class Reading:
                     metadata.append(Models(_holder(spot), module, "metadata", place))
         return tuple(found or metadata)
 
+    @cached_property
+    def tables(self) -> tuple[str, ...]:
+        """The modules that have tables: classes with the name of one, and tables of Core."""
+        return tuple(
+            self._names.module_name(path)
+            for path, every in self.files.items()
+            if any(self._is_table(spot, path) for spot in every)
+        )
+
+    def _is_table(self, spot: StatementRef, path: str) -> bool:
+        if isinstance(spot.node, ast.ClassDef):
+            names = [target for item in spot.node.body for target in bound_targets(item)]
+            is_named = any(dotted_path(name) == "__tablename__" for name in names)
+            return is_named or any(word.arg == "table" for word in spot.node.keywords)
+        value = assigned_value(spot.node)
+        return isinstance(value, ast.Call) and _is_of(self._names.resolve(value.func, path), frozenset({"Table"}))
+
     def _base(self, node: ast.ClassDef, path: str) -> str:
         bases = [self._names.resolve(base, path) for base in node.bases]
         if any(_is_of(base, _BASES) for base in bases):

@@ -1,7 +1,13 @@
 # From laterctl: settings.
 """The application's settings, read from the environment and from .env."""
 
-from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt, SecretStr
+from pydantic import (
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    SecretStr,
+)
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -20,6 +26,10 @@ class Settings(BaseSettings):
     cors_headers: list[str] | str = ''
     cors_origin_regex: str = ''  # a pattern for origins, matched as a whole
     cors_origins: list[str] | str = []
+    db_max_overflow: NonNegativeInt = 5
+    db_pgbouncer: bool = False  # the URL is that of PgBouncer in transaction mode
+    db_pool_size: PositiveInt = 5  # connections that each process keeps open
+    db_statement_timeout_seconds: NonNegativeFloat = 30.0
     health_cache_seconds: NonNegativeFloat = 1.0
     health_timeout_seconds: PositiveFloat = 1.0
     http_connect_timeout_seconds: PositiveFloat = 3.0  # for connecting, in seconds
