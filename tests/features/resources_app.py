@@ -142,7 +142,9 @@ def write_project(
 
 
 @contextmanager
-def imported(folder: Path, module: str, environment: Mapping[str, str] | None = None) -> Iterator[ModuleType]:
+def imported(
+    folder: Path, module: str, environment: Mapping[str, str] | None = None, package: str = PACKAGE
+) -> Iterator[ModuleType]:
     """Import a module of the project below `folder`, with variables set; all of it is forgotten at the end."""
     here, before = Path.cwd(), dict(os.environ)
     sys.path.insert(0, str(folder))
@@ -150,9 +152,9 @@ def imported(folder: Path, module: str, environment: Mapping[str, str] | None = 
     os.chdir(folder)
     importlib.invalidate_caches()
     try:
-        yield importlib.import_module(f"{PACKAGE}.{module}")
+        yield importlib.import_module(f"{package}.{module}")
     finally:
-        for name in [name for name in sys.modules if name.partition(".")[0] == PACKAGE]:
+        for name in [name for name in sys.modules if name.partition(".")[0] == package]:
             del sys.modules[name]
         sys.path.remove(str(folder))
         os.chdir(here)

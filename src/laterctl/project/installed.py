@@ -17,6 +17,15 @@ def file_of(feature: str) -> str:
     return f"{FOLDER}/{_PREFIX}{feature}.json"
 
 
+def option_in(entry: bytes | None, name: str, default: str) -> Any:
+    """Return the value of an option in an entry of the ledger; `None` when there is none that can be read."""
+    try:
+        values = json.loads(entry or b"null")
+        return None if values is None else values["options"].get(name, default)
+    except (ValueError, LookupError, TypeError, AttributeError):
+        return None
+
+
 def is_derived(path: str) -> bool:
     """Tell whether a file of the ledger goes with others: the contents of owned files, and git attributes."""
     return path.startswith(f"{FOLDER}/") and not path.endswith(".json")
