@@ -163,3 +163,23 @@ def test_the_application_cannot_starve_it(load: Load) -> None:
     with redis_server() as server, redis.Redis.from_url(server.url) as observer:
         module = load(server.url)
         run(module, use)
+
+
+def test_a_busy_process_does_not_take_its_own_lateness_for_the_servers(load: Load) -> None:
+    """Each turn of its event loop is long, as with many requests at once; connecting alone takes several of them."""
+
+    async def busy() -> None:
+        while True:
+            time.sleep(TIMEOUT / 4)
+            await asyncio.sleep(0)
+
+    async def use(breaker: Any) -> None:
+        task = asyncio.create_task(busy())
+        answered, took = await asked(module, breaker)
+        task.cancel()
+        assert answered
+        assert took > TIMEOUT
+
+    with redis_server() as server:
+        module = load(server.url)
+        run(module, use)
