@@ -44,6 +44,16 @@ def requested(root: Path, version: str) -> frozenset[str]:
     return frozenset(found)
 
 
+def options_in(entry: bytes | None) -> Mapping[str, Any] | None:
+    """Return the options that an entry of the ledger has, `None` without an entry that can be read."""
+    try:
+        values = json.loads(entry or b"null")
+        found = values["options"] if values else None
+    except (ValueError, LookupError, TypeError, RecursionError):
+        return None
+    return found if isinstance(found, dict) else None
+
+
 def options(root: Path) -> dict[str, Mapping[str, Any]]:
     """Return the features that are installed in the project at `root`, as far as can be told, with their options."""
     return {values["feature"]: values.get("options") or {} for values in _entries(root).values() if values["feature"]}

@@ -8,7 +8,6 @@ from __future__ import annotations
 import ast
 import base64
 import binascii
-import json
 import re
 from collections.abc import Iterator, Mapping
 
@@ -18,7 +17,7 @@ from laterctl.doctor.code import Code, Codebase, Visit, also_in, constant, metho
 from laterctl.doctor.rule import MAIN, Found, Rule, Severity
 from laterctl.doctor.settings import READERS, Given, given
 from laterctl.patterns import pattern
-from laterctl.project.installed import file_of
+from laterctl.project.installed import file_of, options_in
 from laterctl.project.names import Own, dotted_path, resolve
 from laterctl.project.places import Place
 from laterctl.project.statements import Function, assigned_value, bound_targets, nodes
@@ -430,20 +429,12 @@ def mixed_algorithms(code: Code) -> Iterator[Found]:
 def kept_apart(codebase: Codebase) -> Iterator[Found]:
     """Look for places that start several processes, where each keeps its own sessions."""
     project = codebase.project
-    if project.app is None or not _is_in_memory(project.tree.read(file_of("jwt"))):
+    options = options_in(project.tree.read(file_of("jwt")))
+    if project.app is None or options is None or options.get("refresh", "memory") != "memory":
         return
     for item in several_workers(project.tree, project.app.path):
         reason = f"with {item.what} each process has sessions of its own, and refuses the refresh tokens of the others"
         yield Found(item.place, reason)
-
-
-def _is_in_memory(entry: bytes | None) -> bool:
-    """Whether the ledger has sessions in the memory of the process."""
-    try:
-        values = json.loads(entry or b"null")
-        return values is not None and values["options"].get("refresh", "memory") == "memory"
-    except (ValueError, LookupError, TypeError, AttributeError):
-        return False
 
 
 def _on_purpose(found: Decoding) -> bool:
