@@ -22,7 +22,7 @@ def option_in(entry: bytes | None, name: str, default: str) -> Any:
     try:
         values = json.loads(entry or b"null")
         return None if values is None else values["options"].get(name, default)
-    except (ValueError, LookupError, TypeError, AttributeError):
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
         return None
 
 

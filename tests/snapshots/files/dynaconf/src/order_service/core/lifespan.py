@@ -26,6 +26,8 @@ async def open_resources(stack: AsyncExitStack) -> None:
     stack.callback(container.redis.reset)
     closing(stack, 'http_client', container.http_client().aclose)
     stack.callback(container.http_client.reset)
+    closing(stack, 'cache', container.cache().aclose)
+    stack.callback(container.cache.reset)
     stack.enter_context(announced_shutdown())
 
 

@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 import anyio
 
+from order_service.core.cache import get_cache
 from order_service.core.http_client import get_http_client
 from order_service.core.redis import get_redis
 from order_service.core.shutdown import announced_shutdown
@@ -27,6 +28,8 @@ async def open_resources(stack: AsyncExitStack) -> None:
     stack.callback(get_redis.cache_clear)
     closing(stack, 'http_client', get_http_client().aclose)
     stack.callback(get_http_client.cache_clear)
+    closing(stack, 'cache', get_cache().aclose)
+    stack.callback(get_cache.cache_clear)
     stack.enter_context(announced_shutdown())
 
 
