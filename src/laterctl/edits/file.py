@@ -11,6 +11,7 @@ from laterctl.dialects.providers import providers_of
 from laterctl.dialects.settings import settings_of
 from laterctl.edits import provider, setting
 from laterctl.edits.context import Edit, FeatureContext, layout_of
+from laterctl.edits.image import ImageFacts
 from laterctl.project.places import Place
 from laterctl.refusal import Refusal, Refused
 from laterctl.render import Context, Expr
@@ -157,6 +158,7 @@ def template_context(context: FeatureContext) -> Context:
             "app_name": attribute.partition(".")[0],
             "app_call": f"{attribute}()" if app and app.factory else attribute,
             "http_client": http_client(context),
+            "image": ImageFacts(context),
             "options": dict(context.options),
         },
     )
