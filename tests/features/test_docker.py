@@ -217,7 +217,13 @@ def until_it_answers(url: str, process: subprocess.Popen[str]) -> None:
 @pytest.mark.parametrize("manager", ["uv", "poetry", "pdm", "pip"])
 def test_d1_d2_what_is_locked_is_installed_and_nothing_else(manager: str, tmp_path: Path) -> None:
     need(*({manager} if manager != "pip" else {"uv"}))
-    packages = {"fastapi": ("0.150.0",), "uvicorn": ("0.40.0",), "plum": ("1.0",), "quince": ("3.0",)}
+    packages = {
+        "fastapi": ("0.150.0",),
+        "uvicorn": ("0.40.0",),
+        "plum": ("1.0",),
+        "pytest": ("8.1",),
+        "quince": ("3.0",),
+    }
     with package_index(packages) as index:
         python = f"{sys.version_info.major}.{sys.version_info.minor}"
         files = {

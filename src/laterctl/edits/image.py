@@ -99,7 +99,12 @@ class ImageFacts:
         words = ["uvicorn", app.reference, *(["--factory"] if app.factory else [])]
         return json.dumps([*words, "--host", "0.0.0.0", "--port", "8000", "--timeout-graceful-shutdown", "25"])  # noqa: S104
 
-    @cached_property
+    @property
     def tests(self) -> str:
         """The folder of tests."""
         return self._context.project.layout.tests
+
+    @property
+    def above_tests(self) -> int:
+        """How many folders the file of a test is below the project's."""
+        return len(self.tests.split("/"))

@@ -1,6 +1,8 @@
 """A container image: dependencies in a layer of their own, one process, no root."""
 
+from laterctl.dialects.manifest import named
 from laterctl.edits.context import FeatureContext
+from laterctl.edits.dropped_test import DroppedTest
 from laterctl.edits.file import File
 from laterctl.edits.manifest import DependencyFloor
 from laterctl.feature import Feature, Group, Option
@@ -24,13 +26,15 @@ def not_there(context: FeatureContext) -> Refusal | None:
                 remedy="move it away, or keep it",
                 feature=context.feature,
             )
-    outside = [item.place for item in manifest.brought if item.place.path.startswith("../")] if manifest else []
-    if outside:
+    above = [item.place.path for item in manifest.brought if item.place.path.startswith("../")] if manifest else []
+    if manifest is not None and not manifest.lock:
+        above += filter(None, [named(manifest.manager).lock_above(tree.root)])
+    if manifest is not None and above:
         return Refusal(
             "outside-of-the-image",
-            f"the project installs what is in {outside[0].path}, which an image of its folder does not get",
-            outside[0],
-            expected="a project whose dependencies from this repository are below its folder",
+            f"the project needs {above[0]}, which an image of its folder does not get",
+            Place(manifest.path, 1),
+            expected="a project whose lock and dependencies from this repository are below its folder",
             remedy="write a Dockerfile for the folder above by hand",
             feature=context.feature,
         )
@@ -55,6 +59,7 @@ feature = Feature(
         DependencyFloor("uvicorn>=0.22"),
         File("Dockerfile", "docker/Dockerfile.jinja", root=True),
         File(".dockerignore", "docker/dockerignore.jinja", root=True),
+        DroppedTest("test_image.py", "docker/tests/test_image.py.jinja", client=False),
     ),
     check=not_there,
     notes=(
