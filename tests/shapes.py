@@ -258,6 +258,7 @@ SHAPES: Final[tuple[Shape, ...]] = (
         ("/version", {"version": "1.0.0", "depot": "south"}),
         factory=True,
         env={"PARCELS_DEPOT": "south"},
+        refuses=("docker",),
         tested=True,
     ),
     _fixture(
@@ -464,6 +465,7 @@ SHAPES: Final[tuple[Shape, ...]] = (
         ("/breads", ["rye", "spelt"]),
         ("/hours", {"opens": "07:00", "closes": "18:00"}),
         env={"BAKERY_BREADS": "rye,spelt"},
+        refuses=("docker",),
     ),
     _fixture(
         "relative",
@@ -497,6 +499,7 @@ SHAPES: Final[tuple[Shape, ...]] = (
         ("/api/plots", ["plot 1", "plot 2"]),
         ("/api/utils/version", "0.1.0"),
         root="backend",
+        refuses=("docker",),
         tested=True,
     ),
     _fixture(

@@ -42,6 +42,7 @@ ASKED: Final = re.compile(r"""\b(provided)\((['"])(\w+)\2\)""")
 VARIABLE: Final = re.compile(r"\b[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+\b")
 OWN_OPTION: Final = re.compile(r"{% (?:(?:el)?if options\.\w+ [=!]= '\w+'|else|endif) %}")
 OFFERED: Final = {
+    "image",
     "options",
     "container_import",
     *("http_client", "app_module", "app_call", "app_name", "package", "variable"),

@@ -353,6 +353,16 @@ def test_an_application_that_is_given_telemetry_is_left_alone() -> None:
         memory.add(files(MAIN.replace("FastAPI()", 'FastAPI(telemetry={"logs": False})')), "tracing")
 
 
+@pytest.mark.parametrize("path", ["Dockerfile", "Procfile", "compose.yaml"])
+def test_an_application_that_an_agent_traces_is_left_alone(path: str) -> None:
+    command = b"opentelemetry-instrument uvicorn shop.main:app\n"
+    before = {"Dockerfile": b"CMD ", "Procfile": b"web: ", "compose.yaml": b"services:\n  web:\n    command: "}[path]
+    with pytest.raises(Refusing, match="already-by-hand") as refusing:
+        memory.add(files() | {path: before + command}, "tracing")
+    assert [item.place and item.place.path for item in refusing.value.refusals] == [path]
+    assert memory.add(files() | {path: before + command.partition(b" ")[2]}, "tracing")
+
+
 def test_an_application_whose_arguments_are_elsewhere_is_traced_and_that_is_said() -> None:
     main = MAIN.replace("app = FastAPI()", 'OPTIONS = {"title": "Shop"}\napp = FastAPI(**OPTIONS)')
     plan = memory.planned(files(main), Request(add=("tracing",)))

@@ -11,6 +11,7 @@ from laterctl.dialects.providers import providers_of
 from laterctl.dialects.settings import settings_of
 from laterctl.edits import provider, setting
 from laterctl.edits.context import Edit, FeatureContext, layout_of
+from laterctl.edits.image import ImageFacts
 from laterctl.project.places import Place
 from laterctl.refusal import Refusal, Refused
 from laterctl.render import Context, Expr
@@ -162,6 +163,7 @@ def template_context(context: FeatureContext) -> Context:
             "import_root": layout.import_root or ".",
             "modules": f"{layout.package.replace('.', '/')}/**/*.py" if layout.package else "*.py",
             "table_modules": sorted(words_of_tables(context)),
+            "image": ImageFacts(context),
             "options": dict(context.options),
         },
     )

@@ -44,6 +44,20 @@ class Change(Struct, frozen=True):
     python: Path | None = None
 
 
+class Image(Struct, frozen=True):
+    """How the image of an application gets its dependencies.
+
+    `variables` are set for the commands: `prepare` brings the manager, `install` puts what is locked or listed in `files`
+    into `.venv`, and `finish` installs the project itself, `""` where that is not done.
+    """
+
+    variables: str
+    prepare: str
+    files: Sequence[str]
+    install: str
+    finish: str = ""
+
+
 class Manager:
     """A package manager.
 
@@ -147,6 +161,14 @@ class Manager:
         outcome = install.run((self.name, "--version"), folder, timeout=60)
         found = re.search(r"\d+(?:\.\d+)+", outcome.output) if outcome.ok else None
         return tuple(map(int, found[0].split("."))) if found else ()
+
+    def image(self, tree: Tree, manifest: Manifest) -> Image | None:
+        """Return how it installs what the application needs into an image, `None` when that is left to the user.
+
+        Raises:
+            laterctl.project.source.Unreadable: a file that lists dependencies cannot be read.
+        """
+        return None
 
     def environments(self, root: Path) -> list[Path]:
         """Return the environments that it is told to use for the project at `root`."""

@@ -7,14 +7,15 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from laterctl.dialects.manifest.base import PYPROJECT
-from laterctl.dialects.manifest.manager import Change, Manager
+from laterctl.dialects.manifest.base import PYPROJECT, Manifest
+from laterctl.dialects.manifest.manager import Change, Image, Manager
 from laterctl.dialects.manifest.pyproject import ANY, Table
 from laterctl.install import Argv
 from laterctl.project.facts import Requirement
 from laterctl.project.places import Place
 from laterctl.project.requirements_file import canonical_name
 from laterctl.project.tomlfile import line_of, table
+from laterctl.project.tree import Tree
 
 _OVERRIDES = ("tool", "pdm", "resolution", "overrides")
 
@@ -50,6 +51,11 @@ class Pdm(Manager):
             return ()
         groups = sorted({*locked, *wanted} - {"default"})
         return tuple(option for group in groups for option in ("--group", group))
+
+    def image(self, tree: Tree, manifest: Manifest) -> Image | None:
+        install = "pdm install --check --prod"
+        prepare = 'pip install --no-cache-dir "pdm>=2.20,<3"'
+        return Image("PDM_CHECK_UPDATE=0", prepare, (PYPROJECT, self.lock), f"{install} --no-self", install)
 
     def environments(self, root: Path) -> list[Path]:
         chosen = root / ".pdm-python"

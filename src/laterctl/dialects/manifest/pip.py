@@ -6,8 +6,15 @@ import shutil
 from pathlib import Path
 
 from laterctl import install
-from laterctl.dialects.manifest.manager import Change, Manager
+from laterctl.dialects.manifest.base import PYPROJECT, Manifest, read_as_text
+from laterctl.dialects.manifest.manager import Change, Image, Manager
 from laterctl.install import Argv, CannotInstall
+from laterctl.project.requirements_file import beside, includes
+from laterctl.project.tomlfile import load_toml
+from laterctl.project.tree import Tree
+
+UV_FOR_IMAGE = 'pip install --no-cache-dir "uv>=0.8,<1"'
+IMAGE_VARIABLES = "UV_COMPILE_BYTECODE=1 UV_LINK_MODE=copy UV_NO_CACHE=1 UV_PYTHON_DOWNLOADS=never"
 
 
 class Pip(Manager):
@@ -21,6 +28,25 @@ class Pip(Manager):
         if has_pip or shutil.which("uv") is None:
             return ((str(python), "-m", "pip", "install", *change.new),)
         return (installed_by_uv(change),)
+
+    def image(self, tree: Tree, manifest: Manifest) -> Image | None:
+        return installed_in_image(tree, manifest)
+
+
+def installed_in_image(tree: Tree, manifest: Manifest) -> Image:
+    """Return how an image gets what a manifest lists that has no lock, or what is compiled from it."""
+    made = (path for path, item in manifest.compiled.items() if manifest.runtime.path in item.sources)
+    path = next(made, manifest.runtime.path)
+    files, finish = [path], ""
+    if path.endswith((".txt", ".in")):
+        for file in files:
+            named = (beside(file, other) for _, other, _ in includes(read_as_text(tree, file)))
+            files += [other for other in dict.fromkeys(named) if other not in files and tree.exists(other)]
+    else:
+        files += [other for other in (PYPROJECT, "setup.py") if other != path and tree.exists(other)]
+        is_package = tree.exists("setup.py") or "build-system" in (load_toml(tree, PYPROJECT) or {})
+        finish = "uv pip install --no-deps -e ." if is_package else ""
+    return Image(IMAGE_VARIABLES, UV_FOR_IMAGE, files, f"uv venv && uv pip install -r {path}", finish)
 
 
 def installed_by_uv(change: Change) -> Argv:

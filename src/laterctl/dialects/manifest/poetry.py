@@ -14,12 +14,14 @@ from typing import Any, ClassVar
 from laterctl import install
 from laterctl.codemods import requirements, toml
 from laterctl.codemods.placement import TextEditError
-from laterctl.dialects.manifest.manager import Change, Manager
+from laterctl.dialects.manifest.base import PYPROJECT, Manifest
+from laterctl.dialects.manifest.manager import Change, Image, Manager
 from laterctl.dialects.manifest.pyproject import ANY, Table, TomlForm
 from laterctl.install import Argv
 from laterctl.project.facts import DependencyHome, Requirement
 from laterctl.project.requirements_file import canonical_name
 from laterctl.project.tomlfile import table
+from laterctl.project.tree import Tree
 
 
 class Constraints(TomlForm):
@@ -129,6 +131,12 @@ class Poetry(Manager):
             # `poetry lock` moved every version up until 2.0 made `--no-update` the only way.
             return (*command[:2], "--no-update", *command[2:])
         return command
+
+    def image(self, tree: Tree, manifest: Manifest) -> Image | None:
+        # Whether it could install the project as well is known to nobody: many leave that out everywhere.
+        install = "poetry install --only main --no-root --no-interaction --no-cache --compile"
+        variables = "POETRY_VIRTUALENVS_IN_PROJECT=1"
+        return Image(variables, 'pip install --no-cache-dir "poetry>=2,<3"', (PYPROJECT, self.lock), install)
 
     def interpreter(self, root: Path) -> Path | None:
         found = super().interpreter(root)

@@ -8,14 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from laterctl.dialects.manifest.base import PYPROJECT, Manifest
-from laterctl.dialects.manifest.manager import Change, Manager, tables_in
-from laterctl.dialects.manifest.pip import installed_by_uv
+from laterctl.dialects.manifest.manager import Change, Image, Manager, tables_in
+from laterctl.dialects.manifest.pip import IMAGE_VARIABLES, UV_FOR_IMAGE, installed_by_uv, installed_in_image
 from laterctl.dialects.manifest.pyproject import Table
 from laterctl.install import Argv
 from laterctl.project.facts import Requirement
 from laterctl.project.places import Place
 from laterctl.project.requirements_file import requirement_name
 from laterctl.project.tomlfile import line_of, load_toml, table
+from laterctl.project.tree import Tree
 
 _LIMITS = ("constraint-dependencies", "override-dependencies")
 
@@ -66,6 +67,12 @@ class Uv(Manager):
         (lock,) = super().derived(manifest)
         above = self.lock_above(root) if root is not None and not (root / lock).exists() else ""
         return (above or lock,)
+
+    def image(self, tree: Tree, manifest: Manifest) -> Image | None:
+        if manifest.path != PYPROJECT:
+            return installed_in_image(tree, manifest)
+        sync = "uv sync --locked --no-dev"
+        return Image(IMAGE_VARIABLES, UV_FOR_IMAGE, (PYPROJECT, self.lock), f"{sync} --no-install-project", sync)
 
     def environments(self, root: Path) -> list[Path]:
         named = os.environ.get("UV_PROJECT_ENVIRONMENT")

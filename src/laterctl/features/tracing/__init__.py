@@ -12,9 +12,15 @@ from laterctl.edits.file import File, engine, http_client
 from laterctl.edits.manifest import DependencyFloor, is_required
 from laterctl.edits.open_file import Listed, Step
 from laterctl.feature import ExistingSigns, Feature, Group, Option
+from laterctl.patterns import pattern
+from laterctl.project.places import Place
+from laterctl.refusal import Refusal
 
 FASTAPI = "0.142"
 """The first version with telemetry of its own."""
+
+AGENT = pattern(r"(?<![\w-])(?:opentelemetry-instrument|ddtrace-run|newrelic-admin)(?![\w-])")
+"""Programs that trace whatever they start."""
 
 MODULES = ("opentelemetry",)
 INSTRUMENTORS = "core.tracing:INSTRUMENTORS"
@@ -59,6 +65,25 @@ def warn_of_older(context: FeatureContext) -> None:
             context.warn(f"FastAPI has to be {FASTAPI} or newer, and {item.text} allows older ones", item.place)
 
 
+def started_by_agent(context: FeatureContext) -> Refusal | None:
+    """Refuse where the application is started by a program that traces it."""
+    from laterctl.project.start_files import start_parts
+
+    for path, part in start_parts(context.project.tree, AGENT):
+        for number, line in part:
+            if found := AGENT.search(line):
+                return Refusal(
+                    "already-by-hand",
+                    f"{path} starts the application by {found[0]}, which traces it",
+                    Place(path, number),
+                    seen=line.strip(),
+                    expected="an application that nothing traces",
+                    remedy=f"start it without {found[0]}, or keep that",
+                    feature=context.feature,
+                )
+    return None
+
+
 def library_traced(library: str) -> Iterator[Edit]:
     """Yield what traces a library."""
     name, instrumentor = LIBRARIES[library]
@@ -99,6 +124,7 @@ feature = Feature(
         DroppedTest("test_tracing.py", "tracing/tests/test_tracing.py.jinja", when=has_importable_app),
     ),
     edits_for=instrumented,
+    check=started_by_agent,
     by_hand=ExistingSigns(
         imports=("logfire", "ddtrace", "elasticapm", "opentelemetry.instrumentation.fastapi"),
         calls=("opentelemetry.trace.set_tracer_provider",),

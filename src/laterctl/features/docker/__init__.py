@@ -1,0 +1,70 @@
+"""A container image: dependencies in a layer of their own, one process, no root."""
+
+from laterctl.dialects.manifest import named
+from laterctl.edits.context import FeatureContext
+from laterctl.edits.dropped_test import DroppedTest
+from laterctl.edits.file import File
+from laterctl.edits.manifest import DependencyFloor
+from laterctl.feature import Feature, Group, Option
+from laterctl.patterns import pattern
+from laterctl.project.places import Place
+from laterctl.refusal import Refusal
+
+IMAGE_FILE = pattern(r"(?:^|/)(?:(?:Docker|Container)file(?:\.[\w-]+)?|[\w-]+\.(?:[Dd]ocker|[Cc]ontainer)file)$")
+
+
+def not_there(context: FeatureContext) -> Refusal | None:
+    """Refuse beside an image of the user's that Python runs in, and where a lock is out of an image's reach."""
+    tree, manifest = context.project.tree, context.project.manifest
+    for path in tree.files():
+        if IMAGE_FILE.search(path) and not context.own_file(path) and b"python" in (tree.read(path) or b""):
+            return Refusal(
+                "already-by-hand",
+                f"{path} makes an image already",
+                Place(path, 1),
+                expected="no file that makes an image of this application",
+                remedy="move it away, or keep it",
+                feature=context.feature,
+            )
+    above = [item.place.path for item in manifest.brought if item.place.path.startswith("../")] if manifest else []
+    if manifest is not None and not manifest.lock:
+        above += filter(None, [named(manifest.manager).lock_above(tree.root)])
+    if manifest is not None and above:
+        return Refusal(
+            "outside-of-the-image",
+            f"the project needs {above[0]}, which an image of its folder does not get",
+            Place(manifest.path, 1),
+            expected="a project whose lock and dependencies from this repository are below its folder",
+            remedy="write a Dockerfile for the folder above by hand",
+            feature=context.feature,
+        )
+    return None
+
+
+feature = Feature(
+    name="docker",
+    group=Group.OPERATIONS,
+    aliases=("dockerfile",),
+    summary="a container image that runs without root, and stops when it is told to",
+    floors={"python": "3.10", "fastapi": "0.112.2"},
+    options=(
+        Option(
+            "health",
+            "path that the health check of the image asks for",
+            default="/health/live",
+            pattern=r"(/[A-Za-z0-9._~-]+)+",
+        ),
+    ),
+    edits=(
+        DependencyFloor("uvicorn>=0.22"),
+        File("Dockerfile", "docker/Dockerfile.jinja", root=True),
+        File(".dockerignore", "docker/dockerignore.jinja", root=True),
+        DroppedTest("test_image.py", "docker/tests/test_image.py.jinja", client=False),
+    ),
+    check=not_there,
+    notes=(
+        "make it: docker build -t app . ; run it: docker run -p 8000:8000 app",
+        "commit the lock of your package manager: the image installs what is locked, and none that is out of date",
+        "what the application writes belongs elsewhere than in /app; settings come from the environment",
+    ),
+)
