@@ -23,6 +23,7 @@ from opentelemetry.sdk.trace import Span, SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
 from order_service.core.routing import is_probe
+from order_service.core.tracing_database import DatabaseInstrumentor
 
 SERVICE = 'order_service'
 FLUSH_SECONDS = 2.0
@@ -53,7 +54,11 @@ class Instrumentor(Protocol):
 
 
 # What opens spans when the application waits for databases and others.
-INSTRUMENTORS: list[Instrumentor] = [HTTPXClientInstrumentor(), RedisInstrumentor()]
+INSTRUMENTORS: list[Instrumentor] = [
+    DatabaseInstrumentor(),
+    HTTPXClientInstrumentor(),
+    RedisInstrumentor(),
+]
 
 
 class WithoutQueries(SpanProcessor):
