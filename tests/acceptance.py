@@ -177,7 +177,9 @@ LETTERS: Final[Mapping[str, str]] = {
 }
 """What stands before the numbers of a list."""
 
-OPEN: Final[Mapping[tuple[str, int], str]] = {}
+OPEN: Final[Mapping[tuple[str, int], str]] = {
+    ("tracing", 9): "what it imports is declared; a missing package is the interpreter's own error, which names it",
+}
 """Why no test shows a line."""
 
 _NUMBERS: Final = re.compile(r"test((?:_[a-z]?\d+)+)_")
