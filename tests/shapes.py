@@ -18,7 +18,7 @@ from laterctl.commands.new import foundation
 
 FIXTURES: Final = Path(__file__).parent / "fixtures"
 FOUNDATION_PACKAGE: Final = "order_service"
-NEED_DATABASE: Final = ("pooling",)
+NEED_DATABASE: Final = ("migrations", "pooling")
 """The features that a project without an engine is refused."""
 
 _ARRAY: Final = "pyproject.toml:project.dependencies"
