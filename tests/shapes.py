@@ -19,7 +19,7 @@ from laterctl.commands.new import foundation
 FIXTURES: Final = Path(__file__).parent / "fixtures"
 FOUNDATION_PACKAGE: Final = "order_service"
 
-NEED_A_DATABASE: Final = ("pooling",)
+NEED_A_DATABASE: Final = ("migrations", "pooling")
 """The features that are refused, as `no-database`, where there is no engine."""
 
 NEED_A_CONTAINER: Final = ("di-testing",)

@@ -26,6 +26,9 @@ from laterctl.targets.owned_file import (
 )
 from laterctl.targets.resolved import Resolved
 
+_FLAT = "('*.py', 'models/**/*.py')"
+"""Where the modules of a project without a package are, among all the rest in its folder."""
+
 
 class File(Struct, frozen=True):
     """A file `path` below the application package, below `tests/` or, with `root`, below the project's root.
@@ -161,8 +164,8 @@ def template_context(context: FeatureContext) -> Context:
             "app_call": f"{attribute}()" if app and app.factory else attribute,
             "http_client": http_client(context),
             "import_root": layout.import_root or ".",
-            "modules": f"{layout.package.replace('.', '/')}/**/*.py" if layout.package else "*.py",
-            "table_modules": sorted(words_of_tables(context)),
+            "modules": f"('{layout.package.replace('.', '/')}/**/*.py',)" if layout.package else _FLAT,
+            "table_modules": f"{{{str(sorted(words_of_tables(context)))[1:-1]}}}",
             "image": ImageFacts(context),
             "options": dict(context.options),
         },
