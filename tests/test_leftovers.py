@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 import pytest
 
 from laterctl.engine import ledger
 from laterctl.engine.plan import Request
+from laterctl.feature import Value
 from laterctl.features import catalogue
 from laterctl.proof.static import prove
 from tests import memory
@@ -45,11 +47,23 @@ def removed(tree: dict[str, bytes], *names: str, delete_edited: bool = False) ->
     return after
 
 
+def bringing(capability: str, names: Sequence[str]) -> dict[str, dict[str, Value]]:
+    """Return the options with which some features bring a capability."""
+    return {
+        name: {option.name: value}
+        for name in names
+        for option in catalogue.feature(name).options
+        for value, needed in option.requires.items()
+        if capability in catalogue.closure(needed)
+    }
+
+
 @pytest.mark.parametrize("capability", [item.name for item in catalogue.every() if item.hidden])
 def test_a_shared_file_left_behind_is_in_the_way_of_nothing(capability: str) -> None:
     """All features are there, a file that several need is edited, and the features go one after the other or at once."""
     before, every = dialect("object"), features("object")
-    whole = memory.add(before, *every)
+    adding = Request(add=every, options=bringing(capability, every))
+    whole = memory.run(before, adding)
     for path in owned(whole, capability):
         mine = {**whole, path: whole[path] + MINE}
         nothing = mine
@@ -59,7 +73,7 @@ def test_a_shared_file_left_behind_is_in_the_way_of_nothing(capability: str) -> 
         assert nothing[path].endswith(MINE)
         assert nothing[path] == mine[path] or path in open_files(whole)  # without the entries of others
         assert code(nothing) == code(removed(mine, *every)), path
-        assert memory.add(nothing, *every) == mine, path
+        assert memory.run(nothing, adding) == mine, path
         left = tuple(name for name, entry in ledger.load(memory.project(nothing).tree).items() if entry.left)
         assert removed(nothing, *left, delete_edited=True) == before, path
 

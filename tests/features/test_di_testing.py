@@ -234,7 +234,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ids=["strict", "auto", "anyio", "xdist"],
 )
 def test_the_list_holds_under_each_plugin(options: tuple[str, ...], project: Path) -> None:
-    """A1, A2, A3, A4 and A5, by tests of the project's own."""
+    """A1, A2, A3, A4, A5: what the tests above say."""
     command = (sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-W", "error", *options)
     done = subprocess.run(command, cwd=project, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
