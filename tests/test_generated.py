@@ -24,7 +24,7 @@ from tests.applications import applications
 from tests.test_laws import assert_same
 
 PAIR: Final = ("metrics", "resources")
-CHOICES: Final = (("cors",), ("metrics",), ("resources",), PAIR)
+CHOICES: Final = (("cors",), ("metrics",), ("resources",), ("tracing",), PAIR)
 BOM: Final = b"\xef\xbb\xbf"
 
 quick = settings(
