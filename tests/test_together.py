@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import random
 import re
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -112,9 +115,8 @@ def test_any_order_gives_the_same_tree_and_back(shape: Shape) -> None:
     assert made == files, names
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The foundation with everything, and with routes of its owner."""
+def written(top: Path) -> Path:
+    """Write the foundation with everything, and with routes of its owner."""
     shape = shape_named("foundation")
     files = memory.run(project_files(shape), Request(add=tuple(taken(shape)), options=SHARED))
     main = f"{PACKAGE}/main.py"
@@ -127,21 +129,15 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         main: f"{text}\napp.include_router(shop_router)\n".encode(),
         f"{PACKAGE}/api/shop.py": SHOP.encode(),
     }
-    top = tmp_path_factory.mktemp("together")
     for path, data in made.items():
         (top / path).parent.mkdir(parents=True, exist_ok=True)
         (top / path).write_bytes(data)
     return top
 
 
-@pytest.fixture(scope="module")
-def collector() -> Iterator[Collector]:
-    with http_collector() as found:
-        yield found
-
-
-@pytest.fixture(scope="module")
-def server(folder: Path, collector: Collector) -> Iterator[Server]:
+@contextmanager
+def served(folder: Path, collector: Collector) -> Iterator[Server]:
+    """Run it on four workers, when its tables have been made."""
     with redis_server() as redis:
         environment = {
             "PYTHONPATH": "src",
@@ -154,7 +150,12 @@ def server(folder: Path, collector: Collector) -> Iterator[Server]:
             "OTEL_BSP_SCHEDULE_DELAY": "100",
             "PROMETHEUS_MULTIPROC_DIR": str(folder / "metrics"),
         }
-        with uvicorn_server(f"{FOUNDATION_PACKAGE}.main:app", folder, environment, 4, ("--log-config", "log_config.json")) as found:
+        for command in (("revision", "--autogenerate", "-m", "first"), ("upgrade", "head"), ("check",)):
+            alembic = [sys.executable, "-m", "alembic", *command]
+            subprocess.run(alembic, cwd=folder, env=os.environ | environment, check=True, capture_output=True)
+        with uvicorn_server(
+            f"{FOUNDATION_PACKAGE}.main:app", folder, environment, 4, ("--log-config", "log_config.json")
+        ) as found:
             yield found
 
 
@@ -163,7 +164,14 @@ def lines(server: Server) -> list[dict[str, Any]]:
     return [json.loads(line) for line in server.output().splitlines()]
 
 
-def test_a_journey_through_all_of_them(server: Server, collector: Collector, folder: Path) -> None:
+def test_a_journey_through_all_of_them(tmp_path: Path) -> None:
+    with http_collector() as collector, served(written(tmp_path), collector) as server:
+        travel(server, collector, tmp_path)
+        leave(server)
+
+
+def travel(server: Server, collector: Collector, folder: Path) -> None:
+    """Register, sign in, be refused in three ways, read what is kept, and find all of it in metrics, traces and logs."""
     trace, caller = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
     with httpx.Client(base_url=server.url, timeout=20) as client:
         assert client.post("/api/users", json=CREDENTIALS).status_code == 201
@@ -222,8 +230,8 @@ def parallel(client: httpx.Client, path: str, count: int) -> list[Any]:
     return answers
 
 
-def test_it_ends_as_it_is_asked_to(server: Server) -> None:
-    """The last of this server: what is under way is answered, and readiness says so before."""
+def leave(server: Server) -> None:
+    """Ask it to end: what is under way is answered, and readiness says so before."""
     under_way: list[int] = []
     asking = threading.Thread(
         target=lambda: under_way.append(httpx.get(f"{server.url}/shop/slow", timeout=20).status_code)
