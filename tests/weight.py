@@ -58,6 +58,8 @@ BUDGETS: Final[Mapping[str, int]] = {
     "migrations": 65,
     "pooling": 60,
     "permissions": 55,
+    "permissions source=database": 70,  # what a caller may do now is asked of the authenticator of jwt
+    "permissions source=own": 55,
     "rate-limit": 120,
     "rate-limit store=redis": 165,
     "cache": 100,
