@@ -33,7 +33,7 @@ from laterctl.project.statements import Function
 from laterctl.render import TEMPLATES
 from tests import memory
 from tests.dialect_projects import FOUNDED, NAMES, dialect, features
-from tests.shapes import NEED_A_CONTAINER
+from tests.shapes import FOUNDATION_PACKAGE, NEED_A_CONTAINER
 from tests.test_docs import problems
 
 FEATURES: Final = catalogue.every()
@@ -54,6 +54,7 @@ OFFERED: Final = {
         "table_modules",
         "modules",
         "import_root",
+        "current_user",
         "module",
         "module_import",
         "environment",
@@ -113,11 +114,21 @@ def taking(feature: str) -> list[str]:
 
 
 @cache
+def with_callers(feature: str, name: str) -> dict[str, bytes]:
+    """Return a project in a dialect that knows callers by itself, with a feature, or nothing where that does not fit."""
+    path = f"src/{FOUNDATION_PACKAGE}/callers.py"
+    try:
+        return memory.add({**dialect(name), path: b"async def get_current_user() -> str: ...\n"}, user_of(feature))
+    except memory.Refusing:
+        return {}
+
+
+@cache
 def templates(feature: str) -> frozenset[str]:
     """Return the templates that a feature uses in one dialect or another."""
     found: set[str] = set()
     for name in taking(feature):
-        trees = (*with_each_value(feature, name), together(name))
+        trees = (*with_each_value(feature, name), with_callers(feature, name), together(name))
         entries = [tree[file_of(feature)].decode() for tree in trees if file_of(feature) in tree]
         found |= {path for path in every_template() if any(f'"{path}"' in entry for entry in entries)}
     return frozenset(found)

@@ -59,6 +59,8 @@ BUDGETS: Final[Mapping[str, int]] = {
     "migrations enums=yes": 127,
     "pooling": 105,  # asynchronous and synchronous, with what each driver calls its limits
     "permissions": 55,
+    "permissions source=database": 70,  # what a caller may do now is asked of the authenticator of jwt
+    "permissions source=own": 55,
     "rate-limit": 120,
     "rate-limit store=redis": 165,
     "cache": 115,  # 6 are the dependency of routes, 8 say the type and the time of a namespace once

@@ -62,9 +62,9 @@ class Context(Struct, frozen=True):
 
     `provided` and `module` map a provider name, and a dotted place below the application package (`core.cors`), to how
     this project spells them; `kept` gives the last statement of the file whose function makes what a provider gives,
-    empty where a container keeps it; `engine` gives the engine of the database and `metadata` a list of what its tables
-    belong to, `None` where there is none to import. `container` is the instance of the container that tests import, `None`
-    without one.
+    empty where a container keeps it; `engine` gives the engine of the database, `metadata` a list of what its tables
+    belong to, and `current_user` the project's own dependency that returns the caller, `None` where there is none to
+    import. `container` is the instance of the container that tests import, `None` without one.
     `variable` gives the name that a person writes to set a setting. `setting_by_name` reads the setting whose name is in
     the Python variable `name`, and `variable_by_name` gives the name that a person writes for it. `environment` is an
     expression of type `str`: the name of the environment the application runs in. `values` are plain values, such as
@@ -79,6 +79,7 @@ class Context(Struct, frozen=True):
     engine: Callable[[], Expr | None] = lambda: None
     container: Import | None = None
     metadata: Callable[[], Expr | None] = lambda: None
+    current_user: Callable[[], Expr | None] = lambda: None
     setting_by_name: Expr = Expr("None")
     variable_by_name: str = "name"
     style: Style = Style()
@@ -124,6 +125,7 @@ def render(template: str, context: Context) -> str:
                 "kept": lambda name: spelled(context.kept(name)),
                 "engine": lambda: spelled(context.engine()),
                 "metadata": lambda: spelled(context.metadata()),
+                "current_user": lambda: spelled(context.current_user()),
                 "environment": lambda: spelled(context.environment),
                 "setting_by_name": lambda: spelled(context.setting_by_name),
                 "variable_by_name": context.variable_by_name,

@@ -14,7 +14,7 @@ from laterctl.edits.context import Edit, FeatureContext, layout_of
 from laterctl.edits.image import ImageFacts
 from laterctl.project.places import Place
 from laterctl.refusal import Refusal, Refused
-from laterctl.render import Context, Expr
+from laterctl.render import Context, Expr, Import
 from laterctl.targets import origin
 from laterctl.targets.base import State
 from laterctl.targets.document import inspect
@@ -151,6 +151,7 @@ def template_context(context: FeatureContext) -> Context:
         engine=lambda: engine(context),
         container=project.container.instance if project.container else None,
         metadata=lambda: metadata(context),
+        current_user=lambda: current_user(context),
         module=context.module,
         variable=lambda name: setting.variable(name, context),
         environment=settings_of(project).environment,
@@ -195,6 +196,24 @@ def words_of_tables(context: FeatureContext) -> frozenset[str]:
     modules = database.tables if database is not None else ()
     others = {name.rpartition(".")[2] for name in modules if "models" not in name.split(".")}
     return frozenset({"models", *others})
+
+
+CALLERS = ("get_current_active_user", "get_current_user")
+"""What projects call the dependency that returns the caller, the strictest first."""
+
+
+def current_user(context: FeatureContext) -> Expr | None:
+    """Return the project's own dependency that returns the caller, `None` where a new module cannot import it."""
+    from laterctl.project.signs import definitions
+
+    project = context.project
+    taken = project.app.path if project.app is not None else ""
+    for name in CALLERS:
+        for path in (place.path for place in definitions(project, (name,))):
+            top = (getattr(node, "name", "") for node in project.tree.python(path).tree.body)
+            if path != taken and name in top and not (project.tree.read(path) or b"").startswith(ORIGIN_COMMENT):
+                return Expr(name, (Import(project.module_of(path), name),))
+    return None
 
 
 def http_client(context: FeatureContext) -> str:

@@ -97,7 +97,7 @@ def limit(rate: str, key: Callable[..., object] = by_ip) -> params.Depends:
 
     async def take(connection: HTTPConnection, who: str = asked) -> None:
         scope = connection.scope
-        route = f'{scope.get("method", "")}{route_template(scope)}'
+        route = scope.get('method', '') + route_template(scope)
         await _take(scope, parsed, f'{route}:{who}')
 
     return params.Depends(take)
