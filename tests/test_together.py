@@ -51,8 +51,10 @@ from fastapi import APIRouter
 from pydantic import TypeAdapter
 
 from {FOUNDATION_PACKAGE}.api.deps import CacheDep, CurrentUser
-from {FOUNDATION_PACKAGE}.core.auth.tokens import Principal, require_scopes
+from {FOUNDATION_PACKAGE}.api.permissions import require
+from {FOUNDATION_PACKAGE}.core.auth.tokens import Principal
 from {FOUNDATION_PACKAGE}.core.cache import Namespace
+from {FOUNDATION_PACKAGE}.core.permissions import Permission
 from {FOUNDATION_PACKAGE}.core.rate_limit import limit
 
 router = APIRouter(prefix='/shop')
@@ -67,7 +69,7 @@ async def me(user: CurrentUser) -> str:
 
 
 @router.get('/admin')
-async def admin(user: Annotated[Principal, require_scopes('admin')]) -> str:
+async def admin(user: Annotated[Principal, require(Permission.ADMIN)]) -> str:
     return user.subject
 
 
