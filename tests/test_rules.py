@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 from msgspec.structs import replace
 
-from laterctl.cli import show
+from laterctl.cli import show_report
 from laterctl.doctor import rules
 from laterctl.doctor.code import Visit
 from laterctl.doctor.rule import Example, Found, Rule
@@ -174,7 +174,7 @@ def test_an_unknown_rule_is_refused(names: list[str], name: str, close: str | No
 @pytest.mark.parametrize("rule", ["JWT001", "HDR001", "LTR001"])
 def test_explain_shows_all_that_there_is_to_know(rule: str, capsys: pytest.CaptureFixture[str]) -> None:
     known = rules.find(rule.lower())
-    show.rules([known], as_json=False, whole=True)
+    show_report.rules([known], as_json=False, whole=True)
     shown = capsys.readouterr().out
     assert shown.startswith(f"{rule} {known.title}\n{known.severity.value}, ")
     assert all(
@@ -187,5 +187,5 @@ def test_explain_shows_all_that_there_is_to_know(rule: str, capsys: pytest.Captu
 
 
 def test_explain_lists_ids_with_titles(capsys: pytest.CaptureFixture[str]) -> None:
-    show.rules(rules.every(), as_json=False)
+    show_report.rules(rules.every(), as_json=False)
     assert capsys.readouterr().out.splitlines() == [f"{rule.id} {rule.title}" for rule in rules.every()]

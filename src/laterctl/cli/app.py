@@ -250,6 +250,15 @@ def doctor(
         bool, typer.Option("--fix", help="Put back missing files and wiring of installed features.")
     ] = False,
     run: Annotated[bool, typer.Option("--run", help="Also start the app, in a scratch copy.")] = False,
+    form: Annotated[
+        str,
+        typer.Option(
+            "--format",
+            help="For programs: json, github (annotations), or sarif.",
+            metavar="FORMAT",
+            autocompletion=complete.report_format,
+        ),
+    ] = "text",
     only: Annotated[
         list[str] | None,
         typer.Option("--only", help=f"Ask {RULES} only.", metavar="RULE", autocompletion=complete.rule),
@@ -264,11 +273,14 @@ def doctor(
     allow_dirty: AllowDirty = False,
 ) -> None:
     """Inspect installed features and read the code for known mistakes; never runs it."""
-    from laterctl.cli import show
+    from laterctl.cli import show_report
     from laterctl.commands import doctor as command
     from laterctl.finding import Verdict
 
     directory, reference = context.obj
+    if form not in complete.FORMATS:
+        raise typer.BadParameter(f"{form} is none of {', '.join(complete.FORMATS)}", param_hint="--format")
+    json = json or form == "json"
     with outcomes(as_json=json, looks=not fix):
         fixed = None
         if fix:
@@ -279,7 +291,13 @@ def doctor(
             )
             fixed = flow.fix(flow.Command(directory, reference, ("doctor", "--fix")), flags)
         report = command.examine(directory, app=reference, only=only or (), skip=skip or (), run=run)
-        show.report(report, as_json=json, fixed=fixed, message=show.NOT_FIXED if fix and fixed is None else "")
+        if form == "github":
+            show_report.github(report)
+        elif form == "sarif":
+            show_report.sarif(report)
+        else:
+            message = show_report.NOT_FIXED if fix and fixed is None else ""
+            show_report.report(report, as_json=json, fixed=fixed, message=message)
     verdicts = {item.verdict for item in report.findings}
     if Verdict.PROBLEM in verdicts:
         raise typer.Exit(Exit.PENDING)
@@ -352,12 +370,12 @@ def explain(
     json: Json = False,
 ) -> None:
     """Explain a doctor rule; without one, list them."""
-    from laterctl.cli import show
+    from laterctl.cli import show_report
     from laterctl.doctor import rules
 
     with outcomes(as_json=json, looks=True):
         known = [rules.find(rule)] if rule else rules.every()
-        show.rules(known, as_json=json, whole=bool(rule))
+        show_report.rules(known, as_json=json, whole=bool(rule))
 
 
 @app.command()

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from laterctl.feature import Option
 
 PROOFS = ("tests",)
+FORMATS = ("text", "json", "github", "sarif")
 SETTINGS = ("dynaconf", "pydantic")
 
 
@@ -65,6 +66,11 @@ def proof(context: typer.Context, incomplete: str) -> list[str]:
     """Complete how far a proof goes, and what may stand behind `--prove` as well: the features of the command."""
     others = {"add": listed, "remove": installed, "update": installed}.get(context.command.name or "")
     return sorted([*_starting(PROOFS, incomplete), *(others(context, incomplete) if others else ())])
+
+
+def report_format(incomplete: str) -> list[str]:
+    """Complete how the doctor reports."""
+    return _starting(FORMATS, incomplete)
 
 
 def settings(incomplete: str) -> list[str]:
