@@ -9,8 +9,6 @@ from tests.ruling import found
 from tests.shapes import shape_named
 from tests.test_laws import project_files
 
-ENV = {"db/env.py": "from alembic import context\n\nwith context.begin_transaction():\n    context.run_migrations()\n"}
-
 
 def revision(name: str, before: str, *lines: str) -> str:
     body = "".join(f"    {line}\n" for line in lines or ["pass"])

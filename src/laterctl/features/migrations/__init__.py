@@ -92,7 +92,7 @@ feature = Feature(
     ),
     edits=(
         DependencyFloor("alembic>=1.19.2"),
-        Chosen("enums", ("yes",), (DependencyFloor("alembic-postgresql-enum>=1.8"),)),
+        Chosen("enums", ("yes",), (DependencyFloor("alembic-postgresql-enum>=1.11"),)),
         File("alembic.ini", "migrations/root/alembic.ini.jinja", root=True),
         File("core/migrations.py", "migrations/core/migrations.py.jinja"),
         File("migrations/__init__.py", "migrations/root/package.py.jinja", root=True),

@@ -28,10 +28,15 @@ def _values(code: Code) -> Mapping[str, ast.expr | None]:
     return {dotted_path(target): assigned_value(node) for node in code.tree.body for target in bound_targets(node)}
 
 
+@once
+def _ini_files(codebase: Codebase) -> list[str]:
+    return [path for path in codebase.project.tree.files() if path.rpartition("/")[2] == "alembic.ini"]
+
+
 def tables_without_migrations(codebase: Codebase) -> Iterator[Found]:
     """Look for an application that makes tables itself, beside migrations."""
     project = codebase.project
-    if project.database is not None and project.tree.files_containing(b"run_migrations"):
+    if project.database is not None and (_ini_files(codebase) or project.tree.files_containing(b"[tool.alembic]")):
         for item in project.database.create_all:
             name = item.scope.rpartition(".")[2]
             if not (name and any(_is_wrapped(code, name) for code in codebase.containing(name.encode()))):
@@ -55,8 +60,7 @@ def dropped_without_a_name(codebase: Codebase) -> Iterator[Found]:
 
 def credentials_in_ini(codebase: Codebase) -> Iterator[Found]:
     """Look for a password in alembic.ini."""
-    paths = [path for path in codebase.project.tree.files() if path.rpartition("/")[2] == "alembic.ini"]
-    for path, text in codebase.texts(paths):
+    for path, text in codebase.texts(_ini_files(codebase)):
         for number, line in enumerate(text.splitlines(), 1):
             if _CREDENTIALS.match(line):
                 yield Found(Place(path, number), "the password is in the repository")
@@ -88,7 +92,7 @@ def several_heads(codebase: Codebase) -> Iterator[Found]:
             yield Found(Place(named[name].path, node.lineno if node else 1), f"heads: {', '.join(heads)}")
 
 
-_ENV = {"migrations/env.py": "from alembic import context\n\ncontext.run_migrations()\n"}
+_ENV = {"alembic.ini": "[alembic]\nscript_location = migrations\n"}
 _APP = {
     "app/__init__.py": "",
     "app/models.py": "from sqlalchemy.orm import DeclarativeBase\n\n\nclass Base(DeclarativeBase):\n    pass\n",
@@ -147,10 +151,10 @@ MIG003 = Rule(
     severity=Severity.ERROR,
     checks={Codebase: credentials_in_ini},
     scripts=True,
-    bad=({**_ENV, "alembic.ini": "[alembic]\nsqlalchemy.url = postgresql://me:hush@db/app # MIG003\n"},),
+    bad=({"alembic.ini": "[alembic]\nsqlalchemy.url = postgresql://me:hush@db/app # MIG003\n"},),
     good=(
-        {**_ENV, "alembic.ini": "[alembic]\nsqlalchemy.url = sqlite:///app.db\n"},
-        {**_ENV, "alembic.ini": "[alembic]\nsqlalchemy.url = postgresql://me:%(PASSWORD)s@db/app\n"},
+        {"alembic.ini": "[alembic]\nsqlalchemy.url = sqlite:///app.db\n"},
+        {"alembic.ini": "[alembic]\nsqlalchemy.url = postgresql://me:%(PASSWORD)s@db/app\n"},
     ),
 )
 MIG004 = Rule(
