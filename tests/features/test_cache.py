@@ -634,7 +634,13 @@ def test_redis_is_down_and_comes_back(load: Load, caplog: pytest.LogCaptureFixtu
             assert await cache.get_or_set(space, "a", loader) == 7
         assert time.monotonic() - begun < 1
         assert loader.calls > 90
+        old = Loader(1, held=True)
+        before = asyncio.create_task(cache.get_or_set(space, "a", old))
+        await old.begun.wait()
         await cache.invalidate(space, "a")
+        assert await cache.get_or_set(space, "a", loader) == 7
+        old.free.set()
+        assert await before == 1
         with redis_server(port) as server:
             async with asyncio.timeout(10):
                 while not keys(server):
