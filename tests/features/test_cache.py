@@ -528,6 +528,28 @@ def test_who_loads_may_die(shared: Depot, monkeypatch: pytest.MonkeyPatch) -> No
     shared.run(use, caches=2)
 
 
+def test_who_holds_on_to_a_lease_is_not_waited_for_any_longer(
+    shared: Depot, client: redis.Redis, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A7: the others load, and keep nothing; one of each process looks whether the lease is gone."""
+    shared.set(monkeypatch, "LEASE_SECONDS", 0.5)
+
+    async def use(cache: Any, other: Any) -> None:
+        lease = shared.module.LEASE + b"of a process that goes on and on"
+        assert await other._store.begin(("things", "a"), lease) == lease
+        (key,) = keys(server)
+        client.persist(key)
+        before = client.info("commandstats")["cmdstat_evalsha"]["calls"]
+        loader = Loader()
+        async with asyncio.timeout(10):
+            assert await gathered(cache, shared.namespace(), loader, 50) == [7] * 50
+        assert loader.calls == 1
+        assert client.info("commandstats")["cmdstat_evalsha"]["calls"] - before < 200
+        assert client.get(key)[16:] == lease
+
+    shared.run(use, caches=2)
+
+
 def test_another_process_loads_or_fails_or_forgets(shared: Depot) -> None:
     """A4 and A6 between processes: who begins after an invalidation gets no value from before it."""
 
@@ -612,7 +634,13 @@ def test_redis_is_down_and_comes_back(load: Load, caplog: pytest.LogCaptureFixtu
             assert await cache.get_or_set(space, "a", loader) == 7
         assert time.monotonic() - begun < 1
         assert loader.calls > 90
+        old = Loader(1, held=True)
+        before = asyncio.create_task(cache.get_or_set(space, "a", old))
+        await old.begun.wait()
         await cache.invalidate(space, "a")
+        assert await cache.get_or_set(space, "a", loader) == 7
+        old.free.set()
+        assert await before == 1
         with redis_server(port) as server:
             async with asyncio.timeout(10):
                 while not keys(server):
