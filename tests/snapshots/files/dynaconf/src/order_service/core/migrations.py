@@ -5,6 +5,7 @@ import logging
 import time
 from importlib import import_module
 from pathlib import Path
+from typing import Any, Literal
 
 from alembic import context
 from alembic.autogenerate.api import AutogenContext
@@ -39,13 +40,17 @@ def load_tables(root: Path) -> None:
         if not WORDS.isdisjoint(parts):
             import_module('.'.join(parts).removesuffix('.__init__'))
     for source in [Base.metadata]:
-        names = {**NAMES, **source.naming_convention}
+        names: dict[str, Any] = {**NAMES, **source.naming_convention}
         target_metadata.naming_convention = names
         for table in source.tables.values():
             table.to_metadata(target_metadata)
 
 
-def with_import(kind: str, item: object, autogen: AutogenContext) -> bool:
+def with_import(
+    kind: str,
+    item: object,
+    autogen: AutogenContext,
+) -> Literal[False]:
     """Have a revision import the types that are not SQLAlchemy's own."""
     module = type(item).__module__
     if kind == 'type' and not module.startswith('sqlalchemy.'):
