@@ -39,7 +39,7 @@ def load_tables(root: Path) -> None:
         if not WORDS.isdisjoint(parts):
             import_module('.'.join(parts).removesuffix('.__init__'))
     for source in [Base.metadata]:
-        names: dict[Any, Any] = {**NAMES, **source.naming_convention}
+        names: dict[str, Any] = {**NAMES, **source.naming_convention}
         target_metadata.naming_convention = names
         for table in source.tables.values():
             table.to_metadata(target_metadata)
