@@ -310,7 +310,19 @@ def test_a8_sqlite_in_batches(tmp_path: Path) -> None:
     changed = MODELS.replace("row: Mapped[str]", "row: Mapped[str | None]").replace('"row", "place"', '"place", "kind"')
     assert "batch_alter_table" in there_and_back(tmp_path, url, {"depot/models.py": changed})
     environment = {**os.environ, "DB_URL": url, "PYTHONPATH": "."}
-    command = (sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests")
+    command = (
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-W",
+        "error",
+        "-p",
+        "no:asyncio",
+        "-p",
+        "no:cacheprovider",
+        "tests",
+    )
     tested = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
     assert tested.stdout.splitlines()[-1].startswith("2 passed"), tested.stdout
 
