@@ -43,7 +43,8 @@ def load_tables(root: Path) -> None:
         names: dict[str, Any] = {**NAMES, **source.naming_convention}
         target_metadata.naming_convention = names
         for table in source.tables.values():
-            table.to_metadata(target_metadata)
+            if table.key not in target_metadata.tables:
+                table.to_metadata(target_metadata)
 
 
 def with_import(
