@@ -353,7 +353,7 @@ def test_from_a_folder_inside(tmp_path: Path) -> None:
     assert not (tmp_path / "repository/.laterctl").exists()
     assert "take it back: laterctl undo --yes" in ran.out
     assert done(inside, "list", "--json").document["features"] == done(folder, "list", "--json").document["features"]
-    done(inside, "doctor")
+    done(inside, "doctor", "--only", "LTR")
     done(inside, "undo", "--yes")
     assert contents(tmp_path / "repository") == before
 

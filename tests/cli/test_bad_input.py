@@ -316,7 +316,7 @@ def test_undo_of_a_ledger_that_was_changed(tmp_path: Path) -> None:
         (("add", "metrix", "--yes"), ("there is no feature metrix; did you mean metrics?",)),
         (("remove", "jtw", "--yes"), ("there is no feature jtw; did you mean jwt?",)),
         (("add", "zzzzz", "--yes"), ("there is no feature zzzzz", "laterctl list")),
-        (("add", "redis", "--yes"), ("redis comes by itself with what needs it: jwt, resources",)),
+        (("add", "redis", "--yes"), ("redis comes by itself with what needs it: cache, jwt",)),
         (("info", "metrix"), ("did you mean metrics?",)),
         (("add",), ("name at least one feature", "laterctl list")),
         (
@@ -329,7 +329,7 @@ def test_undo_of_a_ledger_that_was_changed(tmp_path: Path) -> None:
         (("add", "jwt", "--yes", "--install", "conda"), ("conda is none of uv, poetry, pdm, pip",)),
         (("-C", "nowhere", "list"), ("nowhere is not a folder", "-C")),
         (("-C", "main.py", "list"), ("main.py is not a folder",)),
-        (("remove",), ("Missing argument",)),
+        (("remove",), ("name at least one feature",)),
         (("add", "jwt", "--no-such-option"), ("No such option", "--no-such-option")),
         (("explain", "QQ999"), ("there is no rule QQ999", "laterctl explain")),
         (("explain", "JTW001"), ("there is no rule JTW001; did you mean JWT001 or",)),
