@@ -41,8 +41,7 @@ weight: $(VENV)/.dev
 	@$(BIN)/python -m tests.weight
 
 docs: $(VENV)/.dev
-	@$(BIN)/mkdocs build --quiet --strict
-	@echo "open site/index.html"
+	@$(BIN)/mkdocs build --strict
 
 clean:
 	rm -rf $(VENV) site

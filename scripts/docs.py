@@ -179,17 +179,23 @@ def changes(feature: Feature, project: Project) -> Iterator[str]:
     made = plan.make(project, {}, plan.Request(add=(feature.name,)))
     if made.refusals:
         raise PluginError(f"{feature.name}: {'; '.join(item.message for item in made.refusals)}")
+    files = {path: change for path, change in made.changeset.items() if not path.startswith(".laterctl/")}
+    edited = Changeset({path: change for path, change in files.items() if change.before is not None})
+    created = [
+        (f"`{path}`", str((change.after or b"").count(b"\n")))
+        for path, change in files.items()
+        if change.before is None
+    ]
+    pulled = f"; it brings {', '.join(map(feature_link, made.pulled))} too" if made.pulled else ""
     yield "## What it changes"
-    yield f"In a project from `laterctl new shop`, `laterctl add {feature.name}` edits these lines:"
-    edited = Changeset({path: item for path, item in made.changeset.items() if None not in (item.before, item.after)})
-    yield fence("diff", patch(edited).decode()) if edited else "None."
-    created = {
-        path: item.after for path, item in made.changeset.items() if item.before is None and item.after is not None
-    }
-    own = {path: data for path, data in created.items() if not path.startswith(".laterctl/")}
-    yield "It creates these files:"
-    yield table(("file", "lines"), ((f"`{path}`", str(data.count(b"\n"))) for path, data in own.items()))
-    yield f"What laterctl knows of them lies in `.laterctl/`, {len(created) - len(own)} files."
+    yield f"In a project from `laterctl new shop`, `laterctl add {feature.name}` does this{pulled}."
+    if edited:
+        yield "It edits:"
+        yield fence("diff", patch(edited).decode())
+    if created:
+        yield "It creates:"
+        yield table(("file", "lines"), created)
+    yield "What laterctl knows of it is recorded in `.laterctl/`."
 
 
 def rule_index(known: Iterable[Rule]) -> str:
@@ -223,7 +229,7 @@ def rule_page(rule: Rule) -> str:
         )
         owner = f", of {name}"
     blocks = [f"# {rule.id}", f"**{prose(rule.title)}**", f"Severity: {rule.severity.value}{owner}."]
-    blocks += section("Why", prose(rule.why))
+    blocks += section("Why", linked(rule.why))
     blocks += section("Reported, in the marked lines", document(map(example, rule.bad)))
     blocks += section("Left alone", document(map(example, rule.good)))
     blocks += section("Fix", sentence(rule.fix))
@@ -312,6 +318,12 @@ def prose(text: str) -> str:
     parts = re.split(r"(`[^`]+`)", text)
     parts[::2] = [re.sub(r"([\\`*_\[\]|])", r"\\\1", escape(part, quote=False)) for part in parts[::2]]
     return "".join(parts)
+
+
+def linked(text: str) -> str:
+    """Return prose whose addresses are links."""
+    parts = re.split(r"(https?://\S*[^\s.,;:)])", text)
+    return "".join(f"<{part}>" if number % 2 else prose(part) for number, part in enumerate(parts))
 
 
 def sentence(text: str) -> str:
