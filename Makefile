@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: help demo test lint bench weight clean
+.PHONY: help demo test lint bench weight docs clean
 .DEFAULT_GOAL := help
 
 help:
@@ -14,7 +14,8 @@ help:
 	@echo "make lint    style, types and layers alone"
 	@echo "make bench   measure what commands cost, and what the middleware of features costs a request"
 	@echo "make weight  count what each feature writes into a project, beside its budget"
-	@echo "make clean   remove $(VENV)"
+	@echo "make docs    build the documentation into site/"
+	@echo "make clean   remove $(VENV) and site/"
 	@echo "PYTHON=...   another interpreter than python3 to make $(VENV) with"
 
 demo: $(VENV)/.apps
@@ -39,8 +40,11 @@ bench: $(VENV)/.dev
 weight: $(VENV)/.dev
 	@$(BIN)/python -m tests.weight
 
+docs: $(VENV)/.dev
+	@$(BIN)/mkdocs build --strict
+
 clean:
-	rm -rf $(VENV)
+	rm -rf $(VENV) site
 
 # What is installed, and from which list: a change of pyproject.toml installs anew.
 $(VENV)/.dev: $(VENV)/.apps pyproject.toml
