@@ -7,6 +7,9 @@ and errors together); and with the same jobs the way that tutorials do them (`Ba
 time of the server, so that a busy machine changes the figures less. Where the machine lets us choose, all servers run
 on one core and the clients on another.
 
+A fourth and a fifth show what a service costs with every feature there is, whose log has a line for each request: it is
+held against the bare application, and against that one with uvicorn's own access log.
+
 Exits with 1 when a ratio is below its bound: run it on a quiet machine.
 """
 
@@ -24,6 +27,9 @@ from statistics import median
 
 from tests import memory, servers
 from tests.features import edge_app
+
+from laterctl.engine.plan import Request
+from laterctl.features import catalogue
 
 CONNECTIONS = 16
 REQUESTS = 200
@@ -95,6 +101,9 @@ async def measure(request: Request, call_next):
 
 app.add_middleware(CORSMiddleware, allow_origins=["{ORIGIN}"], allow_methods=["*"])
 '''
+LOGGED = ("everything", "logged")
+"""The applications whose servers write a line for each request."""
+
 ASKED: Mapping[str, str] = {"": "", " with an Origin": f"Origin: {ORIGIN}\r\n"}
 """Ways to ask, and the header that makes the difference."""
 BOUNDS: Mapping[str, float] = {
@@ -102,6 +111,8 @@ BOUNDS: Mapping[str, float] = {
     "ours / bare with an Origin": 0.73,
     "ours / tutorial": 4.0,
     "ours / tutorial with an Origin": 4.0,
+    "everything / bare": 0.50,
+    "everything / logged": 0.65,
 }
 
 
@@ -118,7 +129,8 @@ def main() -> int:
             edge_app.write(folder, files)
             pin(cores[:1])  # children inherit it
             environment = {"APP_CORS_ORIGINS": ORIGIN}
-            server = servers.uvicorn_server("edge.main:app", folder, environment, arguments=["--no-access-log"])
+            quiet = [] if kind in LOGGED else ["--no-access-log"]
+            server = servers.uvicorn_server("edge.main:app", folder, environment, arguments=quiet)
             running[kind] = stack.enter_context(server)
         pin(cores[1:] or cores)
         rates: list[dict[str, float]] = []
@@ -133,11 +145,20 @@ def main() -> int:
 def applications() -> dict[str, dict[str, bytes]]:
     """Return the files of each application."""
     ours = memory.add(edge_app.project("pydantic", main=OURS), *FEATURES, app="edge.main:app")
+    bare = edge_app.project("pydantic", main=BARE)
     return {
-        "bare": edge_app.project("pydantic", main=BARE),
+        "bare": bare,
         "ours": ours,
         "tutorial": edge_app.project("pydantic", main=TUTORIAL),
+        "everything": memory.add(bare, *fitting(bare), app="edge.main:app"),
+        "logged": bare,
     }
+
+
+def fitting(files: Mapping[str, bytes]) -> list[str]:
+    """Return all features that a project takes."""
+    names = [feature.name for feature in catalogue.every() if not feature.hidden]
+    return [name for name in names if not memory.planned(files, Request(add=(name,)), "edge.main:app").refusals]
 
 
 def pin(cores: list[int]) -> None:
