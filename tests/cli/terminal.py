@@ -8,12 +8,14 @@ import pty
 import re
 import select
 import signal
+import termios
 import time
 from pathlib import Path
 from typing import Self
 
 from tests.cli.command import COMMAND, TIMEOUT, environment
 
+ROWS = 60
 CTRL_C, CTRL_D, ENTER = "\x03", "\x04", "\n"
 
 
@@ -28,6 +30,7 @@ class Terminal:
         self._process, self._terminal = pty.fork()
         if not self._process:  # pragma: no cover - the child
             os.chdir(folder)
+            termios.tcsetwinsize(0, (ROWS, columns))
             os.execve(COMMAND[0], [*COMMAND, *arguments], environment() | {"TERM": term, "COLUMNS": str(columns)})
 
     def __enter__(self) -> Self:
