@@ -78,7 +78,7 @@ def play(scratch: Path) -> None:
     unchanged(shell.folder, added, "the dry run wrote something")
 
     step("Ask the doctor")
-    shell.laterctl("doctor", expect="0 problem, 0 unknown")
+    shell.laterctl("doctor", expect="nothing wrong")
 
     step("Protect a route, and sign in over HTTP")
     routes = shell.folder / ROUTES
