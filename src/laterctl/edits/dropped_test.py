@@ -54,7 +54,7 @@ class DroppedTest(Struct, frozen=True):
 def has_importable_app(context: FeatureContext) -> bool:
     """Whether a module has the FastAPI application itself under a name that a test can import."""
     app = context.project.app
-    return app is None or (bool(app.reference) and not app.wrapped)
+    return app is not None and bool(app.reference) and not app.wrapped
 
 
 def test_dependencies(context: FeatureContext, names: Iterable[str]) -> Iterator[Resolved]:
