@@ -24,7 +24,7 @@ from laterctl.engine.plan import Request
 from laterctl.features import catalogue
 from laterctl.proof.static import prove
 from tests import memory
-from tests.shapes import NEED_A_CONTAINER
+from tests.shapes import NEED_A_CONTAINER, NEED_A_DATABASE
 from tests.test_laws import assert_same
 
 ARCHIVE: Final = Path(__file__).parent / "archive"
@@ -168,7 +168,10 @@ def test_edits_are_in_the_way_of_nothing_but_their_own(case: dict[str, Any]) -> 
 
 def offered(case: dict[str, Any]) -> list[str]:
     """Return the other features of today that an archived project takes."""
-    unfit = () if memory.project(files(case["after"])).container else NEED_A_CONTAINER
+    facts = memory.project(files(case["after"]))
+    unfit = {*(() if facts.container else NEED_A_CONTAINER), *(() if facts.database else NEED_A_DATABASE)}
+    if "Dockerfile" in case["after"]:
+        unfit.add("docker")
     every = (item.name for item in catalogue.every() if not item.hidden)
     return [name for name in every if name not in case["features"] and name not in unfit]
 
