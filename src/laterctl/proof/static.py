@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 
 FRAMEWORK = ("fastapi", "starlette", "pydantic", "anyio", "typing_extensions")
 """The modules that come with FastAPI."""
+BROUGHT: Mapping[str, tuple[str, ...]] = {"sqlmodel": ("sqlalchemy", "pydantic")}
+"""Modules that are there with a distribution that is a layer above them, and meant to be imported beside it."""
 
 
 class Failure(Struct, frozen=True):
@@ -155,7 +157,9 @@ class _Result:
         """The modules that declared dependencies provide, `None` when none are declared anywhere."""
         if self.after.manifest is None:
             return None
-        names = {*FRAMEWORK, *(item.name.replace("-", "_") for item in self.after.manifest.requirements)}
+        declared = [item.name for item in self.after.manifest.requirements]
+        names = {*FRAMEWORK, *(name.replace("-", "_") for name in declared)}
+        names.update(*(BROUGHT.get(name, ()) for name in declared))
         for record in self._records:
             for binding in record.target.bindings():
                 names.update(binding.modules)
