@@ -43,8 +43,11 @@ def installed_in_image(tree: Tree, manifest: Manifest) -> Image:
             named = (beside(file, other) for _, other, _ in includes(read_as_text(tree, file)))
             files += [other for other in dict.fromkeys(named) if other not in files and tree.exists(other)]
     else:
-        files += [other for other in (PYPROJECT, "setup.py") if other != path and tree.exists(other)]
-        is_package = tree.exists("setup.py") or "build-system" in (load_toml(tree, PYPROJECT) or {})
+        tables, has_setup = load_toml(tree, PYPROJECT) or {}, tree.exists("setup.py")
+        # One for the settings of tools alone may be ours, and installs nothing.
+        present = {PYPROJECT: not tables.keys().isdisjoint({"build-system", "project"}), "setup.py": has_setup}
+        files += [other for other, counts in present.items() if counts and other != path]
+        is_package = has_setup or "build-system" in tables
         finish = "uv pip install --no-deps -e ." if is_package else ""
     return Image(IMAGE_VARIABLES, UV_FOR_IMAGE, files, f"uv venv && uv pip install -r {path}", finish)
 
