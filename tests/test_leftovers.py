@@ -15,6 +15,7 @@ from laterctl.proof.static import prove
 from tests import memory
 from tests.dialect_projects import dialect, features
 from tests.test_removal import advice
+from tests.turns import tenth
 
 PROJECTS: Final = ("dynaconf", "object", "none")
 MINE: Final = b"\nMINE = 1\n"
@@ -47,6 +48,17 @@ def removed(tree: dict[str, bytes], *names: str, delete_edited: bool = False) ->
     return after
 
 
+def with_users(name: str, names: Sequence[str]) -> list[str]:
+    """Return a feature and those of `names` that require it."""
+    return [item for item in names if name in catalogue.closure((item,))]
+
+
+def users_first(names: Sequence[str]) -> list[str]:
+    """Return names of features, each behind those that require it."""
+    order = catalogue.closure(names)
+    return sorted(names, key=order.index, reverse=True)
+
+
 def bringing(capability: str, names: Sequence[str]) -> dict[str, dict[str, Value]]:
     """Return the options with which some features bring a capability."""
     return {
@@ -67,7 +79,7 @@ def test_a_shared_file_left_behind_is_in_the_way_of_nothing(capability: str) -> 
     for path in owned(whole, capability):
         mine = {**whole, path: whole[path] + MINE}
         nothing = mine
-        for name in every:
+        for name in users_first(every):
             nothing = removed(nothing, name)
         assert advice(nothing) == [], path
         assert nothing[path].endswith(MINE)
@@ -78,23 +90,28 @@ def test_a_shared_file_left_behind_is_in_the_way_of_nothing(capability: str) -> 
         assert removed(nothing, *left, delete_edited=True) == before, path
 
 
-@pytest.mark.parametrize(("project", "feature"), [(name, item) for name in PROJECTS for item in features(name)])
+CASES: Final = [(name, item) for name in PROJECTS for item in features(name)]
+
+
+@pytest.mark.parametrize(("project", "feature"), tenth(CASES, "leftovers"))
 def test_everything_edited_goes_one_by_one(feature: str, project: str) -> None:
-    """All files of a feature are edited; each of the others still goes, and comes back, beside what is left."""
+    """All files of a feature are edited; the others still go, and those whose turn it is come back beside what is left."""
     before, every = dialect(project), features(project)
     whole = memory.add(before, *every)
     mine = {**whole, **{path: whole[path] + MINE for path in owned(whole, feature)}}
-    one, usual = removed(mine, feature), advice(whole)
-    for name in (name for name in every if name != feature):
-        without = removed(one, name)
+    gone = with_users(feature, every)
+    one, usual = removed(mine, *gone), advice(whole)
+    others = [name for name in every if name not in gone]
+    for name in tenth(others, f"beside {project} {feature}"):
+        those = [item for item in with_users(name, every) if item in others]
+        without = removed(one, *those)
         assert [line for line in advice(without) if line not in usual] == [], name
-        declined = (feature,) if feature in catalogue.feature(name).recommends else ()
-        assert memory.run(without, Request(add=(name,), without=declined)) == one, name
+        declined = tuple(item for item in gone if any(item in catalogue.feature(name).recommends for name in those))
+        assert memory.run(without, Request(add=tuple(those), without=declined)) == one, name
     tree = one
-    for name in every:
-        if name != feature:
-            tree = removed(tree, name)
-            assert [line for line in advice(tree) if line not in usual] == [], name
+    for name in users_first(others):
+        tree = removed(tree, name)
+        assert [line for line in advice(tree) if line not in usual] == [], name
     assert advice(tree) == []
     left = tuple(name for name, entry in ledger.load(memory.project(tree).tree).items() if entry.left)
     assert removed(tree, *left, delete_edited=True) == before

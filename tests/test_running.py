@@ -219,6 +219,12 @@ def test_signing_in_and_failing(shape: Shape, tmp_path: Path) -> None:
     (key,) = fresh_key().values()
     origins = {} if "cors" in shape.refuses else variables(shape, cors_origins=FRONT_END)
     env = {**variables(shape, jwt_keys=key), **origins, **CALM.get(shape.name, {})}
+    if founded:
+        for command in (("revision", "--autogenerate", "-m", "first"), ("upgrade", "head")):
+            alembic = [sys.executable, "-m", "alembic", *command]
+            subprocess.run(
+                alembic, cwd=project, env={**os.environ, **shape.env, **env}, check=True, capture_output=True
+            )
     with serving(shape, project, tmp_path / "launcher", env) as server:
         if founded:
             account = json.dumps({"email": "ada@example.com", "password": PASSWORD}).encode()

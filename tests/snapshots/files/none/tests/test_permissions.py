@@ -67,8 +67,8 @@ def dependants(routes: Iterable[Any], above: str) -> Iterator[tuple[str, Any]]:
         path = above + getattr(route, 'path', '')
         inner = getattr(getattr(route, 'original_route', route), 'routes', ())
         yield from dependants(inner, path)
-        if hasattr(route, 'dependant'):
-            yield path, route.dependant
+        if needed := getattr(route, 'dependant', None):
+            yield path, needed
 
 
 def has_caller(needed: Any) -> bool:  # noqa: ANN401
