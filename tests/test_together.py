@@ -20,8 +20,12 @@ from typing import Any, Final
 import httpx
 import pytest
 
+from laterctl.doctor import rules
+from laterctl.doctor.run import look
 from laterctl.engine.plan import Request
+from laterctl.finding import Verdict
 from tests import memory
+from tests.dialect_projects import NAMES, dialect, features
 from tests.otlp import Collector, http_collector
 from tests.servers import Server, redis_server, uvicorn_server
 from tests.shapes import FOUNDATION_PACKAGE, SHAPES, Shape, shape_named
@@ -121,6 +125,15 @@ def test_any_order_gives_the_same_tree_and_back(shape: Shape) -> None:
         made = memory.applied(made, plan)
         left.pop(0)
     assert made == files, names
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_doctor_finds_nothing_in_what_is_added(name: str) -> None:
+    """But for the authenticator that a person has to write, where the project has no users of its own."""
+    made = memory.project(memory.add(dialect(name), *features(name)))
+    found = look(made, frozenset(rule.id for rule in rules.every()))
+    problems = [f"{item.rule} {item.place} {item.message}" for item in found if item.verdict is Verdict.PROBLEM]
+    assert [item for item in problems if not item.startswith("JWT006")] == []
 
 
 def written(top: Path) -> Path:

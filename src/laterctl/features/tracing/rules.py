@@ -24,6 +24,8 @@ SUPPORTED = (2, 1)
 def asynchronous_engine(call: Visit[ast.Call]) -> Iterator[Found]:
     """Look for the instrumentation of an asynchronous engine itself."""
     engine = call.keyword("engine") if _instruments(call) else None
+    if isinstance(engine, ast.Attribute) and engine.attr == "sync_engine":
+        return
     if engine is not None and _made_by(call, engine) == ASYNC_ENGINE:
         yield Found(engine.lineno, "this is the asynchronous engine, which takes no listeners")
 
@@ -39,9 +41,9 @@ def without_scheme(call: Visit[ast.Call]) -> Iterator[Found]:
 def never_flushed(codebase: Codebase) -> Iterator[Found]:
     """Look for spans that are sent in batches, where nothing sends the last ones."""
     if any(
-        call.method in {"force_flush", "shutdown"}
+        isinstance(node, ast.Attribute) and node.attr in {"force_flush", "shutdown"}  # called, or handed to a thread
         for code in codebase.containing(b"force_flush", b"shutdown")
-        for call in code.calls
+        for node in nodes(code.tree)
     ):
         return
     for code in codebase.containing(b"BatchSpanProcessor"):
