@@ -10,7 +10,7 @@ import typer
 
 from laterctl import journal, state_dir
 from laterctl.changeset import Change, Changeset
-from laterctl.cli import flow, screen, show
+from laterctl.cli import flow, screen, show, show_plan
 from laterctl.cli.exits import Exit, outcomes
 from laterctl.commands.change import ProofFailed
 from laterctl.refusal import Refusal, Refused
@@ -149,3 +149,8 @@ def test_doctor_says_which_file_it_may_not_read(tmp_path: Path) -> None:
     ran = run(folder, "doctor", preexec_fn=unprivileged())
     assert ran.code in {1, 3, 7}
     assert "main.py" in ran.screen
+
+
+def test_changed_lines_may_look_like_the_head_of_a_patch() -> None:
+    change = Change(b"-- one\nsame\n++ two\n", b"-- three\nsame\n\n++ four\n")
+    assert [*show_plan._changed_lines(change)] == ["--- one", "+-- three", "-++ two", "+++ four"]

@@ -313,7 +313,7 @@ def list_(context: typer.Context, json: Json = False) -> None:
 
     with outcomes(as_json=json, looks=True):
         flow.pending(context.obj[0])
-        show.listing(read.listing(*context.obj), as_json=json)
+        show.listing(read.with_reasons(read.listing(context.obj[0]), *context.obj), as_json=json)
 
 
 @app.command()

@@ -132,10 +132,11 @@ def pick(directory: Path, app: str | None, *, as_json: bool) -> list[str]:
     from laterctl.commands import read
 
     _ask_somebody(as_json=as_json)
-    items = read.listing(directory, app).features
-    if all(item.installed for item in items):
+    found = read.listing(directory)
+    if all(item.installed for item in found.features):
         show.progress("every feature is installed")
         raise typer.Exit(Exit.DONE)
+    items = read.with_reasons(found, directory, app).features
     return _chosen("Add", [(item, "installed" if item.installed else item.refused) for item in items])
 
 

@@ -6,6 +6,7 @@ import os
 import shlex
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import dropwhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -107,7 +108,11 @@ def _edited(changeset: Mapping[str, Change]) -> Changeset:
     from laterctl.changeset import Changeset
 
     return Changeset(
-        {path: change for path, change in changeset.items() if _action(change) == "edit" and LEDGER not in path}
+        {
+            path: change
+            for path, change in changeset.items()
+            if _action(change) == "edit" and not path.startswith(LEDGER)
+        }
     )
 
 
@@ -116,8 +121,9 @@ def _changed_lines(change: Change) -> Iterable[str]:
     from laterctl.changeset import Changeset
     from laterctl.changeset import patch as made
 
-    for line in made(Changeset({"file": change})).decode("utf-8", errors="replace").splitlines():
-        if line[:1] in {"+", "-"} and line[:3] not in {"+++", "---"} and line[1:].strip():
+    lines = made(Changeset({"file": change})).decode("utf-8", errors="replace").splitlines()
+    for line in dropwhile(lambda line: not line.startswith("@@"), lines):
+        if line[:1] in {"+", "-"} and line[1:].strip():
             yield line
 
 
@@ -127,8 +133,7 @@ def _whole_files(changeset: Changeset) -> None:
     for title, action in (("New files", "create"), ("Files that go", "delete")):
         paths = {path: _length(change) for path, change in shown.items() if _action(change) == action}
         lines = [
-            f"{GLYPHS[action]} {path}{f'  {faint(_number(length, _LINE))}' if length else ''}"
-            for path, length in paths.items()
+            f"{GLYPHS[action]} {path}" + (f"  {_lines(length)}" if length else "") for path, length in paths.items()
         ]
         group(title, lines if len(lines) <= MOST else _folded(paths, action))
     ledger = {path: change for path, change in changeset.items() if path.startswith(LEDGER)}
@@ -138,7 +143,8 @@ def _whole_files(changeset: Changeset) -> None:
         say(f"  {glyph} {LEDGER} ({_number(len(ledger), 'file')}) {faint('what laterctl knows of this')}")
 
 
-_LINE = "line"
+def _lines(count: int) -> str:
+    return faint(_number(count, "line"))
 
 
 def _length(change: Change) -> int:
@@ -152,12 +158,8 @@ def _folded(lengths: Mapping[str, int], action: str) -> Iterable[str]:
         folders.setdefault(path.rpartition("/")[0], []).append(path)
     for folder, paths in folders.items():
         names = ", ".join(path.rpartition("/")[2] for path in paths)
-        total = _number(sum(lengths[path] for path in paths), _LINE)
-        yield (
-            f"{GLYPHS[action]} {folder}/  {names}  {faint(total)}"
-            if folder
-            else f"{GLYPHS[action]} {names}  {faint(total)}"
-        )
+        where = f"{folder}/  " if folder else ""
+        yield f"{GLYPHS[action]} {where}{names}  {_lines(sum(lengths[path] for path in paths))}"
 
 
 def files(changeset: Changeset) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -46,39 +46,44 @@ class Listing(Struct, frozen=True):
     unread: tuple[Refusal, ...] = ()
 
 
-def listing(start: Path, app: str | None = None) -> Listing:
-    """Return all listed features in the order of their groups, with what the project around `start` has and takes."""
+def listing(start: Path) -> Listing:
+    """Return all listed features in the order of their groups, with what is installed around `start`."""
     installed, left, unread = _installed(start)
-    features = [
+    features = (
         Listed(item.name, item.group, item.summary, item.aliases, _status(installed.get(item.name)))
         for item in sorted(catalogue.every(), key=lambda item: ([*Group].index(item.group), item.name))
         if not item.hidden
-    ]
-    reasons = _reasons(start, app, [item.name for item in features if not item.installed]) if not unread else {}
-    return Listing(tuple(replace(item, refused=reasons.get(item.name, "")) for item in features), left, unread)
+    )
+    return Listing(tuple(features), left, unread)
 
 
-def _reasons(start: Path, app: str | None, names: Iterable[str]) -> dict[str, str]:
-    """Return why features do not fit a project, those that do not; nothing where no project can be made out."""
+def with_reasons(found: Listing, start: Path, app: str | None = None) -> Listing:
+    """Return a listing that says why features do not fit the project, those that do not.
+
+    It says nothing where no project can be made out.
+    """
     from laterctl.commands.change import load_project
     from laterctl.commands.readable import readable
     from laterctl.engine.plan import unfit
     from laterctl.project.configuration import Misconfigured
     from laterctl.refusal import Refused
 
+    if found.unread:
+        return found
     try:
         with readable():
             project, installed = load_project(start, app)
             if project.app is None:
-                return {}
-            found = {name: unfit(project, installed, name) for name in names}
+                return found
+            reasons = {item: unfit(project, installed, item.name) for item in found.features if not item.installed}
     except (Refused, Misconfigured):
-        return {}
-    return {
-        name: f"{reason.place}: {reason.message}" if reason.place else reason.message
-        for name, reason in found.items()
+        return found
+    told = {
+        item: f"{reason.place}: {reason.message}" if reason.place else reason.message
+        for item, reason in reasons.items()
         if reason
     }
+    return replace(found, features=tuple(replace(item, refused=told.get(item, "")) for item in found.features))
 
 
 def _status(entry: Entry | None) -> str:

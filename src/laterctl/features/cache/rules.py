@@ -7,10 +7,10 @@ from collections.abc import Iterator
 
 from laterctl.doctor.code import Codebase, Visit, constant, method_of
 from laterctl.doctor.http import is_verb
+from laterctl.doctor.processes import kept_apart
 from laterctl.doctor.rule import MAIN, Found, Rule, Severity
-from laterctl.project.installed import file_of, option_in
+from laterctl.project.installed import file_of
 from laterctl.project.statements import Function, assigned_value, bound_targets, nodes
-from laterctl.project.workers import several_workers
 
 _OF_RESULTS = frozenset(
     {
@@ -30,14 +30,9 @@ _READS = frozenset({"get", "hget", "getex", "lpop", "rpop", "mget"})
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 
 
-def kept_apart(codebase: Codebase) -> Iterator[Found]:
+def invalidated_apart(codebase: Codebase) -> Iterator[Found]:
     """Look for places that start several processes, where each has a cache of its own."""
-    project = codebase.project
-    if project.app is None or option_in(project.tree.read(file_of("cache")), "store", "memory") != "memory":
-        return
-    for item in several_workers(project.tree, project.app.path):
-        reason = f"with {item.what} each process has a cache of its own: an invalidation reaches one of them"
-        yield Found(item.place, reason)
+    return kept_apart(codebase, "cache", "store", "has a cache of its own: an invalidation reaches one of them")
 
 
 def coroutine_kept(function: Visit[ast.AsyncFunctionDef]) -> Iterator[Found]:
@@ -172,7 +167,7 @@ CAC001 = Rule(
     "one forgets, the others go on answering until it expires, and each loads everything itself.",
     fix="laterctl add cache --set cache.store=redis, or start one process",
     scripts=True,
-    checks={Codebase: kept_apart},
+    checks={Codebase: invalidated_apart},
     bad=({**_INSTALLED, "Dockerfile": "CMD gunicorn -w 4 app.main:app  # CAC001\n"},),
     good=(
         {

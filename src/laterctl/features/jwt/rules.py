@@ -14,14 +14,14 @@ from collections.abc import Iterator, Mapping
 from msgspec import Struct
 
 from laterctl.doctor.code import Code, Codebase, Visit, also_in, constant, method_of, once
+from laterctl.doctor.processes import kept_apart
 from laterctl.doctor.rule import MAIN, Found, Rule, Severity
 from laterctl.doctor.settings import READERS, Given, given
 from laterctl.patterns import pattern
-from laterctl.project.installed import file_of, option_in
+from laterctl.project.installed import file_of
 from laterctl.project.names import Own, dotted_path, resolve
 from laterctl.project.places import Place
 from laterctl.project.statements import Function, assigned_value, bound_targets, nodes
-from laterctl.project.workers import several_workers
 
 MINIMUM_KEY_BYTES = 32
 SUBJECT_IS_TEXT = (2, 10)
@@ -426,14 +426,10 @@ def mixed_algorithms(code: Code) -> Iterator[Found]:
             yield Found(found.call.line, reason)
 
 
-def kept_apart(codebase: Codebase) -> Iterator[Found]:
+def sessions_apart(codebase: Codebase) -> Iterator[Found]:
     """Look for places that start several processes, where each keeps its own sessions."""
-    project = codebase.project
-    if project.app is None or option_in(project.tree.read(file_of("jwt")), "refresh", "memory") != "memory":
-        return
-    for item in several_workers(project.tree, project.app.path):
-        reason = f"with {item.what} each process has sessions of its own, and refuses the refresh tokens of the others"
-        yield Found(item.place, reason)
+    what = "has sessions of its own, and refuses the refresh tokens of the others"
+    return kept_apart(codebase, "jwt", "refresh", what)
 
 
 def _on_purpose(found: Decoding) -> bool:
@@ -795,7 +791,7 @@ JWT008 = Rule(
     fix="laterctl add jwt --set jwt.refresh=redis, or start one process",
     severity=Severity.ERROR,
     scripts=True,
-    checks={Codebase: kept_apart},
+    checks={Codebase: sessions_apart},
     bad=({**_INSTALLED, "Dockerfile": "CMD gunicorn -w 4 app.main:app  # JWT008\n"},),
     good=(
         {

@@ -12,6 +12,7 @@ from typing import Any
 
 from laterctl.doctor.code import Code, Codebase, Visit, constant, method_of, receiver_of
 from laterctl.doctor.http import is_http_decorator, per_request
+from laterctl.doctor.processes import several
 from laterctl.doctor.rule import MAIN, Found, Rule, Severity
 from laterctl.project.installed import file_of
 from laterctl.project.names import Own, dotted_path
@@ -27,7 +28,6 @@ from laterctl.project.statements import (
     spots_in,
 )
 from laterctl.project.variables import is_set
-from laterctl.project.workers import several_workers
 from laterctl.targets.owned_file import ORIGIN_COMMENT
 
 METRICS = frozenset(
@@ -95,9 +95,9 @@ def label_without_bound(call: Visit[ast.Call]) -> Iterator[Found]:
 def workers_that_count_apart(codebase: Codebase) -> Iterator[Found]:
     """Look for places that start several workers, where metrics are served and nobody has thought of them."""
     project = codebase.project
-    if project.app is None or not _serves(codebase):
+    if not _serves(codebase):
         return
-    started = [item for item in several_workers(project.tree, project.app.path) if not item.replicas]
+    started = [item for item in several(codebase) if not item.replicas]
     if started and not is_set(project.tree, "PROMETHEUS_MULTIPROC_DIR", ORIGIN_COMMENT):
         for item in started:
             reason = f"with {item.what} and no PROMETHEUS_MULTIPROC_DIR a scrape reads the counters of one process"
@@ -107,9 +107,7 @@ def workers_that_count_apart(codebase: Codebase) -> Iterator[Found]:
 def default_registry(codebase: Codebase) -> Iterator[Found]:
     """Look for the registry of one process being served, where several workers share a folder."""
     project = codebase.project
-    if project.app is None or not several_workers(project.tree, project.app.path):
-        return
-    if not is_set(project.tree, "PROMETHEUS_MULTIPROC_DIR", ORIGIN_COMMENT):
+    if not several(codebase) or not is_set(project.tree, "PROMETHEUS_MULTIPROC_DIR", ORIGIN_COMMENT):
         return
     codes = list(codebase.containing(b"prometheus_client"))
     if any(code.mentions(*(word.lower() for word in _COLLECTS)) for code in codes):

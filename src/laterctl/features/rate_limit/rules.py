@@ -8,12 +8,12 @@ from collections.abc import Iterator
 
 from laterctl.doctor.code import Codebase, Visit, constant, method_of
 from laterctl.doctor.http import is_verb
+from laterctl.doctor.processes import kept_apart
 from laterctl.doctor.rule import MAIN, Found, Rule, Severity
 from laterctl.patterns import pattern
-from laterctl.project.installed import file_of, option_in
+from laterctl.project.installed import file_of
 from laterctl.project.places import Place
 from laterctl.project.start_files import start_parts
-from laterctl.project.workers import several_workers
 
 _Function = ast.FunctionDef | ast.AsyncFunctionDef
 _LIMITS = {"limit", "shared_limit"}
@@ -24,13 +24,8 @@ _RATE = re.compile(r"\s*[0-9]+\s*(?:/|per)\s*[0-9]*\s*(?:second|minute|hour|day|
 
 def counted_apart(codebase: Codebase) -> Iterator[Found]:
     """Look for places that start several processes, where each counts by itself."""
-    project = codebase.project
-    entry = project.tree.read(file_of("rate-limit"))
-    if project.app is None or option_in(entry, "store", "memory") != "memory":
-        return
-    for item in several_workers(project.tree, project.app.path):
-        reason = f"with {item.what} each process counts by itself, and together they let through as many times the rate"
-        yield Found(item.place, reason)
+    what = "counts by itself, and together they let through as many times the rate"
+    return kept_apart(codebase, "rate-limit", "store", what)
 
 
 def anybody_is_a_proxy(codebase: Codebase) -> Iterator[Found]:
