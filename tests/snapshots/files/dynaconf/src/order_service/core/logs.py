@@ -39,6 +39,7 @@ WEBSOCKET = {'websocket.accept': 101, 'websocket.close': 403}
 Level = Annotated[str, StringConstraints(to_upper=True, pattern=LEVELS)]
 Line = dict[str, Any]
 
+
 class LogSettings(FeatureSettings):
     """What is logged, and for whom: machines, or people at a terminal."""
 
