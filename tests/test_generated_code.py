@@ -51,7 +51,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
                     target = folder / quotes / name / path
                     target.parent.mkdir(parents=True, exist_ok=True)
                     target.write_bytes(data)
-        (folder / f"{quotes}.toml").write_text(RUFF.replace("{quotes}", quotes))
+        (folder / f"{quotes}.toml").write_text(RUFF.replace("{quotes}", "double" if quotes == "double" else "single"))
     return folder
 
 
