@@ -45,7 +45,7 @@ def _masked(value: Any) -> Any:
 
 def progress(message: str) -> None:
     """Say what is going on."""
-    tell(faint(message))
+    tell(faint(message), progress=True)
 
 
 def failure(code: str, message: str, *, as_json: bool) -> None:

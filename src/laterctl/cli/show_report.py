@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import typer
 
 from laterctl import __version__
-from laterctl.cli.screen import bad, careful, faint, good, json_shown, say, shown, strong
+from laterctl.cli.screen import bad, careful, faint, good, is_quiet, json_shown, quiet, say, shown, strong
 from laterctl.cli.show import document, place_of, plain
 
 if TYPE_CHECKING:
@@ -36,19 +36,14 @@ def report(made: Report, *, as_json: bool, fixed: Mapping[str, Any] | None = Non
         onion = [{"middleware": item.target, "place": place_of(item.place)} for item in made.onion]
         document("doctor", findings=items, onion=onion, fixed=fixed, message=message)
         return
+    if is_quiet():
+        with quiet(False):
+            _findings([item for item in found if item.verdict is not Verdict.OK])
+        return
     if message:
         say(message)
     whole = [item for item in found if item.verdict is Verdict.OK and item.rule == WHOLE]
-    title = ""
-    for item in found:
-        if item in whole:
-            continue
-        if title != (title := _heading(item)):
-            say(strong(title))
-        where = f" {item.place}" if item.place else ""
-        say(f"{MARKS[item.verdict]} {strong(item.rule)}{where} {item.message}", hang=4)
-        if item.fix and item.verdict is not Verdict.OK:
-            say(f"    fix: {item.fix}", hang=9)
+    _findings([item for item in found if item not in whole])
     if whole:
         names = ", ".join(item.feature for item in whole)
         say(f"{MARKS[Verdict.OK]} {strong(WHOLE)} {names} {'is' if len(whole) == 1 else 'are'} whole", hang=4)
@@ -60,6 +55,17 @@ def report(made: Report, *, as_json: bool, fixed: Mapping[str, Any] | None = Non
         say(f"{good('nothing wrong')}, {made.rules} rules")
     if any(item.fixable and item.verdict is Verdict.PROBLEM for item in found):
         say("`laterctl doctor --fix` puts back what is missing.")
+
+
+def _findings(found: Iterable[Finding]) -> None:
+    title = ""
+    for item in found:
+        if title != (title := _heading(item)):
+            say(strong(title))
+        where = f" {item.place}" if item.place else ""
+        say(f"{MARKS[item.verdict]} {strong(item.rule)}{where} {item.message}", hang=4)
+        if item.fix and item.verdict != "ok":
+            say(f"    fix: {item.fix}", hang=9)
 
 
 WHOLE = "LTR003"
