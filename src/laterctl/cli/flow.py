@@ -139,7 +139,10 @@ def run(command: Command, request: Request | Requesting, flags: Flags) -> None:
 
 @contextmanager
 def _noticing(root: Path, written: str) -> Iterator[None]:
-    """Raise `InterruptedLate`, which says what is `written`, when an interruption comes after the commit."""
+    """Raise `InterruptedLate`, which says what is `written`, when an interruption comes after the commit.
+
+    An error that nobody foresaw gets that as a note.
+    """
     from laterctl import state_dir as private
 
     last = private.state_dir(root) / private.LAST
@@ -150,6 +153,10 @@ def _noticing(root: Path, written: str) -> Iterator[None]:
         if _stamp(last) == before:
             raise
         raise InterruptedLate(written) from error
+    except Exception as error:
+        if _stamp(last) != before:
+            error.add_note(f"{written[0].upper()}{written[1:]}.")
+        raise
 
 
 @contextmanager
