@@ -111,5 +111,4 @@ def test_info_says_which_key_changes_what(tmp_path: Path) -> None:
     keys = {item["key"]: item for item in done(folder, "info", "--project", "--json").document["keys"]}
     assert list(keys) == [key.name for key in KEYS]
     assert (keys["tests"]["fact"], keys["tests"]["value"], keys["core"]["value"]) == ("layout", "checks", None)
-    said = "the folder for tests; `false` adds features without theirs, as `--no-tests` does"
-    assert f'layout: tests, {said} (now "checks")' in done(folder, "info", "--project").out
+    assert 'chosen by tests = "checks"  pyproject.toml:' in done(folder, "info", "--project").out

@@ -376,8 +376,14 @@ def info(
             raise typer.BadParameter("name a feature, or give --project")
         with readable():
             found, installed = load_project(directory, reference)
+        if project and json:
+            show.document("project", **read.facts(found))
+            return
         if project:
-            show.project(read.facts(found), as_json=json)
+            from laterctl.cli.show_report import onion
+            from laterctl.commands.portrait import portrait
+
+            show.project(found.root.name, portrait(found), lambda: onion(found.app))
             return
         declared = read.about(feature)
         entry = installed.get(declared.name)
