@@ -164,10 +164,11 @@ def add(
             dry_run, diff, output, check, json, yes, not no_install, _manager(install), level, allow_dirty, verbose
         )
         wanted = names.asked(features or ask.pick(directory, reference, as_json=json))
-        chosen = names.options(options or (), wanted, installed_in(directory))
+        options = [*(options or ()), *(ask.options(wanted, options or ()) if not features else ())]
+        chosen = names.options(options, wanted, installed_in(directory))
         left_out = names.declined(without or (), wanted)
         request = Request(add=wanted, options=chosen, without=left_out, tests=not no_tests)
-        given = [("--set", item) for item in options or ()] + [("--without", item) for item in left_out]
+        given = [("--set", item) for item in options] + [("--without", item) for item in left_out]
         words = [*(word for pair in given for word in pair), *(["--no-tests"] if no_tests else [])]
         run(Command(directory, reference, ("add", *wanted), words), request, flags)
 
