@@ -3,21 +3,37 @@
 from __future__ import annotations
 
 from pathlib import Path
+from shutil import get_terminal_size
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperCommand
+from typer.core import TyperCommand, TyperGroup
 
 from laterctl.cli import complete
 from laterctl.cli.exits import Exit, outcomes
 from laterctl.dialects.manifest import RUN
 from laterctl.proof.levels import Level
 
+ROOM = 80
+"""Columns that help in boxes needs; below, it is in plain lines."""
+
+
+class Commands(TyperGroup):
+    """The commands; plain help says all that there is to say of each, not its first words."""
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """Write the list of commands."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, self.commands[name].help) for name in self.list_commands(ctx)])
+
+
 app = typer.Typer(
     name="laterctl",
+    cls=Commands,
     help="Add production features to a FastAPI project that exists already: previewed, checked, taken back.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    rich_markup_mode="rich" if get_terminal_size().columns >= ROOM else None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
