@@ -59,7 +59,9 @@ def screens(folder: Path) -> Iterator[tuple[str, str]]:
     environment |= {"PROMPT_TOOLKIT_NO_CPR": "1"}  # nobody answers where the cursor is
     subprocess.run([*LATERCTL, "new", "shop"], cwd=folder, env=environment, check=True, capture_output=True)
     shop = folder / "shop"
-    subprocess.run(["git", "init", "--quiet"], cwd=shop, env=environment, check=True)
+    owner = ("-c", "user.name=Owner", "-c", "user.email=owner@example.com")
+    for words in (("init", "--quiet"), ("add", "--all"), (*owner, "commit", "--quiet", "--message=foundation")):
+        subprocess.run(["git", *words], cwd=shop, env=environment, check=True)
     for name, (arguments, awaited, typed) in SCREENS.items():
         if name == "refused":  # somebody has changed the wiring in the meantime
             main = shop / "src/shop/main.py"
@@ -98,12 +100,12 @@ def _drawn(seen: str) -> str:
     pyte.Stream(screen).feed(seen)
     lines = []
     for number in range(ROWS):
-        row = [screen.buffer[number][column] for column in range(COLUMNS)]
+        row = [screen.buffer[number][column] for column in range(len(screen.display[number].rstrip()))]
         styled = (
             f"\x1b[{';'.join(['0', *(['1'] if cell.bold else []), *(['7'] if cell.reverse else [])])}m{cell.data}"
             for cell in row
         )
-        lines.append("".join(styled) if "".join(cell.data for cell in row).strip() else "")
+        lines.append("".join(styled))
     return "\n".join(lines).rstrip()
 
 
@@ -114,7 +116,7 @@ def picture(name: str, text: str) -> str:
         ValueError: the themes do not tell the same styles apart.
     """
     console = Console(record=True, width=COLUMNS, file=io.StringIO(), force_terminal=True, color_system="truecolor")
-    console.print(Text.from_ansi(text.replace("\r\n", "\n").rstrip()))
+    console.print(Text.from_ansi(text.replace("\r\n", "\n").rstrip()), end="\n\n")
     dark, light = (
         console.export_svg(title="laterctl", unique_id=name, theme=theme, clear=False)
         for theme in (SVG_EXPORT_THEME, DEFAULT_TERMINAL_THEME)
