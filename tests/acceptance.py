@@ -114,6 +114,16 @@ LINES: Final[Mapping[str, tuple[str, ...]]] = {
         "handshakes of WebSockets count",
         "keys have a prefix and end",
     ),
+    "websocket": (
+        "strangers are refused before they are connected: 401, 403",
+        "a browser gives its token as a protocol, never in the URL",
+        "an expired token and a lost permission close",
+        "what is no text or too large closes, and nothing stays whatever ends a connection",
+        "bounded queues and connections; one that reads nothing delays nobody",
+        "with four workers every client gets a message, and the sender once",
+        "without Redis connections stay, and come back to it",
+        "at a stop every client is told",
+    ),
     "cache": (
         "one load for two hundred callers in four processes",
         "lifetimes vary by a tenth",
