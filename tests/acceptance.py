@@ -161,6 +161,12 @@ LINES: Final[Mapping[str, tuple[str, ...]]] = {
         "a name that is not there fails before anything changes",
         "every mode of asyncio, under warnings as errors",
     ),
+    "bench": (
+        "no test imports locust or gevent",
+        "what is measured is executed, and awaited, without a warning",
+        "results are written as JSON, and compared",
+    ),
+    "load": ("the exit code is that of the requests: some, few that fail, few that take long",),
     "metrics": (
         "series are bounded",
         "labels are exact",
@@ -183,6 +189,7 @@ LETTERS: Final[Mapping[str, str]] = {
     "logging": "L",
     "tracing": "O",
     "metrics": "M",
+    "bench": "B",
     **dict.fromkeys(("request-scope", "migrations", "pooling", "di-testing", "cache"), "A"),
 }
 """What stands before the numbers of a list."""

@@ -80,7 +80,9 @@ def test_ruff_finds_nothing(written: Path, quotes: str, version: str) -> None:
     for project in sorted((written / quotes).iterdir()):
         config = project / "ruff.toml" if project.name in FOUNDED else written / f"{quotes}.toml"
         for command in (["check"], ["format", "--check"]):
-            done = run(project, "ruff", *command, *target, "--config", str(config), "src", "tests", "migrations")
+            done = run(
+                project, "ruff", *command, *target, "--config", str(config), "src", "tests", "migrations", "load"
+            )
             assert done.returncode == 0, f"{project.name}\n{done.stdout}\n{done.stderr}"
 
 
@@ -93,7 +95,7 @@ def test_mypy_finds_nothing(written: Path, kind: str, version: str, tmp_path_fac
     cache = tmp_path_factory.getbasetemp() / "mypy"
     options = ("--strict", "--python-version", version, "--cache-dir", str(cache))
     for project in sorted((written / kind).iterdir()):
-        done = run(project, "mypy", *options, "src", "tests", "migrations")
+        done = run(project, "mypy", *options, "src", "tests", "migrations", "load")
         assert done.returncode == 0, f"{project.name}\n{done.stdout}\n{done.stderr}"
 
 

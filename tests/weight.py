@@ -69,6 +69,8 @@ BUDGETS: Final[Mapping[str, int]] = {
     "cache store=redis": 195,
     "tracing": 80,
     "di-testing": 40,
+    "bench": 0,  # a file of tests is all it is
+    "load": 70,
 }
 """The lines of code that a feature may add to a project, tests and wiring apart, by feature and options."""
 
