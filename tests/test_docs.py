@@ -113,7 +113,7 @@ def test_wrong_commands_would_be_noticed() -> None:
 def test_every_command_and_listed_feature_is_in_the_readme() -> None:
     commands = {line.split()[1] for line in shown(README, "laterctl") if len(line.split()) > 1}
     assert commands >= set(COMMAND.commands)
-    rows = set(re.findall(r"^\| `([a-z][a-z-]+)` \|", README.read_text(encoding="utf-8"), re.MULTILINE))
+    rows = set(re.findall(r"^\| `([a-z][a-z0-9-]+)` \|", README.read_text(encoding="utf-8"), re.MULTILINE))
     assert rows == {feature.name for feature in catalogue.every() if not feature.hidden}
 
 

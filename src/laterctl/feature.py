@@ -60,7 +60,7 @@ class Option(Struct, frozen=True):
         minimum, maximum: the range of a number, both included.
         requires: names of features that a value needs, by the value.
         by_hand, instead: signs that the project does by itself what the default brings, and the value that it then has
-            unless the user chose one.
+            unless the user chose one. Without signs they are those of the features that the default requires.
     """
 
     name: str

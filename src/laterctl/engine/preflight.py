@@ -14,6 +14,7 @@ from laterctl.edits import file as owned_file
 from laterctl.edits.provider import Provider
 from laterctl.edits.setting import Setting
 from laterctl.engine.ledger import Entry
+from laterctl.feature import ExistingSigns
 from laterctl.features import catalogue
 from laterctl.project.places import Place
 from laterctl.refusal import Note, Refusal
@@ -21,7 +22,7 @@ from laterctl.targets.origin import ORIGIN
 
 if TYPE_CHECKING:
     from laterctl.edits.context import Edit, FeatureContext
-    from laterctl.feature import ExistingSigns, Feature, Value
+    from laterctl.feature import Feature, Value
     from laterctl.project.discover import Project
 
 
@@ -150,7 +151,13 @@ def chosen_by_hand(
         own = _files_of(installed).union(
             project.tree.files_containing(f"# {ORIGIN}".encode())
         )  # the ledger may be lost
-        if found := _sightings(option.by_hand, project, feature.values(given), own):
+        jobs = [(option.by_hand, feature.values(given))]
+        if (
+            option.by_hand == ExistingSigns() and option.default is not None
+        ):  # then those of the features that the default brings
+            brought = map(catalogue.feature, option.requires.get(option.default, ()))
+            jobs = [(item.by_hand, item.values({})) for item in brought]
+        if found := [sighting for signs, values in jobs for sighting in _sightings(signs, project, values, own)]:
             what, place = found[0]
             chosen = f"{feature.name}.{option.name}={str(option.instead).lower()}"
             message = f"{option.name} is done in your code already ({what}), so {chosen}; --set chooses otherwise"
