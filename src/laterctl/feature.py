@@ -61,7 +61,7 @@ class Option(Struct, frozen=True):
         requires: names of features that a value needs, by the value.
         below_routers: the default is a path, and begins with the one that all routers of the project are below.
         by_hand, instead: signs that the project does by itself what the default brings, and the value that it then has
-            unless the user chose one.
+            unless the user chose one. Without signs they are those of the features that the default requires.
     """
 
     name: str

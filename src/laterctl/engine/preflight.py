@@ -14,6 +14,7 @@ from laterctl.edits import file as owned_file
 from laterctl.edits.provider import Provider
 from laterctl.edits.setting import Setting
 from laterctl.engine.ledger import Entry
+from laterctl.feature import ExistingSigns
 from laterctl.features import catalogue
 from laterctl.project.places import Place
 from laterctl.refusal import Note, Refusal
@@ -21,7 +22,7 @@ from laterctl.targets.origin import ORIGIN
 
 if TYPE_CHECKING:
     from laterctl.edits.context import Edit, FeatureContext
-    from laterctl.feature import ExistingSigns, Feature, Option, Value
+    from laterctl.feature import Feature, Option, Value
     from laterctl.project.discover import Project
 
 
@@ -154,13 +155,20 @@ def chosen_by_project(
         )  # the ledger may be lost
         if option.below_routers:
             if shared := shared_prefix(project, own):
-                value, where = f"{shared[0]}{option.default}", f"your routers are below {shared[0]}"
-                yield option.name, value, _chosen(feature, option, value, where, shared[1])
-        elif found := _sightings(option.by_hand, project, feature.values(given), own):
+                value, why = f"{shared[0]}{option.default}", f"your routers are below {shared[0]}"
+                yield option.name, value, _chosen(feature, option, value, why, shared[1])
+            continue
+        jobs = [(option.by_hand, feature.values(given))]
+        if (
+            option.by_hand == ExistingSigns() and option.default is not None
+        ):  # then those of the features that the default brings
+            brought = map(catalogue.feature, option.requires.get(option.default, ()))
+            jobs = [(item.by_hand, item.values({})) for item in brought]
+        if found := [sighting for signs, values in jobs for sighting in _sightings(signs, project, values, own)]:
             what, place = found[0]
-            where = f"{option.name} is done in your code already ({what})"
+            why = f"{option.name} is done in your code already ({what})"
             if option.instead is not None:
-                yield option.name, option.instead, _chosen(feature, option, option.instead, where, place)
+                yield option.name, option.instead, _chosen(feature, option, option.instead, why, place)
 
 
 def _chosen(feature: Feature, option: Option, value: Value, why: str, place: Place) -> Note:
