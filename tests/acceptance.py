@@ -134,6 +134,16 @@ LINES: Final[Mapping[str, tuple[str, ...]]] = {
         "without Redis connections stay, and come back to it",
         "at a stop every client is told",
     ),
+    "tasks": (
+        "while Redis stalls or is gone no other route waits: 503, soon",
+        "a task waits for the commit, and a rollback drops it",
+        "what a killed worker began is done by another, with one effect",
+        "at a stop a running task ends, or is done by another",
+        "tries, ages and sizes are bounded; what fails for good is kept and logged",
+        "a worker has the resources of the application on one loop, and no routes; importing starts nothing",
+        "the lines of a task name the request and the trace that left it",
+        "two workers do each of a thousand tasks once",
+    ),
     "cache": (
         "one load for two hundred callers in four processes",
         "lifetimes vary by a tenth",
