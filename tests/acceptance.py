@@ -144,6 +144,13 @@ LINES: Final[Mapping[str, tuple[str, ...]]] = {
         "log lines have the ids of the span",
         "no header and no parameter that is secret",
     ),
+    "versioning": (
+        "routes answer in a version, and as before at their old paths, which name their successor",
+        "each response of a version says when it ends; afterwards 410; no end before the deprecation",
+        "a new version has what it changes and the rest of the one before; ids, names and documents of its own",
+        "a version that does not exist is 404 and names those that do",
+        "paths are those below the root path, and the middleware stands in its place",
+    ),
     "di-testing": (
         "a request over HTTP sees the fake",
         "after the block the real one, singletons above it too",

@@ -67,6 +67,8 @@ BUDGETS: Final[Mapping[str, int]] = {
     "cache store=redis": 195,
     "tracing": 80,
     "di-testing": 40,
+    "versioning": 150,
+    "versioning legacy=drop": 150,
 }
 """The lines of code that a feature may add to a project, tests and wiring apart, by feature and options."""
 
