@@ -151,6 +151,13 @@ LINES: Final[Mapping[str, tuple[str, ...]]] = {
         "a version that does not exist is 404 and names those that do",
         "paths are those below the root path, and the middleware stands in its place",
     ),
+    "factory": (
+        "each implementation is the one that is asked for directly, always",
+        "an unknown name is 400 with those that there are",
+        "implementations get what they need, and tests override it",
+        "one more implementation is one more entry",
+        "a class that is no implementation is found by the type checker",
+    ),
     "di-testing": (
         "a request over HTTP sees the fake",
         "after the block the real one, singletons above it too",
@@ -180,7 +187,7 @@ LETTERS: Final[Mapping[str, str]] = {
     "logging": "L",
     "tracing": "O",
     "metrics": "M",
-    **dict.fromkeys(("request-scope", "migrations", "pooling", "di-testing", "cache"), "A"),
+    **dict.fromkeys(("request-scope", "migrations", "pooling", "factory", "di-testing", "cache"), "A"),
 }
 """What stands before the numbers of a list."""
 

@@ -67,6 +67,7 @@ BUDGETS: Final[Mapping[str, int]] = {
     "cache store=redis": 195,
     "tracing": 80,
     "di-testing": 40,
+    "factory": 45,  # with two implementations
     "versioning": 150,
     "versioning legacy=drop": 150,
 }

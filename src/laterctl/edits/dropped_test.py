@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from laterctl import git
 from laterctl.edits.context import FeatureContext
@@ -19,7 +19,8 @@ FLOORS = {"pytest": "pytest>=8", "httpx": "httpx>=0.27", "httpx2": "httpx2>=2"}
 
 
 class DroppedTest(Struct, frozen=True):
-    """The test file `tests/<name>` from `template`; `client` says that it talks to an application over HTTP.
+    """The test file `tests/<name>` from `template`; `client` says that it talks to an application over HTTP, `given`
+    are words as `File` has them.
 
     pytest and the HTTP client are added to the development dependencies where the project declares neither, pytest
     not where tests of the user's import it: they have it from somewhere, and need it when ours are gone.
@@ -29,6 +30,7 @@ class DroppedTest(Struct, frozen=True):
     template: str
     client: bool = True
     when: Callable[[FeatureContext], bool] | None = None
+    given: Mapping[str, str] = field(default_factory=dict)
 
     def resolve(self, context: FeatureContext) -> Iterator[Resolved]:
         if not context.tests or (self.when is not None and not self.when(context)) or self._is_ignored(context):
@@ -48,7 +50,7 @@ class DroppedTest(Struct, frozen=True):
     @property
     def file(self) -> File:
         """The test file itself."""
-        return File(f"tests/{self.name}", self.template, when=self.when)
+        return File(f"tests/{self.name}", self.template, when=self.when, given=self.given)
 
 
 def has_importable_app(context: FeatureContext) -> bool:

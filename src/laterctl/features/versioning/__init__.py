@@ -48,9 +48,9 @@ def versions(context: FeatureContext) -> Iterator[Edit]:
     for number in range(2, int(str(context.options["new"])[1:]) + 1):
         name = f"v{number}"
         yield File(f"api/{name}.py", "versioning/api/version.py.jinja")
-        package, _, module = context.module(f"api.{name}").rpartition(".")
+        module = context.module(f"api.{name}").rpartition(".")[2]
         changed = f'"{name}", {module}.CHANGED'
-        yield Listed("api.versions:Version", "api.versions:VERSIONS", changed, (f"{package}:{module}",), number)
+        yield Listed("api.versions:Version", "api.versions:VERSIONS", changed, (f"api:{module}",), number)
 
 
 feature = Feature(
