@@ -171,6 +171,13 @@ LINES: Final[Mapping[str, tuple[str, ...]]] = {
         "a version that does not exist is 404 and names those that do",
         "paths are those below the root path, and the middleware stands in its place",
     ),
+    "queries": (
+        "a test fails where each parent asks for its children, with the count and the statement",
+        "a hundred tasks at once count for themselves",
+        "pages by key have each row once while rows come, and use the index",
+        "a stream holds a bounded part of its rows",
+        "nothing listens unless somebody counts",
+    ),
     "factory": (
         "each implementation is the one that is asked for directly, always",
         "an unknown name is 400 with those that there are",
@@ -215,7 +222,7 @@ LETTERS: Final[Mapping[str, str]] = {
     "tracing": "O",
     "metrics": "M",
     "bench": "B",
-    **dict.fromkeys(("request-scope", "migrations", "pooling", "factory", "di-testing", "cache"), "A"),
+    **dict.fromkeys(("request-scope", "migrations", "pooling", "queries", "factory", "di-testing", "cache"), "A"),
 }
 """What stands before the numbers of a list."""
 

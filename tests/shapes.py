@@ -19,7 +19,7 @@ from laterctl.commands.new import foundation
 FIXTURES: Final = Path(__file__).parent / "fixtures"
 FOUNDATION_PACKAGE: Final = "order_service"
 
-NEED_A_DATABASE: Final = ("migrations", "pooling")
+NEED_A_DATABASE: Final = ("migrations", "pooling", "queries")
 """The features that are refused, as `no-database`, where there is no engine."""
 
 NEED_ROUTERS: Final = ("versioning",)
