@@ -174,6 +174,27 @@ LINES: Final[Mapping[str, tuple[str, ...]]] = {
         "log lines have the ids of the span",
         "no header and no parameter that is secret",
     ),
+    "versioning": (
+        "routes answer in a version, and as before at their old paths, which name their successor",
+        "each response of a version says when it ends; afterwards 410; no end before the deprecation",
+        "a new version has what it changes and the rest of the one before; ids, names and documents of its own",
+        "a version that does not exist is 404 and names those that do",
+        "paths are those below the root path, and the middleware stands in its place",
+    ),
+    "queries": (
+        "a test fails where each parent asks for its children, with the count and the statement",
+        "a hundred tasks at once count for themselves",
+        "pages by key have each row once while rows come, and use the index",
+        "a stream holds a bounded part of its rows",
+        "nothing listens unless somebody counts",
+    ),
+    "factory": (
+        "each implementation is the one that is asked for directly, always",
+        "an unknown name is 400 with those that there are",
+        "implementations get what they need, and tests override it",
+        "one more implementation is one more entry",
+        "a class that is no implementation is found by the type checker",
+    ),
     "di-testing": (
         "a request over HTTP sees the fake",
         "after the block the real one, singletons above it too",
@@ -211,7 +232,7 @@ LETTERS: Final[Mapping[str, str]] = {
     "tracing": "O",
     "metrics": "M",
     "bench": "B",
-    **dict.fromkeys(("request-scope", "migrations", "pooling", "di-testing", "cache"), "A"),
+    **dict.fromkeys(("request-scope", "migrations", "pooling", "queries", "factory", "di-testing", "cache"), "A"),
 }
 """What stands before the numbers of a list."""
 

@@ -186,6 +186,7 @@ def edits(module: str) -> list[str]:
         and value.__module__ == found.__name__
         and hasattr(value, "resolve")
         and name != "Edit"
+        and not name.startswith("_")
     ]
 
 

@@ -73,6 +73,10 @@ BUDGETS: Final[Mapping[str, int]] = {
     "cache store=redis": 195,
     "tracing": 80,
     "di-testing": 40,
+    "factory": 45,  # with two implementations
+    "queries": 85,
+    "versioning": 150,
+    "versioning legacy=drop": 150,
     "bench": 0,  # a file of tests is all it is
     "load": 70,
 }
