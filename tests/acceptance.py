@@ -156,6 +156,13 @@ LINES: Final[Mapping[str, tuple[str, ...]]] = {
         "what is measured is executed, and awaited, without a warning",
         "results are written as JSON, and compared",
     ),
+    "e2e": (
+        "they pass twice on the same database",
+        "an application that cannot start fails them, and its log says why",
+        "no process is left, after failures, one that does not stop, and Ctrl-C",
+        "in parallel each worker has a server",
+        "what the server runs is covered",
+    ),
     "load": ("the exit code is that of the requests: some, few that fail, few that take long",),
     "metrics": (
         "series are bounded",
@@ -180,6 +187,7 @@ LETTERS: Final[Mapping[str, str]] = {
     "tracing": "O",
     "metrics": "M",
     "bench": "B",
+    "e2e": "E",
     **dict.fromkeys(("request-scope", "migrations", "pooling", "di-testing", "cache"), "A"),
 }
 """What stands before the numbers of a list."""
