@@ -163,6 +163,14 @@ LINES: Final[Mapping[str, tuple[str, ...]]] = {
         "in parallel each worker has a server",
         "what the server runs is covered",
     ),
+    "profiling": (
+        "without a token it is not in the stack, and pyinstrument is not imported",
+        "without the right token the answer is the usual one, and nothing is written",
+        "a busy function is named, and not in the profile of a request at the same time",
+        "an exception has its profile, and so has the next request",
+        "streams are not held back, WebSockets are left alone",
+        "only so many are kept, under names that nobody else chooses",
+    ),
     "load": ("the exit code is that of the requests: some, few that fail, few that take long",),
     "metrics": (
         "series are bounded",

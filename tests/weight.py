@@ -69,6 +69,7 @@ BUDGETS: Final[Mapping[str, int]] = {
     "di-testing": 40,
     "bench": 0,  # a file of tests is all it is
     "load": 70,
+    "profiling": 90,
     "e2e": 100,  # the server that its tests ask, in their conftest.py
 }
 """The lines of code that a feature may add to a project, tests and wiring apart, by feature and options."""
