@@ -207,6 +207,21 @@ LINES: Final[Mapping[str, tuple[str, ...]]] = {
         "what is measured is executed, and awaited, without a warning",
         "results are written as JSON, and compared",
     ),
+    "e2e": (
+        "they pass twice on the same database",
+        "an application that cannot start fails them, and its log says why",
+        "no process is left, after failures, one that does not stop, and Ctrl-C",
+        "in parallel each worker has a server",
+        "what the server runs is covered",
+    ),
+    "profiling": (
+        "without a token it is not in the stack, and pyinstrument is not imported",
+        "without the right token the answer is the usual one, and nothing is written",
+        "a busy function is named, and not in the profile of a request at the same time",
+        "an exception has its profile, and so has the next request",
+        "streams are not held back, WebSockets are left alone",
+        "only so many are kept, under names that nobody else chooses",
+    ),
     "load": ("the exit code is that of the requests: some, few that fail, few that take long",),
     "metrics": (
         "series are bounded",
@@ -232,6 +247,7 @@ LETTERS: Final[Mapping[str, str]] = {
     "tracing": "O",
     "metrics": "M",
     "bench": "B",
+    "e2e": "E",
     **dict.fromkeys(("request-scope", "migrations", "pooling", "queries", "factory", "di-testing", "cache"), "A"),
 }
 """What stands before the numbers of a list."""
