@@ -76,6 +76,16 @@ LINES: Final[Mapping[str, tuple[str, ...]]] = {
         "hadolint has nothing to say",
         "a second add changes nothing, an existing file is never overwritten",
     ),
+    "k8s": (
+        "every Kubernetes from 1.30 on takes them, and a misspelt key is noticed",
+        "probes ask for routes that answer",
+        "requests under way end before the pod is killed, streams without an end are bounded",
+        "secrets are referred to, and in no file",
+        "not root, and nothing but `/tmp` can be written",
+        "kustomize builds them, and a changed setting starts new pods",
+        "manifests and charts that are there are left alone",
+        "own probes or none, an image of one's own, any order",
+    ),
     "migrations": (
         "up, check, down, up again; nothing is left behind",
         "two and four at once all succeed, with an index made concurrently",
@@ -113,6 +123,16 @@ LINES: Final[Mapping[str, tuple[str, ...]]] = {
         "forged addresses change nothing",
         "handshakes of WebSockets count",
         "keys have a prefix and end",
+    ),
+    "websocket": (
+        "strangers are refused before they are connected: 401, 403",
+        "a browser gives its token as a protocol, never in the URL",
+        "an expired token and a lost permission close",
+        "what is no text or too large closes, and nothing stays whatever ends a connection",
+        "bounded queues and connections; one that reads nothing delays nobody",
+        "with four workers every client gets a message, and the sender once",
+        "without Redis connections stay, and come back to it",
+        "at a stop every client is told",
     ),
     "cache": (
         "one load for two hundred callers in four processes",
@@ -161,6 +181,12 @@ LINES: Final[Mapping[str, tuple[str, ...]]] = {
         "a name that is not there fails before anything changes",
         "every mode of asyncio, under warnings as errors",
     ),
+    "bench": (
+        "no test imports locust or gevent",
+        "what is measured is executed, and awaited, without a warning",
+        "results are written as JSON, and compared",
+    ),
+    "load": ("the exit code is that of the requests: some, few that fail, few that take long",),
     "metrics": (
         "series are bounded",
         "labels are exact",
@@ -180,9 +206,11 @@ LETTERS: Final[Mapping[str, str]] = {
     "health": "H",
     "shutdown": "G",
     "docker": "D",
+    "k8s": "K",
     "logging": "L",
     "tracing": "O",
     "metrics": "M",
+    "bench": "B",
     **dict.fromkeys(("request-scope", "migrations", "pooling", "di-testing", "cache"), "A"),
 }
 """What stands before the numbers of a list."""

@@ -258,7 +258,7 @@ SHAPES: Final[tuple[Shape, ...]] = (
         ("/version", {"version": "1.0.0", "depot": "south"}),
         factory=True,
         env={"PARCELS_DEPOT": "south"},
-        refuses=("docker",),
+        refuses=("docker", "k8s"),
         tested=True,
     ),
     _fixture(
@@ -465,7 +465,7 @@ SHAPES: Final[tuple[Shape, ...]] = (
         ("/breads", ["rye", "spelt"]),
         ("/hours", {"opens": "07:00", "closes": "18:00"}),
         env={"BAKERY_BREADS": "rye,spelt"},
-        refuses=("docker",),
+        refuses=("docker", "k8s"),
     ),
     _fixture(
         "relative",
@@ -499,7 +499,7 @@ SHAPES: Final[tuple[Shape, ...]] = (
         ("/api/plots", ["plot 1", "plot 2"]),
         ("/api/utils/version", "0.1.0"),
         root="backend",
-        refuses=("docker",),
+        refuses=("docker", "k8s"),
         tested=True,
     ),
     _fixture(

@@ -55,6 +55,8 @@ BUDGETS: Final[Mapping[str, int]] = {
     "health": 85,
     "shutdown": 65,
     "docker": 70,
+    "k8s": 150,
+    "k8s probes=tcp": 135,
     "migrations": 128,  # 17 of the template of revisions, 11 that keep the foundation from making tables itself
     "migrations enums=yes": 130,
     "pooling": 105,  # asynchronous and synchronous, with what each driver calls its limits
@@ -63,6 +65,8 @@ BUDGETS: Final[Mapping[str, int]] = {
     "permissions source=own": 55,
     "rate-limit": 120,
     "rate-limit store=redis": 165,
+    "websocket": 150,
+    "websocket store=redis": 210,  # 60 that follow a channel: Redis that stops, stalls, and comes back
     "cache": 115,  # 6 are the dependency of routes, 8 say the type and the time of a namespace once
     "cache store=redis": 195,
     "tracing": 80,
@@ -71,6 +75,8 @@ BUDGETS: Final[Mapping[str, int]] = {
     "secrets provider=vault login=kubernetes": 220,
     "secrets provider=vault database=yes": 280,  # passwords that were changed a moment ago cost no connection
     "di-testing": 40,
+    "bench": 0,  # a file of tests is all it is
+    "load": 70,
 }
 """The lines of code that a feature may add to a project, tests and wiring apart, by feature and options."""
 

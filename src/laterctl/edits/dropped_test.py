@@ -21,7 +21,7 @@ FLOORS = {"pytest": "pytest>=8", "httpx": "httpx>=0.27", "httpx2": "httpx2>=2"}
 class DroppedTest(Struct, frozen=True):
     """The test file `tests/<name>` from `template`; `client` says that it talks to an application over HTTP.
 
-    pytest and the HTTP client are added to the development dependencies where the project declares neither, pytest
+    `needs` are further development dependencies, with their floors. pytest and the HTTP client are added to the development dependencies where the project declares neither, pytest
     not where tests of the user's import it: they have it from somewhere, and need it when ours are gone.
     """
 
@@ -29,11 +29,14 @@ class DroppedTest(Struct, frozen=True):
     template: str
     client: bool = True
     when: Callable[[FeatureContext], bool] | None = None
+    needs: tuple[str, ...] = ()
 
     def resolve(self, context: FeatureContext) -> Iterator[Resolved]:
         if not context.tests or (self.when is not None and not self.when(context)) or self._is_ignored(context):
             return
         yield from test_dependencies(context, ["pytest", *([http_client(context)] if self.client else [])])
+        for requirement in self.needs:
+            yield from DependencyFloor(requirement, dev=True).resolve(context)
         yield from self.file.resolve(context)
 
     def _is_ignored(self, context: FeatureContext) -> bool:

@@ -15,6 +15,9 @@ from laterctl.refusal import Refusal, Refused
 PYTHONS = ("3.13", "3.12", "3.14", "3.11", "3.10")
 """The versions to choose from, the best first."""
 
+DRAIN = 25
+"""The seconds that the server gives requests under way to end, once it is told to stop."""
+
 _VERSION = pattern(r"3\.\d+")
 
 
@@ -97,7 +100,18 @@ class ImageFacts:
                 )
             )
         words = ["uvicorn", app.reference, *(["--factory"] if app.factory else [])]
-        return json.dumps([*words, "--host", "0.0.0.0", "--port", "8000", "--timeout-graceful-shutdown", "25"])  # noqa: S104
+        return json.dumps([*words, "--host", "0.0.0.0", "--port", "8000", "--timeout-graceful-shutdown", str(DRAIN)])  # noqa: S104
+
+    @property
+    def name(self) -> str:
+        """What it is called, and what runs it: the application's package, as a host name may be."""
+        package = self._context.project.layout.package.partition(".")[0]
+        return package.replace("_", "-").strip("-").lower()[:63] or "app"
+
+    @property
+    def drain(self) -> int:
+        """How long requests under way may take to end, in seconds."""
+        return DRAIN
 
     @property
     def tests(self) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 
 from msgspec import Struct
 
@@ -128,7 +129,8 @@ def imports_in(
     return names
 
 
-def _locals(function: Function) -> set[str]:
+@lru_cache(maxsize=4096)
+def _locals(function: Function) -> frozenset[str]:
     arguments = function.args
     every = [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs, arguments.vararg, arguments.kwarg]
     found = {argument.arg for argument in every if argument is not None}
@@ -138,7 +140,7 @@ def _locals(function: Function) -> set[str]:
                 found.add(node.id)
             elif isinstance(node, Scope):
                 found.add(node.name)
-    return found
+    return frozenset(found)
 
 
 def _bind(body: Iterable[ast.stmt], names: dict[str, str], package: str) -> None:
@@ -210,7 +212,7 @@ class Names:
     def __init__(self, tree: Tree, roots: Sequence[str] = ("", "src")) -> None:
         self.tree = tree
         self.roots = tuple(roots)
-        self._imports: dict[str, Mapping[str, str]] = {}
+        self._imports: dict[tuple[str, tuple[Scope, ...]], Mapping[str, str]] = {}
         self._bound: dict[str, Mapping[str, ast.stmt]] = {}
         self._modules: dict[str, str] = {}
         self._folders: set[str] = set()
@@ -239,7 +241,7 @@ class Names:
             return Names(tree, self.roots)
         names = Names.__new__(Names)
         names.tree, names.roots = tree, self.roots
-        names._imports = {path: found for path, found in self._imports.items() if path not in python}
+        names._imports = {key: found for key, found in self._imports.items() if key[0] not in python}
         names._bound = {path: found for path, found in self._bound.items() if path not in python}
         names._modules, names._folders = dict(self._modules), set(self._folders)
         names._last = defaultdict(list, {name: list(found) for name, found in self._last.items()})
@@ -254,10 +256,15 @@ class Names:
 
         Own modules are named from the project root here, whatever the import root is.
         """
-        module, is_package = _stem(path).replace("/", "."), path.endswith("__init__.py")
-        if path not in self._imports:
-            self._imports[path] = imports_of(self.tree.python(path).tree, module, is_package)
-        return imports_in(scope, self._imports[path], module, is_package) if scope else self._imports[path]
+        key = (path, tuple(scope))
+        if key not in self._imports:
+            module, is_package = _stem(path).replace("/", "."), path.endswith("__init__.py")
+            self._imports[key] = (
+                imports_in(scope, self.imports(path), module, is_package)
+                if scope
+                else imports_of(self.tree.python(path).tree, module, is_package)
+            )
+        return self._imports[key]
 
     def resolve(self, node: ast.AST, path: str, scope: Sequence[Scope] = ()) -> str:
         """Return the dotted name of a name or attribute in file `path`, re-exports followed; `""` when unknown.
