@@ -195,6 +195,16 @@ LINES: Final[Mapping[str, tuple[str, ...]]] = {
         "one more implementation is one more entry",
         "a class that is no implementation is found by the type checker",
     ),
+    "secrets": (
+        "one protocol for the settings and for Vault; no message shows a value",
+        "AppRole or a service account; tokens are renewed and replaced, a fixed one is for development",
+        "a stall of Vault stalls nothing else",
+        "the start waits for Vault, and names its address; later what was read holds, and readiness tells",
+        "passwords of the database change under load",
+        "keys of tokens change in all processes, and the version before verifies",
+        "certificates are checked, and the policy allows what is read alone",
+        "nothing is written",
+    ),
     "di-testing": (
         "a request over HTTP sees the fake",
         "after the block the real one, singletons above it too",
