@@ -211,6 +211,7 @@ class Names:
         self.tree = tree
         self.roots = tuple(roots)
         self._imports: dict[str, Mapping[str, str]] = {}
+        self._scopes: dict[str, dict[tuple[Scope, ...], tuple[Mapping[str, str], frozenset[str]]]] = {}
         self._bound: dict[str, Mapping[str, ast.stmt]] = {}
         self._modules: dict[str, str] = {}
         self._folders: set[str] = set()
@@ -240,6 +241,7 @@ class Names:
         names = Names.__new__(Names)
         names.tree, names.roots = tree, self.roots
         names._imports = {path: found for path, found in self._imports.items() if path not in python}
+        names._scopes = {path: found for path, found in self._scopes.items() if path not in python}
         names._bound = {path: found for path, found in self._bound.items() if path not in python}
         names._modules, names._folders = dict(self._modules), set(self._folders)
         names._last = defaultdict(list, {name: list(found) for name, found in self._last.items()})
@@ -254,10 +256,21 @@ class Names:
 
         Own modules are named from the project root here, whatever the import root is.
         """
+        return self._seen(path, tuple(scope))[0]
+
+    def _seen(self, path: str, scope: tuple[Scope, ...]) -> tuple[Mapping[str, str], frozenset[str]]:
+        """Return the imports seen in a scope, and the names that its functions bind: found once, asked for often."""
         module, is_package = _stem(path).replace("/", "."), path.endswith("__init__.py")
         if path not in self._imports:
             self._imports[path] = imports_of(self.tree.python(path).tree, module, is_package)
-        return imports_in(scope, self._imports[path], module, is_package) if scope else self._imports[path]
+        if not scope:
+            return self._imports[path], frozenset()
+        known = self._scopes.setdefault(path, {})
+        if scope not in known:
+            bound = (_locals(function) for function in scope if not isinstance(function, ast.ClassDef))
+            imports = imports_in(scope, self._imports[path], module, is_package)
+            known[scope] = imports, frozenset().union(*bound)
+        return known[scope]
 
     def resolve(self, node: ast.AST, path: str, scope: Sequence[Scope] = ()) -> str:
         """Return the dotted name of a name or attribute in file `path`, re-exports followed; `""` when unknown.
@@ -280,10 +293,10 @@ class Names:
         head, _, rest = dotted.partition(".")
         if not head:
             return ""
-        imports = self.imports(path, scope)
+        imports, bound = self._seen(path, tuple(scope))
         if head in imports:
             return self.trace(f"{imports[head]}.{rest}" if rest else imports[head], path)
-        if any(head in _locals(function) for function in scope if not isinstance(function, ast.ClassDef)):
+        if head in bound:
             return ""
         return self._inside(path, dotted.split("."), _DEPTH)
 
