@@ -30,6 +30,21 @@ class Group(StrEnum):
     MONITORING = "Monitoring"
 
 
+class Stage(StrEnum):
+    """The way from an application that works to one that others rely on, in the order in which it is best gone."""
+
+    NONE = ""
+    NET = "A safety net"
+    LOGS = "Logs"
+    LIFE = "Start and stop"
+    DATABASE = "Database"
+    EDGE = "Who may call"
+    MEASURES = "Measures"
+    DELIVERY = "Delivery"
+    SPEED = "Speed"
+    MORE = "As needed"
+
+
 class ExistingSigns(Struct, frozen=True):
     """Signs that a project does the feature's job already, in another way.
 
@@ -145,6 +160,8 @@ class Feature(Struct, frozen=True):
         check: gives the reason why the feature does not fit a project, or nothing.
         answers: statuses of which its middleware makes the bodies: the proof lets these differ from what they were.
         changes: what behaves differently afterwards; shown in the plan.
+        stage, after, why: where it stands in `laterctl guide`: the stage, the features of that stage that come before
+            it, and the reason for that place.
         notes: what to do next; shown after success, with `{setting_name}` as the variable that sets it in the project.
         secret: makes fresh key material for `laterctl secret`: name of a setting to value.
     """
@@ -166,6 +183,9 @@ class Feature(Struct, frozen=True):
     check: Callable[[FeatureContext], Refusal | None] | None = None
     answers: tuple[int, ...] = ()
     changes: tuple[str, ...] = ()
+    stage: Stage = Stage.NONE
+    after: tuple[str, ...] = ()
+    why: str = ""
     notes: tuple[str, ...] = ()
     secret: Callable[[], Mapping[str, str]] | None = None
 

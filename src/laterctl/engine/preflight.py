@@ -164,6 +164,11 @@ def chosen_by_hand(
             yield option.name, option.instead, Note("choice", message, place, feature.name)
 
 
+def by_hand(feature: Feature, project: Project, installed: Mapping[str, Entry]) -> list[tuple[str, Place]]:
+    """Return what shows that a project does a feature's job already, and where; ours is none of it."""
+    return _sightings(feature.by_hand, project, feature.values({}), _files_of(installed))
+
+
 def _files_of(installed: Mapping[str, Entry]) -> set[str]:
     return {record.target.path for entry in installed.values() for record in entry.records if record.target.whole_file}
 
