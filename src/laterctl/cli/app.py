@@ -414,6 +414,18 @@ def info(
 
 
 @app.command()
+def guide(context: typer.Context, json: Json = False) -> None:
+    """Say what the project has, by hand or by laterctl, what comes next, and why."""
+    from laterctl.cli import flow, show_guide
+    from laterctl.commands.guide import guide as made
+
+    directory, reference = context.obj
+    with outcomes(as_json=json, looks=True):
+        flow.pending(directory)
+        show_guide.guide(made(directory, reference), flow.start_of(directory, reference), as_json=json)
+
+
+@app.command()
 def secret(
     context: typer.Context,
     feature: Annotated[str, typer.Argument(autocompletion=complete.listed)],
