@@ -18,7 +18,6 @@ from mkdocs.structure.files import File, Files
 
 from laterctl import cli
 from laterctl.changeset import Changeset, patch
-from laterctl.cli.exits import Exit
 from laterctl.codemods import newer
 from laterctl.commands.new import foundation
 from laterctl.dialects.settings import Settings, named, settings_of
@@ -28,7 +27,7 @@ from laterctl.edits.setting import Setting
 from laterctl.engine import plan
 from laterctl.feature import Feature, Group, Option
 from laterctl.features import catalogue
-from laterctl.project.configuration import KEYS, TABLE
+from laterctl.project.configuration import TABLE
 from laterctl.project.discover import Project
 from laterctl.project.tree import Tree
 
@@ -38,6 +37,7 @@ SCHEMA: Final = Path(cli.__file__).with_name("schema.json")
 PAGES: Final = {
     "README.md": "index.md",
     "CONTRIBUTING.md": "writing-a-feature.md",
+    "CHANGELOG.md": "changelog.md",
     "docs/acceptance.md": "acceptance.md",
 }
 """Pages of the site, by the files of the repository that they are made of."""
@@ -70,8 +70,6 @@ def pages() -> Iterator[tuple[str, str]]:
     for rule in rules.every():
         yield f"rules/{rule.id}.md", rule_page(rule)
     yield "guide.md", guide_page()
-    yield "configuration.md", configuration_page()
-    yield "exit-codes.md", exit_page()
     yield "json.md", json_page()
 
 
@@ -261,33 +259,6 @@ def guide_page() -> str:
         )
         blocks += [f"### {stage}", table(("feature", "why here", "what it changes"), rows)]
     return (ROOT / "docs" / "guide.md").read_text(encoding="utf-8").replace("<!-- stages -->", document(blocks))
-
-
-def configuration_page() -> str:
-    """Return the keys of the configuration."""
-    rows = ((f"`{key.name}`", prose(key.kind), f"`{key.example}`", prose(key.decides)) for key in KEYS)
-    return document(
-        [
-            "# Configuration",
-            f"Keys of the table `{TABLE}` in `pyproject.toml`; none is needed. A key that is not listed here, or a value of "
-            "another kind, is refused with its line. `laterctl info --project` says which key changes what was found.",
-            table(("key", "value", "for example", "what it decides"), rows),
-        ]
-    )
-
-
-def exit_page() -> str:
-    """Return the exit codes, with the meanings that the README gives them."""
-    rows = re.findall(r"^\| (\d+) \| (.+) \|$", (ROOT / "README.md").read_text(encoding="utf-8"), re.MULTILINE)
-    return document(
-        [
-            "# Exit codes",
-            "Every command ends with one of these.",
-            table(
-                ("exit code", "name", "meaning"), ((code, Exit(int(code)).name.lower(), text) for code, text in rows)
-            ),
-        ]
-    )
 
 
 def json_page() -> str:

@@ -124,6 +124,16 @@ LINES: Final[Mapping[str, tuple[str, ...]]] = {
         "handshakes of WebSockets count",
         "keys have a prefix and end",
     ),
+    "websocket": (
+        "strangers are refused before they are connected: 401, 403",
+        "a browser gives its token as a protocol, never in the URL",
+        "an expired token and a lost permission close",
+        "what is no text or too large closes, and nothing stays whatever ends a connection",
+        "bounded queues and connections; one that reads nothing delays nobody",
+        "with four workers every client gets a message, and the sender once",
+        "without Redis connections stay, and come back to it",
+        "at a stop every client is told",
+    ),
     "cache": (
         "one load for two hundred callers in four processes",
         "lifetimes vary by a tenth",
@@ -161,6 +171,12 @@ LINES: Final[Mapping[str, tuple[str, ...]]] = {
         "a name that is not there fails before anything changes",
         "every mode of asyncio, under warnings as errors",
     ),
+    "bench": (
+        "no test imports locust or gevent",
+        "what is measured is executed, and awaited, without a warning",
+        "results are written as JSON, and compared",
+    ),
+    "load": ("the exit code is that of the requests: some, few that fail, few that take long",),
     "metrics": (
         "series are bounded",
         "labels are exact",
@@ -184,6 +200,7 @@ LETTERS: Final[Mapping[str, str]] = {
     "logging": "L",
     "tracing": "O",
     "metrics": "M",
+    "bench": "B",
     **dict.fromkeys(("request-scope", "migrations", "pooling", "di-testing", "cache"), "A"),
 }
 """What stands before the numbers of a list."""

@@ -52,6 +52,7 @@ OWN_OPTION: Final = re.compile(r"{% (?:(?:el)?if options\.\w+ [=!]= '\w+'|else|e
 OFFERED: Final = {
     "image",
     "options",
+    "served",
     "container_import",
     *("http_client", "app_module", "app_call", "app_name", "package", "variable"),
     *(
@@ -312,7 +313,7 @@ def test_its_notes_name_what_is_there(feature: Feature) -> None:
     assert [problem for command in commands(said) for problem in problems(command)] == []
     tree = added(feature.name, taking(feature.name)[-1])
     paths = re.findall(r"\b[\w./-]+\.py\b", said)
-    assert [path for path in paths if not any(known.endswith(f"/{path}") for known in tree)] == []
+    assert [path for path in paths if not any(f"/{known}".endswith(f"/{path}") for known in tree)] == []
     written = b"".join(data for path, data in tree.items() if not path.startswith(LEDGER)).decode()
     annotations = re.findall(r"\b\w+: ([A-Z]\w+)", said)
     assert [name for name in annotations if not re.search(rf"\b{name}\b", written)] == []

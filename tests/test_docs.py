@@ -1,4 +1,4 @@
-"""README and CONTRIBUTING are true: commands, flags, exit codes, files, and the transcript word by word."""
+"""README, CONTRIBUTING and the pages of docs/ are true: commands, flags, exit codes, files, the transcript word by word."""
 
 from __future__ import annotations
 
@@ -26,7 +26,10 @@ from tests import acceptance
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
 CONTRIBUTING = ROOT / "CONTRIBUTING.md"
-PAGES = (README, CONTRIBUTING)
+DOCS = ROOT / "docs"
+WRITTEN = sorted(path for path in DOCS.glob("*.md") if path != acceptance.PAGE)
+MAIN = (README, CONTRIBUTING)
+PAGES = (*MAIN, *WRITTEN)
 COMMAND: Any = typer.main.get_command(app)
 IDENTITY = {
     "GIT_AUTHOR_NAME": "Owner",
@@ -101,7 +104,7 @@ def unknown(command: str, word: str) -> Iterator[str]:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_command_shown_exists(page: Path) -> None:
     lines = shown(page, "laterctl")
-    assert lines
+    assert lines or page not in MAIN
     assert {line: list(problems(line)) for line in lines if list(problems(line))} == {}
 
 
@@ -110,30 +113,39 @@ def test_wrong_commands_would_be_noticed() -> None:
     assert [line for line in wrong if not list(problems(line))] == []
 
 
-def test_every_command_and_listed_feature_is_in_the_readme() -> None:
-    commands = {line.split()[1] for line in shown(README, "laterctl") if len(line.split()) > 1}
+def test_every_command_is_explained() -> None:
+    commands = {line.split()[1] for line in shown(DOCS / "commands.md", "laterctl") if len(line.split()) > 1}
     assert commands >= set(COMMAND.commands)
-    rows = set(re.findall(r"^\| `([a-z][a-z0-9-]+)` \|", README.read_text(encoding="utf-8"), re.MULTILINE))
-    assert rows == {feature.name for feature in catalogue.every() if not feature.hidden}
 
 
-def test_every_flag_of_the_changing_commands_is_in_the_readme() -> None:
-    told = " ".join(inline(README))
+def test_the_readme_names_every_listed_feature() -> None:
+    (section,) = re.findall(r"(?ms)^## Features$(.*?)^`laterctl list`", README.read_text(encoding="utf-8"))
+    named = re.findall(r"`([a-z][a-z0-9-]+)`", section)
+    assert len(named) == len(set(named))
+    assert set(named) == {feature.name for feature in catalogue.every() if not feature.hidden}
+
+
+def test_the_readme_takes_two_screens() -> None:
+    assert len(README.read_text(encoding="utf-8").splitlines()) <= 2 * 70
+
+
+def test_every_flag_of_the_changing_commands_is_explained() -> None:
+    told = " ".join(inline(DOCS / "commands.md"))
     missing = {
         name
-        for command in ("add", "remove", "update", "diff", "doctor", "new")
+        for command in ("add", "remove", "update", "diff", "undo", "doctor", "new")
         for name in flags(COMMAND.commands[command])
         if name.startswith("--") and not re.search(rf"{name}\b", told)
     }
     assert missing - {"--help"} == set()
 
 
-def test_the_exit_codes_are_all_in_the_readme() -> None:
-    rows = re.findall(r"^\| (\d+) \|", README.read_text(encoding="utf-8"), re.MULTILINE)
-    assert [int(row) for row in rows] == sorted(Exit)
+def test_the_exit_codes_are_all_explained() -> None:
+    rows = re.findall(r"^\| (\d+) \| (\w+) \|", (DOCS / "exit-codes.md").read_text(encoding="utf-8"), re.MULTILINE)
+    assert [(int(code), name) for code, name in rows] == [(code, code.name.lower()) for code in sorted(Exit)]
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", MAIN, ids=lambda page: page.name)
 def test_make_targets_and_files_exist(page: Path) -> None:
     targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
     wanted = {word for line in shown(page, "make") for word in line.split()[1:] if "=" not in word}

@@ -10,11 +10,15 @@ from typing import Any, Final
 
 import pytest
 
+from laterctl.engine.plan import Request
+from laterctl.features import catalogue
 from tests import memory
 from tests.dialect_projects import FOUNDED, NAMES, dialect, features
 
 VERSIONS: Final = ("3.11", "3.12", "3.13")
-QUOTES: Final = {"single": "'", "double": '"'}
+QUOTES: Final = {"single": "'", "double": '"', "others": "'"}
+"""Sets of projects and their quotes: with options as they are by default, and the last with others, in three dialects."""
+OTHERS: Final = ("dynaconf", "none", "starlette")
 
 # TC: with `from __future__ import annotations` it wants imports hidden that frameworks evaluate.
 RUFF: Final = """\
@@ -39,14 +43,27 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a project for each dialect and, where it can be had, for each quote."""
     folder = tmp_path_factory.mktemp("written")
     for quotes, quote in QUOTES.items():
-        for name in NAMES:
-            if name not in FOUNDED or quotes == "single":
-                for path, data in memory.add(dialect(name, quote), *features(name)).items():
+        options = other_options() if quotes == "others" else {}
+        for name in NAMES if quotes != "others" else OTHERS:
+            if name not in FOUNDED or quotes != "double":
+                request = Request(add=features(name), options=options)
+                for path, data in memory.run(dialect(name, quote), request).items():
                     target = folder / quotes / name / path
                     target.parent.mkdir(parents=True, exist_ok=True)
                     target.write_bytes(data)
-        (folder / f"{quotes}.toml").write_text(RUFF.replace("{quotes}", quotes))
+        (folder / f"{quotes}.toml").write_text(RUFF.replace("{quotes}", "double" if quotes == "double" else "single"))
     return folder
+
+
+def other_options() -> dict[str, dict[str, str]]:
+    """Return a value that is not the default for every option that has a few to choose from."""
+    found: dict[str, dict[str, str]] = {}
+    for feature in catalogue.every():
+        for option in feature.options:
+            if option.choices:
+                usual = option.choices.index(option.default) if option.default in option.choices else 0
+                found.setdefault(feature.name, {})[option.name] = option.choices[(usual + 1) % len(option.choices)]
+    return found
 
 
 def run(folder: Path, *command: str) -> subprocess.CompletedProcess[str]:
@@ -63,32 +80,38 @@ def test_ruff_finds_nothing(written: Path, quotes: str, version: str) -> None:
     for project in sorted((written / quotes).iterdir()):
         config = project / "ruff.toml" if project.name in FOUNDED else written / f"{quotes}.toml"
         for command in (["check"], ["format", "--check"]):
-            done = run(project, "ruff", *command, *target, "--config", str(config), "src", "tests", "migrations")
+            done = run(
+                project, "ruff", *command, *target, "--config", str(config), "src", "tests", "migrations", "load"
+            )
             assert done.returncode == 0, f"{project.name}\n{done.stdout}\n{done.stderr}"
 
 
 # What holds for the oldest and the newest version holds in between.
-@pytest.mark.parametrize("version", [VERSIONS[0], VERSIONS[-1]])
-def test_mypy_finds_nothing(written: Path, version: str, tmp_path_factory: pytest.TempPathFactory) -> None:
+TYPED: Final = [("single", VERSIONS[0]), ("single", VERSIONS[-1]), ("others", VERSIONS[0])]
+
+
+@pytest.mark.parametrize(("kind", "version"), TYPED)
+def test_mypy_finds_nothing(written: Path, kind: str, version: str, tmp_path_factory: pytest.TempPathFactory) -> None:
     cache = tmp_path_factory.getbasetemp() / "mypy"
     options = ("--strict", "--python-version", version, "--cache-dir", str(cache))
-    for name in NAMES:
-        done = run(written / "single" / name, "mypy", *options, "src", "tests", "migrations")
-        assert done.returncode == 0, f"{name}\n{done.stdout}\n{done.stderr}"
+    for project in sorted((written / kind).iterdir()):
+        done = run(project, "mypy", *options, "src", "tests", "migrations", "load")
+        assert done.returncode == 0, f"{project.name}\n{done.stdout}\n{done.stderr}"
 
 
-@pytest.mark.parametrize("version", [VERSIONS[0], VERSIONS[-1]])
-def test_pyright_finds_nothing(written: Path, version: str, tmp_path: Path) -> None:
-    environments = [{"root": str(written / "single" / name), "extraPaths": [f"single/{name}/src"]} for name in NAMES]
-    config = written / f"pyright-{version}.json"
-    options = {"include": ["single"], "executionEnvironments": environments}
+@pytest.mark.parametrize(("kind", "version"), TYPED)
+def test_pyright_finds_nothing(written: Path, kind: str, version: str) -> None:
+    names = sorted(project.name for project in (written / kind).iterdir())
+    environments = [{"root": str(written / kind / name), "extraPaths": [f"{kind}/{name}/src"]} for name in names]
+    config = written / f"pyright-{kind}-{version}.json"
+    options = {"include": [kind], "executionEnvironments": environments}
     config.write_text(json.dumps({"typeCheckingMode": "strict", "pythonVersion": version, **options}))
 
     done = run(written, "basedpyright", "--outputjson", "--pythonpath", sys.executable, "--project", str(config))
 
     found: dict[str, Any] = json.loads(done.stdout)
-    assert found["summary"]["filesAnalyzed"] > 200
-    problems = {place(written / "single", item): item["message"] for item in found["generalDiagnostics"]}
+    assert found["summary"]["filesAnalyzed"] > 40 * len(names)
+    problems = {place(written / kind, item): item["message"] for item in found["generalDiagnostics"]}
     assert {key: message for key, message in problems.items() if key not in KNOWN} == {}
 
 

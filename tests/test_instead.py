@@ -7,6 +7,8 @@ from typing import Final
 
 import pytest
 
+from laterctl.engine.plan import Request
+from tests import memory
 from tests.cli.command import run
 from tests.dialect_projects import dialect
 
@@ -95,3 +97,42 @@ def test_nothing_is_said_where_everything_goes_where_it_belongs(name: str, tmp_p
     told = [note["message"] for note in ran.document["notes"] if note["level"] == "choice"]
     words = (VARIABLES, FUNCTIONS, DEFAULTS, ROUTER, "ENVIRONMENT")
     assert [message for message in told if any(word in message for word in words)] == []
+
+
+ROUTED: Final = {
+    "own prefixes": (["'/api/users'", "'/api/items'"], [], "/api/auth"),
+    "one router around them": (["'/users'", "'/items'"], ["'/api/v1'"], "/api/v1/auth"),
+    "a part that differs at each request": (["'/api/{shop}/users'", "'/api/{shop}/items'"], [], "/api/auth"),
+    "nothing in common": (["'/users'", "'/items'"], [], "/auth"),
+    "letters in common": (["'/users'", "'/uses'"], [], "/auth"),
+    "the same path": (["'/items'", "'/items'"], [], "/auth"),
+    "one router": (["'/api/users'"], [], "/auth"),
+    "one without a path": (["'/api/users'", "''"], [], "/auth"),
+    "a path that is computed": (["'/api/users'", "PREFIX"], [], "/auth"),
+}
+
+
+@pytest.mark.parametrize("case", ROUTED)
+def test_routes_go_below_the_path_that_the_routers_of_the_project_are_below(case: str) -> None:
+    prefixes, around, expected = ROUTED[case]
+    files = routed(prefixes, around)
+    entry = memory.planned(files, Request(add=("jwt",))).entries["jwt"]
+    assert entry.options.get("prefix", "/auth") == expected
+    plan = memory.planned(files, Request(add=("permissions",)))
+    told = [note.message for note in plan.notes if note.level == "choice"]
+    assert [f"jwt.prefix={expected}" in message for message in told] == [True] * (expected != "/auth")
+    with_health = memory.run(files, Request(add=("health",)))
+    assert memory.planned(with_health, Request(add=("jwt",))).entries["jwt"].options == entry.options
+    chosen = memory.planned(files, Request(add=("jwt",), options={"jwt": {"prefix": "/login"}}))
+    assert chosen.entries["jwt"].options["prefix"] == "/login"
+
+
+def routed(prefixes: list[str], around: list[str]) -> dict[str, bytes]:
+    """Return a project with a router of each prefix, all in one with another prefix where there is one."""
+    main = ["from fastapi import APIRouter, FastAPI", "from sys import prefix as PREFIX", "app = FastAPI()"]
+    main += [f"whole = APIRouter(prefix={prefix})" for prefix in around]
+    for number, prefix in enumerate(prefixes):
+        main += [f"router_{number} = APIRouter(prefix={prefix})", f"@router_{number}.get('/{number}')"]
+        main += [f"def read_{number}(): ...", f"{'whole' if around else 'app'}.include_router(router_{number})"]
+    main += ["app.include_router(whole)"] if around else []
+    return {"main.py": "\n".join([*main, ""]).encode(), "requirements.txt": b"fastapi>=0.115\n"}

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
+import shutil
 import subprocess
 import sys
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urldefrag, urlsplit
+
+import pytest
 
 from laterctl.cli.exits import Exit
 from laterctl.doctor import rules
@@ -38,11 +42,16 @@ class Page(HTMLParser):
         self.text += data
 
 
-def test_the_site(tmp_path: Path) -> None:
-    """One test, so that it is built once."""
-    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(tmp_path)]
+def built(folder: Path) -> None:
+    """Build the site into a folder."""
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(folder)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, encoding="utf-8", timeout=120, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_site(tmp_path: Path) -> None:
+    """One test, so that it is built once."""
+    built(tmp_path)
     pages = {path: Page(path) for path in tmp_path.rglob("*.html")}
     assert broken(tmp_path, pages) == []
     check_each_listed_feature_has_a_page(tmp_path, pages)
@@ -110,3 +119,44 @@ def check_the_reference_is_whole(site: Path, pages: dict[Path, Page]) -> None:
     assert [key.example for key in KEYS if key.example not in pages[site / "configuration.html"].text] == []
     assert [code.name for code in Exit if code.name.lower() not in pages[site / "exit-codes.html"].text] == []
     assert "kind" in json.loads((site / "schema.json").read_text(encoding="utf-8"))["required"]
+
+
+LOOK = """<script>addEventListener("load", () => {
+  const seen = {
+    pictures: [...document.images].map(image => image.naturalWidth),
+    from: [...document.querySelectorAll("link, script[src], img")].map(item => new URL(item.href || item.src).protocol),
+    overflow: document.documentElement.scrollWidth - innerWidth,
+    menu: document.querySelectorAll("nav a").length,
+    font: getComputedStyle(document.querySelector("h1")).fontSize,
+  };
+  document.body.innerHTML = `<pre>${JSON.stringify(seen)}</pre>`;
+});</script>"""
+
+
+def test_the_first_page_in_a_browser(tmp_path: Path) -> None:
+    """It is read from disk: the pictures and the style are there, nothing comes from elsewhere, no line sticks out."""
+    browser = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if browser is None:
+        pytest.skip("chromium is not on PATH")
+    built(tmp_path)
+    page = tmp_path / "seen.html"
+    page.write_text((tmp_path / "index.html").read_text(encoding="utf-8") + LOOK, encoding="utf-8")
+    flags = [
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-background-networking",
+        f"--user-data-dir={tmp_path / 'profile'}",
+    ]
+    for width in (1280, 500):
+        command = [browser, *flags, f"--window-size={width},900", "--dump-dom", page.as_uri()]
+        done = subprocess.run(command, capture_output=True, encoding="utf-8", timeout=120, check=True)
+        found = re.search("<pre>(.*)</pre>", done.stdout)
+        assert found, done.stdout + done.stderr
+        seen = json.loads(found[1])
+        assert seen["pictures"], "there is a picture"
+        assert min(seen["pictures"]) > 0, "each is loaded"
+        assert {*seen["from"]} == {"file:"}
+        assert seen["overflow"] <= 0, width
+        assert seen["menu"] > 10
+        assert seen["font"] != "32px", "that is a page without a style"

@@ -15,7 +15,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import httpx
 import pytest
@@ -27,12 +27,12 @@ from laterctl.finding import Verdict
 from tests import memory
 from tests.dialect_projects import NAMES, dialect, features
 from tests.otlp import Collector, http_collector
-from tests.servers import Server, redis_server, uvicorn_server
+from tests.servers import Server, http_server, redis_server
 from tests.shapes import FOUNDATION_PACKAGE, SHAPES, Shape, shape_named
 from tests.test_laws import project_files, taken
+from tests.test_running import AUTHENTICATOR
 from tests.turns import turn
 
-PACKAGE: Final = f"src/{FOUNDATION_PACKAGE}"
 SHARED: Final = {
     "jwt": {"refresh": "redis"},
     "rate-limit": {"store": "redis"},
@@ -41,7 +41,7 @@ SHARED: Final = {
 }
 """For more than one process: what has a store of its own has it on one server, and the supervisor logs as they do."""
 
-SHOP: Final = f'''\
+SHOP: Final = '''\
 """Routes as their owner would write them."""
 
 import asyncio
@@ -51,15 +51,15 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Depends
 from pydantic import TypeAdapter
 
-from {FOUNDATION_PACKAGE}.api.deps import CacheDep, CurrentUser
-from {FOUNDATION_PACKAGE}.api.permissions import require
-from {FOUNDATION_PACKAGE}.core.auth.tokens import Principal
-from {FOUNDATION_PACKAGE}.core.cache import Namespace
-from {FOUNDATION_PACKAGE}.core.permissions import Permission
-from {FOUNDATION_PACKAGE}.core.rate_limit import limit
+from {top}api.cache import shared_cache
+from {top}api.permissions import require
+from {top}core.auth.tokens import Principal, get_current_user
+from {top}core.cache import Cache, Namespace
+from {top}core.permissions import Permission
+from {top}core.rate_limit import limit
 
 router = APIRouter(prefix='/shop')
 PRICES = Namespace('prices', TypeAdapter(dict[str, int]), ttl=60)
@@ -67,7 +67,7 @@ LOADS = Path(os.environ['LOADS'])
 
 
 @router.get('/me')
-async def me(user: CurrentUser) -> str:
+async def me(user: Annotated[Principal, Depends(get_current_user)]) -> str:
     logging.getLogger('shop').info('asked for itself')
     return user.subject
 
@@ -82,16 +82,16 @@ async def few() -> int:
     return os.getpid()
 
 
-@router.get('/prices/{{shop}}')
-async def prices(shop: str, cache: CacheDep) -> dict[str, int]:
+@router.get('/prices/{shop}')
+async def prices(shop: str, cache: Annotated[Cache, Depends(shared_cache)]) -> dict[str, int]:
     return await cache.get_or_set(PRICES, shop, partial(load, shop))
 
 
 async def load(shop: str) -> dict[str, int]:
     with LOADS.open('a') as log:
-        log.write(f'{{shop}}\\n')
+        log.write(f'{shop}\\n')
     await asyncio.sleep(0.2)
-    return {{shop: 1}}
+    return {shop: 1}
 
 
 @router.get('/slow')
@@ -136,48 +136,86 @@ def test_the_doctor_finds_nothing_in_what_is_added(name: str) -> None:
     assert [item for item in problems if not item.startswith("JWT006")] == []
 
 
-def written(top: Path) -> Path:
-    """Write the foundation with everything, and with routes of its owner."""
-    shape = shape_named("foundation")
-    files = memory.run(project_files(shape), Request(add=tuple(taken(shape)), options=SHARED))
-    main = f"{PACKAGE}/main.py"
-    text = files[main].decode()
-    text = text.replace(
-        "\napp = FastAPI(", f"\nfrom {FOUNDATION_PACKAGE}.api.shop import router as shop_router\n\napp = FastAPI(", 1
-    )
-    made = {
-        **files,
-        main: f"{text}\napp.include_router(shop_router)\n".encode(),
-        f"{PACKAGE}/api/shop.py": SHOP.encode(),
-    }
+class Service(NamedTuple):
+    """A shape with everything: its packages, what its settings' variables begin with, and what serves it."""
+
+    shape: str
+    top: str = ""
+    prefix: str = ""
+    root: str = ""
+    gunicorn: bool = False
+
+    @property
+    def folder(self) -> str:
+        """Where its packages are, from the top of the project."""
+        return "/".join(filter(None, (self.root, *self.top.split("."))))
+
+
+SERVICES: Final = (
+    Service("foundation", f"{FOUNDATION_PACKAGE}.", "APP_", "src"),
+    Service("foundation_pydantic", f"{FOUNDATION_PACKAGE}.", "APP_", "src", gunicorn=True),
+    Service("flat"),
+    Service("factory", "app.", "BOOKSHOP_", gunicorn=True),
+)
+
+
+def written(service: Service, top: Path) -> Path:
+    """Write it with everything, with routes of its owner, and with whom they let in where it has no users of its own."""
+    shape = shape_named(service.shape)
+    files = memory.run(project_files(shape), Request(add=tuple(taken(shape)), options=SHARED), shape.app_flag)
+    place = service.folder
+    main, users = (str(Path(place, name)) for name in ("main.py", "core/auth/authenticator.py"))
+    added = f"\nfrom {service.top}api.shop import router as shop_router\n\napp.include_router(shop_router)\n"
+    made = {**files, main: files[main] + added.encode(), str(Path(place, "api/shop.py")): shop_of(service).encode()}
+    if not has_users(service):
+        made[users] = files[users] + AUTHENTICATOR.encode()
     for path, data in made.items():
         (top / path).parent.mkdir(parents=True, exist_ok=True)
         (top / path).write_bytes(data)
     return top
 
 
+def shop_of(service: Service) -> str:
+    """Return the owner's routes as they are imported there."""
+    return SHOP.replace("{top}", service.top)
+
+
+def has_users(service: Service) -> bool:
+    """Whether it keeps users, in a database."""
+    return service.shape.startswith("foundation")
+
+
 @contextmanager
-def served(folder: Path, collector: Collector) -> Iterator[Server]:
+def served(service: Service, folder: Path, collector: Collector) -> Iterator[Server]:
     """Run it on four workers, when its tables have been made."""
     with redis_server() as redis:
         environment = {
-            "PYTHONPATH": "src",
-            "APP_DATABASE_URL": f"sqlite+aiosqlite:///{folder}/shop.db",
-            "APP_JWT_KEYS": f"k1:{base64.b64encode(b'k' * 32).decode()}",
-            "APP_REDIS_URL": redis.url,
-            "APP_SHUTDOWN_DRAIN_SECONDS": "1",
+            "PYTHONPATH": service.root or ".",
+            f"{service.prefix}DATABASE_URL": f"sqlite+aiosqlite:///{folder}/shop.db",
+            f"{service.prefix}JWT_KEYS": f"k1:{base64.b64encode(b'k' * 32).decode()}",
+            f"{service.prefix}REDIS_URL": redis.url,
+            f"{service.prefix}SHUTDOWN_DRAIN_SECONDS": "1",
             "LOADS": str(folder / "loads"),
             "OTEL_EXPORTER_OTLP_ENDPOINT": collector.url,
             "OTEL_BSP_SCHEDULE_DELAY": "100",
             "PROMETHEUS_MULTIPROC_DIR": str(folder / "metrics"),
         }
-        for command in (("revision", "--autogenerate", "-m", "first"), ("upgrade", "head"), ("check",)):
+        made = (("revision", "--autogenerate", "-m", "first"), ("upgrade", "head"), ("check",))
+        for command in made if has_users(service) else ():
             alembic = [sys.executable, "-m", "alembic", *command]
             subprocess.run(alembic, cwd=folder, env=os.environ | environment, check=True, capture_output=True)
-        with uvicorn_server(
-            f"{FOUNDATION_PACKAGE}.main:app", folder, environment, 4, ("--log-config", "log_config.json")
-        ) as found:
+        with http_server(lambda port: command_of(service, port), folder, environment) as found:
             yield found
+
+
+def command_of(service: Service, port: int) -> list[str]:
+    """Return what starts it, so that the server's own lines are written as those of the application."""
+    app, where = f"{service.top}main:app", f"127.0.0.1:{port}"
+    if service.gunicorn:
+        options = ("-k", "uvicorn_worker.UvicornWorker", "-w", "4", "--log-config-json", "log_config.json")
+        return [sys.executable, "-m", "gunicorn", app, "-b", where, *options]
+    options = ("--workers", "4", "--log-config", "log_config.json")
+    return [sys.executable, "-m", "uvicorn", app, "--port", str(port), *options]
 
 
 def lines(server: Server) -> list[dict[str, Any]]:
@@ -185,17 +223,19 @@ def lines(server: Server) -> list[dict[str, Any]]:
     return [json.loads(line) for line in server.output().splitlines()]
 
 
-def test_a_journey_through_all_of_them(tmp_path: Path) -> None:
-    with http_collector() as collector, served(written(tmp_path), collector) as server:
-        travel(server, collector, tmp_path)
+@pytest.mark.parametrize("service", SERVICES, ids=lambda service: service.shape)
+def test_a_journey_through_all_of_them(service: Service, tmp_path: Path) -> None:
+    with http_collector() as collector, served(service, written(service, tmp_path), collector) as server:
+        travel(service, server, collector, tmp_path)
         leave(server)
 
 
-def travel(server: Server, collector: Collector, folder: Path) -> None:
+def travel(service: Service, server: Server, collector: Collector, folder: Path) -> None:
     """Register, sign in, be refused in three ways, read what is kept, and find all of it in metrics, traces and logs."""
     trace, caller = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
     with httpx.Client(base_url=server.url, timeout=20) as client:
-        assert client.post("/api/users", json=CREDENTIALS).status_code == 201
+        if has_users(service):
+            assert client.post("/api/users", json=CREDENTIALS).status_code == 201
         form = {"username": CREDENTIALS["email"], "password": CREDENTIALS["password"]}
         pair = client.post("/auth/token", data=form).json()
         bearer = {"Authorization": f"Bearer {pair['access_token']}"}

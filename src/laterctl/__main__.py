@@ -25,7 +25,12 @@ def main() -> None:
     # Typer makes all commands before it looks at which is wanted; what it would suggest needs them all.
     wanted = [command for command in app.registered_commands if sys.argv[1:2] == [_name(command)]]
     app.registered_commands = wanted or app.registered_commands
-    app()
+    try:
+        app()
+    except Exception as error:  # noqa: BLE001 - what nobody foresaw
+        from laterctl.cli.crash import crashed
+
+        sys.exit(crashed(error, sys.argv[1:]))
 
 
 def _distrust_folders() -> None:

@@ -74,6 +74,7 @@ class Option(Struct, frozen=True):
         pattern: what a text has to match.
         minimum, maximum: the range of a number, both included.
         requires: names of features that a value needs, by the value.
+        below_routers: the default is a path, and begins with the one that all routers of the project are below.
         by_hand, instead: signs that the project does by itself what the default brings, and the value that it then has
             unless the user chose one. Without signs they are those of the features that the default requires.
     """
@@ -87,6 +88,7 @@ class Option(Struct, frozen=True):
     maximum: float | None = None
     pattern: str = ""
     requires: Mapping[Value, tuple[str, ...]] = field(default_factory=dict)
+    below_routers: bool = False
     by_hand: ExistingSigns = ExistingSigns()
     instead: Value | None = None
 

@@ -12,7 +12,8 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from msgspec import Struct
@@ -25,6 +26,8 @@ Argv = tuple[str, ...]
 _WINDOWS = os.name == "nt"
 _GRACE = 5.0
 """Seconds that a child has to end by itself."""
+_TURN = 0.2
+"""Seconds after which it is looked again what a child has printed."""
 
 _QUIET = {
     "GIT_TERMINAL_PROMPT": "0",
@@ -57,10 +60,12 @@ class Outcome(Struct, frozen=True):
         return not self.reason
 
 
-def run(argv: Sequence[str], folder: Path, *, timeout: float = 900) -> Outcome:
+def run(
+    argv: Sequence[str], folder: Path, *, timeout: float = 900, heard: Callable[[str], None] = lambda _: None
+) -> Outcome:
     """Run one command in `folder`, for at most `timeout` seconds, and return how it ended; it prints nothing.
 
-    It gets no input and is asked for no password. On a timeout, and on any exception such as Ctrl-C, the command
+    Each line that it would print is `heard` soon after, with credentials masked. It gets no input and is asked for no password. On a timeout, and on any exception such as Ctrl-C, the command
     and everything that it started are ended first; the exception then goes on.
     """
     program = shutil.which(argv[0])
@@ -84,7 +89,7 @@ def run(argv: Sequence[str], folder: Path, *, timeout: float = 900) -> Outcome:
     reason = ""
     with process:
         try:
-            output, _ = process.communicate(timeout=timeout)
+            output = _heard(process, timeout, lambda line: heard(mask(line, environment)))
         except subprocess.TimeoutExpired:
             _end(process)
             output = _rest(process)
@@ -96,6 +101,29 @@ def run(argv: Sequence[str], folder: Path, *, timeout: float = 900) -> Outcome:
     if not reason and code:
         reason = f"it was ended by signal {-code}" if code < 0 else f"it exited with {code}"
     return Outcome(tuple(map(mask, argv)), code, mask(output, environment), reason)
+
+
+def _heard(process: subprocess.Popen[str], timeout: float, hear: Callable[[str], None]) -> str:
+    """Return what a child printed when it ended, having told its lines as they came.
+
+    Raises:
+        subprocess.TimeoutExpired: it has not ended in time.
+    """
+    told, end = 0, time.monotonic() + timeout
+    while process.returncode is None:
+        try:
+            output, _ = process.communicate(timeout=min(_TURN, max(end - time.monotonic(), 0)))
+            lines = output.splitlines()
+        except subprocess.TimeoutExpired as error:
+            if time.monotonic() >= end:
+                raise
+            # What came so far is bytes, whole characters or not, and on Windows there is none of it.
+            output = error.output.decode("utf-8", "replace") if isinstance(error.output, bytes) else ""
+            lines = output[: output.rfind("\n") + 1].splitlines()
+        for line in lines[told:]:
+            hear(line)
+        told = max(told, len(lines))
+    return output
 
 
 def _rest(process: subprocess.Popen[str]) -> str:

@@ -10,6 +10,7 @@ import select
 import signal
 import termios
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Self
 
@@ -22,7 +23,14 @@ CTRL_C, CTRL_D, ENTER = "\x03", "\x04", "\n"
 class Terminal:
     """`laterctl ARGUMENTS` in a folder; use it in a `with` block, which ends it."""
 
-    def __init__(self, folder: Path, *arguments: str, term: str = "dumb", columns: int = 1000) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *arguments: str,
+        term: str = "dumb",
+        columns: int = 1000,
+        env: Mapping[str, str] | None = None,
+    ) -> None:
         self._seen = ""
         self._read = 0
         self._code: int | None = None
@@ -31,7 +39,8 @@ class Terminal:
         if not self._process:  # pragma: no cover - the child
             os.chdir(folder)
             termios.tcsetwinsize(0, (ROWS, columns))
-            os.execve(COMMAND[0], [*COMMAND, *arguments], environment() | {"TERM": term, "COLUMNS": str(columns)})
+            kept = environment() | {"TERM": term, "COLUMNS": str(columns)} | dict(env or {})
+            os.execve(COMMAND[0], [*COMMAND, *arguments], kept)
 
     def __enter__(self) -> Self:
         return self

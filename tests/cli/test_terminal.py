@@ -176,7 +176,8 @@ def test_lines_break_between_words(columns: int, tmp_path: Path) -> None:
 
 
 PICKER = r"Add which features\?"
-DOWN, SPACE, RETURN = "\x1b[B", " ", "\r"
+STYLE = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]")
+DOWN, SPACE, RETURN, BACKSPACE, CLEAR = "\x1b[B", " ", "\r", "\x7f", "\x15"
 
 
 def test_the_picker(tmp_path: Path) -> None:
@@ -200,6 +201,45 @@ def test_the_picker(tmp_path: Path) -> None:
         assert "again: laterctl add metrics --yes" in terminal.screen
     found = done(folder, "list", "--json").document["features"]
     assert {item["name"] for item in found if item["installed"]} == {"cors", "metrics"}
+
+
+def test_options_are_asked_for_what_is_picked(tmp_path: Path) -> None:
+    folder = project(tmp_path)
+    with Terminal(folder, "add", "--set", "rate-limit.headers=off", *QUIET, columns=80) as terminal:
+        terminal.sees(PICKER)
+        for searched in ("coverage", "health", "rate-"):
+            terminal.types(searched + SPACE + BACKSPACE * len(searched))
+        terminal.types(RETURN)
+        terminal.sees("lowest percentage that passes; none unless given")
+        terminal.sees(r"coverage\.fail_under")
+        terminal.types("101" + RETURN)
+        terminal.sees("101 is not a whole number from 0 to 100")
+        terminal.types(CLEAR + RETURN)  # it has no default
+        terminal.sees("where requests are counted")
+        terminal.sees(r"rate-limit\.store")
+        terminal.types(DOWN + RETURN)
+        terminal.sees("while Redis is down")
+        terminal.sees(r"rate-limit\.on_error")
+        terminal.types(RETURN)  # the default
+        terminal.sees("of the routes")
+        terminal.sees(r"health\.prefix")
+        terminal.types(CLEAR + "nowhere" + RETURN)
+        terminal.sees("'nowhere' is not text such as /health")
+        terminal.types(CLEAR + "/up" + RETURN)
+        terminal.sees(QUESTION)
+        terminal.types(f"y{ENTER}")
+        assert terminal.ends() == 0
+    again = re.search(r"again: laterctl (.*(?:\n    .*)*)", STYLE.sub("", terminal.screen))
+    assert again is not None
+    assert re.findall(r"--set\s+(\S+)", again[1]) == [
+        "rate-limit.headers=off",
+        "rate-limit.store=redis",
+        "health.prefix=/up",
+    ]
+    after = contents(folder)
+    done(folder, "undo", "--yes")
+    done(folder, *again[1].split())
+    assert contents(folder) == after
 
 
 def test_the_picker_of_what_is_installed(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from laterctl.project.configuration import KEYS, Misconfigured, configuration, k
 from laterctl.project.tree import Tree
 from tests.cli.command import YES, append, done, project, run, tree
 
-README = Path(__file__).parents[2] / "README.md"
+PAGE = Path(__file__).parents[2] / "docs/configuration.md"
 WRONG = [
     'core = "class"',
     'core = "core core"',
@@ -81,8 +81,8 @@ def test_other_ways_to_write_the_table(text: str) -> None:
     assert "laterctl" in line or "3" in line
 
 
-def test_every_key_is_in_the_readme_with_an_example_that_is_valid() -> None:
-    rows = re.findall(r"(?m)^\| `([\w.]+)( = .+?)` \| (.+?) \| (.+?) \|$", README.read_text())
+def test_every_key_is_explained_with_an_example_that_is_valid() -> None:
+    rows = re.findall(r"(?m)^\| `([\w.]+)( = .+?)` \| (.+?) \| (.+?) \|$", PAGE.read_text())
     assert [(key.name, key.kind, key.decides) for key in KEYS] == [(name, *row) for name, _, *row in rows]
     for name, value, *_ in rows:
         assert configuration(made(f"[tool.laterctl]\n{name}{value}\n"))
@@ -111,5 +111,4 @@ def test_info_says_which_key_changes_what(tmp_path: Path) -> None:
     keys = {item["key"]: item for item in done(folder, "info", "--project", "--json").document["keys"]}
     assert list(keys) == [key.name for key in KEYS]
     assert (keys["tests"]["fact"], keys["tests"]["value"], keys["core"]["value"]) == ("layout", "checks", None)
-    said = "the folder for tests; `false` adds features without theirs, as `--no-tests` does"
-    assert f'layout: tests, {said} (now "checks")' in done(folder, "info", "--project").out
+    assert 'chosen by tests = "checks"  pyproject.toml:' in done(folder, "info", "--project").out

@@ -3,21 +3,37 @@
 from __future__ import annotations
 
 from pathlib import Path
+from shutil import get_terminal_size
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperCommand
+from typer.core import TyperCommand, TyperGroup
 
 from laterctl.cli import complete
 from laterctl.cli.exits import Exit, outcomes
 from laterctl.dialects.manifest import RUN
 from laterctl.proof.levels import Level
 
+ROOM = 80
+"""Columns that help in boxes needs; below, it is in plain lines."""
+
+
+class Commands(TyperGroup):
+    """The commands; plain help says all that there is to say of each, not its first words."""
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """Write the list of commands."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, self.commands[name].help) for name in self.list_commands(ctx)])
+
+
 app = typer.Typer(
     name="laterctl",
+    cls=Commands,
     help="Add production features to a FastAPI project that exists already: previewed, checked, taken back.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    rich_markup_mode="rich" if get_terminal_size().columns >= ROOM else None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
@@ -69,6 +85,22 @@ Without = Annotated[
 NoTests = Annotated[bool, typer.Option("--no-tests", help="Add no test files, and nothing that only they need.")]
 Conflicts = Annotated[bool, typer.Option("--conflicts", help="Write conflict markers where you edited the same lines.")]
 DeleteEdited = Annotated[bool, typer.Option("--delete-edited", help="Delete the files that you edited, too.")]
+
+
+def _apart(context: typer.Context, parameter: typer.CallbackParam, value: bool) -> bool:
+    """Refuse `--verbose` beside `--quiet`."""
+    if value and context.params.get({"verbose": "quiet", "quiet": "verbose"}[parameter.name or ""]):
+        raise typer.BadParameter("--verbose and --quiet exclude each other")
+    return value
+
+
+Verbose = Annotated[
+    bool,
+    typer.Option("--verbose", "-v", help="Show all that the package manager prints.", callback=_apart),
+]
+Quiet = Annotated[
+    bool, typer.Option("--quiet", "-q", help="Print nothing but errors, and what is asked.", callback=_apart)
+]
 Features = Annotated[list[str] | None, typer.Argument(metavar="FEATURE...", autocompletion=complete.listed)]
 Installed = Annotated[list[str] | None, typer.Argument(metavar="FEATURE...", autocompletion=complete.installed)]
 
@@ -122,6 +154,8 @@ def add(
     prove: Prove = "",
     no_prove: NoProve = False,
     allow_dirty: AllowDirty = False,
+    verbose: Verbose = False,
+    quiet: Quiet = False,
     options: Set = None,
     without: Without = None,
     no_tests: NoTests = False,
@@ -131,7 +165,7 @@ def add(
     from laterctl.cli.flow import Command, Flags, installed_in, is_settled, run
 
     directory, reference = context.obj
-    with outcomes(as_json=json):
+    with outcomes(as_json=json, quiet=quiet):
         if (
             features
             and not (options or without or no_tests or json or output)
@@ -142,12 +176,15 @@ def add(
         from laterctl.engine.plan import Request
 
         level = _level(prove, no_prove)
-        flags = Flags(dry_run, diff, output, check, json, yes, not no_install, _manager(install), level, allow_dirty)
+        flags = Flags(
+            dry_run, diff, output, check, json, yes, not no_install, _manager(install), level, allow_dirty, verbose
+        )
         wanted = names.asked(features or ask.pick(directory, reference, as_json=json))
-        chosen = names.options(options or (), wanted, installed_in(directory))
+        options = [*(options or ()), *(ask.options(wanted, options or ()) if not features else ())]
+        chosen = names.options(options, wanted, installed_in(directory))
         left_out = names.declined(without or (), wanted)
         request = Request(add=wanted, options=chosen, without=left_out, tests=not no_tests)
-        given = [("--set", item) for item in options or ()] + [("--without", item) for item in left_out]
+        given = [("--set", item) for item in options] + [("--without", item) for item in left_out]
         words = [*(word for pair in given for word in pair), *(["--no-tests"] if no_tests else [])]
         run(Command(directory, reference, ("add", *wanted), words), request, flags)
 
@@ -167,6 +204,8 @@ def remove(
     prove: Prove = "",
     no_prove: NoProve = False,
     allow_dirty: AllowDirty = False,
+    verbose: Verbose = False,
+    quiet: Quiet = False,
     delete_edited: DeleteEdited = False,
 ) -> None:
     """Take features out again; files that you edited stay."""
@@ -175,9 +214,11 @@ def remove(
     from laterctl.engine.plan import Request
 
     directory, reference = context.obj
-    with outcomes(as_json=json):
+    with outcomes(as_json=json, quiet=quiet):
         level = _level(prove, no_prove)
-        flags = Flags(dry_run, diff, output, check, json, yes, not no_install, _manager(install), level, allow_dirty)
+        flags = Flags(
+            dry_run, diff, output, check, json, yes, not no_install, _manager(install), level, allow_dirty, verbose
+        )
         wanted = names.asked(features or ask.pick_installed(directory, as_json=json), installed_in(directory))
         command = Command(directory, reference, ("remove", *wanted), ("--delete-edited",) if delete_edited else ())
         run(command, Request(remove=wanted, delete_edited=delete_edited), flags)
@@ -198,6 +239,8 @@ def update(
     prove: Prove = "",
     no_prove: NoProve = False,
     allow_dirty: AllowDirty = False,
+    verbose: Verbose = False,
+    quiet: Quiet = False,
     conflicts: Conflicts = False,
     without: Without = None,
 ) -> None:
@@ -207,9 +250,11 @@ def update(
     from laterctl.commands.update import updating
 
     directory, reference = context.obj
-    with outcomes(as_json=json):
+    with outcomes(as_json=json, quiet=quiet):
         level = _level(prove, no_prove)
-        flags = Flags(dry_run, diff, output, check, json, yes, not no_install, _manager(install), level, allow_dirty)
+        flags = Flags(
+            dry_run, diff, output, check, json, yes, not no_install, _manager(install), level, allow_dirty, verbose
+        )
         wanted = names.asked(features or (), installed_in(directory))
         left_out = names.declined(without or (), wanted or installed_in(directory))
         given = [*(["--conflicts"] if conflicts else []), *(word for name in left_out for word in ("--without", name))]
@@ -231,11 +276,11 @@ def diff_(context: typer.Context, features: Installed = None, json: Json = False
 
 
 @app.command()
-def undo(context: typer.Context, json: Json = False, yes: Yes = False) -> None:
+def undo(context: typer.Context, json: Json = False, yes: Yes = False, quiet: Quiet = False) -> None:
     """Take back the last run on this machine, byte for byte."""
     from laterctl.cli import flow
 
-    with outcomes(as_json=json):
+    with outcomes(as_json=json, quiet=quiet):
         flow.undo(context.obj[0], yes=yes, as_json=json)
 
 
@@ -271,9 +316,12 @@ def doctor(
     prove: Prove = "",
     no_prove: NoProve = False,
     allow_dirty: AllowDirty = False,
+    verbose: Verbose = False,
+    quiet: Quiet = False,
 ) -> None:
     """Inspect installed features and read the code for known mistakes; never runs it."""
     from laterctl.cli import show_report
+    from laterctl.cli.steps import Steps
     from laterctl.commands import doctor as command
     from laterctl.finding import Verdict
 
@@ -281,16 +329,25 @@ def doctor(
     if form not in complete.FORMATS:
         raise typer.BadParameter(f"{form} is none of {', '.join(complete.FORMATS)}", param_hint="--format")
     json = json or form == "json"
-    with outcomes(as_json=json, looks=not fix):
+    with outcomes(as_json=json, looks=not fix, quiet=quiet):
         fixed = None
         if fix:
             from laterctl.cli import flow
 
             flags = flow.Flags(
-                json=json, yes=yes, prove=_level(prove, no_prove), allow_dirty=allow_dirty, install=False
+                json=json,
+                yes=yes,
+                prove=_level(prove, no_prove),
+                allow_dirty=allow_dirty,
+                install=False,
+                verbose=verbose,
             )
             fixed = flow.fix(flow.Command(directory, reference, ("doctor", "--fix")), flags)
-        report = command.examine(directory, app=reference, only=only or (), skip=skip or (), run=run)
+        with Steps(verbose=verbose) as steps:
+            steps.waits_for("reading the project")
+            report = command.examine(
+                directory, app=reference, only=only or (), skip=skip or (), run=run, progress=steps.begins
+            )
         if form == "github":
             show_report.github(report)
         elif form == "sarif":
@@ -336,8 +393,14 @@ def info(
             raise typer.BadParameter("name a feature, or give --project")
         with readable():
             found, installed = load_project(directory, reference)
+        if project and json:
+            show.document("project", **read.facts(found))
+            return
         if project:
-            show.project(read.facts(found), as_json=json)
+            from laterctl.cli.show_report import onion
+            from laterctl.commands.portrait import portrait
+
+            show.project(found.root.name, portrait(found), lambda: onion(found.app))
             return
         declared = read.about(feature)
         entry = installed.get(declared.name)

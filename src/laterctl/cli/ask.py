@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from textwrap import shorten
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from laterctl.cli.exits import Exit
-from laterctl.cli.screen import columns, faint, say, show_diff, shown, tell
+from laterctl.cli.screen import columns, faint, say, show_diff, shown, strong, tell
 from laterctl.proof.levels import Level
 
 if TYPE_CHECKING:
+    from questionary import Question
+
     from laterctl.commands.change import Prepared
     from laterctl.commands.read import Listed
+    from laterctl.feature import Option, Value
 
 
 def interactive() -> bool:
@@ -164,7 +167,6 @@ def _ask_somebody(*, as_json: bool) -> None:
 def _chosen(verb: str, items: Sequence[tuple[Listed, str]]) -> list[str]:
     """Ask for features, grouped: arrows move, space chooses, letters search; those with a reason cannot be chosen."""
     import questionary
-    from prompt_toolkit.key_binding import KeyBindings, merge_key_bindings
 
     from laterctl.cli import show
 
@@ -186,13 +188,74 @@ def _chosen(verb: str, items: Sequence[tuple[Listed, str]]) -> list[str]:
         use_search_filter=True,
         use_jk_keys=False,
     )
+    chosen: list[str] | None = _answered(question)
+    if not chosen:
+        show.progress("nothing was written")
+        raise typer.Exit(Exit.DONE)
+    return chosen
+
+
+def _answered(question: Question) -> Any:
+    """Ask a question of questionary, which Ctrl-D ends as Ctrl-C does."""
+    from prompt_toolkit.key_binding import KeyBindings, merge_key_bindings
+
     ends = KeyBindings()
     ends.add("c-d")(lambda event: event.app.exit(exception=KeyboardInterrupt))
     known = question.application.key_bindings
     question.application.key_bindings = merge_key_bindings([ends, *([known] if known else [])])
     with _on_its_own_line():
-        chosen: list[str] | None = question.unsafe_ask()
-    if not chosen:
-        show.progress("nothing was written")
-        raise typer.Exit(Exit.DONE)
-    return chosen
+        return question.unsafe_ask()
+
+
+def options(chosen: Iterable[str], given: Iterable[str]) -> list[str]:
+    """Ask for the options of features that were picked, but for those that are `given`; enter takes the default.
+
+    Returns:
+        What is not as by default, as `FEATURE.NAME=VALUE`.
+    """
+    from laterctl.features import catalogue
+
+    known = {item.partition("=")[0] for item in given}
+    found = []
+    for feature in map(catalogue.feature, chosen):
+        for option in feature.options:
+            name = f"{feature.name}.{option.name}"
+            answer = None if name in known else _option(name, option)
+            if answer is not None and answer != _written(option.default):
+                found.append(f"{name}={answer}")
+    return found
+
+
+def _option(name: str, option: Option) -> str | None:
+    """Ask for the value of an option; `None` when it has no default and gets no value."""
+    import questionary
+
+    say(f"{strong(name)}  {option.help} {faint(f'({option.range})')}", hang=4)
+    values = option.choices or (("true", "false") if option.type is bool else ())
+    if not values:
+        text = questionary.text(name, _written(option.default) or "", validate=lambda text: _wrong(option, text))
+        answer: str = _answered(text).strip()
+        return answer or None
+    choices = [questionary.Choice(value, value) for value in values]
+    if option.default is None:
+        choices.insert(0, questionary.Choice("no value", ""))
+    question = questionary.select(
+        name, choices, default=_written(option.default) or "", instruction="(arrows, enter)", use_jk_keys=False
+    )
+    return _answered(question) or None
+
+
+def _written(value: Value | None) -> str | None:
+    """Return a value as it is written behind `--set`."""
+    return None if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _wrong(option: Option, text: str) -> bool | str:
+    """Say what is wrong with what was typed; `True` when nothing is."""
+    if not text.strip():
+        return option.default is None or f"it is {option.range}"
+    try:
+        option.parse(text.strip())
+    except ValueError as error:
+        return shown(str(error))
+    return True

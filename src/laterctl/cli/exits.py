@@ -30,13 +30,16 @@ class InterruptedLate(Exception):
 
 
 @contextmanager
-def outcomes(*, as_json: bool = False, looks: bool = False) -> Iterator[None]:
+def outcomes(*, as_json: bool = False, looks: bool = False, quiet: bool = False) -> Iterator[None]:
     """Turn what commands raise into words on the screen (or JSON) and an exit code.
 
-    A command that only `looks` does not say that nothing was written.
+    A command that only `looks` does not say that nothing was written; a `quiet` one says nothing but that it failed.
     """
+    from laterctl.cli import screen
+
     try:
-        yield
+        with screen.quiet(quiet):
+            yield
     except typer.Exit:
         raise
     except (Exception, KeyboardInterrupt) as error:

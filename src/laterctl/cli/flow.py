@@ -13,6 +13,8 @@ import typer
 
 from laterctl import __version__
 from laterctl.cli.exits import Exit, InterruptedLate
+from laterctl.cli.screen import quiet
+from laterctl.cli.steps import Steps
 from laterctl.proof.levels import Level
 
 if TYPE_CHECKING:
@@ -34,6 +36,7 @@ class Flags:
     manager: str = ""
     prove: Level | None = None
     allow_dirty: bool = False
+    verbose: bool = False
 
     @property
     def looks(self) -> bool:
@@ -118,7 +121,8 @@ def run(command: Command, request: Request | Requesting, flags: Flags) -> None:
         pending(command.directory)
     else:
         _recover(command.directory)
-    with _undisturbed(command.directory):
+    with _undisturbed(command.directory), Steps(verbose=flags.verbose) as steps:
+        steps.waits_for("reading the project and planning")
         prepared = change.prepare(
             command.directory, request, command.reference, install=flags.install, manager=flags.manager
         )
@@ -137,7 +141,10 @@ def run(command: Command, request: Request | Requesting, flags: Flags) -> None:
 
 @contextmanager
 def _noticing(root: Path, written: str) -> Iterator[None]:
-    """Raise `InterruptedLate`, which says what is `written`, when an interruption comes after the commit."""
+    """Raise `InterruptedLate`, which says what is `written`, when an interruption comes after the commit.
+
+    An error that nobody foresaw gets that as a note.
+    """
     from laterctl import state_dir as private
 
     last = private.state_dir(root) / private.LAST
@@ -148,6 +155,10 @@ def _noticing(root: Path, written: str) -> Iterator[None]:
         if _stamp(last) == before:
             raise
         raise InterruptedLate(written) from error
+    except Exception as error:
+        if _stamp(last) != before:
+            error.add_note(f"{written[0].upper()}{written[1:]}.")
+        raise
 
 
 @contextmanager
@@ -202,20 +213,21 @@ def _preview(prepared: Prepared, flags: Flags) -> None:
 
 def _carry_out(command: Command, prepared: Prepared, flags: Flags) -> tuple[RunResult, str]:
     """Ask the one question and write. Returns what was done, and the command that repeats it without questions."""
-    from laterctl.cli import show
     from laterctl.commands import change
 
     agreed = _agreed(command, prepared, flags)
-    choices = change.RunOptions(
-        install=agreed.install,
-        manager=agreed.manager,
-        prove=agreed.prove or Level.NONE,
-        required=flags.prove not in {None, Level.NONE},
-        allow_dirty=agreed.allow_dirty,
-        command=command.again(agreed),
-        progress=show.progress,
-    )
-    done = change.execute(prepared, choices)
+    with Steps(verbose=flags.verbose) as steps:
+        choices = change.RunOptions(
+            install=agreed.install,
+            manager=agreed.manager,
+            prove=agreed.prove or Level.NONE,
+            required=flags.prove not in {None, Level.NONE},
+            allow_dirty=agreed.allow_dirty,
+            command=command.again(agreed),
+            progress=steps.begins,
+            heard=steps.hears,
+        )
+        done = change.execute(prepared, choices)
     if done.proof is not None and not done.proof.proves(choices.prove):
         agreed = replace(agreed, prove=flags.prove)  # where it cannot be proved, asking for it would end otherwise
     return done, command.again(agreed)
@@ -233,8 +245,9 @@ def _agreed(command: Command, prepared: Prepared, flags: Flags) -> Flags:
         )
         raise typer.Exit(Exit.UNANSWERED)
     prove = flags.prove if flags.prove is not None else _configured(prepared) or Level.APP
-    show_plan.plan(prepared, "question", as_json=False)
-    agreed = ask.accept(prepared, prove=prove, install=flags.install)
+    with quiet(False):  # nobody agrees to what was not shown
+        show_plan.plan(prepared, "question", as_json=False)
+        agreed = ask.accept(prepared, prove=prove, install=flags.install)
     if agreed is None:
         show.progress("nothing was written")
         raise typer.Exit(Exit.DONE)
@@ -296,8 +309,10 @@ def undo(directory: Path, *, yes: bool, as_json: bool) -> None:
             message = f"there is no terminal to ask whether to take back `{last.command}`: --yes accepts it"
             show.failure("unanswered", message, as_json=as_json)
             raise typer.Exit(Exit.UNANSWERED)
-        show_plan.files(last.changeset.inverted())
-        if not ask.yes_no(f"Take back `{last.command}`?"):
+        with quiet(False):
+            show_plan.files(last.changeset.inverted())
+            agreed = ask.yes_no(f"Take back `{last.command}`?")
+        if not agreed:
             show.progress("nothing was written")
             return
     try:

@@ -8,7 +8,8 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any, TextIO
 
 import typer
@@ -45,8 +46,29 @@ def _styled(text: str, **style: Any) -> str:
     return typer.style(shown(text), **style).replace("\x1b", _STYLED)
 
 
+_quiet = False
+
+
+def is_quiet() -> bool:
+    """Whether nothing is printed but errors and what programs read."""
+    return _quiet
+
+
+@contextmanager
+def quiet(wanted: bool = True) -> Iterator[None]:
+    """Print no results and no progress within the block; when not `wanted`, print them there again."""
+    global _quiet  # noqa: PLW0603 - there is one screen
+    before, _quiet = _quiet, wanted
+    try:
+        yield
+    finally:
+        _quiet = before
+
+
 def say(line: str = "", *, hang: int | None = None) -> None:
     """Print a line of a result; on a terminal it breaks between words, and goes on `hang` columns from the edge."""
+    if _quiet:
+        return
     typer.echo(_wrapped(_line(line), _width(sys.stdout), hang), color=_color())
 
 
@@ -59,9 +81,32 @@ def group(title: str, lines: Iterable[str], *, hang: int = 4) -> None:
         say(f"  {line}", hang=hang)
 
 
-def tell(line: str) -> None:
+def tell(line: str, *, progress: bool = False) -> None:
     """Print a line of progress, or of an error."""
+    if progress and _quiet:
+        return
     typer.echo(_wrapped(_line(line), _width(sys.stderr), None), err=True, color=_color())
+
+
+def overwrite(line: str) -> None:
+    """Show a line on the terminal until `erase`; nothing where there is none, or where lines cannot be drawn again."""
+    if _quiet or not sys.stderr.isatty() or os.environ.get("TERM", "dumb") == "dumb":
+        return
+    text = _STYLE.sub("", _line(line))[: (_width(sys.stderr) or 80) - 1]
+    sys.stderr.write(f"\r\x1b[K{text}" if _color() is False else f"\r\x1b[K\x1b[2m{text}\x1b[0m")
+    sys.stderr.flush()
+    _drawn.append(text)
+
+
+def erase() -> None:
+    """Take away the line that `overwrite` drew, if there is one."""
+    if _drawn:
+        sys.stderr.write("\r\x1b[K")
+        sys.stderr.flush()
+        _drawn.clear()
+
+
+_drawn: list[str] = []
 
 
 def show_diff(text: str, *, pager: bool = False) -> None:

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from laterctl.cli.screen import bad, careful, faint, good, group, json_shown, say, strong, tell
+from laterctl.cli.screen import bad, careful, faint, good, group, json_shown, label, say, strong, tell
 from laterctl.masking import masked, masked_value
 
 if TYPE_CHECKING:
     from laterctl.commands.change import InstallFailed, ProofFailed, Unproved
+    from laterctl.commands.portrait import Part
     from laterctl.commands.read import Listing, Secret
     from laterctl.dialects.settings import Settings
     from laterctl.doctor.rules import UnknownRule
@@ -45,7 +46,7 @@ def _masked(value: Any) -> Any:
 
 def progress(message: str) -> None:
     """Say what is going on."""
-    tell(faint(message))
+    tell(faint(message), progress=True)
 
 
 def failure(code: str, message: str, *, as_json: bool) -> None:
@@ -335,66 +336,25 @@ def _brought(name: str) -> list[str]:
     return [words[kind](item) for kind, item in found]
 
 
-def project(facts: Mapping[str, Any], *, as_json: bool) -> None:
-    """Show what was detected."""
-    if as_json:
-        document("project", **facts)
-        return
-    for name, value in facts.items():
-        if name in {"apps", "keys", "undecided"} or value in (None, [], ""):
-            continue
-        if not isinstance(value, dict):
-            say(f"{strong(name)} {value!s}")
-            continue
-        say(strong(name))
-        hidden = {"kind"} if "title" in value else set()
-        for key, item in value.items():
-            if (
-                item not in (None, "", [], {}, False)
-                and key not in {"evidence", "body", "index", *hidden}
-                and _short(item)
-            ):
-                say(f"  {key}: {_short(item)}")
-        for item in value.get("evidence", ()):
-            say("  " + faint(f"{item['what']}: {item['place']['path']}:{item['place']['line']}"))
-
-    say(strong("keys of [tool.laterctl] in pyproject.toml"))
-    for key in facts["keys"]:
-        fact = f"{key['fact']}: " if key["fact"] else ""
-        value = "" if key["value"] is None else f" (now {json.dumps(key['value'], ensure_ascii=False)})"
-        say(f"  {fact}{key['key']}, {key['decides']}{value}")
-    for item in facts.get("undecided", ()):
-        where = "".join(f" {_short(place)}" for place in item["places"][:1])
-        say(f"{careful('undecided')}{where} {item['message']}")
-        say(f"    then: {item['hint']}")
-
-
-_NAMES = ("target", "text", "name", "scope")
-"""What a fact in a list is called by, the first that it has."""
-
-
-def _short(value: Any) -> str:
-    if isinstance(value, dict) and set(value) == {"path", "line"}:
-        return f"{value['path']}:{value['line']}"
-    if isinstance(value, dict) and "text" in value:
-        return str(value["text"])
-    if isinstance(value, dict) and "form" in value:
-        return ":".join(filter(None, (value["path"], ".".join(value["table"]))))
-    if isinstance(value, dict) and "kind" in value:
-        place = f" ({_short(value['place'])})" if value["place"] else ""
-        return f"{value['kind']}{place}" + (f": {value['reason']}" if value["reason"] else "")
-    if (
-        isinstance(value, list)
-        and value
-        and all(isinstance(item, dict) and set(item) == {"path", "line"} for item in value)
-    ):
-        return ", ".join(_short(item) for item in value)
-    if isinstance(value, list) and value and all(isinstance(item, dict) and "place" in item for item in value):
-        return ", ".join(
-            f"{next((item[key] for key in _NAMES if item.get(key)), '?')} ({_short(item['place'])})" for item in value
-        )
-    text = json.dumps(value, ensure_ascii=False) if not isinstance(value, str) else value
-    return text if len(text) < 160 else f"{text[:157]}..."
+def project(name: str, parts: Iterable[Part], draw: Callable[[], None]) -> None:
+    """Show what was detected, and which keys change it; `draw` shows the middleware."""
+    say(strong(name))
+    for part in parts:
+        say()
+        say(f"{strong(part.title)}  {part.found}", hang=4)
+        for reason in part.reasons:
+            say(f"  {reason.what}" + (f"  {faint(str(reason.place))}" if reason.place else ""), hang=4)
+        for choice in part.choices:
+            word = "chosen by" if choice.place else "changed by"
+            say(
+                f"  {label(word)} {choice.key} = {choice.text}"
+                + (f"  {faint(str(choice.place))}" if choice.place else ""),
+                hang=4,
+            )
+        if part.title == "Lifespan":
+            draw()
+    say()
+    say(faint("keys stand in [tool.laterctl] of pyproject.toml; --json tells programs more"))
 
 
 def secrets(made: Secret, *, as_json: bool) -> None:

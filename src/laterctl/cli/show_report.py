@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import typer
 
 from laterctl import __version__
-from laterctl.cli.screen import bad, careful, faint, good, json_shown, say, shown, strong
+from laterctl.cli.screen import bad, careful, faint, good, is_quiet, json_shown, quiet, say, shown, strong
 from laterctl.cli.show import document, place_of, plain
 
 if TYPE_CHECKING:
     from laterctl.commands.doctor import Report
     from laterctl.doctor.rule import Example, Rule
     from laterctl.finding import Finding
+    from laterctl.project.facts import App
 
 MARKS = {"ok": good("ok"), "problem": bad("problem"), "unknown": careful("unknown")}
 
@@ -33,26 +34,21 @@ def report(made: Report, *, as_json: bool, fixed: Mapping[str, Any] | None = Non
     found = made.findings
     if as_json:
         items = [plain(item) for item in found]
-        onion = [{"middleware": item.target, "place": place_of(item.place)} for item in made.onion]
-        document("doctor", findings=items, onion=onion, fixed=fixed, message=message)
+        layers = [{"middleware": item.target, "place": place_of(item.place)} for item in made.onion]
+        document("doctor", findings=items, onion=layers, fixed=fixed, message=message)
+        return
+    if is_quiet():
+        with quiet(False):
+            _findings([item for item in found if item.verdict is not Verdict.OK])
         return
     if message:
         say(message)
     whole = [item for item in found if item.verdict is Verdict.OK and item.rule == WHOLE]
-    title = ""
-    for item in found:
-        if item in whole:
-            continue
-        if title != (title := _heading(item)):
-            say(strong(title))
-        where = f" {item.place}" if item.place else ""
-        say(f"{MARKS[item.verdict]} {strong(item.rule)}{where} {item.message}", hang=4)
-        if item.fix and item.verdict is not Verdict.OK:
-            say(f"    fix: {item.fix}", hang=9)
+    _findings([item for item in found if item not in whole])
     if whole:
         names = ", ".join(item.feature for item in whole)
         say(f"{MARKS[Verdict.OK]} {strong(WHOLE)} {names} {'is' if len(whole) == 1 else 'are'} whole", hang=4)
-    _onion(made)
+    onion(made.app)
     counted = {verdict: sum(item.verdict is verdict for item in found) for verdict in Verdict}
     if counted[Verdict.PROBLEM] or counted[Verdict.UNKNOWN]:
         say(", ".join(f"{number} {verdict.value}" for verdict, number in counted.items()))
@@ -60,6 +56,17 @@ def report(made: Report, *, as_json: bool, fixed: Mapping[str, Any] | None = Non
         say(f"{good('nothing wrong')}, {made.rules} rules")
     if any(item.fixable and item.verdict is Verdict.PROBLEM for item in found):
         say("`laterctl doctor --fix` puts back what is missing.")
+
+
+def _findings(found: Iterable[Finding]) -> None:
+    title = ""
+    for item in found:
+        if title != (title := _heading(item)):
+            say(strong(title))
+        where = f" {item.place}" if item.place else ""
+        say(f"{MARKS[item.verdict]} {strong(item.rule)}{where} {item.message}", hang=4)
+        if item.fix and item.verdict != "ok":
+            say(f"    fix: {item.fix}", hang=9)
 
 
 WHOLE = "LTR003"
@@ -74,14 +81,17 @@ def _heading(item: Finding) -> str:
     return "Not checked" if item.verdict == "unknown" else "Right"
 
 
-def _onion(made: Report) -> None:
+def onion(app: App | None) -> None:
     """Draw the middleware: a request comes in at the top, the routes are inside of all of it."""
-    if made.app is None or not made.onion:
+    from laterctl.project.application.registered import outermost_first
+
+    found = outermost_first(app) if app is not None else []
+    if app is None or not found:
         return
-    say(strong(f"Middleware of {made.app.reference or made.app.name}"))
-    names = [item.target.rpartition(".")[2] or "?" for item in made.onion]
+    say(strong(f"Middleware of {app.reference or app.name}"))
+    names = [item.target.rpartition(".")[2] or "?" for item in found]
     width = max(map(len, names)) + len(names)
-    for depth, (name, item) in enumerate(zip(names, made.onion, strict=True)):
+    for depth, (name, item) in enumerate(zip(names, found, strict=True)):
         say(f"  {' ' * depth}{name:<{width - depth}}  {faint(str(item.place))}")
     say(f"  {' ' * len(names)}{faint('the routes')}")
 

@@ -115,13 +115,16 @@ def line_of(text: str, keys: Keys) -> int:
             return None
 
     # What is above the last line with its name that is no part of a value, and lacks it, need not be tried.
-    named = (number for number, line in enumerate(lines) if keys[-1] in line)
-    start = max((number for number in named if is_there(number) is False), default=0)
-    for end in range(start + 1, len(lines)):
-        found = is_there(end)
-        if found:
-            break
-        start = start if found is None else end
+    named = [number for number, line in enumerate(lines) if keys[-1] in line]
+    if len(named) == 1:
+        start = named[0]
+    else:
+        start = max((number for number in named if is_there(number) is False), default=0)
+        for end in range(start + 1, len(lines)):
+            found = is_there(end)
+            if found:
+                break
+            start = start if found is None else end
     return "".join(sections[:index]).count("\n") + start + 1
 
 

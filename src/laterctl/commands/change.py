@@ -105,7 +105,8 @@ class RunOptions(Struct, frozen=True):
     """How a run is carried out.
 
     `manager` names the package manager, `""` detects it; `install` false leaves the dependencies to the user.
-    `prove` asks for the dynamic proof, without which nothing is written when it is `required`.
+    `prove` asks for the dynamic proof, without which nothing is written when it is `required`. `progress` is told what
+    begins, `heard` the lines that the package manager prints.
     """
 
     install: bool = True
@@ -115,6 +116,7 @@ class RunOptions(Struct, frozen=True):
     allow_dirty: bool = False
     command: str = ""
     progress: Callable[[str], None] = field(default=lambda _: None)
+    heard: Callable[[str], None] = field(default=lambda _: None)
 
 
 def load_project(start: Path, app: str | None = None) -> tuple[Project, dict[str, Entry]]:
@@ -305,7 +307,7 @@ def execute(prepared: Prepared, choices: RunOptions) -> RunResult:
             run.apply()
             for command in step.commands if step.runs else ():
                 choices.progress(shlex.join(command))
-                _install(command, prepared.root)
+                _install(command, prepared.root, choices.heard)
             if proving is not None:
                 report = proving.finish()
                 if report.failures:
@@ -331,9 +333,9 @@ def _dependencies(
     return step
 
 
-def _install(step: Argv, root: Path) -> None:
+def _install(step: Argv, root: Path, heard: Callable[[str], None]) -> None:
     from laterctl import install
 
-    outcome = install.run(step, root)
+    outcome = install.run(step, root, heard=heard)
     if not outcome.ok:
         raise InstallFailed(install.mask(shlex.join(step)), f"{outcome.output}\n{outcome.reason}".strip())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from msgspec import Struct
@@ -39,6 +39,7 @@ def examine(
     only: Iterable[str] = (),
     skip: Iterable[str] = (),
     run: bool = False,
+    progress: Callable[[str], None] = lambda _: None,
 ) -> Report:
     """Look at the project around a folder.
 
@@ -48,6 +49,7 @@ def examine(
         only: rule ids, or what they start with, to keep; all when empty.
         skip: rule ids, or what they start with, to leave out; the project's configuration adds to them.
         run: also start the app, in a scratch copy.
+        progress: told when it is started.
 
     Raises:
         laterctl.doctor.rules.UnknownRule: there is no such rule.
@@ -60,7 +62,7 @@ def examine(
     wanted -= rules.select(_configured(project), SKIP)
     found = list(look(project, wanted))
     if run and installed.LTR011.id in wanted:
-        found.append(start_app(project))
+        found.append(start_app(project, progress))
     order = {Verdict.PROBLEM: 0, Verdict.UNKNOWN: 1, Verdict.OK: 2}
     severities = [*Severity]
     found.sort(

@@ -8,17 +8,18 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cached_property, wraps
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from laterctl.project.names import Own, dotted_path, imports_in, imports_of, resolve
+from laterctl.project.names import Own, dotted_path, resolve
 from laterctl.project.places import is_test_or_docs
 from laterctl.project.source import Unreadable
-from laterctl.project.statements import Scope, StatementRef, blocks, nodes, spots
+from laterctl.project.statements import Scope, StatementRef, blocks, children, nodes, spots
 from laterctl.project.tree import Outside
 
 if TYPE_CHECKING:
     from laterctl.project.discover import Project
 
-_BLOCKS = frozenset({"body", "orelse", "finalbody", "handlers", "cases"})
 _LEAVES = (ast.Name, ast.Constant, ast.expr_context, ast.operator, ast.cmpop, ast.boolop, ast.unaryop)
+_PASSED = (*_LEAVES, ast.stmt, ast.excepthandler, ast.match_case)
+"""What the walk through a statement passes by: leaves, and what is a statement of its own or has some."""
 
 Node_co = TypeVar("Node_co", bound=ast.AST, covariant=True)
 Subject = TypeVar("Subject", bound="Code | Codebase")
@@ -88,7 +89,6 @@ class Code:
         self.tree = tree
         self.codebase = codebase
         self.answers: dict[Callable[..., Any], Any] = {}
-        self._imports: dict[tuple[Scope, ...], Mapping[str, str]] = {}
         self._visits: dict[type, list[Visit[Any]]] = {}
 
     def mentions(self, *words: bytes) -> bool:
@@ -106,14 +106,7 @@ class Code:
             while todo:
                 node = todo.pop()
                 found[type(node)].append((node, spot))
-                below: list[ast.AST] = []
-                for name in node._fields:
-                    if name in _BLOCKS and node is spot.node:
-                        continue  # statements of their own
-                    value = getattr(node, name, None)
-                    inner = value if isinstance(value, list) else (value,)
-                    below += [item for item in inner if isinstance(item, ast.AST) and not isinstance(item, _LEAVES)]
-                todo.extend(reversed(below))
+                todo += [item for item in reversed(children(node)) if not isinstance(item, _PASSED)]
         return found
 
     def visits(self, *kinds: type) -> list[Visit[Any]]:
@@ -144,14 +137,7 @@ class Code:
 
     def imports(self, scope: tuple[Scope, ...] = ()) -> Mapping[str, str]:
         """Return the imports in force inside functions and classes; those of the module without any."""
-        if scope not in self._imports:
-            package = self.path.endswith("__init__.py")
-            # The dotted name that the path gives; only relative imports depend on it.
-            module = self.path.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
-            self._imports[scope] = (
-                imports_in(scope, self.imports(), module, package) if scope else imports_of(self.tree, module, package)
-            )
-        return self._imports[scope]
+        return self.codebase.project.names.imports(self.path, scope)
 
     def resolve(self, node: ast.AST, scope: tuple[Scope, ...] = ()) -> str:
         """Return the canonical dotted name of a name or attribute by the imports in force, `""` when unknown."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import cache
 from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
@@ -18,9 +20,9 @@ from laterctl.project.source import Unreadable
 from laterctl.project.tree import Outside
 from laterctl.project.unreadable import as_undecided
 from laterctl.refusal import Refused
-from laterctl.targets import document as converge
 from laterctl.targets import origin
-from laterctl.targets.base import Record, State, Target
+from laterctl.targets.base import Inspection, Record, State, Target
+from laterctl.targets.document import Document, inspect_in
 from laterctl.targets.owned_file import OwnedFile
 from laterctl.targets.statement import Statement
 
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
     from laterctl.engine.ledger import Entry
     from laterctl.project.discover import Project
     from laterctl.project.facts import Undecided
+
+    _Documents = Callable[[str], tuple[list[Record], Document | None]]
 
 
 def _ledger(feature: str, *targets: Target) -> dict[str, str]:
@@ -179,11 +183,11 @@ def inspect(project: Project) -> Iterator[Finding]:
         return
     yield from _ledger_lost(project, entries)
     yield from _left_over(project, entries)
-    records = ledger.records_of(entries.values())
+    documents = _documents(project, ledger.records_of(entries.values()))
     for name, entry in sorted(entries.items()):
         if entry.left:
             continue
-        problems = [*_records(project, entry, records), *_requirements(entry, entries)]
+        problems = [*_records(project, entry, documents), *_requirements(entry, entries)]
         yield from problems
         if not any(item.verdict is Verdict.PROBLEM for item in problems):
             yield LTR003.finding(Verdict.OK, f"{name} is whole ({len(entry.records)} pieces)", feature=name)
@@ -273,13 +277,26 @@ def _adding(name: str) -> str:
     return f"laterctl add {name if name in users else '|'.join(users)}"
 
 
-def _records(project: Project, entry: Entry, records: list[Record]) -> Iterator[Finding]:
+def _documents(project: Project, records: Iterable[Record]) -> _Documents:
+    """Return what gives the records in a file, and the file, read once: `None` when there is none."""
+    by_path: defaultdict[str, list[Record]] = defaultdict(list)
+    for record in records:
+        by_path[record.target.path].append(record)
+
+    @cache
+    def found(path: str) -> tuple[list[Record], Document | None]:
+        data = project.tree.read(path)
+        return by_path[path], None if data is None else Document(path, data, by_path[path], project)
+
+    return found
+
+
+def _records(project: Project, entry: Entry, documents: _Documents) -> Iterator[Finding]:
     for record in entry.records:
         target, feature = record.target, entry.feature
-        others = [item for item in records if item.target.path == target.path]
         try:
-            data = project.tree.read(target.path)
-            inspection = converge.inspect(target, data, others, project)
+            others, document = documents(target.path)
+            inspection = Inspection(State.ABSENT) if document is None else inspect_in(target, document)
             place_now = moved(project, record)
         except (Unreadable, Outside) as error:
             found = as_undecided(error)
@@ -291,7 +308,7 @@ def _records(project: Project, entry: Entry, records: list[Record]) -> Iterator[
             message = f"{target.path} was moved to {place_now} (yours)"
             yield LTR007.finding(Verdict.OK, message, Place(place_now, 1), feature=feature)
         elif inspection.state is State.ABSENT and not record.left:
-            with_it = "" if data is not None or target.whole_file else f" with {target.path}"
+            with_it = "" if document is not None or target.whole_file else f" with {target.path}"
             fixable = is_lost(project, record, others)
             gone = LTR005.finding(
                 Verdict.PROBLEM, f"{what} is gone{with_it}", place, _repair(entry, fixable), feature=feature

@@ -48,14 +48,15 @@ def look(project: Project, ids: Collection[str], *, strict: bool = False) -> Ite
                 yield finding
 
 
-def start_app(project: Project) -> Finding:
+def start_app(project: Project, say: Callable[[str], None] = lambda _: None) -> Finding:
     """Start the application in a scratch copy, and say what came of it.
 
-    What its own code makes impossible is a problem; what may be missing on this machine is not known.
+    What its own code makes impossible is a problem; what may be missing on this machine is not known. `say` is told when
+    it is started.
     """
     from laterctl.proof import dynamic
 
-    found = dynamic.observe(project, asks=False)
+    found = dynamic.observe(project, asks=False, say=say)
     if found.seen is None:
         if found.defect and found.failure is not None:
             message = f"the app cannot be started: {found.summary}"

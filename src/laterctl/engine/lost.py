@@ -30,7 +30,7 @@ def signed(project: Project) -> list[str]:
 def moved(project: Project, record: Record) -> str:
     """Return where an owned file went that is not at its place any more; `""` when it is nowhere."""
     target = record.target
-    if not target.whole_file or not target.created() or project.tree.read(target.path) is not None:
+    if not target.whole_file or project.tree.read(target.path) is not None or not target.created():
         return ""
     for path in signed(project):
         if inspect(target, project.tree.read(path)).state is State.PRESENT:

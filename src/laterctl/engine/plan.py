@@ -15,7 +15,7 @@ from laterctl.edits.context import layout_of
 from laterctl.engine import ledger, removal
 from laterctl.engine.ledger import Entry, Value
 from laterctl.engine.lost import is_lost
-from laterctl.engine.preflight import chosen_by_hand
+from laterctl.engine.preflight import chosen_by_project
 from laterctl.engine.resolution import Resolution
 from laterctl.features import catalogue
 from laterctl.project.places import Place
@@ -95,15 +95,27 @@ def make(project: Project, installed: Mapping[str, Entry], request: Request) -> 
     Returns:
         A plan. Nothing is raised for what the project cannot take: that is in `refusals`.
     """
-    options, notes = dict(request.options), list[Note]()
-    for name in request.add:
-        if name not in installed or installed[name].left:
-            given = {**options.get(name, {})}
-            for option, value, note in chosen_by_hand(catalogue.feature(name), project, given, installed):
-                options[name] = given = {**given, option: value}
-                notes.append(note)
-    made = _made(project, installed, replace(request, options=options))
+    request, notes = _chosen(project, installed, request)
+    made = _made(project, installed, request)
     return replace(made, notes=(*notes, *made.notes)) if notes else made
+
+
+def _chosen(project: Project, installed: Mapping[str, Entry], request: Request) -> tuple[Request, list[Note]]:
+    """Return a request with the values that the project has for options of what comes in, and what to say of them."""
+    notes: list[Note] = []
+    done = {name for name, entry in installed.items() if not entry.left}
+    names = list(request.add)
+    while names := [name for name in names if name not in done]:
+        for name in names:
+            done.add(name)
+            given = {**request.options.get(name, {})}
+            for option, value, note in chosen_by_project(catalogue.feature(name), project, given, installed):
+                given[option] = value
+                notes.append(note)
+            if given:
+                request = replace(request, options={**request.options, name: given})
+        names = catalogue.closure(request.add, needs=_declared_needs(installed, request))  # values may need more
+    return request, notes
 
 
 def unfit(project: Project, installed: Mapping[str, Entry], name: str) -> Refusal | None:
@@ -116,7 +128,7 @@ def outlook(project: Project, installed: Mapping[str, Entry], name: str) -> tupl
 
     A plan may find more: it also looks for the place of each edit.
     """
-    chosen = [*chosen_by_hand(catalogue.feature(name), project, {}, installed)]
+    chosen = [*chosen_by_project(catalogue.feature(name), project, {}, installed)]
     options = {option: value for option, value, _ in chosen}
     wanted = catalogue.closure((name,), needs=lambda item: catalogue.needs_of(item, options if item == name else None))
     resolution = Resolution(project, wanted, ledger.records_of(installed.values()), dict(installed))

@@ -22,7 +22,7 @@ from laterctl.targets.origin import ORIGIN
 
 if TYPE_CHECKING:
     from laterctl.edits.context import Edit, FeatureContext
-    from laterctl.feature import Feature, Value
+    from laterctl.feature import Feature, Option, Value
     from laterctl.project.discover import Project
 
 
@@ -138,35 +138,46 @@ def _below(feature: Feature, message: str, place: Place, expected: str) -> Refus
     )
 
 
-def chosen_by_hand(
+def chosen_by_project(
     feature: Feature, project: Project, given: Mapping[str, Value], installed: Mapping[str, Entry]
 ) -> Iterator[tuple[str, Value, Note]]:
-    """Yield the options of which a project does by itself what the default brings: name, value instead, what to say.
+    """Yield the options for which a project has a better value than the default: name, that value, what to say.
 
     `given` are the values that somebody chose.
     """
+    from laterctl.project.signs import shared_prefix
+
     for option in feature.options:
-        if option.instead is None or option.name in given:
+        if option.name in given or not (option.below_routers or option.instead is not None):
             continue
         own = _files_of(installed).union(
             project.tree.files_containing(f"# {ORIGIN}".encode())
         )  # the ledger may be lost
+        if option.below_routers:
+            if shared := shared_prefix(project, own):
+                value, why = f"{shared[0]}{option.default}", f"your routers are below {shared[0]}"
+                yield option.name, value, _chosen(feature, option, value, why, shared[1])
+            continue
         jobs = [(option.by_hand, feature.values(given))]
-        if (
-            option.by_hand == ExistingSigns() and option.default is not None
-        ):  # then those of the features that the default brings
+        if option.by_hand == ExistingSigns() and option.default is not None:
             brought = map(catalogue.feature, option.requires.get(option.default, ()))
             jobs = [(item.by_hand, item.values({})) for item in brought]
         if found := [sighting for signs, values in jobs for sighting in _sightings(signs, project, values, own)]:
             what, place = found[0]
-            chosen = f"{feature.name}.{option.name}={str(option.instead).lower()}"
-            message = f"{option.name} is done in your code already ({what}), so {chosen}; --set chooses otherwise"
-            yield option.name, option.instead, Note("choice", message, place, feature.name)
+            why = f"{option.name} is done in your code already ({what})"
+            if option.instead is not None:
+                yield option.name, option.instead, _chosen(feature, option, option.instead, why, place)
+
+
+def _chosen(feature: Feature, option: Option, value: Value, why: str, place: Place) -> Note:
+    spelled = f"{feature.name}.{option.name}={str(value).lower()}"
+    return Note("choice", f"{why}, so {spelled}; --set chooses otherwise", place, feature.name)
 
 
 def by_hand(feature: Feature, project: Project, installed: Mapping[str, Entry]) -> list[tuple[str, Place]]:
     """Return what shows that a project does a feature's job already, and where; ours is none of it."""
-    return _sightings(feature.by_hand, project, feature.values({}), _files_of(installed))
+    options = {option: value for option, value, _ in chosen_by_project(feature, project, {}, installed)}
+    return _sightings(feature.by_hand, project, feature.values(options), _files_of(installed))
 
 
 def _files_of(installed: Mapping[str, Entry]) -> set[str]:

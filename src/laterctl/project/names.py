@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 
 from msgspec import Struct
 
@@ -128,7 +129,8 @@ def imports_in(
     return names
 
 
-def _locals(function: Function) -> set[str]:
+@lru_cache(maxsize=4096)
+def _locals(function: Function) -> frozenset[str]:
     arguments = function.args
     every = [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs, arguments.vararg, arguments.kwarg]
     found = {argument.arg for argument in every if argument is not None}
@@ -138,7 +140,7 @@ def _locals(function: Function) -> set[str]:
                 found.add(node.id)
             elif isinstance(node, Scope):
                 found.add(node.name)
-    return found
+    return frozenset(found)
 
 
 def _bind(body: Iterable[ast.stmt], names: dict[str, str], package: str) -> None:
@@ -210,8 +212,7 @@ class Names:
     def __init__(self, tree: Tree, roots: Sequence[str] = ("", "src")) -> None:
         self.tree = tree
         self.roots = tuple(roots)
-        self._imports: dict[str, Mapping[str, str]] = {}
-        self._scopes: dict[str, dict[tuple[Scope, ...], tuple[Mapping[str, str], frozenset[str]]]] = {}
+        self._imports: dict[tuple[str, tuple[Scope, ...]], Mapping[str, str]] = {}
         self._bound: dict[str, Mapping[str, ast.stmt]] = {}
         self._modules: dict[str, str] = {}
         self._folders: set[str] = set()
@@ -240,8 +241,7 @@ class Names:
             return Names(tree, self.roots)
         names = Names.__new__(Names)
         names.tree, names.roots = tree, self.roots
-        names._imports = {path: found for path, found in self._imports.items() if path not in python}
-        names._scopes = {path: found for path, found in self._scopes.items() if path not in python}
+        names._imports = {key: found for key, found in self._imports.items() if key[0] not in python}
         names._bound = {path: found for path, found in self._bound.items() if path not in python}
         names._modules, names._folders = dict(self._modules), set(self._folders)
         names._last = defaultdict(list, {name: list(found) for name, found in self._last.items()})
@@ -256,21 +256,15 @@ class Names:
 
         Own modules are named from the project root here, whatever the import root is.
         """
-        return self._seen(path, tuple(scope))[0]
-
-    def _seen(self, path: str, scope: tuple[Scope, ...]) -> tuple[Mapping[str, str], frozenset[str]]:
-        """Return the imports seen in a scope, and the names that its functions bind: found once, asked for often."""
-        module, is_package = _stem(path).replace("/", "."), path.endswith("__init__.py")
-        if path not in self._imports:
-            self._imports[path] = imports_of(self.tree.python(path).tree, module, is_package)
-        if not scope:
-            return self._imports[path], frozenset()
-        known = self._scopes.setdefault(path, {})
-        if scope not in known:
-            bound = (_locals(function) for function in scope if not isinstance(function, ast.ClassDef))
-            imports = imports_in(scope, self._imports[path], module, is_package)
-            known[scope] = imports, frozenset().union(*bound)
-        return known[scope]
+        key = (path, tuple(scope))
+        if key not in self._imports:
+            module, is_package = _stem(path).replace("/", "."), path.endswith("__init__.py")
+            self._imports[key] = (
+                imports_in(scope, self.imports(path), module, is_package)
+                if scope
+                else imports_of(self.tree.python(path).tree, module, is_package)
+            )
+        return self._imports[key]
 
     def resolve(self, node: ast.AST, path: str, scope: Sequence[Scope] = ()) -> str:
         """Return the dotted name of a name or attribute in file `path`, re-exports followed; `""` when unknown.
@@ -293,10 +287,10 @@ class Names:
         head, _, rest = dotted.partition(".")
         if not head:
             return ""
-        imports, bound = self._seen(path, tuple(scope))
+        imports = self.imports(path, scope)
         if head in imports:
             return self.trace(f"{imports[head]}.{rest}" if rest else imports[head], path)
-        if head in bound:
+        if any(head in _locals(function) for function in scope if not isinstance(function, ast.ClassDef)):
             return ""
         return self._inside(path, dotted.split("."), _DEPTH)
 

@@ -7,6 +7,7 @@ are left out, as are files that cannot be read.
 from __future__ import annotations
 
 import ast
+import posixpath
 from collections.abc import Collection, Iterable, Iterator
 from functools import partial
 
@@ -256,12 +257,33 @@ def _route_path(call: ast.Call, decorates: bool) -> str | None:
     return value if isinstance(value, str) and (not value or value.startswith("/")) else None
 
 
+def shared_prefix(project: Project, apart: Collection[str] = ()) -> tuple[str, Place] | None:
+    """Return the path below which the routers of a project have theirs, such as `/api`, and where one is included.
+
+    `None` unless there are several with paths of their own, written as literals. Routers in the files `apart` do not
+    count.
+    """
+    included = _Prefixes(project).innermost()
+    found = {prefix: place for router, prefix, place in included if router.path not in apart}
+    if len(found) < 2 or not all(prefix.startswith("/") for prefix in found):
+        return None
+    shared = posixpath.commonpath(found).partition("/{")[0].rstrip("/")
+    return (shared, min(found.values())) if shared and "{" not in shared else None
+
+
 class _Prefixes:
     """Static prefixes of routers: their own, and those of every `include_router` that names them."""
 
     def __init__(self, project: Project) -> None:
         self._project = project
-        self._included: dict[Own, list[tuple[str, Own | None]]] | None = None
+        self._included: dict[Own, list[tuple[str, Own | None, Place]]] | None = None
+
+    def innermost(self) -> Iterator[tuple[Own, str, Place]]:
+        """Yield the routers that are included and include none, with what stands before their routes, and where."""
+        holders = {holder for entries in self._includes().values() for _, holder, _ in entries}
+        for own, entries in self._includes().items():
+            if own not in holders:
+                yield from ((own, prefix, entries[0][2]) for prefix in self._of(own, frozenset()))
 
     def of(self, node: ast.expr, path: str) -> tuple[str, ...]:
         """Return what may stand before a route of the object `node`, `("",)` when nothing is known."""
@@ -274,7 +296,7 @@ class _Prefixes:
         if not included or own in seen:
             return (base,)
         found: list[str] = []
-        for prefix, holder in included:
+        for prefix, holder, _ in included:
             outer = self._of(holder, seen | {own}) if holder is not None else ("",)
             found += [before + prefix + base for before in outer]
         return tuple(dict.fromkeys(found))
@@ -290,7 +312,7 @@ class _Prefixes:
                 return str(word.value.value or "")
         return ""
 
-    def _includes(self) -> dict[Own, list[tuple[str, Own | None]]]:
+    def _includes(self) -> dict[Own, list[tuple[str, Own | None, Place]]]:
         if self._included is None:
             self._included = {}
             for path in _files(self._project, {"include_router"}):
@@ -304,7 +326,7 @@ class _Prefixes:
         own = self._project.names.lookup(node.args[0], path)
         outer = self._project.names.lookup(holder, path)
         if isinstance(own, Own):
-            entry = (self._prefix(node), outer if isinstance(outer, Own) else None)
+            entry = (self._prefix(node), outer if isinstance(outer, Own) else None, Place(path, node.lineno))
             self._included.setdefault(own, []).append(entry)
 
 

@@ -74,9 +74,14 @@ def inspect(
     Raises:
         Unreadable: the document is not the text that it claims to be.
     """
-    if data is None:
-        return Inspection(State.ABSENT)
+    return (
+        Inspection(State.ABSENT) if data is None else inspect_in(target, Document(target.path, data, records, project))
+    )
+
+
+def inspect_in(target: Target, document: Document) -> Inspection:
+    """Inspect one of several targets in the same document. Raises `Unreadable` as `inspect` does."""
     try:
-        return target.inspect(Document(target.path, data, records, project))
+        return target.inspect(document)
     except SyntaxError as error:
         return Inspection(State.ALTERED, error.lineno or 1, "syntax error")

@@ -80,7 +80,13 @@ feature = Feature(
             choices=("memory", "redis", "off"),
             requires={"redis": ("redis",)},
         ),
-        Option("prefix", "of the routes", default="/auth", pattern=r"(/[A-Za-z0-9._~-]+)+"),
+        Option(
+            "prefix",
+            "of the routes; without it, below the path that your routers share",
+            default="/auth",
+            pattern=r"(/[A-Za-z0-9._~-]+)+",
+            below_routers=True,
+        ),
         Option(
             "denylist",
             "whether logout ends the access token too, and what a request gets while Redis is down",

@@ -28,6 +28,8 @@ async def open_resources(stack: AsyncExitStack) -> None:
     stack.callback(container.http_client.reset)
     closing(stack, 'cache', container.cache().aclose)
     stack.callback(container.cache.reset)
+    closing(stack, 'hub', container.hub().aclose)
+    stack.callback(container.hub.reset)
     stack.enter_context(announced_shutdown())
 
 

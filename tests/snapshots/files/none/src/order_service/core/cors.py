@@ -120,7 +120,7 @@ class CorsMiddleware:
             return
         # Without an Origin too: caches would give that response to pages.
         added = {b'vary': b'Origin'}
-        origin = next((v for k, v in scope['headers'] if k == b'origin'), None)
+        origin = dict(scope['headers']).get(b'origin')
         if origin and self._cors.is_allowed_origin(origin.decode('latin-1')):
             added |= self._granted
             added[b'access-control-allow-origin'] = origin

@@ -9,6 +9,7 @@ import anyio
 
 from order_service.core.cache import get_cache
 from order_service.core.http_client import get_http_client
+from order_service.core.realtime import get_hub
 from order_service.core.redis import get_redis
 from order_service.core.shutdown import announced_shutdown
 from order_service.core.tracing import tracing
@@ -30,6 +31,8 @@ async def open_resources(stack: AsyncExitStack) -> None:
     stack.callback(get_http_client.cache_clear)
     closing(stack, 'cache', get_cache().aclose)
     stack.callback(get_cache.cache_clear)
+    closing(stack, 'hub', get_hub().aclose)
+    stack.callback(get_hub.cache_clear)
     stack.enter_context(announced_shutdown())
 
 

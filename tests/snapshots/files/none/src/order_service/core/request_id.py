@@ -60,8 +60,7 @@ class RequestIDMiddleware:
         if scope['type'] not in {'http', 'websocket'}:
             await self.app(scope, receive, send)
             return
-        sent = (value for name, value in scope['headers'] if name == _name)
-        inbound = next(sent, b'')
+        inbound: bytes = dict(scope['headers']).get(_name, b'')
         # 128 random bits; a UUID would cost more than all else that is here.
         accepted = ACCEPTED.fullmatch(inbound)
         request_id = inbound.decode() if accepted else os.urandom(16).hex()

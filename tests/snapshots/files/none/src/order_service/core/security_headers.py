@@ -119,7 +119,8 @@ def _makes_docs(function: object, depth: int = 2) -> bool:
 
 
 def _on_https(scope: Scope) -> bool:
-    host = next((v for k, v in scope['headers'] if k == b'host'), b'')
+    if scope.get('scheme') != 'https':
+        return False
     # Browsers would also refuse http to every other project on localhost.
-    is_local = host.partition(b':')[0] == b'localhost'
-    return scope.get('scheme') == 'https' and not is_local
+    host: bytes = dict(scope['headers']).get(b'host', b'')
+    return host.partition(b':')[0] != b'localhost'
