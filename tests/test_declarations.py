@@ -117,6 +117,16 @@ def together(name: str) -> dict[str, bytes]:
     return memory.add(dialect(name), *features(name))
 
 
+@cache
+def with_last_values(feature: str) -> dict[str, bytes]:
+    """Return the foundation with every feature, and the last value of each option of one; nothing where these exclude."""
+    values = {option.name: values_of(option)[-1] for option in catalogue.feature(feature).options if values_of(option)}
+    try:
+        return memory.run(dialect("dynaconf"), Request(add=features("dynaconf"), options={feature: values}))
+    except memory.Refusing:
+        return {}
+
+
 def taking(feature: str) -> list[str]:
     """Return the dialects of projects that take a feature."""
     return [name for name in NAMES if name in FOUNDED or feature not in NEED_A_CONTAINER]
@@ -137,7 +147,12 @@ def templates(feature: str) -> frozenset[str]:
     """Return the templates that a feature uses in one dialect or another."""
     found: set[str] = set()
     for name in taking(feature):
-        trees = (*with_each_value(feature, name), with_callers(feature, name), together(name))
+        trees = (
+            *with_each_value(feature, name),
+            with_callers(feature, name),
+            together(name),
+            with_last_values(feature),
+        )
         entries = [tree[file_of(feature)].decode() for tree in trees if file_of(feature) in tree]
         found |= {path for path in every_template() if any(f'"{path}"' in entry for entry in entries)}
     return frozenset(found)
