@@ -89,7 +89,7 @@ feature = Feature(
             "test_manifests.py",
             "k8s/tests/test_manifests.py.jinja",
             when=has_importable_app,
-            needs=("kubernetes-validate>=1.30", "pyyaml>=6"),
+            needs=("kubernetes-validate>=1.30", "pyyaml>=6.0.2"),
         ),
     ),
     edits_for=told,
