@@ -100,7 +100,7 @@ def user_of(feature: str) -> str:
 
 def values_of(option: Option) -> tuple[Value, ...]:
     """Return the values that an option has a choice of, none where it may be anything."""
-    return option.choices or ((False, True) if option.type is bool else ())
+    return option.choices or option.examples or ((False, True) if option.type is bool else ())
 
 
 @cache

@@ -20,7 +20,16 @@ from laterctl.project.facts import App
 from laterctl.project.names import Own, dotted_path
 from laterctl.project.places import Place, is_test_or_docs
 from laterctl.project.source import Unreadable
-from laterctl.project.statements import Scope, StatementRef, assigned_value, bound_targets, nodes, own_nodes, spots
+from laterctl.project.statements import (
+    Scope,
+    StatementRef,
+    assigned_value,
+    bound_targets,
+    nodes,
+    own_nodes,
+    spots,
+    wrapped_function,
+)
 from laterctl.project.tree import Outside
 
 _METHODS = ("get", "post", "put", "patch", "delete", "head", "options", "trace", "api_route", "websocket", "route")
@@ -317,8 +326,9 @@ class _Prefixes:
             self._included = {}
             for path in _files(self._project, {"include_router"}):
                 for _, node in bodies.calls(self._project.tree.python(path).tree):
-                    if isinstance(node.func, ast.Attribute) and node.func.attr == "include_router" and node.args:
-                        self._note(node, node.func.value, path)
+                    func = wrapped_function(node.func)
+                    if isinstance(func, ast.Attribute) and func.attr == "include_router" and node.args:
+                        self._note(node, func.value, path)
         return self._included
 
     def _note(self, node: ast.Call, holder: ast.expr, path: str) -> None:

@@ -64,7 +64,7 @@ def for_database(context: FeatureContext) -> Iterator[Edit]:
     made = database.create_all
     if is_foundation(context):
         yield File("core/tables.py", "migrations/core/tables.py.jinja")
-        yield RewrittenCall((f"{context.module('core.database')}.create_tables",), "core.tables:only_in_memory")
+        yield RewrittenCall("core.tables:only_in_memory", (f"{context.module('core.database')}.create_tables",))
         made = tuple(item for item in made if item.place.path != context.path(FOUNDATION))
     for item in made:
         context.warn(

@@ -75,7 +75,7 @@ feature = Feature(
         ),
         Setting("db_pgbouncer", "bool", False, help="the URL is that of PgBouncer in transaction mode"),
         File("core/pooling.py", "pooling/core/pooling.py.jinja"),
-        RewrittenCall(FUNCTIONS, "core.pooling:pooled"),
+        RewrittenCall("core.pooling:pooled", FUNCTIONS),
         ExceptionHandler("core.pooling:DatabaseUnavailableError", "core.pooling:handle_unavailable"),
         ExceptionHandler("core.pooling:PoolTimeoutError", "core.pooling:handle_unavailable"),
         DroppedTest("test_pooling.py", "pooling/tests/test_pooling.py.jinja", client=False, when=has_importable_app),
