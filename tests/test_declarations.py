@@ -205,7 +205,7 @@ def test_the_guide_knows_its_place(feature: Feature) -> None:
     assert feature.name not in feature.after
     others = [name for name in feature.after if catalogue.feature(name).stage is not feature.stage]
     assert others == [], f"{feature.name}: after=(...) names features of its own stage, the stages have their order"
-    if any(isinstance(edit, NOTICED) for edit in catalogue.edits_of(feature.name)):
+    if any(isinstance(edit, NOTICED) for edit in feature.edits):
         assert feature.changes, f"{feature.name}: say what behaves differently afterwards, changes=('...',)"
 
 

@@ -18,6 +18,7 @@ from tests import memory
 from tests.cli.command import contents, run
 from tests.shapes import SHAPES, Shape, copy, shape_named
 from tests.test_laws import project_files
+from tests.turns import DIALECTS
 
 ORDER: Final = """\
 coverage di-testing e2e
@@ -33,6 +34,7 @@ resources tasks websocket versioning factory secrets
 """The order that is taught. Within the last line it does not matter."""
 
 FREE: Final = 6
+TOLD: Final = (*DIALECTS, *map(shape_named, ("helpers", "environ", "own_lifespan")))
 HAND: Final = {
     "main.py": """\
 import logging
@@ -89,6 +91,14 @@ def test_the_order_is_the_one_that_is_taught() -> None:
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=lambda shape: shape.name)
+def test_what_is_refused_is_no_step(shape: Shape) -> None:
+    found = way(project_files(shape), shape.app_flag)
+    assert [step.feature.name for step in found.values() if step.state is State.INSTALLED] == []
+    as_it_is = {name for name, step in found.items() if step.state is State.OPEN and not step.without}
+    assert as_it_is & {*shape.refuses} == set()
+
+
+@pytest.mark.parametrize("shape", TOLD, ids=lambda shape: shape.name)
 def test_each_step_can_be_taken_as_it_is_told(shape: Shape) -> None:
     """What is open is added by its command; what is not is refused, or taken over as it stands."""
     files = project_files(shape)

@@ -55,7 +55,7 @@ def with_options(files: Mapping[str, bytes], **options: Any) -> dict[str, bytes]
 @pytest.mark.parametrize("version", VERSIONS)
 @pytest.mark.parametrize("probes", ["health", "tcp"])
 def test_k1_kubernetes_takes_them(version: str, probes: str) -> None:
-    found = manifests(with_options(project_files(shape_named("flat")), probes=probes, replicas="1"))
+    found = manifests(with_options(project_files(shape_named("flat")), probes=probes, replicas="2"))
     del found["Kustomization"]
     assert {*found} == {"Deployment", "PodDisruptionBudget", "Service"}
     for manifest in found.values():

@@ -61,6 +61,6 @@ feature = Feature(
     check=is_served,
     stage=Stage.NET,
     after=("coverage",),
-    why="the whole application is asked over HTTP, before and after each step that follows",
+    why="what a whole request does is tested too, before anything changes",
     notes=("the application has the environment of the tests: name a database of its own there",),
 )

@@ -89,7 +89,6 @@ feature = Feature(
     edits_for=implementations,
     check=is_free,
     stage=Stage.MORE,
-    after=("versioning",),
-    why="when there are several ways of doing one thing, chosen by name",
+    why="when one thing is done in several ways, chosen by name",
     notes=("one more: laterctl add factory --set factory.implementations=email,sms,push",),
 )

@@ -78,7 +78,7 @@ feature = Feature(
         ),
         Option("live", "path of the liveness probe", default="/health/live", pattern=PATH),
         Option("ready", "path of the readiness probe", default="/health/ready", pattern=PATH),
-        Option("replicas", "how many pods there are", int, default=2, minimum=1),
+        Option("replicas", "how many pods there are", int, default=1, minimum=1),
     ),
     edits=(
         *(
@@ -89,7 +89,7 @@ feature = Feature(
             "test_manifests.py",
             "k8s/tests/test_manifests.py.jinja",
             when=has_importable_app,
-            needs=("kubernetes-validate>=1.30", "pyyaml>=6"),
+            needs=("kubernetes-validate>=1.30", "pyyaml>=6.0.2"),
         ),
     ),
     edits_for=told,
@@ -98,7 +98,7 @@ feature = Feature(
     after=("docker",),
     why="a cluster starts the image, asks its probes, and waits for it to drain",
     notes=(
-        "what is kept in memory is kept by each pod: give jwt, rate-limit and cache Redis, or have one pod",
+        "more pods: laterctl add k8s --set k8s.replicas=2, once Redis has what jwt, rate-limit or cache keep in memory",
         "run migrations before new pods come, as a Job with the same image: alembic upgrade head",
         "they are for Kubernetes 1.30 or newer",
     ),

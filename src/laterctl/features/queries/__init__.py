@@ -60,10 +60,10 @@ feature = Feature(
         names=("QueriesMiddleware",),
         dependencies=("nplusone", "sqltap"),
     ),
-    changes=("while {queries_max_repeats} is set, requests that repeat a statement more often are logged",),
+    changes=("statements that a request repeats are logged, once a number is set",),
     stage=Stage.SPEED,
     after=("profiling",),
-    why="most of what is slow are statements, and too many of them",
+    why="most of that time goes to statements, and they can be counted",
     notes=(
         "in a test: with assert_max_queries(2), around what is to send no more; while developing {queries_max_repeats}=5",
         "many rows: await session.stream(statement, execution_options={'yield_per': 1000}) holds as many at a time",

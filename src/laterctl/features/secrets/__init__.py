@@ -204,10 +204,8 @@ feature = Feature(
         names=("SecretProvider", "SecretManager"),
         dependencies=("hvac", "async-hvac"),
     ),
-    changes=("with provider=vault the start waits for Vault, whose values go before the settings",),
     stage=Stage.MORE,
-    after=("factory",),
-    why="when secrets change while the application runs",
+    why="when secrets change while the application runs, and no release is to follow",
     notes=(
         "use it: secrets.get('name').value, with secrets: SecretsDep in the route",
         "secrets that change while the application runs: laterctl add secrets --set secrets.provider=vault",

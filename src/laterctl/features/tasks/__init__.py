@@ -110,8 +110,7 @@ feature = Feature(
         dependencies=QUEUES,
     ),
     stage=Stage.MORE,
-    after=("resources",),
-    why="when a request starts what takes longer than its answer may",
+    why="when a request has to answer before its work is done",
     notes=(
         "leave a task: await enqueue(send_receipt, order.id), which is a function under @dramatiq.actor(broker=broker)",
         "with a process of its own for tasks: laterctl add tasks --set tasks.store=redis",

@@ -91,8 +91,7 @@ feature = Feature(
         "routes of routers answer below /api/v1 too, or another versioning.prefix; their old paths leave /docs, and say so",
     ),
     stage=Stage.MORE,
-    after=("websocket",),
-    why="when clients are there that cannot change at once",
+    why="when clients cannot follow a change that the API needs",
     notes=(
         "laterctl add versioning --set versioning.new=v2 makes a version: put what it changes into its module",
         "say when a version ends in LIFETIMES; {versions_enforce_sunset}=true answers 410 from then on",
