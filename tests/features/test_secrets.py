@@ -449,7 +449,7 @@ PRODUCTION: Final = {"ENVIRONMENT": "production", "VAULT_ADDR": "https://vault.e
     ],
 )
 def test_2_7_production_refuses_what_is_for_development(settings: dict[str, str], said: str, project: Path) -> None:
-    with imported(project, "core.vault", PRODUCTION | settings | {"DB_URL": "sqlite+aiosqlite://"}) as vault:
+    with imported(project, "core.secret_source", PRODUCTION | settings | {"DB_URL": "sqlite+aiosqlite://"}) as vault:
 
         async def start() -> None:
             await vault.build_secret_provider().start()
@@ -460,7 +460,7 @@ def test_2_7_production_refuses_what_is_for_development(settings: dict[str, str]
 
 
 def test_7_certificates_are_checked(project: Path) -> None:
-    with imported(project, "core.vault", PRODUCTION | {"DB_URL": "sqlite+aiosqlite://"}) as vault:
+    with imported(project, "core.secret_source", PRODUCTION | {"DB_URL": "sqlite+aiosqlite://"}) as vault:
         context = vault.build_secret_provider()._client._transport._pool._ssl_context
     assert (context.verify_mode, context.check_hostname) == (ssl.CERT_REQUIRED, True)
 
@@ -489,7 +489,7 @@ def test_2_a_service_account_signs_in(operator: Bao, openbao: Server, tmp_path: 
         "VAULT_KV_PATH": "app",
         "DB_URL": "sqlite+aiosqlite://",
     }
-    with imported(tmp_path, "core.vault", settings) as vault:
+    with imported(tmp_path, "core.secret_source", settings) as vault:
         provider = vault.build_secret_provider()
         provider.refresh()
         assert provider.get("stripe_key").value.get_secret_value()
@@ -506,7 +506,7 @@ def test_4_what_was_read_ends_with_its_grace(operator: Bao, openbao: Server, tmp
         "VAULT_GRACE_SECONDS": "0.5",
         "DB_URL": "sqlite+aiosqlite://",
     }
-    with imported(tmp_path, "core.vault", settings) as vault:
+    with imported(tmp_path, "core.secret_source", settings) as vault:
 
         async def run() -> float:
             provider = vault.build_secret_provider()
@@ -531,9 +531,22 @@ def test_4_what_was_read_ends_with_its_grace(operator: Bao, openbao: Server, tmp
         assert asyncio.run(run()) > 0.5
 
 
+def test_the_order_of_adding_says_nothing() -> None:
+    """With Vault, whose edits beside others are brought to life by these."""
+    with_options = Request(add=("secrets",), options={"secrets": {"provider": "vault", "database": "yes"}})
+    before = {"pyproject.toml": PYPROJECT, "depot/__init__.py": "", "depot/db.py": DB, "depot/main.py": MAIN}
+    before |= {"depot/config.py": CONFIG}
+    files = {path: text.encode() for path, text in before.items()}
+    one = memory.run(memory.add(files, "jwt", "health"), with_options)
+    other = memory.add(memory.run(files, with_options), "health", "jwt")
+    assert one == other
+    assert memory.remove(memory.remove(one, "jwt"), "health", "secrets") == files
+    assert memory.run(memory.add(files, "secrets"), with_options) == memory.run(files, with_options)
+
+
 def test_1_without_vault_the_settings_have_them(tmp_path: Path) -> None:
     write(tmp_path, made())
-    with imported(tmp_path, "core.env_secrets", {"JWT_KEYS": KEYS["k1"]}) as secrets:
+    with imported(tmp_path, "core.secret_source", {"JWT_KEYS": KEYS["k1"]}) as secrets:
         found = secrets.get_secret_provider().get("jwt_keys")
         assert (found.value.get_secret_value(), found.version, found.expires_at) == (KEYS["k1"], 0, None)
         with pytest.raises(LookupError, match="STRIPE_KEY is not set"):
