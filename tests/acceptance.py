@@ -164,6 +164,16 @@ LINES: Final[Mapping[str, tuple[str, ...]]] = {
         "log lines have the ids of the span",
         "no header and no parameter that is secret",
     ),
+    "replicas": (
+        "reading is done on the replica, the rest on the primary",
+        "who has written reads it, while the replica is behind, and nobody else leaves the replica",
+        "a position that is made up harms nobody",
+        "a replica that refuses or hangs costs one wait, and comes back",
+        "nothing is written through a session that reads, with a replica and without",
+        "no replica is needed",
+        "no connection is left after the end",
+        "one override replaces both sessions in tests",
+    ),
     "secrets": (
         "one protocol for the settings and for Vault; no message shows a value",
         "AppRole or a service account; tokens are renewed and replaced, a fixed one is for development",
@@ -211,7 +221,7 @@ LETTERS: Final[Mapping[str, str]] = {
     "tracing": "O",
     "metrics": "M",
     "bench": "B",
-    **dict.fromkeys(("request-scope", "migrations", "pooling", "di-testing", "cache"), "A"),
+    **dict.fromkeys(("request-scope", "migrations", "pooling", "replicas", "di-testing", "cache"), "A"),
 }
 """What stands before the numbers of a list."""
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import ast
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any, Final, TypeGuard
@@ -20,6 +20,7 @@ from packaging.version import Version
 from laterctl.codemods.lines import env_key
 from laterctl.commands import new
 from laterctl.edits.app_statements import RANKS, Middleware, Router
+from laterctl.edits.beside import Beside
 from laterctl.edits.dropped_test import DroppedTest, has_importable_app
 from laterctl.edits.fixture import Fixture
 from laterctl.edits.manifest import DependencyFloor
@@ -33,7 +34,7 @@ from laterctl.project.statements import Function
 from laterctl.render import TEMPLATES
 from tests import memory
 from tests.dialect_projects import FOUNDED, NAMES, dialect, features
-from tests.shapes import FOUNDATION_PACKAGE, NEED_A_CONTAINER
+from tests.shapes import FOUNDATION_PACKAGE
 from tests.test_docs import problems
 
 FEATURES: Final = catalogue.every()
@@ -41,6 +42,22 @@ LEDGER: Final = ".laterctl/"
 ASKED: Final = re.compile(r"""\b(provided)\((['"])(\w+)\2\)""")
 VARIABLE: Final = re.compile(r"\b[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+\b")
 OWN_OPTION: Final = re.compile(r"{% (?:(?:el)?if options\.\w+ [=!]= '\w+'|else|endif) %}")
+SESSIONS: Final = f"""\
+from fastapi import APIRouter, Depends
+from sqlalchemy.ext.asyncio import AsyncSession
+from {FOUNDATION_PACKAGE}.db import engine
+
+router = APIRouter()
+
+
+async def get_session():
+    async with AsyncSession(engine) as session:
+        yield session
+
+
+@router.get("/orders", dependencies=[Depends(get_session)])
+async def orders(): ...
+""".encode()
 OFFERED: Final = {
     "image",
     "options",
@@ -56,6 +73,7 @@ OFFERED: Final = {
         "modules",
         "import_root",
         "current_user",
+        "session",
         "module",
         "module_import",
         "environment",
@@ -111,17 +129,38 @@ def together(name: str) -> dict[str, bytes]:
 
 def taking(feature: str) -> list[str]:
     """Return the dialects of projects that take a feature."""
-    return [name for name in NAMES if name in FOUNDED or feature not in NEED_A_CONTAINER]
+    return [name for name in NAMES if catalogue.feature(feature).hidden or feature in features(name)]
 
 
 @cache
 def with_callers(feature: str, name: str) -> dict[str, bytes]:
-    """Return a project in a dialect that knows callers by itself, with a feature, or nothing where that does not fit."""
-    path = f"src/{FOUNDATION_PACKAGE}/callers.py"
+    """Return a project in a dialect that has its own callers and sessions, with a feature; nothing where it does not fit."""
+    path = f"src/{FOUNDATION_PACKAGE}/{{}}.py"
+    own = {path.format("callers"): b"async def get_current_user() -> str: ...\n", path.format("sessions"): SESSIONS}
     try:
-        return memory.add({**dialect(name), path: b"async def get_current_user() -> str: ...\n"}, user_of(feature))
+        return memory.add({**dialect(name), **own}, user_of(feature))
     except memory.Refusing:
         return {}
+
+
+@cache
+def with_last_values(feature: str, name: str) -> dict[str, bytes]:
+    """Return a project with the last value of each option at once, beside what it is declared to stand beside, if it can."""
+    declared = catalogue.feature(feature)
+    options = {option.name: values_of(option)[-1] for option in declared.options if values_of(option)}
+    others = [item for item in named_beside(declared.edits) if item in features(name)]
+    try:
+        return memory.run(dialect(name), Request(add=(user_of(feature), *others), options={feature: options}))
+    except memory.Refusing:
+        return {}
+
+
+def named_beside(declared: Iterable[Any]) -> Iterator[str]:
+    """Yield the features beside which some edits hold, in whatever these are."""
+    for edit in declared:
+        if isinstance(edit, Beside):
+            yield edit.feature
+        yield from named_beside(getattr(edit, "edits", ()))
 
 
 @cache
@@ -129,7 +168,12 @@ def templates(feature: str) -> frozenset[str]:
     """Return the templates that a feature uses in one dialect or another."""
     found: set[str] = set()
     for name in taking(feature):
-        trees = (*with_each_value(feature, name), with_callers(feature, name), together(name))
+        trees = (
+            *with_each_value(feature, name),
+            with_last_values(feature, name),
+            with_callers(feature, name),
+            together(name),
+        )
         entries = [tree[file_of(feature)].decode() for tree in trees if file_of(feature) in tree]
         found |= {path for path in every_template() if any(f'"{path}"' in entry for entry in entries)}
     return frozenset(found)
