@@ -134,6 +134,16 @@ LINES: Final[Mapping[str, tuple[str, ...]]] = {
         "without Redis connections stay, and come back to it",
         "at a stop every client is told",
     ),
+    "tasks": (
+        "while Redis stalls or is gone no other route waits: 503, soon",
+        "a task waits for the commit, and a rollback drops it",
+        "what a killed worker began is done by another, with one effect",
+        "at a stop a running task ends, or is done by another",
+        "tries, ages and sizes are bounded; what fails for good is kept and logged",
+        "a worker has the resources of the application on one loop, and no routes; importing starts nothing",
+        "the lines of a task name the request and the trace that left it",
+        "two workers do each of a thousand tasks once",
+    ),
     "cache": (
         "one load for two hundred callers in four processes",
         "lifetimes vary by a tenth",
@@ -174,6 +184,27 @@ LINES: Final[Mapping[str, tuple[str, ...]]] = {
         "no connection is left after the end",
         "one override replaces both sessions in tests",
     ),
+    "versioning": (
+        "routes answer in a version, and as before at their old paths, which name their successor",
+        "each response of a version says when it ends; afterwards 410; no end before the deprecation",
+        "a new version has what it changes and the rest of the one before; ids, names and documents of its own",
+        "a version that does not exist is 404 and names those that do",
+        "paths are those below the root path, and the middleware stands in its place",
+    ),
+    "queries": (
+        "a test fails where each parent asks for its children, with the count and the statement",
+        "a hundred tasks at once count for themselves",
+        "pages by key have each row once while rows come, and use the index",
+        "a stream holds a bounded part of its rows",
+        "nothing listens unless somebody counts",
+    ),
+    "factory": (
+        "each implementation is the one that is asked for directly, always",
+        "an unknown name is 400 with those that there are",
+        "implementations get what they need, and tests override it",
+        "one more implementation is one more entry",
+        "a class that is no implementation is found by the type checker",
+    ),
     "secrets": (
         "one protocol for the settings and for Vault; no message shows a value",
         "AppRole or a service account; tokens are renewed and replaced, a fixed one is for development",
@@ -195,6 +226,21 @@ LINES: Final[Mapping[str, tuple[str, ...]]] = {
         "no test imports locust or gevent",
         "what is measured is executed, and awaited, without a warning",
         "results are written as JSON, and compared",
+    ),
+    "e2e": (
+        "they pass twice on the same database",
+        "an application that cannot start fails them, and its log says why",
+        "no process is left, after failures, one that does not stop, and Ctrl-C",
+        "in parallel each worker has a server",
+        "what the server runs is covered",
+    ),
+    "profiling": (
+        "without a token it is not in the stack, and pyinstrument is not imported",
+        "without the right token the answer is the usual one, and nothing is written",
+        "a busy function is named, and not in the profile of a request at the same time",
+        "an exception has its profile, and so has the next request",
+        "streams are not held back, WebSockets are left alone",
+        "only so many are kept, under names that nobody else chooses",
     ),
     "load": ("the exit code is that of the requests: some, few that fail, few that take long",),
     "metrics": (
@@ -221,7 +267,10 @@ LETTERS: Final[Mapping[str, str]] = {
     "tracing": "O",
     "metrics": "M",
     "bench": "B",
-    **dict.fromkeys(("request-scope", "migrations", "pooling", "replicas", "di-testing", "cache"), "A"),
+    "e2e": "E",
+    **dict.fromkeys(
+        ("request-scope", "migrations", "pooling", "replicas", "queries", "factory", "di-testing", "cache"), "A"
+    ),
 }
 """What stands before the numbers of a list."""
 

@@ -8,7 +8,7 @@ from laterctl.edits.dropped_test import DroppedTest
 from laterctl.edits.file import File, engine, session
 from laterctl.edits.provider import Provider
 from laterctl.edits.setting import Setting
-from laterctl.feature import ExistingSigns, Feature, Group
+from laterctl.feature import ExistingSigns, Feature, Group, Stage
 from laterctl.refusal import Refusal
 
 
@@ -89,6 +89,9 @@ feature = Feature(
     check=awaits_engine,
     by_hand=ExistingSigns(names=("ReadSessionDep", "RoutingSession", "get_read_session")),
     changes=("responses to requests that wrote have a cookie, db_position, once {replica_database_url} is set",),
+    stage=Stage.SPEED,
+    after=("cache",),
+    why="what is not asked at all is cheaper than what is asked elsewhere",
     notes=(
         "routes that only read: session: ReadSessionDep; until {replica_database_url} is set they read from the primary",
         "commit before you return: what a GET commits after its answer may be read late",

@@ -14,7 +14,7 @@ from laterctl.edits.manifest import DependencyFloor
 from laterctl.edits.open_file import Listed, Step
 from laterctl.edits.provider import Provider
 from laterctl.edits.setting import Setting
-from laterctl.feature import ExistingSigns, Feature, Group, Option
+from laterctl.feature import ExistingSigns, Feature, Group, Option, Stage
 from laterctl.refusal import Refusal
 
 
@@ -211,6 +211,8 @@ feature = Feature(
         names=("SecretProvider", "SecretManager"),
         dependencies=("hvac", "async-hvac"),
     ),
+    stage=Stage.MORE,
+    why="settings carry secrets until they have to change while the application runs",
     notes=(
         "use it: secrets.get('name').value, with secrets: SecretsDep in the route",
         "secrets that change while the application runs: laterctl add secrets --set secrets.provider=vault",
