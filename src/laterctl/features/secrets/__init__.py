@@ -211,6 +211,7 @@ feature = Feature(
         names=("SecretProvider", "SecretManager"),
         dependencies=("hvac", "async-hvac"),
     ),
+    changes=("with Vault, what it has goes before the settings; in production nothing starts without its address",),
     stage=Stage.MORE,
     why="settings carry secrets until they have to change while the application runs",
     notes=(
