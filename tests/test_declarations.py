@@ -8,7 +8,7 @@ from __future__ import annotations
 import ast
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any, Final, TypeGuard
@@ -27,7 +27,6 @@ from laterctl.edits.app_statements import (
     Router,
     StartupCall,
 )
-from laterctl.edits.beside import Beside
 from laterctl.edits.dropped_test import DroppedTest, has_importable_app
 from laterctl.edits.fixture import Fixture
 from laterctl.edits.manifest import DependencyFloor
@@ -135,6 +134,16 @@ def together(name: str) -> dict[str, bytes]:
     return memory.add(dialect(name), *features(name))
 
 
+@cache
+def with_last_values(feature: str) -> dict[str, bytes]:
+    """Return the foundation with every feature, and the last value of each option of one; nothing where these exclude."""
+    values = {option.name: values_of(option)[-1] for option in catalogue.feature(feature).options if values_of(option)}
+    try:
+        return memory.run(dialect("dynaconf"), Request(add=features("dynaconf"), options={feature: values}))
+    except memory.Refusing:
+        return {}
+
+
 def taking(feature: str) -> list[str]:
     """Return the dialects of projects that take a feature."""
     return [name for name in NAMES if catalogue.feature(feature).hidden or feature in features(name)]
@@ -152,35 +161,15 @@ def with_callers(feature: str, name: str) -> dict[str, bytes]:
 
 
 @cache
-def with_last_values(feature: str, name: str) -> dict[str, bytes]:
-    """Return a project with the last value of each option at once, beside what it is declared to stand beside, if it can."""
-    declared = catalogue.feature(feature)
-    options = {option.name: values_of(option)[-1] for option in declared.options if values_of(option)}
-    others = [item for item in named_beside(declared.edits) if item in features(name)]
-    try:
-        return memory.run(dialect(name), Request(add=(user_of(feature), *others), options={feature: options}))
-    except memory.Refusing:
-        return {}
-
-
-def named_beside(declared: Iterable[Any]) -> Iterator[str]:
-    """Yield the features beside which some edits hold, in whatever these are."""
-    for edit in declared:
-        if isinstance(edit, Beside):
-            yield edit.feature
-        yield from named_beside(getattr(edit, "edits", ()))
-
-
-@cache
 def templates(feature: str) -> frozenset[str]:
     """Return the templates that a feature uses in one dialect or another."""
     found: set[str] = set()
     for name in taking(feature):
         trees = (
             *with_each_value(feature, name),
-            with_last_values(feature, name),
             with_callers(feature, name),
             together(name),
+            with_last_values(feature),
         )
         entries = [tree[file_of(feature)].decode() for tree in trees if file_of(feature) in tree]
         found |= {path for path in every_template() if any(f'"{path}"' in entry for entry in entries)}

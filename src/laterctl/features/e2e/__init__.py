@@ -10,7 +10,7 @@ from laterctl.edits.file import File
 from laterctl.edits.foundation import has_user_service
 from laterctl.edits.manifest import DependencyFloor
 from laterctl.edits.open_file import Listed
-from laterctl.feature import Feature, Group
+from laterctl.feature import Feature, Group, Stage
 from laterctl.refusal import Refusal
 
 COMMANDS, SETTINGS = "tests.e2e.conftest:COMMANDS", "tests.e2e.conftest:SETTINGS"
@@ -59,5 +59,8 @@ feature = Feature(
     edits=(DependencyFloor("uvicorn>=0.22", dev=True),),
     edits_for=journeys,
     check=is_served,
+    stage=Stage.NET,
+    after=("coverage",),
+    why="the whole application is asked over HTTP, before and after each step that follows",
     notes=("the application has the environment of the tests: name a database of its own there",),
 )

@@ -9,7 +9,7 @@ from laterctl.edits.dropped_test import DroppedTest
 from laterctl.edits.file import File
 from laterctl.edits.open_file import Listed
 from laterctl.edits.provider import Provider
-from laterctl.feature import Feature, Group, Option
+from laterctl.feature import Feature, Group, Option, Stage
 from laterctl.project.signs import definitions
 from laterctl.refusal import Refusal
 
@@ -88,5 +88,8 @@ feature = Feature(
     ),
     edits_for=implementations,
     check=is_free,
+    stage=Stage.MORE,
+    after=("versioning",),
+    why="when there are several ways of doing one thing, chosen by name",
     notes=("one more: laterctl add factory --set factory.implementations=email,sms,push",),
 )

@@ -10,7 +10,7 @@ from laterctl.edits.file import File
 from laterctl.edits.fixture import Fixture
 from laterctl.edits.manifest import DependencyFloor
 from laterctl.edits.setting import Setting
-from laterctl.feature import ExistingSigns, Feature, Group
+from laterctl.feature import ExistingSigns, Feature, Group, Stage
 from laterctl.refusal import Refusal
 
 PAGINATION = "fastapi-pagination"
@@ -60,6 +60,10 @@ feature = Feature(
         names=("QueriesMiddleware",),
         dependencies=("nplusone", "sqltap"),
     ),
+    changes=("while {queries_max_repeats} is set, requests that repeat a statement more often are logged",),
+    stage=Stage.SPEED,
+    after=("profiling",),
+    why="most of what is slow are statements, and too many of them",
     notes=(
         "in a test: with assert_max_queries(2), around what is to send no more; while developing {queries_max_repeats}=5",
         "many rows: await session.stream(statement, execution_options={'yield_per': 1000}) holds as many at a time",

@@ -211,9 +211,10 @@ feature = Feature(
         names=("SecretProvider", "SecretManager"),
         dependencies=("hvac", "async-hvac"),
     ),
-    changes=("with Vault, what it has goes before the settings; in production nothing starts without its address",),
+    changes=("with provider=vault the start waits for Vault, whose values go before the settings",),
     stage=Stage.MORE,
-    why="settings carry secrets until they have to change while the application runs",
+    after=("factory",),
+    why="when secrets change while the application runs",
     notes=(
         "use it: secrets.get('name').value, with secrets: SecretsDep in the route",
         "secrets that change while the application runs: laterctl add secrets --set secrets.provider=vault",

@@ -10,7 +10,7 @@ from laterctl.edits.file import File
 from laterctl.edits.open_file import Listed
 from laterctl.edits.rewritten_call import RewrittenInclude
 from laterctl.edits.setting import Setting
-from laterctl.feature import ExistingSigns, Feature, Group, Option
+from laterctl.feature import ExistingSigns, Feature, Group, Option, Stage
 from laterctl.project.signs import all_routes
 from laterctl.refusal import Refusal
 
@@ -90,6 +90,9 @@ feature = Feature(
     changes=(
         "routes of routers answer below /api/v1 too, or another versioning.prefix; their old paths leave /docs, and say so",
     ),
+    stage=Stage.MORE,
+    after=("websocket",),
+    why="when clients are there that cannot change at once",
     notes=(
         "laterctl add versioning --set versioning.new=v2 makes a version: put what it changes into its module",
         "say when a version ends in LIFETIMES; {versions_enforce_sunset}=true answers 410 from then on",
