@@ -174,6 +174,16 @@ LINES: Final[Mapping[str, tuple[str, ...]]] = {
         "log lines have the ids of the span",
         "no header and no parameter that is secret",
     ),
+    "replicas": (
+        "reading is done on the replica, the rest on the primary",
+        "who has written reads it, while the replica is behind, and nobody else leaves the replica",
+        "a position that is made up harms nobody",
+        "a replica that refuses or hangs costs one wait, and comes back",
+        "nothing is written through a session that reads, with a replica and without",
+        "no replica is needed",
+        "no connection is left after the end",
+        "one override replaces both sessions in tests",
+    ),
     "versioning": (
         "routes answer in a version, and as before at their old paths, which name their successor",
         "each response of a version says when it ends; afterwards 410; no end before the deprecation",
@@ -258,7 +268,9 @@ LETTERS: Final[Mapping[str, str]] = {
     "metrics": "M",
     "bench": "B",
     "e2e": "E",
-    **dict.fromkeys(("request-scope", "migrations", "pooling", "queries", "factory", "di-testing", "cache"), "A"),
+    **dict.fromkeys(
+        ("request-scope", "migrations", "pooling", "replicas", "queries", "factory", "di-testing", "cache"), "A"
+    ),
 }
 """What stands before the numbers of a list."""
 

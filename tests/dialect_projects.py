@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Final
 
 from laterctl.features import catalogue
-from tests.shapes import FOUNDATION_PACKAGE, NEED_A_CONTAINER, files, shape_named
+from tests.shapes import FOUNDATION_PACKAGE, NEED_A_CONTAINER, NEED_TO_AWAIT, files, shape_named
 
 _FOLDER: Final = f"src/{FOUNDATION_PACKAGE}"
 _MANIFEST: Final = """\
@@ -122,7 +122,8 @@ models of the last are of SQLModel.
 def features(name: str) -> tuple[str, ...]:
     """Return the features that a project takes, by its name in `NAMES`."""
     every = (item.name for item in catalogue.every() if not item.hidden)
-    return tuple(item for item in every if name in FOUNDED or item not in NEED_A_CONTAINER)
+    refused = {*(() if name in FOUNDED else NEED_A_CONTAINER), *(() if name in {*FOUNDED, "none"} else NEED_TO_AWAIT)}
+    return tuple(item for item in every if item not in refused)
 
 
 def dialect(name: str, quote: str = "'") -> dict[str, bytes]:

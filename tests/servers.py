@@ -95,24 +95,26 @@ def postgres_server(*options: str) -> Iterator[Server]:
 
     `url` is `postgresql://tester@127.0.0.1:PORT/postgres`. Stopping it ends its connections, as a crash would.
     """
+    local = ("-U", "tester", "--auth=trust", "--no-sync", "-E", "UTF8", "--locale=C")
+    yield from _postgres(("initdb", *local, "-D"), options)
+
+
+@contextmanager
+def postgres_replica(primary: Server, *options: str) -> Iterator[Server]:
+    """Run a replica that streams from `primary`; `url` is like that one's."""
+    source = ("-h", LOOPBACK, "-p", str(primary.port), "-U", "tester")
+    yield from _postgres(("pg_basebackup", *source, "-R", "-X", "stream", "-c", "fast", "--no-sync", "-D"), options)
+
+
+def _postgres(making: Sequence[str], options: Sequence[str]) -> Iterator[Server]:
+    """Run PostgreSQL on what the program `making` puts into the folder behind it."""
     programs = _postgres_programs()
     with tempfile.TemporaryDirectory(prefix="postgres-") as name:
         data = f"{name}/data"
-        initdb = (
-            programs / "initdb",
-            "-D",
-            data,
-            "-U",
-            "tester",
-            "--auth=trust",
-            "--no-sync",
-            "-E",
-            "UTF8",
-            "--locale=C",
-        )
-        made = subprocess.run([*_unprivileged(name), *initdb], cwd=name, capture_output=True, text=True, check=False)
+        command_line = [*_unprivileged(name), str(programs / making[0]), *making[1:], data]
+        made = subprocess.run(command_line, cwd=name, capture_output=True, text=True, check=False)
         if made.returncode:
-            pytest.fail(f"initdb failed\n{made.stdout}{made.stderr}")
+            pytest.fail(f"{making[0]} failed\n{made.stdout}{made.stderr}")
 
         def command(port: int) -> list[str]:
             where = ["-D", data, "-h", LOOPBACK, "-p", str(port), "-k", name]

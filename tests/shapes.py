@@ -19,11 +19,14 @@ from laterctl.commands.new import foundation
 FIXTURES: Final = Path(__file__).parent / "fixtures"
 FOUNDATION_PACKAGE: Final = "order_service"
 
-NEED_A_DATABASE: Final = ("migrations", "pooling", "queries")
+NEED_A_DATABASE: Final = ("migrations", "pooling", "queries", "replicas")
 """The features that are refused, as `no-database`, where there is no engine."""
 
 NEED_ROUTERS: Final = ("versioning",)
 """The features that are refused, as `no-routers`, where the application includes no router."""
+
+NEED_TO_AWAIT: Final = ("replicas",)
+"""The features that are refused, as `engine-not-awaited`, where the engine is synchronous."""
 
 NEED_A_CONTAINER: Final = ("di-testing",)
 """The features that are refused, as `no-container`, where tests can import no container."""
@@ -182,8 +185,8 @@ def _fixture(
 ) -> Shape:
     if not facts.container or name == "wiring_config":  # its factory keeps the instance
         refuses = (*refuses, *NEED_A_CONTAINER)
-    if not database:
-        refuses = (*refuses, *NEED_A_DATABASE)
+    # No fixture awaits its engine; the foundation does.
+    refuses = (*refuses, *(NEED_TO_AWAIT if database else NEED_A_DATABASE))
     if not facts.routers:
         refuses = (*refuses, *NEED_ROUTERS)
     return Shape(name, reference, facts, probes, folder=name, tested=tested, refuses=refuses, **more)

@@ -24,7 +24,7 @@ from laterctl.engine.plan import Request
 from laterctl.features import catalogue
 from laterctl.proof.static import prove
 from tests import memory
-from tests.shapes import NEED_A_CONTAINER, NEED_A_DATABASE, NEED_ROUTERS
+from tests.shapes import NEED_A_CONTAINER, NEED_A_DATABASE, NEED_ROUTERS, NEED_TO_AWAIT
 from tests.test_laws import assert_same
 
 ARCHIVE: Final = Path(__file__).parent / "archive"
@@ -172,6 +172,7 @@ def offered(case: dict[str, Any]) -> list[str]:
     unfit = {
         *(() if facts.container else NEED_A_CONTAINER),
         *(() if facts.database else NEED_A_DATABASE),
+        *(() if facts.database is None or facts.database.asynchronous else NEED_TO_AWAIT),
         *(() if facts.app is None or facts.app.routers else NEED_ROUTERS),
     }
     if "Dockerfile" in case["after"]:

@@ -41,7 +41,7 @@ from laterctl.project.statements import Function
 from laterctl.render import TEMPLATES
 from tests import memory
 from tests.dialect_projects import FOUNDED, NAMES, dialect, features
-from tests.shapes import FOUNDATION_PACKAGE, NEED_A_CONTAINER
+from tests.shapes import FOUNDATION_PACKAGE
 from tests.test_docs import problems
 
 FEATURES: Final = catalogue.every()
@@ -49,6 +49,22 @@ LEDGER: Final = ".laterctl/"
 ASKED: Final = re.compile(r"""\b(provided)\((['"])(\w+)\2\)""")
 VARIABLE: Final = re.compile(r"\b[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+\b")
 OWN_OPTION: Final = re.compile(r"{% (?:(?:el)?if options\.\w+ [=!]= '\w+'|else|endif) %}")
+SESSIONS: Final = f"""\
+from fastapi import APIRouter, Depends
+from sqlalchemy.ext.asyncio import AsyncSession
+from {FOUNDATION_PACKAGE}.db import engine
+
+router = APIRouter()
+
+
+async def get_session():
+    async with AsyncSession(engine) as session:
+        yield session
+
+
+@router.get("/orders", dependencies=[Depends(get_session)])
+async def orders(): ...
+""".encode()
 OFFERED: Final = {
     "image",
     "options",
@@ -64,6 +80,7 @@ OFFERED: Final = {
         "modules",
         "import_root",
         "current_user",
+        "session",
         "module",
         "module_import",
         "environment",
@@ -129,15 +146,16 @@ def with_last_values(feature: str) -> dict[str, bytes]:
 
 def taking(feature: str) -> list[str]:
     """Return the dialects of projects that take a feature."""
-    return [name for name in NAMES if name in FOUNDED or feature not in NEED_A_CONTAINER]
+    return [name for name in NAMES if catalogue.feature(feature).hidden or feature in features(name)]
 
 
 @cache
 def with_callers(feature: str, name: str) -> dict[str, bytes]:
-    """Return a project in a dialect that knows callers by itself, with a feature, or nothing where that does not fit."""
-    path = f"src/{FOUNDATION_PACKAGE}/callers.py"
+    """Return a project in a dialect that has its own callers and sessions, with a feature; nothing where it does not fit."""
+    path = f"src/{FOUNDATION_PACKAGE}/{{}}.py"
+    own = {path.format("callers"): b"async def get_current_user() -> str: ...\n", path.format("sessions"): SESSIONS}
     try:
-        return memory.add({**dialect(name), path: b"async def get_current_user() -> str: ...\n"}, user_of(feature))
+        return memory.add({**dialect(name), **own}, user_of(feature))
     except memory.Refusing:
         return {}
 

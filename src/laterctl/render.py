@@ -64,7 +64,7 @@ class Context(Struct, frozen=True):
     this project spells them; `kept` gives the last statement of the file whose function makes what a provider gives,
     empty where a container keeps it; `engine` gives the engine of the database, `metadata` a list of what its tables
     belong to, and `current_user` the project's own dependency that returns the caller, `None` where there is none to
-    import. `container` is the instance of the container that tests import, `None` without one.
+    import; so is `session`, which gives sessions of the database. `container` is the instance of the container that tests import, `None` without one.
     `variable` gives the name that a person writes to set a setting. `setting_by_name` reads the setting whose name is in
     the Python variable `name`, and `variable_by_name` gives the name that a person writes for it. `environment` is an
     expression of type `str`: the name of the environment the application runs in. `values` are plain values, such as
@@ -80,6 +80,7 @@ class Context(Struct, frozen=True):
     container: Import | None = None
     metadata: Callable[[], Expr | None] = lambda: None
     current_user: Callable[[], Expr | None] = lambda: None
+    session: Callable[[], Expr | None] = lambda: None
     setting_by_name: Expr = Expr("None")
     variable_by_name: str = "name"
     style: Style = Style()
@@ -126,6 +127,7 @@ def render(template: str, context: Context) -> str:
                 "engine": lambda: spelled(context.engine()),
                 "metadata": lambda: spelled(context.metadata()),
                 "current_user": lambda: spelled(context.current_user()),
+                "session": lambda: spelled(context.session()),
                 "environment": lambda: spelled(context.environment),
                 "setting_by_name": lambda: spelled(context.setting_by_name),
                 "variable_by_name": context.variable_by_name,

@@ -26,6 +26,7 @@ RANKS: Mapping[str, int] = {
             "compression",
             "application",
             "error-boundary",
+            "read-your-writes",
             "versions",
             "rate-limit",
             "https-redirect",

@@ -157,6 +157,7 @@ def template_context(context: FeatureContext) -> Context:
         container=project.container.instance if project.container else None,
         metadata=lambda: metadata(context),
         current_user=lambda: current_user(context),
+        session=lambda: session(context),
         module=context.module,
         variable=lambda name: setting.variable(name, context),
         environment=settings_of(project).environment,
@@ -219,6 +220,16 @@ def current_user(context: FeatureContext) -> Expr | None:
             top = (getattr(node, "name", "") for node in project.tree.python(path).tree.body)
             if path != taken and name in top and not (project.tree.read(path) or b"").startswith(ORIGIN_COMMENT):
                 return Expr(name, (Import(project.module_of(path), name),))
+    return None
+
+
+def session(context: FeatureContext) -> Expr | None:
+    """Return the project's own dependency that gives sessions, `None` where a new module cannot import it."""
+    database, app = context.project.database, context.project.app
+    for item in database.sessions if database is not None else ():
+        importable = item.name.isidentifier() and (app is None or item.place.path != app.path)
+        if item.kind == "dependency" and importable:
+            return Expr(item.name, (Import(context.project.module_of(item.place.path), item.name),))
     return None
 
 

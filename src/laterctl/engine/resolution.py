@@ -128,13 +128,16 @@ class Resolution(Struct):
             except Refused as refused:
                 self.refusals.extend(refused.refusals)
             if self._show_created(records.values()):
-                context = replace(context, project=self.project)
+                context = replace(context, project=self.project, records=[*known, *records.values()])
         self.notes.extend(context.notes)
         context.notes.clear()
         self.entries[name] = replace(self.entries[name], records=tuple(records.values()))
 
     def _show_created(self, records: Iterable[Record]) -> bool:
-        """Let later edits see the open files that are made, which they extend; say whether there are new ones."""
+        """Let later edits see the open files that are made, which they extend; say whether there are new ones.
+
+        What they see then is ours, as the records tell: it imports nothing for the user.
+        """
         made = {record.target.path: record.target.created() for record in records if record.ours}
         fresh = {path: data for path, data in made.items() if data is not None and self.project.tree.read(path) is None}
         found = any(record.target.path in fresh and record.target.is_open for record in records)

@@ -75,7 +75,14 @@ feature = Feature(
     edits=(
         File("core/secret_provider.py", "secrets/core/secret_provider.py.jinja"),
         File("core/env_secrets.py", "secrets/core/env_secrets.py.jinja"),
-        Chosen("provider", ("env",), (Provider("secret_provider", "core.env_secrets:get_secret_provider"),)),
+        Chosen(
+            "provider",
+            ("env",),
+            (
+                File("core/secret_source.py", "secrets/core/secret_source.env.py.jinja"),
+                Provider("secret_provider", "core.secret_source:get_secret_provider"),
+            ),
+        ),
         Chosen(
             "provider",
             ("vault",),
@@ -150,10 +157,10 @@ feature = Feature(
                     imports=("pydantic:NonNegativeFloat",),
                     help="how long secrets hold while Vault does not answer, in seconds",
                 ),
-                File("core/vault.py", "secrets/core/vault.py.jinja", open=True),
+                File("core/secret_source.py", "secrets/core/secret_source.vault.py.jinja", open=True),
                 Provider(
                     "secret_provider",
-                    "core.vault:build_secret_provider",
+                    "core.secret_source:build_secret_provider",
                     closed_by="aclose",
                     rank=5,
                     started_by="start",
@@ -167,7 +174,7 @@ feature = Feature(
                     "jwt",
                     (
                         File("core/vault_jwt.py", "secrets/core/vault_jwt.py.jinja"),
-                        Listed("core.vault_jwt:follow_keys", into="core.vault:FOLLOWERS"),
+                        Listed("core.vault_jwt:follow_keys", into="core.secret_source:FOLLOWERS"),
                     ),
                 ),
                 Beside(
