@@ -174,6 +174,37 @@ LINES: Final[Mapping[str, tuple[str, ...]]] = {
         "log lines have the ids of the span",
         "no header and no parameter that is secret",
     ),
+    "versioning": (
+        "routes answer in a version, and as before at their old paths, which name their successor",
+        "each response of a version says when it ends; afterwards 410; no end before the deprecation",
+        "a new version has what it changes and the rest of the one before; ids, names and documents of its own",
+        "a version that does not exist is 404 and names those that do",
+        "paths are those below the root path, and the middleware stands in its place",
+    ),
+    "queries": (
+        "a test fails where each parent asks for its children, with the count and the statement",
+        "a hundred tasks at once count for themselves",
+        "pages by key have each row once while rows come, and use the index",
+        "a stream holds a bounded part of its rows",
+        "nothing listens unless somebody counts",
+    ),
+    "factory": (
+        "each implementation is the one that is asked for directly, always",
+        "an unknown name is 400 with those that there are",
+        "implementations get what they need, and tests override it",
+        "one more implementation is one more entry",
+        "a class that is no implementation is found by the type checker",
+    ),
+    "secrets": (
+        "one protocol for the settings and for Vault; no message shows a value",
+        "AppRole or a service account; tokens are renewed and replaced, a fixed one is for development",
+        "a stall of Vault stalls nothing else",
+        "the start waits for Vault, and names its address; later what was read holds, and readiness tells",
+        "passwords of the database change under load",
+        "keys of tokens change in all processes, and the version before verifies",
+        "certificates are checked, and the policy allows what is read alone",
+        "nothing is written",
+    ),
     "di-testing": (
         "a request over HTTP sees the fake",
         "after the block the real one, singletons above it too",
@@ -185,6 +216,21 @@ LINES: Final[Mapping[str, tuple[str, ...]]] = {
         "no test imports locust or gevent",
         "what is measured is executed, and awaited, without a warning",
         "results are written as JSON, and compared",
+    ),
+    "e2e": (
+        "they pass twice on the same database",
+        "an application that cannot start fails them, and its log says why",
+        "no process is left, after failures, one that does not stop, and Ctrl-C",
+        "in parallel each worker has a server",
+        "what the server runs is covered",
+    ),
+    "profiling": (
+        "without a token it is not in the stack, and pyinstrument is not imported",
+        "without the right token the answer is the usual one, and nothing is written",
+        "a busy function is named, and not in the profile of a request at the same time",
+        "an exception has its profile, and so has the next request",
+        "streams are not held back, WebSockets are left alone",
+        "only so many are kept, under names that nobody else chooses",
     ),
     "load": ("the exit code is that of the requests: some, few that fail, few that take long",),
     "metrics": (
@@ -211,7 +257,8 @@ LETTERS: Final[Mapping[str, str]] = {
     "tracing": "O",
     "metrics": "M",
     "bench": "B",
-    **dict.fromkeys(("request-scope", "migrations", "pooling", "di-testing", "cache"), "A"),
+    "e2e": "E",
+    **dict.fromkeys(("request-scope", "migrations", "pooling", "queries", "factory", "di-testing", "cache"), "A"),
 }
 """What stands before the numbers of a list."""
 

@@ -176,6 +176,11 @@ def _chosen(feature: Feature, option: Option, value: Value, why: str, place: Pla
     return Note("choice", f"{why}, so {spelled}; --set chooses otherwise", place, feature.name)
 
 
+def by_hand(feature: Feature, project: Project, installed: Mapping[str, Entry]) -> list[tuple[str, Place]]:
+    """Return what shows that a project does a feature's job already, and where; ours is none of it."""
+    return _sightings(feature.by_hand, project, feature.values({}), _files_of(installed))
+
+
 def _files_of(installed: Mapping[str, Entry]) -> set[str]:
     return {record.target.path for entry in installed.values() for record in entry.records if record.target.whole_file}
 
