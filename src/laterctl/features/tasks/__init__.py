@@ -10,7 +10,7 @@ from laterctl.edits.file import File
 from laterctl.edits.manifest import DependencyFloor
 from laterctl.edits.open_file import Listed, Step
 from laterctl.edits.setting import Setting
-from laterctl.feature import ExistingSigns, Feature, Group, Option
+from laterctl.feature import ExistingSigns, Feature, Group, Option, Stage
 from laterctl.project.places import Place
 
 QUEUES = ("celery", "arq", "rq", "taskiq", "saq", "huey", "procrastinate", "streaq")
@@ -109,6 +109,8 @@ feature = Feature(
         ),
         dependencies=QUEUES,
     ),
+    stage=Stage.MORE,
+    why="what takes long and can wait is measured by now, and a worker's log says which request left a task",
     notes=(
         "leave a task: await enqueue(send_receipt, order.id), which is a function under @dramatiq.actor(broker=broker)",
         "with a process of its own for tasks: laterctl add tasks --set tasks.store=redis",
