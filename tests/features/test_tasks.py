@@ -138,35 +138,35 @@ async def tables() -> None:
 @app.post("/note/{text}")
 async def note(text: str, times: int = 1) -> str:
     for number in range(times):
-        task_id = await enqueue(jobs.note, text if times == 1 else f"{text}-{number}")
+        task_id = await enqueue(jobs.note.message(text if times == 1 else f"{text}-{number}"))
     return task_id
 
 
 @app.post("/big")
 async def big(size: int) -> str:
-    return await enqueue(jobs.note, "x" * size)
+    return await enqueue(jobs.note.message("x" * size))
 
 
 @app.post("/slow/{text}")
 async def slow(text: str, seconds: float) -> str:
-    return await enqueue(jobs.slow, text, seconds)
+    return await enqueue(jobs.slow.message(text, seconds))
 
 
 @app.post("/once/{key}")
 async def once(key: str, seconds: float) -> str:
-    return await enqueue(jobs.once, key, seconds)
+    return await enqueue(jobs.once.message(key, seconds))
 
 
 @app.post("/fail/{text}")
 async def fail(text: str) -> str:
-    return await enqueue(jobs.fail, text)
+    return await enqueue(jobs.fail.message(text))
 
 
 @app.post("/committed/{text}")
 async def committed(text: str, how: str) -> None:
     async with sessions() as session:
         session.add(Effect(key=text))
-        enqueue_after_commit(session, jobs.note, text)
+        enqueue_after_commit(session, jobs.note.message(text))
         if how == "error":
             raise LookupError
         await (session.rollback() if how == "rollback" else session.commit())
@@ -529,13 +529,13 @@ def test_2_a_synchronous_session_hands_on_when_it_commits(tmp_path: Path) -> Non
         own.Base.metadata.create_all(own.engine)
         with own.sessions() as session:
             session.add(own.Effect(key="kept"))
-            module.enqueue_after_commit(session, note, "kept")
+            module.enqueue_after_commit(session, note.message("kept"))
             savepoint = session.begin_nested()
-            module.enqueue_after_commit(session, note, "dropped")
+            module.enqueue_after_commit(session, note.message("dropped"))
             savepoint.rollback()
             assert project.broker.queues["default"].empty()
             session.commit()
-            module.enqueue_after_commit(session, note, "dropped")
+            module.enqueue_after_commit(session, note.message("dropped"))
         messages = [*project.broker.queues["default"].queue]
         assert [json.loads(each)["args"] for each in messages] == [["kept"]]
 

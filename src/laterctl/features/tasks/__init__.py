@@ -112,7 +112,7 @@ feature = Feature(
     stage=Stage.MORE,
     why="what takes long and can wait is measured by now, and a worker's log says which request left a task",
     notes=(
-        "leave a task: await enqueue(send_receipt, order.id), which is a function under @dramatiq.actor(broker=broker)",
+        "leave a task: await enqueue(send_receipt.message(order.id)), of a function under @dramatiq.actor(broker=broker)",
         "with a process of its own for tasks: laterctl add tasks --set tasks.store=redis",
     ),
 )
