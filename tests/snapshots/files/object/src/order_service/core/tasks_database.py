@@ -52,7 +52,7 @@ def _ended(session: Session, transaction: SessionTransaction) -> None:
 
 def _send(message: Message[Any]) -> None:
     try:
-        tasks.broker.enqueue(message)
+        tasks.broker.enqueue(message)  # pyright: ignore[reportUnknownMemberType]
     except Exception:
         name, args = message.actor_name, message.message_id
         logger.exception('%s is lost: %s', name, args)
