@@ -111,8 +111,7 @@ feature = Feature(
     ),
     changes=("WebSockets are taken at /ws, or another websocket.path",),
     stage=Stage.MORE,
-    after=("tasks",),
-    why="pages that may connect and callers that are known are settled by now",
+    why="when clients are to be told instead of asking",
     notes=(
         "send to clients: await hub.publish(text), with hub: HubDep in the route; to one user's: topic_of(subject)",
         "start the server with a bound for what it takes itself: uvicorn --ws-max-size 65536",
