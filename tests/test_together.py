@@ -216,7 +216,8 @@ def command_of(service: Service, port: int) -> list[str]:
     if service.gunicorn:
         options = ("-k", "uvicorn_worker.UvicornWorker", "-w", "4", "--log-config-json", "log_config.json")
         return [sys.executable, "-m", "gunicorn", app, "-b", where, *options]
-    options = ("--workers", "4", "--log-config", "log_config.json")
+    # Four that import all of it at once take longer on a busy machine than uvicorn waits for a sign of life.
+    options = ("--workers", "4", "--log-config", "log_config.json", "--timeout-worker-healthcheck", "60")
     return [sys.executable, "-m", "uvicorn", app, "--port", str(port), *options]
 
 

@@ -65,8 +65,8 @@ BUDGETS: Final[Mapping[str, int]] = {
     "permissions source=own": 55,
     "rate-limit": 120,
     "rate-limit store=redis": 165,
-    "tasks": 120,
-    "tasks store=redis": 185,  # 26 are the process of workers, 37 tie tasks to commits where there is a database
+    "tasks": 110,
+    "tasks store=redis": 175,  # 26 are the process of workers, 37 tie tasks to commits where there is a database
     "websocket": 150,
     "websocket store=redis": 210,  # 60 that follow a channel: Redis that stops, stalls, and comes back
     "cache": 115,  # 6 are the dependency of routes, 8 say the type and the time of a namespace once

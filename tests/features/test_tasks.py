@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import re
@@ -15,6 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
+import dramatiq
 import httpx
 import pytest
 import redis
@@ -136,35 +138,35 @@ async def tables() -> None:
 @app.post("/note/{text}")
 async def note(text: str, times: int = 1) -> str:
     for number in range(times):
-        task_id = await enqueue(jobs.note, text if times == 1 else f"{text}-{number}")
+        task_id = await enqueue(jobs.note.message(text if times == 1 else f"{text}-{number}"))
     return task_id
 
 
 @app.post("/big")
 async def big(size: int) -> str:
-    return await enqueue(jobs.note, "x" * size)
+    return await enqueue(jobs.note.message("x" * size))
 
 
 @app.post("/slow/{text}")
 async def slow(text: str, seconds: float) -> str:
-    return await enqueue(jobs.slow, text, seconds)
+    return await enqueue(jobs.slow.message(text, seconds))
 
 
 @app.post("/once/{key}")
 async def once(key: str, seconds: float) -> str:
-    return await enqueue(jobs.once, key, seconds)
+    return await enqueue(jobs.once.message(key, seconds))
 
 
 @app.post("/fail/{text}")
 async def fail(text: str) -> str:
-    return await enqueue(jobs.fail, text)
+    return await enqueue(jobs.fail.message(text))
 
 
 @app.post("/committed/{text}")
 async def committed(text: str, how: str) -> None:
     async with sessions() as session:
         session.add(Effect(key=text))
-        enqueue_after_commit(session, jobs.note, text)
+        enqueue_after_commit(session, jobs.note.message(text))
         if how == "error":
             raise LookupError
         await (session.rollback() if how == "rollback" else session.commit())
@@ -497,3 +499,77 @@ def test_the_dropped_tests_pass_in_the_project(kind: str, request: pytest.Fixtur
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_2_a_synchronous_session_hands_on_when_it_commits(tmp_path: Path) -> None:
+    database = DATABASE.replace("async_sessionmaker, create_async_engine", "async_sessionmaker").replace(
+        "engine = create_async_engine(", "engine = create_engine("
+    )
+    database = database.replace(
+        "from sqlalchemy.ext.asyncio import async_sessionmaker", "from sqlalchemy import create_engine"
+    )
+    database = database.replace("import DeclarativeBase", "import sessionmaker, DeclarativeBase").replace("async_", "")
+    files = {
+        "pyproject.toml": PYPROJECT,
+        "project/database.py": database,
+        "project/main.py": MAIN,
+        "project/__init__.py": "",
+    }
+    after = memory.add({path: text.encode() for path, text in files.items()}, "tasks")
+    for path, data in after.items():
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_bytes(data)
+    with imported(tmp_path, "core.tasks_database", {"DATABASE_URL": "sqlite://"}, package="project") as module:
+        project = sys.modules["project.core.tasks"]
+
+        @dramatiq.actor(broker=project.broker)
+        def note(_text: str) -> None: ...
+
+        own = importlib.import_module("project.database")
+        own.Base.metadata.create_all(own.engine)
+        with own.sessions() as session:
+            session.add(own.Effect(key="kept"))
+            module.enqueue_after_commit(session, note.message("kept"))
+            savepoint = session.begin_nested()
+            module.enqueue_after_commit(session, note.message("dropped"))
+            savepoint.rollback()
+            assert project.broker.queues["default"].empty()
+            session.commit()
+            module.enqueue_after_commit(session, note.message("dropped"))
+        messages = [*project.broker.queues["default"].queue]
+        assert [json.loads(each)["args"] for each in messages] == [["kept"]]
+
+
+@pytest.mark.parametrize(
+    ("files", "code"),
+    [
+        ({"project/jobs.py": "import celery\n"}, "already-by-hand"),
+        ({"project/jobs.py": "import dramatiq\ndramatiq.set_broker(None)\n"}, "already-by-hand"),
+        (
+            {"project/jobs.py": "from dramatiq.brokers.redis import RedisBroker\nbroker = RedisBroker()\n"},
+            "already-by-hand",
+        ),
+    ],
+)
+def test_what_is_done_by_hand_is_not_done_twice(files: dict[str, str], code: str) -> None:
+    before = {"pyproject.toml": PYPROJECT, "project/main.py": f"{MAIN}\nfrom project import jobs as jobs\n"}
+    with pytest.raises(memory.Refusing) as raised:
+        memory.add(
+            {path: text.encode() for path, text in ({"project/__init__.py": ""} | before | files).items()}, "tasks"
+        )
+    assert {item.code for item in raised.value.refusals} == {code}
+
+
+def test_the_plan_has_the_lines_that_start_a_worker() -> None:
+    """For the files that start the application too, which are their owner's."""
+    files = {"pyproject.toml": PYPROJECT, "project/main.py": MAIN, "project/__init__.py": "", "Procfile": "web: x\n"}
+    files["compose.yaml"] = "services: {}\n"
+    request = Request(add=("tasks",), options={"tasks": {"store": "redis"}})
+    plan = memory.planned({path: text.encode() for path, text in files.items()}, request)
+    told = [note.message for note in plan.notes if "dramatiq project.worker:broker" in note.message]
+    assert [message.partition("dramatiq")[0] for message in told] == [
+        "start a worker, with the modules of your tasks for MODULES: ",
+        "and in Procfile: worker: ",
+        "and in compose.yaml a service of the same image: command: ",
+    ]
+    assert {"Procfile", "compose.yaml"}.isdisjoint(plan.changeset)

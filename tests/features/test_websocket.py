@@ -27,6 +27,14 @@ from tests.servers import Server, redis_server, uvicorn_server
 
 APP = "project.main:app"
 PAGE = "https://app.example.com"
+PYPROJECT = """\
+[project]
+name = "project"
+version = "1"
+requires-python = ">=3.10"
+dependencies = ["fastapi>=0.145", "uvicorn"]
+"""
+MAIN = "from fastapi import FastAPI\n\napp = FastAPI()\n"
 ROUTES = '''
 
 import asyncio
@@ -429,6 +437,60 @@ def test_8_at_a_stop_every_client_is_told(kind: str, store: Server, request: pyt
         assert "Traceback" not in server.output()
 
 
+# Whoever the project knows as callers ---------------------------------------------------------------------------------
+
+OWN = '''
+from fastapi import HTTPException
+from fastapi.requests import HTTPConnection
+
+
+async def get_current_user(connection: HTTPConnection) -> str:
+    """Return the name that is in the header."""
+    scheme, _, name = connection.headers.get("Authorization", "").partition(" ")
+    if scheme != "Bearer" or name == "nobody":
+        raise HTTPException(401, headers={"WWW-Authenticate": "Bearer"})
+    return name
+'''
+OF_ONE = """
+
+from fastapi import APIRouter
+
+from project.api.ws import CallerDep
+
+
+@app.websocket("/name")
+async def name(websocket: WebSocket, caller: CallerDep) -> None:
+    await websocket.accept()
+    await websocket.send_text(caller.subject or "anybody")
+    await websocket.close()
+"""
+
+
+@pytest.mark.parametrize("own", [OWN, ""])
+def test_1_without_jwt_the_project_s_own_dependency_knows_who_connects(tmp_path: Path, own: str) -> None:
+    """And anybody may connect where there is none."""
+    files = {"pyproject.toml": PYPROJECT, "project/main.py": MAIN, "project/users.py": own, "project/__init__.py": ""}
+    after = memory.add({path: text.encode() for path, text in files.items()}, "websocket")
+    after["project/main.py"] += OF_ONE.encode().replace(b"import APIRouter", b"import WebSocket")
+    for path, data in after.items():
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_bytes(data)
+
+    async def check() -> None:
+        async with opened(server, additional_headers={"Authorization": "Bearer ada"}, path="/name") as client:
+            assert await client.recv() == ("ada" if own else "anybody")
+        if own:
+            for protocols in (None, ["bearer", "nobody"]):
+                refused = await refusal(server, path="/ws", additional_headers={}, subprotocols=protocols)
+                assert refused == (401, "Bearer")
+        async with opened(server, "/ws", additional_headers={}, subprotocols=["bearer", "bob"]) as client:
+            await client.send("hello")
+            assert await client.recv() == "hello"
+
+    with uvicorn_server(APP, tmp_path) as server:
+        run(check)
+
+
 # What is written into the project ------------------------------------------------------------------------------------
 
 
@@ -447,3 +509,20 @@ def test_the_dropped_test_passes_in_the_project(kind: str, request: pytest.Fixtu
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "class ConnectionManager:\n    ...\n",
+        "import socketio\n",
+        "from broadcaster import Broadcast\n",
+        "from project.main import app\n\n\n@app.websocket('/ws')\nasync def live(websocket): ...\n",
+    ],
+)
+def test_what_is_done_by_hand_is_not_done_twice(code: str) -> None:
+    files = {"pyproject.toml": PYPROJECT, "project/main.py": f"{MAIN}\nfrom project import live as live\n"}
+    files |= {"project/live.py": code, "project/__init__.py": ""}
+    with pytest.raises(memory.Refusing) as raised:
+        memory.add({path: text.encode() for path, text in files.items()}, "websocket")
+    assert {item.code for item in raised.value.refusals} == {"already-by-hand"}

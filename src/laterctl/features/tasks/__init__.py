@@ -110,9 +110,9 @@ feature = Feature(
         dependencies=QUEUES,
     ),
     stage=Stage.MORE,
-    why="when a request has to answer before its work is done",
+    why="what takes long and can wait is measured by now, and a worker's log says which request left a task",
     notes=(
-        "leave a task: await enqueue(send_receipt, order.id), which is a function under @dramatiq.actor(broker=broker)",
+        "leave a task: await enqueue(send_receipt.message(order.id)), of a function under @dramatiq.actor(broker=broker)",
         "with a process of its own for tasks: laterctl add tasks --set tasks.store=redis",
     ),
 )

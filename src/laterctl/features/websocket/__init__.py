@@ -19,7 +19,10 @@ from laterctl.feature import ExistingSigns, Feature, Group, Option, Stage
 def callers(context: FeatureContext) -> Iterator[Edit]:
     """Ask the project's own dependency who connects, where a new module can import it."""
     if (own := current_user(context)) is None:
-        context.notice("anybody may connect, unless jwt is added, or CALLERS names a dependency of yours")
+        path = context.path("api/ws.py")
+        context.notice(
+            f"without jwt anybody may connect, until CALLERS in {path} names a dependency that knows callers"
+        )
         return
     context.notice(f"who connects is what {own.text} returns: it has to take a WebSocket where it takes a request")
     yield File("api/ws_user.py", "websocket/api/ws_user.py.jinja")

@@ -33,7 +33,7 @@ def test_a_task_is_done_on_the_loop_of_the_application(
             done.set_result({**tasks.task_ids(), 'number': str(number)})
 
         async with tasks.tasks_here():
-            task_id = await tasks.enqueue(note, 7)
+            task_id = await tasks.enqueue(note.message(7))
             ids = await asyncio.wait_for(done, 10)
         assert ids['task_id'] == task_id
         return ids
@@ -56,7 +56,7 @@ def test_a_task_that_fails_is_tried_again_and_given_up(
 
     async def run() -> None:
         async with tasks.tasks_here():
-            await tasks.enqueue(fail)
+            await tasks.enqueue(fail.message())
             wait = partial(broker.join, timeout=10_000, fail_fast=False)
             await asyncio.to_thread(wait, fail.queue_name)
 

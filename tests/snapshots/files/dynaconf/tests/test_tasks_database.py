@@ -22,29 +22,29 @@ def test_a_task_waits_for_the_commit(monkeypatch: pytest.MonkeyPatch) -> None:
     """A rollback drops it, and what a savepoint brought goes with that."""
     left: list[str] = []
 
-    async def hand_on(message: Message[None]) -> None:
+    async def enqueue(message: Message[None]) -> None:
         left.append(message.args[0])
 
-    monkeypatch.setattr('order_service.core.tasks_database.hand_on', hand_on)
+    monkeypatch.setattr('order_service.core.tasks_database.enqueue', enqueue)
 
     async def run() -> None:
         async with AsyncSession() as session:
-            enqueue_after_commit(session, note, 'dropped')
+            enqueue_after_commit(session, note.message('dropped'))
             await session.rollback()
             await session.commit()
-            enqueue_after_commit(session, note, 'kept')
+            enqueue_after_commit(session, note.message('kept'))
             assert not left
             await session.commit()
-            enqueue_after_commit(session, note, 'outer')
+            enqueue_after_commit(session, note.message('outer'))
             savepoint = await session.begin_nested()
-            enqueue_after_commit(session, note, 'inner')
+            enqueue_after_commit(session, note.message('inner'))
             await savepoint.rollback()
             savepoint = await session.begin_nested()
-            enqueue_after_commit(session, note, 'later')
+            enqueue_after_commit(session, note.message('later'))
             await savepoint.commit()
             assert left == ['kept']
             await session.commit()
-            enqueue_after_commit(session, note, 'never')
+            enqueue_after_commit(session, note.message('never'))
 
     asyncio.run(run())
     assert left == ['kept', 'outer', 'later']

@@ -7,6 +7,7 @@ from dramatiq import Message
 from dramatiq.brokers.stub import StubBroker
 from sqlalchemy.orm import Session
 
+from order_service.core import tasks
 from order_service.core.tasks_database import enqueue_after_commit
 
 broker = StubBroker()
@@ -23,22 +24,22 @@ def test_a_task_waits_for_the_commit(monkeypatch: pytest.MonkeyPatch) -> None:
     def enqueue(message: Message[None]) -> None:
         left.append(message.args[0])
 
-    monkeypatch.setattr('order_service.core.tasks_database.tasks.broker.enqueue', enqueue)
+    monkeypatch.setattr(tasks.broker, 'enqueue', enqueue)
     with Session() as session:
-        enqueue_after_commit(session, note, 'dropped')
+        enqueue_after_commit(session, note.message('dropped'))
         session.rollback()
         session.commit()
-        enqueue_after_commit(session, note, 'kept')
+        enqueue_after_commit(session, note.message('kept'))
         assert not left
         session.commit()
-        enqueue_after_commit(session, note, 'outer')
+        enqueue_after_commit(session, note.message('outer'))
         savepoint = session.begin_nested()
-        enqueue_after_commit(session, note, 'inner')
+        enqueue_after_commit(session, note.message('inner'))
         savepoint.rollback()
         savepoint = session.begin_nested()
-        enqueue_after_commit(session, note, 'later')
+        enqueue_after_commit(session, note.message('later'))
         savepoint.commit()
         assert left == ['kept']
         session.commit()
-        enqueue_after_commit(session, note, 'never')
+        enqueue_after_commit(session, note.message('never'))
     assert left == ['kept', 'outer', 'later']

@@ -5,7 +5,7 @@
     async def send_receipt(order_id: int) -> None:
         ...
 
-    await enqueue(send_receipt, order.id)
+    await enqueue(send_receipt.message(order.id))
 
 One that fails is tried three times more, later and later, and for an hour at
 the most; one that takes a minute is ended. It is done at least once, and again
@@ -22,9 +22,9 @@ import logging
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
-from typing import Any, ParamSpec
+from typing import Any
 
-from dramatiq import Actor, Broker, Message, MessageProxy, Worker
+from dramatiq import Broker, Message, MessageProxy, Worker
 from dramatiq.asyncio import EventLoopThread, set_event_loop_thread
 from dramatiq.brokers.stub import StubBroker
 from dramatiq.middleware import (
@@ -45,8 +45,6 @@ MINUTE, HOUR = 60_000, 3_600_000  # in milliseconds
 
 # What a task keeps of the request that left it, for the lines of its log.
 CONTEXT: list[Callable[[], dict[str, str]]] = [request_ids, trace_ids]
-
-P = ParamSpec('P')
 
 logger = logging.getLogger(__name__)
 
@@ -103,32 +101,17 @@ def build_broker() -> Broker:
 broker = build_broker()
 
 
-def message_of(
-    actor: Actor[P, Any],
-    *args: P.args,
-    **kwargs: P.kwargs,
-) -> Message[Any]:
-    """Return what is handed on; ValueError above 64 KiB of arguments."""
-    message = actor.message(*args, **kwargs)
+def check_size(message: Message[Any]) -> None:
+    """Raise ValueError for a task with more than 64 KiB of arguments."""
     if len(message.encode()) > MAX_BYTES:
-        error = f'{actor.actor_name}: too much for a task, give it an id'
+        error = f'{message.actor_name}: too much for a task, give it an id'
         raise ValueError(error)
-    return message
 
 
-async def hand_on(message: Message[Any]) -> None:
-    """Hand a task on."""
-    broker.enqueue(message)
-
-
-async def enqueue(
-    actor: Actor[P, Any],
-    *args: P.args,
-    **kwargs: P.kwargs,
-) -> str:
+async def enqueue(message: Message[Any]) -> str:
     """Have a task done; return its id."""
-    message = message_of(actor, *args, **kwargs)
-    await hand_on(message)
+    check_size(message)
+    broker.enqueue(message)
     return message.message_id
 
 

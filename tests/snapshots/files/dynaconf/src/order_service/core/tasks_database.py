@@ -6,34 +6,30 @@ a line in the log, and after a crash there is none.
 """
 
 import logging
-from typing import Any, ParamSpec
+from typing import Any
 
-from dramatiq import Actor, Message
+from dramatiq import Message
 from sqlalchemy import event
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Session, SessionTransaction
 from sqlalchemy.util import await_only
 
-from order_service.core.tasks import hand_on, message_of
+from order_service.core.tasks import check_size, enqueue
 
 LEFT = 'tasks'
-
-P = ParamSpec('P')
 
 logger = logging.getLogger(__name__)
 
 
 def enqueue_after_commit(
     session: AsyncSession,
-    actor: Actor[P, Any],
-    *args: P.args,
-    **kwargs: P.kwargs,
+    message: Message[Any],
 ) -> None:
     """Have a task done once the transaction of a session is committed.
 
     A rollback drops it, be it to a savepoint that was there before.
     """
-    message = message_of(actor, *args, **kwargs)
+    check_size(message)
     own = session.sync_session
     within = own.get_nested_transaction() or own.get_transaction()
     left = own.info.setdefault(LEFT, {})
@@ -58,7 +54,7 @@ def _ended(session: Session, transaction: SessionTransaction) -> None:
 
 def _send(message: Message[Any]) -> None:
     try:
-        await_only(hand_on(message))
+        await_only(enqueue(message))
     except Exception:
         name, args = message.actor_name, message.message_id
         logger.exception('%s is lost: %s', name, args)

@@ -6,33 +6,29 @@ a line in the log, and after a crash there is none.
 """
 
 import logging
-from typing import Any, ParamSpec
+from typing import Any
 
-from dramatiq import Actor, Message
+from dramatiq import Message
 from sqlalchemy import event
 from sqlalchemy.orm import Session, SessionTransaction
 
 from order_service.core import tasks
-from order_service.core.tasks import message_of
+from order_service.core.tasks import check_size
 
 LEFT = 'tasks'
-
-P = ParamSpec('P')
 
 logger = logging.getLogger(__name__)
 
 
 def enqueue_after_commit(
     session: Session,
-    actor: Actor[P, Any],
-    *args: P.args,
-    **kwargs: P.kwargs,
+    message: Message[Any],
 ) -> None:
     """Have a task done once the transaction of a session is committed.
 
     A rollback drops it, be it to a savepoint that was there before.
     """
-    message = message_of(actor, *args, **kwargs)
+    check_size(message)
     within = session.get_nested_transaction() or session.get_transaction()
     left = session.info.setdefault(LEFT, {})
     left.setdefault(within or session.begin(), []).append(message)
@@ -56,7 +52,7 @@ def _ended(session: Session, transaction: SessionTransaction) -> None:
 
 def _send(message: Message[Any]) -> None:
     try:
-        tasks.broker.enqueue(message)
+        tasks.broker.enqueue(message)  # pyright: ignore[reportUnknownMemberType]
     except Exception:
         name, args = message.actor_name, message.message_id
         logger.exception('%s is lost: %s', name, args)
