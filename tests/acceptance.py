@@ -134,6 +134,16 @@ LINES: Final[Mapping[str, tuple[str, ...]]] = {
         "without Redis connections stay, and come back to it",
         "at a stop every client is told",
     ),
+    "tasks": (
+        "while Redis stalls or is gone no other route waits: 503, soon",
+        "a task waits for the commit, and a rollback drops it",
+        "what a killed worker began is done by another, with one effect",
+        "at a stop a running task ends, or is done by another",
+        "tries, ages and sizes are bounded; what fails for good is kept and logged",
+        "a worker has the resources of the application on one loop, and no routes; importing starts nothing",
+        "the lines of a task name the request and the trace that left it",
+        "two workers do each of a thousand tasks once",
+    ),
     "cache": (
         "one load for two hundred callers in four processes",
         "lifetimes vary by a tenth",
@@ -185,6 +195,16 @@ LINES: Final[Mapping[str, tuple[str, ...]]] = {
         "one more implementation is one more entry",
         "a class that is no implementation is found by the type checker",
     ),
+    "secrets": (
+        "one protocol for the settings and for Vault; no message shows a value",
+        "AppRole or a service account; tokens are renewed and replaced, a fixed one is for development",
+        "a stall of Vault stalls nothing else",
+        "the start waits for Vault, and names its address; later what was read holds, and readiness tells",
+        "passwords of the database change under load",
+        "keys of tokens change in all processes, and the version before verifies",
+        "certificates are checked, and the policy allows what is read alone",
+        "nothing is written",
+    ),
     "di-testing": (
         "a request over HTTP sees the fake",
         "after the block the real one, singletons above it too",
@@ -196,6 +216,21 @@ LINES: Final[Mapping[str, tuple[str, ...]]] = {
         "no test imports locust or gevent",
         "what is measured is executed, and awaited, without a warning",
         "results are written as JSON, and compared",
+    ),
+    "e2e": (
+        "they pass twice on the same database",
+        "an application that cannot start fails them, and its log says why",
+        "no process is left, after failures, one that does not stop, and Ctrl-C",
+        "in parallel each worker has a server",
+        "what the server runs is covered",
+    ),
+    "profiling": (
+        "without a token it is not in the stack, and pyinstrument is not imported",
+        "without the right token the answer is the usual one, and nothing is written",
+        "a busy function is named, and not in the profile of a request at the same time",
+        "an exception has its profile, and so has the next request",
+        "streams are not held back, WebSockets are left alone",
+        "only so many are kept, under names that nobody else chooses",
     ),
     "load": ("the exit code is that of the requests: some, few that fail, few that take long",),
     "metrics": (
@@ -222,6 +257,7 @@ LETTERS: Final[Mapping[str, str]] = {
     "tracing": "O",
     "metrics": "M",
     "bench": "B",
+    "e2e": "E",
     **dict.fromkeys(("request-scope", "migrations", "pooling", "queries", "factory", "di-testing", "cache"), "A"),
 }
 """What stands before the numbers of a list."""

@@ -30,6 +30,21 @@ class Group(StrEnum):
     MONITORING = "Monitoring"
 
 
+class Stage(StrEnum):
+    """The way from an application that works to one that others rely on, in the order in which it is best gone."""
+
+    NONE = ""
+    NET = "A safety net"
+    LOGS = "Logs"
+    LIFE = "Start and stop"
+    DATABASE = "Database"
+    EDGE = "Who may call"
+    MEASURES = "Measures"
+    DELIVERY = "Delivery"
+    SPEED = "Speed"
+    MORE = "As needed"
+
+
 class ExistingSigns(Struct, frozen=True):
     """Signs that a project does the feature's job already, in another way.
 
@@ -151,6 +166,8 @@ class Feature(Struct, frozen=True):
         moves: whether it puts the user's routes at other paths: the proof lets those go from the document, or altogether,
             whose function answers elsewhere.
         changes: what behaves differently afterwards; shown in the plan.
+        stage, after, why: where it stands in `laterctl guide`: the stage, the features of that stage that come before
+            it, and the reason for that place.
         notes: what to do next; shown after success, with `{setting_name}` as the variable that sets it in the project.
         secret: makes fresh key material for `laterctl secret`: name of a setting to value.
     """
@@ -173,6 +190,9 @@ class Feature(Struct, frozen=True):
     answers: tuple[int, ...] = ()
     moves: bool = False
     changes: tuple[str, ...] = ()
+    stage: Stage = Stage.NONE
+    after: tuple[str, ...] = ()
+    why: str = ""
     notes: tuple[str, ...] = ()
     secret: Callable[[], Mapping[str, str]] | None = None
 

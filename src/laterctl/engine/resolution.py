@@ -255,7 +255,7 @@ class Resolution(Struct):
             raise Refused(replace(target.clash(inspection), feature=context.feature))
         if resolved.anchor is not None:
             self.anchors[target] = resolved.anchor
-        return target.introduced(self.project, context.records)
+        return target.introduced(self.project, [*context.records, *mine.values()])
 
     def _adopted(self, context: FeatureContext, target: Target, mine: Mapping[Key, Record]) -> Record:
         in_lost_file = any(item.ledger_lost and item.target.path == target.path for item in self.records())

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from laterctl.edits.context import Edit, FeatureContext
 from laterctl.edits.dropped_test import DroppedTest, has_importable_app
 from laterctl.edits.manifest import DependencyFloor
-from laterctl.feature import ExistingSigns, Feature, Group
+from laterctl.feature import ExistingSigns, Feature, Group, Stage
 
 FILE = "tests/bench_requests.py"
 
@@ -29,6 +29,8 @@ feature = Feature(
     # It brings a fixture of the same name.
     by_hand=ExistingSigns(dependencies=("pytest-codspeed",)),
     edits_for=told,
+    stage=Stage.SPEED,
+    why="what is to be made faster is measured first, the same way each time",
     notes=(
         "compare with the last run: add --benchmark-autosave --benchmark-compare --benchmark-compare-fail=median:25%",
     ),

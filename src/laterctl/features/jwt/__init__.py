@@ -8,10 +8,11 @@ from laterctl.edits.chosen import Chosen
 from laterctl.edits.context import Edit, FeatureContext
 from laterctl.edits.dropped_test import DroppedTest, has_importable_app
 from laterctl.edits.file import File
+from laterctl.edits.foundation import has_user_service
 from laterctl.edits.manifest import DependencyFloor
 from laterctl.edits.open_file import Step
 from laterctl.edits.setting import Setting
-from laterctl.feature import ExistingSigns, Feature, Group, Option
+from laterctl.feature import ExistingSigns, Feature, Group, Option, Stage
 from laterctl.refusal import Refusal
 
 AUTHENTICATOR = "core/auth/authenticator.py"
@@ -21,15 +22,6 @@ def authenticator(context: FeatureContext) -> str:
     """Choose who checks passwords: the foundation's user service where it is found, a place to fill in elsewhere."""
     form = "foundation" if has_user_service(context) else "protocol"
     return f"jwt/core/auth/authenticator.{form}.py.jinja"
-
-
-def has_user_service(context: FeatureContext) -> bool:
-    """Whether the project has the foundation's `UserService` and a container that provides it."""
-    from laterctl.dialects.providers import providers_of
-    from laterctl.project.bindings import bound_to
-
-    provided = providers_of(context.project).has("user_service")
-    return provided and bound_to(context.project, context.path("services/user.py"), "UserService")[0] is not None
 
 
 def told(context: FeatureContext) -> Iterator[Edit]:
@@ -177,6 +169,12 @@ feature = Feature(
         routes=("{prefix}/token",),
     ),
     changes=("POST /auth/token, /auth/refresh and /auth/logout answer, or below another jwt.prefix",),
+    stage=Stage.EDGE,
+    after=(
+        "cors",
+        "security-headers",
+    ),
+    why="who is calling comes before what they may do, and how often",
     notes=(
         "make a key for {jwt_keys}, and see where it goes: laterctl secret jwt; until then authentication answers 503",
         "with more than one process: laterctl add jwt --set jwt.refresh=redis",
