@@ -57,7 +57,7 @@ def find_paths(environment: Environment, **_: object) -> None:
     """Check where the application is, and what to ask for if none is named."""
     host = environment.host or ''
     if not ALLOW_REMOTE and urlsplit(host).hostname not in LOOPBACK:
-        sys.exit(f'{host!r} is not this machine: LOAD_ALLOW_REMOTE=1 allows it')
+        sys.exit(f'{host!r} is not this machine; LOAD_ALLOW_REMOTE=1 is yes')
     if PATHS:
         return
     try:

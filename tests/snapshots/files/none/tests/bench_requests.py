@@ -1,8 +1,10 @@
 # From laterctl: bench.
-"""How long a request takes, route by route: pytest tests/bench_requests.py
+"""How long a request takes, route by route.
 
-A run of all tests leaves this file out. What is measured is the application
-in this process, with a client beside it and no network in between.
+A run of all tests leaves it out: pytest tests/bench_requests.py
+
+What is measured is the application in this process, with a client beside it
+and no network in between.
 """
 
 from collections.abc import Callable, Iterator

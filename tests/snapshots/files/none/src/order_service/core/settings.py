@@ -45,6 +45,9 @@ class Settings(BaseSettings):
     log_format: str = 'json'  # json, or console for people at a terminal
     log_level: str = 'INFO'  # DEBUG, INFO, WARNING, ERROR or CRITICAL
     metrics_token: SecretStr | None = None
+    profiling_dir: str = 'profiles'  # folder for the profiles
+    profiling_keep: PositiveInt = 20  # how many profiles are kept, the newest
+    profiling_token: SecretStr | None = None
     rate_limit_default: str = ''
     redis_max_connections: PositiveInt = 100  # connections at a time
     redis_timeout_seconds: PositiveFloat = 1.0

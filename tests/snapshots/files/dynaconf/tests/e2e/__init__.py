@@ -1,0 +1,1 @@
+# From laterctl: e2e.
