@@ -69,6 +69,7 @@ def pages() -> Iterator[tuple[str, str]]:
     yield "rules/index.md", rule_index(rules.every())
     for rule in rules.every():
         yield f"rules/{rule.id}.md", rule_page(rule)
+    yield "guide.md", guide_page()
     yield "json.md", json_page()
 
 
@@ -242,6 +243,22 @@ def example(found: Example) -> str:
     return document(
         f"`{path}`\n\n{fence('python' if path.endswith('.py') else 'text', text)}" for path, text in found.items()
     )
+
+
+def guide_page() -> str:
+    """Return the page about the order of additions, with the order that the features declare."""
+    blocks: list[str] = []
+    for stage, items in groupby(catalogue.in_order(), key=lambda item: item.stage):
+        rows = (
+            (
+                f"[{item.name}](features/{item.name}.md)",
+                sentence(item.why),
+                "<br>".join(map(sentence, item.changes)) or "Nothing that is there.",
+            )
+            for item in items
+        )
+        blocks += [f"### {stage}", table(("feature", "why here", "what it changes"), rows)]
+    return (ROOT / "docs" / "guide.md").read_text(encoding="utf-8").replace("<!-- stages -->", document(blocks))
 
 
 def json_page() -> str:

@@ -33,6 +33,8 @@ ROWS: Final = 60
 PATIENCE_SECONDS: Final = 60.0
 CORS: Final = ("add", "cors", "--no-install", "--no-prove")
 INTERRUPT: Final = "\x03"
+PASSING: Final = re.compile(r"\r\x1b\[K(?:[^\r\n]*(?=\r\x1b\[K))?")
+"""What is shown of a step that takes long, until it is over."""
 SCREENS: Final[Mapping[str, tuple[Sequence[str], str, str]]] = {
     "plan": (("add", "metrics", "--dry-run"), "", ""),
     "picker": (("add",), "which features", INTERRUPT),
@@ -91,7 +93,7 @@ def _seen(folder: Path, environment: Mapping[str, str], arguments: Sequence[str]
         seen += data if ready else b""
     os.close(terminal)
     os.waitpid(process, 0)
-    return _drawn(before.decode()) if before and typed == INTERRUPT else seen.decode()
+    return _drawn(before.decode()) if before and typed == INTERRUPT else PASSING.sub("", seen.decode())
 
 
 def _drawn(seen: str) -> str:

@@ -134,6 +134,16 @@ LINES: Final[Mapping[str, tuple[str, ...]]] = {
         "without Redis connections stay, and come back to it",
         "at a stop every client is told",
     ),
+    "tasks": (
+        "while Redis stalls or is gone no other route waits: 503, soon",
+        "a task waits for the commit, and a rollback drops it",
+        "what a killed worker began is done by another, with one effect",
+        "at a stop a running task ends, or is done by another",
+        "tries, ages and sizes are bounded; what fails for good is kept and logged",
+        "a worker has the resources of the application on one loop, and no routes; importing starts nothing",
+        "the lines of a task name the request and the trace that left it",
+        "two workers do each of a thousand tasks once",
+    ),
     "cache": (
         "one load for two hundred callers in four processes",
         "lifetimes vary by a tenth",
@@ -163,6 +173,37 @@ LINES: Final[Mapping[str, tuple[str, ...]]] = {
         "not sampled: nothing exported, ids still in the log",
         "log lines have the ids of the span",
         "no header and no parameter that is secret",
+    ),
+    "versioning": (
+        "routes answer in a version, and as before at their old paths, which name their successor",
+        "each response of a version says when it ends; afterwards 410; no end before the deprecation",
+        "a new version has what it changes and the rest of the one before; ids, names and documents of its own",
+        "a version that does not exist is 404 and names those that do",
+        "paths are those below the root path, and the middleware stands in its place",
+    ),
+    "queries": (
+        "a test fails where each parent asks for its children, with the count and the statement",
+        "a hundred tasks at once count for themselves",
+        "pages by key have each row once while rows come, and use the index",
+        "a stream holds a bounded part of its rows",
+        "nothing listens unless somebody counts",
+    ),
+    "factory": (
+        "each implementation is the one that is asked for directly, always",
+        "an unknown name is 400 with those that there are",
+        "implementations get what they need, and tests override it",
+        "one more implementation is one more entry",
+        "a class that is no implementation is found by the type checker",
+    ),
+    "secrets": (
+        "one protocol for the settings and for Vault; no message shows a value",
+        "AppRole or a service account; tokens are renewed and replaced, a fixed one is for development",
+        "a stall of Vault stalls nothing else",
+        "the start waits for Vault, and names its address; later what was read holds, and readiness tells",
+        "passwords of the database change under load",
+        "keys of tokens change in all processes, and the version before verifies",
+        "certificates are checked, and the policy allows what is read alone",
+        "nothing is written",
     ),
     "di-testing": (
         "a request over HTTP sees the fake",
@@ -217,7 +258,7 @@ LETTERS: Final[Mapping[str, str]] = {
     "metrics": "M",
     "bench": "B",
     "e2e": "E",
-    **dict.fromkeys(("request-scope", "migrations", "pooling", "di-testing", "cache"), "A"),
+    **dict.fromkeys(("request-scope", "migrations", "pooling", "queries", "factory", "di-testing", "cache"), "A"),
 }
 """What stands before the numbers of a list."""
 

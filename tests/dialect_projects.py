@@ -29,7 +29,24 @@ dev = ['httpx>=0.27', 'pytest>=8']
 [tool.pytest.ini_options]
 pythonpath = ['src']
 """
-_MAIN: Final = "from fastapi import FastAPI\n{imported}\napp = FastAPI(title={title}, docs_url='/handbook')\n"
+_MAIN: Final = """\
+from fastapi import FastAPI
+
+{imported}from order_service.routes import router
+
+app = FastAPI(title={title}, docs_url='/handbook')
+app.include_router(router, prefix='/orders')
+"""
+_ROUTES: Final = """\
+from fastapi import APIRouter
+
+router = APIRouter()
+
+
+@router.get('/{number}')
+def order(number: int) -> int:
+    return number
+"""
 _SETTINGS: Final = """\
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
@@ -114,11 +131,12 @@ def dialect(name: str, quote: str = "'") -> dict[str, bytes]:
         return files(shape_named("foundation" if name == "dynaconf" else "foundation_pydantic"))
     imported, title = _USED[name]
     if imported:
-        imported = f"\nfrom {FOUNDATION_PACKAGE}.core.config import {imported}\n"
+        imported = f"from {FOUNDATION_PACKAGE}.core.config import {imported}\n"
     texts = {
         "pyproject.toml": _MANIFEST,
         f"{_FOLDER}/__init__.py": "",
         f"{_FOLDER}/main.py": _MAIN.format(imported=imported, title=title),
+        f"{_FOLDER}/routes.py": _ROUTES,
     }
     library, texts[f"{_FOLDER}/db.py"] = _DATABASE.get(name, _SYNC)
     texts["pyproject.toml"] = _MANIFEST.replace("    'uvicorn", f"    '{library}',\n    'uvicorn")

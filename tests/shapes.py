@@ -19,8 +19,11 @@ from laterctl.commands.new import foundation
 FIXTURES: Final = Path(__file__).parent / "fixtures"
 FOUNDATION_PACKAGE: Final = "order_service"
 
-NEED_A_DATABASE: Final = ("migrations", "pooling")
+NEED_A_DATABASE: Final = ("migrations", "pooling", "queries")
 """The features that are refused, as `no-database`, where there is no engine."""
+
+NEED_ROUTERS: Final = ("versioning",)
+"""The features that are refused, as `no-routers`, where the application includes no router."""
 
 NEED_A_CONTAINER: Final = ("di-testing",)
 """The features that are refused, as `no-container`, where tests can import no container."""
@@ -119,7 +122,7 @@ class Shape:
     @property
     def by_hand(self) -> list[str]:
         """The features whose job the project does already."""
-        return [name for name in self.refuses if name not in {*NEED_A_CONTAINER, *NEED_A_DATABASE}]
+        return [name for name in self.refuses if name not in {*NEED_A_CONTAINER, *NEED_A_DATABASE, *NEED_ROUTERS}]
 
 
 def files(shape: Shape) -> dict[str, bytes]:
@@ -181,6 +184,8 @@ def _fixture(
         refuses = (*refuses, *NEED_A_CONTAINER)
     if not database:
         refuses = (*refuses, *NEED_A_DATABASE)
+    if not facts.routers:
+        refuses = (*refuses, *NEED_ROUTERS)
     return Shape(name, reference, facts, probes, folder=name, tested=tested, refuses=refuses, **more)
 
 
@@ -361,6 +366,7 @@ SHAPES: Final[tuple[Shape, ...]] = (
         _pydantic("orchard/main.py", routers=1, manager="pdm", dev="pyproject.toml:dependency-groups.test"),
         ("/v1/harvest", {"kilos": 100.0}),
         ("/v1/trees", 40),
+        refuses=("versioning",),
         tested=True,
     ),
     _fixture(

@@ -24,7 +24,7 @@ from laterctl.engine.plan import Request
 from laterctl.features import catalogue
 from laterctl.proof.static import prove
 from tests import memory
-from tests.shapes import NEED_A_CONTAINER, NEED_A_DATABASE
+from tests.shapes import NEED_A_CONTAINER, NEED_A_DATABASE, NEED_ROUTERS
 from tests.test_laws import assert_same
 
 ARCHIVE: Final = Path(__file__).parent / "archive"
@@ -169,7 +169,11 @@ def test_edits_are_in_the_way_of_nothing_but_their_own(case: dict[str, Any]) -> 
 def offered(case: dict[str, Any]) -> list[str]:
     """Return the other features of today that an archived project takes."""
     facts = memory.project(files(case["after"]))
-    unfit = {*(() if facts.container else NEED_A_CONTAINER), *(() if facts.database else NEED_A_DATABASE)}
+    unfit = {
+        *(() if facts.container else NEED_A_CONTAINER),
+        *(() if facts.database else NEED_A_DATABASE),
+        *(() if facts.app is None or facts.app.routers else NEED_ROUTERS),
+    }
     if "Dockerfile" in case["after"]:
         unfit.add("docker")
     every = (item.name for item in catalogue.every() if not item.hidden)

@@ -19,11 +19,19 @@ from packaging.version import Version
 
 from laterctl.codemods.lines import env_key
 from laterctl.commands import new
-from laterctl.edits.app_statements import RANKS, Middleware, Router
+from laterctl.edits.app_statements import (
+    RANKS,
+    AppArgument,
+    ExceptionHandler,
+    Middleware,
+    Router,
+    StartupCall,
+)
 from laterctl.edits.dropped_test import DroppedTest, has_importable_app
 from laterctl.edits.fixture import Fixture
 from laterctl.edits.manifest import DependencyFloor
 from laterctl.edits.provider import Provider
+from laterctl.edits.rewritten_call import RewrittenCall
 from laterctl.edits.setting import Setting
 from laterctl.engine.plan import Request
 from laterctl.feature import Feature, Group, Option, Value
@@ -92,7 +100,7 @@ def user_of(feature: str) -> str:
 
 def values_of(option: Option) -> tuple[Value, ...]:
     """Return the values that an option has a choice of, none where it may be anything."""
-    return option.choices or ((False, True) if option.type is bool else ())
+    return option.choices or option.examples or ((False, True) if option.type is bool else ())
 
 
 @cache
@@ -167,6 +175,27 @@ def test_it_is_listed_under_a_known_group(feature: Feature) -> None:
 def test_it_names_other_features_that_exist(feature: Feature) -> None:
     assert {*feature.requires, *feature.conflicts} <= {*catalogue.module_names()} - {feature.name}
     assert not {*feature.conflicts} & {*catalogue.closure([feature.name])}
+
+
+LISTED: Final = [item for item in FEATURES if not item.hidden]
+NOTICED: Final = (AppArgument, ExceptionHandler, Middleware, RewrittenCall, Router, StartupCall)
+"""Edits that a running application is never the same after."""
+
+
+@pytest.mark.parametrize("feature", LISTED, ids=lambda feature: feature.name)
+def test_the_guide_knows_its_place(feature: Feature) -> None:
+    assert feature.stage, f"{feature.name}: say which part of the way it belongs to, stage=Stage..."
+    assert feature.why, f"{feature.name}: say why it stands there, why='...', in a line"
+    assert not feature.why.endswith(".")
+    assert feature.name not in feature.after
+    others = [name for name in feature.after if catalogue.feature(name).stage is not feature.stage]
+    assert others == [], f"{feature.name}: after=(...) names features of its own stage, the stages have their order"
+    if any(isinstance(edit, NOTICED) for edit in catalogue.edits_of(feature.name)):
+        assert feature.changes, f"{feature.name}: say what behaves differently afterwards, changes=('...',)"
+
+
+def test_capabilities_are_not_in_the_guide() -> None:
+    assert [item.name for item in FEATURES if item.hidden and (item.stage or item.after or item.why)] == []
 
 
 def test_each_capability_is_required() -> None:

@@ -69,6 +69,8 @@ def problems(line: str) -> Iterator[str]:
     words = iter(shlex.split(line)[1:])
     at: Any = COMMAND
     for word in words:
+        if word in {">", ">>", "|"}:
+            return
         if word.startswith("-"):
             name, equals, _ = word.partition("=")
             option = flags(at).get(name)
@@ -184,6 +186,7 @@ def edits(module: str) -> list[str]:
         and value.__module__ == found.__name__
         and hasattr(value, "resolve")
         and name != "Edit"
+        and not name.startswith("_")
     ]
 
 

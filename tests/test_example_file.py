@@ -21,7 +21,7 @@ from laterctl.targets.text_line import TextLine
 from tests import memory
 from tests.dialect_projects import NAMES, dialect, features
 from tests.servers import uvicorn_server
-from tests.shapes import FOUNDATION_PACKAGE, NEED_A_DATABASE, files, shape_named
+from tests.shapes import FOUNDATION_PACKAGE, NEED_A_DATABASE, NEED_ROUTERS, files, shape_named
 from tests.test_laws import taken
 
 EXAMPLE: Final = ".env.example"
@@ -99,7 +99,7 @@ def project(name: str) -> tuple[dict[str, bytes], str, Mapping[str, str], list[s
         if name == "dynaconf_with_a_setting":
             texts["settings.toml"] = "stage = 'testing'\n"
         found, reference, env = {path: text.encode() for path, text in texts.items()}, "shop.main:app", {}
-        names = [item for item in features("none") if item not in NEED_A_DATABASE]
+        names = [item for item in features("none") if item not in {*NEED_A_DATABASE, *NEED_ROUTERS}]
     elif name in NAMES and name not in FOUNDED:
         found, reference, env = dialect(name), f"{FOUNDATION_PACKAGE}.main:app", {"PYTHONPATH": "src"}
         names = [*features(name)]

@@ -259,7 +259,7 @@ def test_a_file_that_the_user_edited_is_left_over_until_it_is_deleted(tmp_path: 
         told = laterctl(folder, look)
         assert told.exit_code == 0, told.output
         assert "left over of cors: core/cors.py (yours)" in told.output
-    assert "new file core/cors.py (left over)" in laterctl(folder, "info", "cors").output
+    assert "core/cors.py: the whole file (left over)" in laterctl(folder, "info", "cors").output
     left = json.loads(laterctl(folder, "list", "--json").stdout)
     assert left["left"] == [{"feature": "cors", "paths": ["core/cors.py"]}]
     assert {item["installed"] for item in left["features"]} == {""}

@@ -49,11 +49,24 @@ def installed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathF
 
 @pytest.mark.parametrize(
     "arguments",
-    [("--help",), ("add", "--help"), ("list",), ("info", "jwt"), ("doctor",), ("add", "cors", "--yes"), ("explain",)],
+    [
+        ("--help",),
+        ("add", "--help"),
+        ("list",),
+        ("guide",),
+        ("info", "jwt"),
+        ("doctor",),
+        ("add", "cors", "--yes"),
+        ("explain",),
+    ],
     ids=" ".join,
 )
 def test_it_loads_nothing_heavy(installed: Path, arguments: tuple[str, ...]) -> None:
     assert loaded(installed, *arguments) == "[]"
+
+
+def test_the_guide_loads_nothing_heavy_where_nothing_is_installed(tmp_path: Path) -> None:
+    assert loaded(copy(shape_named("factory"), tmp_path), "guide") == "[]"
 
 
 def test_completion_loads_nothing_heavy(installed: Path) -> None:

@@ -57,6 +57,7 @@ def test_the_site(tmp_path: Path) -> None:
     check_each_listed_feature_has_a_page(tmp_path, pages)
     check_a_page_shows_what_a_feature_changes(tmp_path, pages)
     check_each_rule_has_a_page(tmp_path, pages)
+    check_the_order_is_taught(tmp_path, pages)
     check_the_reference_is_whole(tmp_path, pages)
 
 
@@ -106,6 +107,12 @@ def check_each_rule_has_a_page(site: Path, pages: dict[Path, Page]) -> None:
         said = [part for each in (rule.title, rule.why) for part in each.split("`")]
         codes = [code for each in rule.bad for code in ([each] if isinstance(each, str) else each.values())]
         assert [part for part in (*said, *(code.strip() for code in codes)) if part not in text] == [], rule.id
+
+
+def check_the_order_is_taught(site: Path, pages: dict[Path, Page]) -> None:
+    text = pages[site / "guide.html"].text
+    places = [text.index(f"\n{item.name}\n") for item in catalogue.in_order()]
+    assert places == sorted(places)
 
 
 def check_the_reference_is_whole(site: Path, pages: dict[Path, Page]) -> None:

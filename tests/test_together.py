@@ -37,6 +37,8 @@ SHARED: Final = {
     "jwt": {"refresh": "redis"},
     "rate-limit": {"store": "redis"},
     "cache": {"store": "redis"},
+    "websocket": {"store": "redis"},
+    "tasks": {"store": "redis"},
     "logging": {"config_file": "yes"},
 }
 """For more than one process: what has a store of its own has it on one server, and the supervisor logs as they do."""

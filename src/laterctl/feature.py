@@ -30,6 +30,21 @@ class Group(StrEnum):
     MONITORING = "Monitoring"
 
 
+class Stage(StrEnum):
+    """The way from an application that works to one that others rely on, in the order in which it is best gone."""
+
+    NONE = ""
+    NET = "A safety net"
+    LOGS = "Logs"
+    LIFE = "Start and stop"
+    DATABASE = "Database"
+    EDGE = "Who may call"
+    MEASURES = "Measures"
+    DELIVERY = "Delivery"
+    SPEED = "Speed"
+    MORE = "As needed"
+
+
 class ExistingSigns(Struct, frozen=True):
     """Signs that a project does the feature's job already, in another way.
 
@@ -57,6 +72,7 @@ class Option(Struct, frozen=True):
         default: the value that holds when nobody chose one; `None` for none.
         choices: the values there are; any when empty.
         pattern: what a text has to match.
+        examples: further values than the default of a text that has no `choices`: what people are shown, and tests try.
         minimum, maximum: the range of a number, both included.
         requires: names of features that a value needs, by the value.
         below_routers: the default is a path, and begins with the one that all routers of the project are below.
@@ -72,6 +88,7 @@ class Option(Struct, frozen=True):
     minimum: float | None = None
     maximum: float | None = None
     pattern: str = ""
+    examples: tuple[str, ...] = ()
     requires: Mapping[Value, tuple[str, ...]] = field(default_factory=dict)
     below_routers: bool = False
     by_hand: ExistingSigns = ExistingSigns()
@@ -117,7 +134,7 @@ class Option(Struct, frozen=True):
         if self.type is bool:
             return "true or false"
         if self.pattern:
-            return f"text such as {self.default}"
+            return f"text such as {' or '.join(map(str, (self.default, *self.examples)))}"
         kind = {int: "a whole number", float: "a number"}.get(self.type, "text")
         low, high = (None if bound is None else f"{bound:g}" for bound in (self.minimum, self.maximum))
         if low is not None and high is not None:
@@ -146,7 +163,11 @@ class Feature(Struct, frozen=True):
         by_hand: signs of the same job done differently: the feature refuses instead of doubling it.
         check: gives the reason why the feature does not fit a project, or nothing.
         answers: statuses of which its middleware makes the bodies: the proof lets these differ from what they were.
+        moves: whether it puts the user's routes at other paths: the proof lets those go from the document, or altogether,
+            whose function answers elsewhere.
         changes: what behaves differently afterwards; shown in the plan.
+        stage, after, why: where it stands in `laterctl guide`: the stage, the features of that stage that come before
+            it, and the reason for that place.
         notes: what to do next; shown after success, with `{setting_name}` as the variable that sets it in the project.
         secret: makes fresh key material for `laterctl secret`: name of a setting to value.
     """
@@ -167,7 +188,11 @@ class Feature(Struct, frozen=True):
     by_hand: ExistingSigns = ExistingSigns()
     check: Callable[[FeatureContext], Refusal | None] | None = None
     answers: tuple[int, ...] = ()
+    moves: bool = False
     changes: tuple[str, ...] = ()
+    stage: Stage = Stage.NONE
+    after: tuple[str, ...] = ()
+    why: str = ""
     notes: tuple[str, ...] = ()
     secret: Callable[[], Mapping[str, str]] | None = None
 

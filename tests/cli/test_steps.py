@@ -105,6 +105,14 @@ def test_quiet_asks_all_the_same(tmp_path: Path) -> None:
     assert contents(folder) != before
 
 
+def test_the_doctor_gives_each_answer_a_line(tmp_path: Path) -> None:
+    folder = project(tmp_path)
+    done(folder, "add", "cors", *YES)
+    assert "\nok LTR003 cors, errors, settings are whole\n" in f"\n{done(folder, 'doctor').out}"
+    lines = [line for line in done(folder, "doctor", "--verbose").out.splitlines() if line.startswith("ok LTR003")]
+    assert len(lines) == 3
+
+
 def test_verbose_and_quiet_exclude_each_other(tmp_path: Path) -> None:
     for flags in (("-v", "-q"), ("--quiet", "--verbose")):
         assert run(tmp_path, "add", "cors", *YES, *flags).code == 2

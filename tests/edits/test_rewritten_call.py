@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from laterctl.edits.app_statements import Router
 from laterctl.edits.file import File
-from laterctl.edits.rewritten_call import RewrittenCall
+from laterctl.edits.rewritten_call import RewrittenCall, RewrittenInclude
 from laterctl.engine.plan import Request
 from laterctl.feature import Feature
 from laterctl.proof.static import prove
@@ -23,7 +24,7 @@ OURS = "from app.core.pool import pooled\n"
 @pytest.fixture(autouse=True)
 def features(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     extra.write_templates(monkeypatch, tmp_path, {"pool.py.jinja": POOL})
-    call = RewrittenCall((FUNCTION, "sqlalchemy.create_engine"), "core.pool:pooled")
+    call = RewrittenCall("core.pool:pooled", (FUNCTION, "sqlalchemy.create_engine"))
     pool = Feature(name="pool", summary="a pool", edits=(File("core/pool.py", "pool.py.jinja"), call))
     extra.declare(monkeypatch, pool)
 
@@ -153,3 +154,85 @@ def test_a_use_that_the_user_added_keeps_it() -> None:
     used = after | {"app/db.py": after["app/db.py"] + b"second = pooled(create_async_engine)(2)\n"}
     refusals = memory.planned(used, Request(remove=("pool",))).refusals
     assert {item.code for item in refusals} == {"still-used"}
+
+
+INCLUDED = "def versioned(include):\n    return include\n"
+ROUTES = "from fastapi import APIRouter\n\nrouter = APIRouter()\nother = APIRouter()\nrouter.include_router(other)\n"
+HEAD = "from fastapi import FastAPI\n\nfrom app.routes import other, router\n\n"
+WRAPPED = "versioned(app.include_router)(router"
+
+
+@pytest.fixture
+def versions(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A feature that rewrites, and one that has a router of its own."""
+    extra.write_templates(
+        monkeypatch, tmp_path, {"versions.py.jinja": INCLUDED, "sign_in.py.jinja": ROUTES, "pool.py.jinja": POOL}
+    )
+    edits = (File("core/versions.py", "versions.py.jinja"), RewrittenInclude("core.versions:versioned"))
+    own = (File("api/sign_in.py", "sign_in.py.jinja"), Router("api.sign_in:router", alias="sign_in"))
+    extra.declare(
+        monkeypatch,
+        Feature(name="versions", summary="versions", edits=edits),
+        Feature(name="sign-in", summary="a router", edits=own),
+    )
+
+
+def included(main: str, **more: str) -> dict[str, bytes]:
+    files = {"app/main.py": main, "app/routes.py": ROUTES, "requirements.txt": "fastapi\n", **more}
+    return {path: text.encode() for path, text in files.items()}
+
+
+@pytest.mark.usefixtures("versions")
+@pytest.mark.parametrize(
+    ("code", "expected"),
+    [
+        (f"{HEAD}app = FastAPI()\napp.include_router(router, prefix='/x')\n", [f"{WRAPPED}, prefix='/x')"]),
+        (f"{HEAD}app = FastAPI()\napp.include_router(router=router)  # why\n", ["(app.include_router)(router=router)"]),
+        (f"{HEAD}app = FastAPI()\nfor r in (router, other):\n    app.include_router(r)\n", ["(app.include_router)(r)"]),
+        (
+            f"{HEAD}def make():\n    api = FastAPI()\n    api.include_router(router)\n    return api\n\n\napp = make()\n",
+            ["versioned(api.include_router)(router)"],
+        ),
+        (
+            f"{HEAD}app = FastAPI()\napp.router.include_router(router)\n",
+            ["versioned(app.router.include_router)(router)"],
+        ),
+        (
+            f"{HEAD}def put(on):\n    on.include_router(router)\n\n\napp = FastAPI()\nput(app)\n",
+            ["(on.include_router)(router)"],
+        ),
+        (
+            f"{HEAD}app = FastAPI()\nif A:\n    app.include_router(router)\nelse:\n    app.include_router(other)\n",
+            ["    versioned(app.include_router)(router)", "    versioned(app.include_router)(other)"],
+        ),
+    ],
+)
+def test_each_router_of_the_application_is_put_on_it_by_ours(code: str, expected: list[str]) -> None:
+    before = included(code)
+    plan = memory.planned(before, Request(add=("versions",)))
+    assert prove(memory.project(before), plan) == []
+    after = memory.applied(before, plan)
+    main = after["app/main.py"].decode()
+    assert all(item in main for item in expected)
+    assert after["app/routes.py"] == before["app/routes.py"]
+    assert memory.add(after, "versions") == after
+    assert memory.remove(after, "versions") == before
+
+
+@pytest.mark.usefixtures("versions")
+def test_routers_of_features_stay_and_are_placed_as_before() -> None:
+    before = included(f"{HEAD}app = FastAPI()\napp.include_router(router)\n\n\ndef last():\n    pass\n")
+    after = memory.add(before, "versions", "sign-in")
+    assert "versioned(app.include_router)(router)\napp.include_router(sign_in)\n" in after["app/main.py"].decode()
+    assert memory.add(memory.add(before, "sign-in"), "versions") == after
+    assert memory.add(memory.add(before, "versions"), "sign-in") == after
+    assert memory.remove(memory.remove(after, "versions"), "sign-in") == before
+
+
+@pytest.mark.usefixtures("versions")
+def test_a_router_of_a_feature_that_was_pasted_stays_as_it_is() -> None:
+    pasted = f"{HEAD}from app.api.sign_in import router as mine\n\napp = FastAPI()\napp.include_router(router)\napp.include_router(mine)\n"
+    before = included(pasted, **{"app/api/sign_in.py": ROUTES, "app/api/__init__.py": ""})
+    after = memory.add(memory.add(before, "sign-in"), "versions")
+    assert after["app/main.py"].decode().count("include_router(mine)") == 1
+    assert memory.add(after, "sign-in", "versions") == after

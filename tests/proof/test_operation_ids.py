@@ -9,7 +9,7 @@ import pytest
 from laterctl.engine.plan import Request
 from tests.dialect_projects import features
 from tests.proof.scene import Step, project
-from tests.shapes import NEED_A_DATABASE
+from tests.shapes import NEED_A_DATABASE, NEED_ROUTERS
 
 NAMED = """\
 from fastapi import FastAPI
@@ -38,7 +38,7 @@ ROUTES = """
 @app.post("/mine/{name}")
 def {name}() -> None: ...
 """
-EVERY = tuple(name for name in features("none") if name not in NEED_A_DATABASE)
+EVERY = tuple(name for name in features("none") if name not in {*NEED_A_DATABASE, *NEED_ROUTERS})
 
 
 def routes(*names: str) -> str:

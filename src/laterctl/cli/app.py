@@ -316,7 +316,12 @@ def doctor(
     prove: Prove = "",
     no_prove: NoProve = False,
     allow_dirty: AllowDirty = False,
-    verbose: Verbose = False,
+    verbose: Annotated[
+        bool,
+        typer.Option(
+            "--verbose", "-v", help="Show each answer on a line of its own, the good ones, too.", callback=_apart
+        ),
+    ] = False,
     quiet: Quiet = False,
 ) -> None:
     """Inspect installed features and read the code for known mistakes; never runs it."""
@@ -354,7 +359,7 @@ def doctor(
             show_report.sarif(report)
         else:
             message = show_report.NOT_FIXED if fix and fixed is None else ""
-            show_report.report(report, as_json=json, fixed=fixed, message=message)
+            show_report.report(report, as_json=json, fixed=fixed, message=message, folded=not verbose)
     verdicts = {item.verdict for item in report.findings}
     if Verdict.PROBLEM in verdicts:
         raise typer.Exit(Exit.PENDING)
@@ -406,6 +411,18 @@ def info(
         entry = installed.get(declared.name)
         values = entry.options if entry else {}
         show.feature(declared, read.by_hand(entry) if entry else [], values, settings_of(found), as_json=json)
+
+
+@app.command()
+def guide(context: typer.Context, json: Json = False) -> None:
+    """Say what the project has, by hand or by laterctl, what comes next, and why."""
+    from laterctl.cli import flow, show_guide
+    from laterctl.commands.guide import guide as made
+
+    directory, reference = context.obj
+    with outcomes(as_json=json, looks=True):
+        flow.pending(directory)
+        show_guide.guide(made(directory, reference), flow.start_of(directory, reference), as_json=json)
 
 
 @app.command()

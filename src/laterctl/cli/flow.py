@@ -57,7 +57,7 @@ class Command:
         """Return the command that repeats this run without questions."""
         import shlex
 
-        words = [*self._start(), *self.verb, "--yes", *self.options]
+        words = [*start_of(self.directory, self.reference), *self.verb, "--yes", *self.options]
         if not flags.install and "doctor" not in self.verb:
             words.append("--no-install")
         if flags.manager:
@@ -74,15 +74,17 @@ class Command:
         """Return the command that takes this run back without questions."""
         import shlex
 
-        return shlex.join([*replace(self, reference=None)._start(), "undo", "--yes"])
+        return shlex.join([*start_of(self.directory), "undo", "--yes"])
 
-    def _start(self) -> list[str]:
-        start = ["laterctl"]
-        if self.directory != Path():
-            start += ["-C", str(self.directory)]
-        if self.reference:
-            start += ["--app", self.reference]
-        return start
+
+def start_of(directory: Path, reference: str | None = None) -> list[str]:
+    """Return what a command starts with that is about the same project."""
+    start = ["laterctl"]
+    if directory != Path():
+        start += ["-C", str(directory)]
+    if reference:
+        start += ["--app", reference]
+    return start
 
 
 def is_settled(directory: Path, names: Sequence[str], reference: str | None) -> bool:

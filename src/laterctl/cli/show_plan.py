@@ -460,7 +460,7 @@ def done(result: RunResult, again: str, undo: str, *, as_json: bool) -> None:
         missing = ", ".join(result.skipped_install)
         say(f"  not installed: {missing} ({result.skipped_because})")
     say(f"  {_proved(result)}")
-    for text in _noted(prepared.notes, "notice"):
+    for text in _noted((note for note in prepared.notes if not _is_step(note, prepared.plan)), "notice"):
         say(f"  {careful('notice')} {text}")
     group("Next", [*map(masked, result.left), *(note.message for note in prepared.dependencies.notes)])
     _next_steps(prepared)
@@ -482,5 +482,12 @@ def _next_steps(prepared: Prepared) -> None:
     from laterctl.features import catalogue
 
     settings = settings_of(prepared.project)
+    steps = [note for note in prepared.notes if _is_step(note, prepared.plan)]
     for name in prepared.plan.added:
-        group(f"Next for {name}", [named(note, settings) for note in catalogue.feature(name).notes])
+        here = _noted((note for note in steps if note.feature == name), "notice")
+        group(f"Next for {name}", [*here, *(named(note, settings) for note in catalogue.feature(name).notes)])
+
+
+def _is_step(note: Note, made: Plan) -> bool:
+    """Whether a note says what to do with a feature that was added, and not what is where in the project."""
+    return note.level == "notice" and note.place is None and note.feature in made.added

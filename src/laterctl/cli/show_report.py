@@ -27,8 +27,13 @@ NOT_FIXED = (
 )
 
 
-def report(made: Report, *, as_json: bool, fixed: Mapping[str, Any] | None = None, message: str = "") -> None:
-    """Show what doctor found after `fixed` was put back; `message` says why nothing was."""
+def report(
+    made: Report, *, as_json: bool, fixed: Mapping[str, Any] | None = None, message: str = "", folded: bool = True
+) -> None:
+    """Show what doctor found after `fixed` was put back; `message` says why nothing was.
+
+    What is whole is one line when it is `folded`.
+    """
     from laterctl.finding import Verdict
 
     found = made.findings
@@ -43,7 +48,7 @@ def report(made: Report, *, as_json: bool, fixed: Mapping[str, Any] | None = Non
         return
     if message:
         say(message)
-    whole = [item for item in found if item.verdict is Verdict.OK and item.rule == WHOLE]
+    whole = [item for item in found if folded and item.verdict is Verdict.OK and item.rule == WHOLE]
     _findings([item for item in found if item not in whole])
     if whole:
         names = ", ".join(item.feature for item in whole)

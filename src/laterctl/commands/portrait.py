@@ -147,8 +147,8 @@ def _database(project: Project) -> Part:
     choices = _choices(project, "database")
     if found is None:
         return Part("Database", _missing(project, "database"), (), choices)
-    how = "asynchronous" if found.asynchronous else "synchronous"
-    return Part("Database", f"{found.title}, {how}", _evidence(found.evidence), choices)
+    how = "" if "synchronous" in found.title else ", asynchronous" if found.asynchronous else ", synchronous"
+    return Part("Database", f"{found.title}{how}", _evidence(found.evidence), choices)
 
 
 def _manifest(project: Project) -> Part:

@@ -115,8 +115,10 @@ def by_hand(entry: Entry) -> list[str]:
     """Return what an installed feature has in the project, or a removed one left there, in words."""
     left = " (left over)" if entry.left else ""
     return [
-        f"{record.target.path}: {record.target.describe()}{left if record.ours else ' (yours, adopted)'}"
+        f"{target.path}: {'the whole file' if target.whole_file else target.describe()}"
+        f"{left if record.ours else ' (yours, adopted)'}"
         for record in entry.records
+        for target in (record.target,)
     ]
 
 

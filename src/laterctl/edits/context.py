@@ -102,7 +102,7 @@ class FeatureContext(Struct, frozen=True, dict=True):
             Refused: the name is bound to something else in that file.
         """
         absolute, _, name = self.dotted(source).rpartition(".")
-        own = source.split(".", 1)[0] in MOVABLE
+        own = source.partition(":")[0].split(".", 1)[0] in MOVABLE
         module = self._spelled(path, absolute) if own else absolute
         target = ImportName(path, module, name, asname, f"{absolute}.{name}")
         if asname and self._taken(target) is not None:

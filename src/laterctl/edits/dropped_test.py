@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from laterctl import git
 from laterctl.edits.context import FeatureContext
@@ -21,14 +21,16 @@ FLOORS = {"pytest": "pytest>=8", "httpx": "httpx>=0.27", "httpx2": "httpx2>=2"}
 class DroppedTest(Struct, frozen=True):
     """The test file `tests/<name>` from `template`; `client` says that it talks to an application over HTTP.
 
-    `needs` are further development dependencies, with their floors. pytest and the HTTP client are added to the development dependencies where the project declares neither, pytest
-    not where tests of the user's import it: they have it from somewhere, and need it when ours are gone.
+    `needs` are further development dependencies, with their floors; `given` are words as `File` has them. pytest and the
+    HTTP client are added to the development dependencies where the project declares neither, pytest not where tests of
+    the user's import it: they have it from somewhere, and need it when ours are gone.
     """
 
     name: str
     template: str
     client: bool = True
     when: Callable[[FeatureContext], bool] | None = None
+    given: Mapping[str, str] = field(default_factory=dict)
     needs: tuple[str, ...] = ()
 
     def resolve(self, context: FeatureContext) -> Iterator[Resolved]:
@@ -51,7 +53,7 @@ class DroppedTest(Struct, frozen=True):
     @property
     def file(self) -> File:
         """The test file itself."""
-        return File(f"tests/{self.name}", self.template, when=self.when)
+        return File(f"tests/{self.name}", self.template, when=self.when, given=self.given)
 
 
 def has_importable_app(context: FeatureContext) -> bool:

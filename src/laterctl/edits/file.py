@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
-from msgspec import Struct
+from msgspec import Struct, field
 from msgspec.structs import replace
 
 from laterctl.dialects.providers import providers_of
@@ -34,7 +34,8 @@ class File(Struct, frozen=True):
     """A file `path` below the application package, below `tests/` or, with `root`, below the project's root.
 
     `template` is a path below the template folder or a function that chooses one; a file need not be Python. `open`
-    marks a file that other edits put targets into. `when` leaves the file out of projects it does not fit.
+    marks a file that other edits put targets into. `when` leaves the file out of projects it does not fit. `given` are
+    words that the template has beside the feature's options, as further options.
     """
 
     path: str
@@ -42,6 +43,7 @@ class File(Struct, frozen=True):
     open: bool = False
     when: Callable[[FeatureContext], bool] | None = None
     root: bool = False
+    given: Mapping[str, str] = field(default_factory=dict)
 
     def resolve(self, context: FeatureContext) -> Iterator[Resolved]:
         if self.when is not None and not self.when(context):
@@ -53,7 +55,10 @@ class File(Struct, frozen=True):
                 yield from packages(context, path)
         default_path = self.path if self.path in context.relocated else ""
         target = OwnedFile(path, "", self._template(context), self.open, default_path)
-        yield Resolved(target, complete=lambda: rendered(target, context))
+        yield Resolved(target, complete=lambda: rendered(target, self._worded(context)))
+
+    def _worded(self, context: FeatureContext) -> FeatureContext:
+        return replace(context, options={**context.options, **self.given}) if self.given else context
 
     def _template(self, context: FeatureContext) -> str:
         return self.template if isinstance(self.template, str) else self.template(context)
@@ -72,7 +77,7 @@ class File(Struct, frozen=True):
             return False
         if data is None or data.startswith(ORIGIN_COMMENT):
             return data is None
-        made = rendered(OwnedFile(usual, "", self._template(context), self.open), context)
+        made = rendered(OwnedFile(usual, "", self._template(context), self.open), self._worded(context))
         return all(inspect(item, data).state is not State.PRESENT for item in (made, *made.alternatives()))
 
 

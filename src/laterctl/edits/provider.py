@@ -15,11 +15,13 @@ class Provider(ProviderSpec, frozen=True):
     """An object, and where there is a container its provider, so that `container.<name>.override(...)` works.
 
     `given` names providers of the project's own container whose objects the function takes, in order. What is closed is
-    made when the application starts, after what has a lower `rank`.
+    made when the application starts, after what has a lower `rank`; `started_by` is a coroutine method of it that is
+    awaited then, before anything of a higher rank is made.
     """
 
     given: Callable[[FeatureContext], tuple[str, ...]] | None = None
     rank: int = 50
+    started_by: str = ""
 
     def resolve(self, context: FeatureContext) -> Iterator[Resolved]:
         arguments = self.given(context) if self.given else ()
@@ -34,6 +36,9 @@ class Provider(ProviderSpec, frozen=True):
             close = f"closing(stack, '{self.name}', {made.text}.{self.closed_by})"
             for code in (close, f"stack.callback({forgotten.text})"):
                 yield from Step(code, "core.lifespan:open_resources", imports, self.rank).resolve(context)
+            if self.started_by:  # behind the others, so that a start that fails is closed too
+                code = f"await {made.text}.{self.started_by}()"
+                yield from Step(code, "core.lifespan:open_resources", imports, self.rank + 1).resolve(context)
 
 
 def keep(context: FeatureContext, name: str) -> Expr:

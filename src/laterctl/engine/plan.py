@@ -119,19 +119,22 @@ def _chosen(project: Project, installed: Mapping[str, Entry], request: Request) 
 
 
 def unfit(project: Project, installed: Mapping[str, Entry], name: str) -> Refusal | None:
-    """Return the first reason why a feature, or what it requires, cannot go into a project; `None` when none is seen.
+    """Return the first reason why a feature, or what it requires, cannot go into a project; `None` when none is seen."""
+    return next(iter(outlook(project, installed, name)[0]), None)
+
+
+def outlook(project: Project, installed: Mapping[str, Entry], name: str) -> tuple[list[Refusal], list[Note]]:
+    """Return the reasons why a feature, or what it requires, cannot go into a project, and what is worth saying if it can.
 
     A plan may find more: it also looks for the place of each edit.
     """
-    wanted = catalogue.closure((name,))
+    chosen = [*chosen_by_project(catalogue.feature(name), project, {}, installed)]
+    options = {option: value for option, value, _ in chosen}
+    wanted = catalogue.closure((name,), needs=lambda item: catalogue.needs_of(item, options if item == name else None))
     resolution = Resolution(project, wanted, ledger.records_of(installed.values()), dict(installed))
-    options = {option: value for option, value, _ in chosen_by_project(catalogue.feature(name), project, {}, installed)}
-    fresh = (
-        Entry(item, __version__, item == name, options if item == name else {})
-        for item in wanted
-        if item not in installed
-    )
-    return next((reason for entry in fresh for reason in resolution.blockers(entry)), None)
+    entries = [Entry(item, __version__, item == name, options if item == name else {}) for item in wanted]
+    reasons = [reason for item in entries if item.feature not in installed for reason in resolution.blockers(item)]
+    return reasons, [*(note for _, _, note in chosen), *resolution.notes]
 
 
 def _made(project: Project, installed: Mapping[str, Entry], request: Request) -> Plan:

@@ -159,9 +159,7 @@ def chosen_by_project(
                 yield option.name, value, _chosen(feature, option, value, why, shared[1])
             continue
         jobs = [(option.by_hand, feature.values(given))]
-        if (
-            option.by_hand == ExistingSigns() and option.default is not None
-        ):  # then those of the features that the default brings
+        if option.by_hand == ExistingSigns() and option.default is not None:
             brought = map(catalogue.feature, option.requires.get(option.default, ()))
             jobs = [(item.by_hand, item.values({})) for item in brought]
         if found := [sighting for signs, values in jobs for sighting in _sightings(signs, project, values, own)]:
@@ -174,6 +172,12 @@ def chosen_by_project(
 def _chosen(feature: Feature, option: Option, value: Value, why: str, place: Place) -> Note:
     spelled = f"{feature.name}.{option.name}={str(value).lower()}"
     return Note("choice", f"{why}, so {spelled}; --set chooses otherwise", place, feature.name)
+
+
+def by_hand(feature: Feature, project: Project, installed: Mapping[str, Entry]) -> list[tuple[str, Place]]:
+    """Return what shows that a project does a feature's job already, and where; ours is none of it."""
+    options = {option: value for option, value, _ in chosen_by_project(feature, project, {}, installed)}
+    return _sightings(feature.by_hand, project, feature.values(options), _files_of(installed))
 
 
 def _files_of(installed: Mapping[str, Entry]) -> set[str]:

@@ -73,6 +73,18 @@ def every() -> list[Feature]:
     return [feature(name) for name in module_names()]
 
 
+def in_order() -> list[Feature]:
+    """Return the listed features in the order in which they are best added."""
+    from laterctl.feature import Stage
+
+    def before(name: str) -> Needs:
+        stage = feature(name).stage
+        return [other for other in feature(name).after if feature(other).stage is stage], ()
+
+    listed = {stage: [item.name for item in every() if item.stage is stage and not item.hidden] for stage in Stage}
+    return [feature(name) for names in listed.values() for name in closure(names, needs=before)]
+
+
 def find(name: str) -> Feature:
     """Return a listed feature by its name or an alias.
 

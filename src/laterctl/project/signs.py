@@ -20,7 +20,16 @@ from laterctl.project.facts import App
 from laterctl.project.names import Own, dotted_path
 from laterctl.project.places import Place, is_test_or_docs
 from laterctl.project.source import Unreadable
-from laterctl.project.statements import Scope, StatementRef, assigned_value, bound_targets, nodes, own_nodes, spots
+from laterctl.project.statements import (
+    Scope,
+    StatementRef,
+    assigned_value,
+    bound_targets,
+    nodes,
+    own_nodes,
+    spots,
+    wrapped_function,
+)
 from laterctl.project.tree import Outside
 
 _METHODS = ("get", "post", "put", "patch", "delete", "head", "options", "trace", "api_route", "websocket", "route")
@@ -140,7 +149,7 @@ def headers(project: Project, names: Collection[str]) -> list[Place]:
 
     That is a key of a mapping, an item that is assigned, or the first of a pair or of several arguments, as text or
     as bytes. A list of names, as in a CORS configuration, sets none; what a single route or a folder of files sends is
-    that of no other answer. A single header counts where something with headers gets it or a pair of bytes has it: the
+    that of no other answer, nor is what goes with a download. A single header counts where something with headers gets it or a pair of bytes has it: the
     key of a mapping may be what is sent to somebody else.
     """
     named = _named if len(names) > 1 else _put
@@ -182,7 +191,8 @@ def _text(node: ast.expr) -> str:
 def _named(node: ast.AST, headers: set[str]) -> list[ast.expr]:
     """Return the expressions that `node` gives a value by their name; two `headers` in a row are a list of names."""
     if isinstance(node, ast.Dict):
-        return [key for key in node.keys if key is not None]
+        keys = [key for key in node.keys if key is not None]
+        return [] if any(_text(key) == "content-disposition" for key in keys) else keys
     if isinstance(node, ast.Assign):
         return [target.slice for target in node.targets if isinstance(target, ast.Subscript)]
     if isinstance(node, ast.Tuple | ast.List) and len(node.elts) == 2:
@@ -316,8 +326,9 @@ class _Prefixes:
             self._included = {}
             for path in _files(self._project, {"include_router"}):
                 for _, node in bodies.calls(self._project.tree.python(path).tree):
-                    if isinstance(node.func, ast.Attribute) and node.func.attr == "include_router" and node.args:
-                        self._note(node, node.func.value, path)
+                    func = wrapped_function(node.func)
+                    if isinstance(func, ast.Attribute) and func.attr == "include_router" and node.args:
+                        self._note(node, func.value, path)
         return self._included
 
     def _note(self, node: ast.Call, holder: ast.expr, path: str) -> None:

@@ -142,7 +142,8 @@ def compare(
             return Report(ran=False, summary=f"{again.summary}; it did a moment ago, and does not without the change")
         return Report(ran=True, summary=after.summary, failures=attributed([after.failure], plan))
     answers = answers_of({*plan.added, *plan.removed, *plan.updated})
-    found = differences(baseline.seen, after.seen, baseline.expectations, answers)
+    moves = any(catalogue.feature(name).moves for name in answers)
+    found = differences(baseline.seen, after.seen, baseline.expectations, answers, moves=moves)
     if found:
         again = _observe(project, baseline.expectations, overlay=before, timeout=timeout)
         shaky = differences(baseline.seen, again.seen, (), answers) if again.seen is not None else {}

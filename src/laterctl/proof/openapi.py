@@ -10,6 +10,8 @@ from typing import Any
 
 Document = Mapping[str, Any]
 
+GONE = "it is gone"
+"""Where an operation differs that is not there any more."""
 _REFERENCE = "#/components/"
 
 
@@ -25,7 +27,7 @@ def changed(before: Document, after: Document) -> Iterator[tuple[str, str, str]]
         for path, item in (before.get(section) or {}).items():
             for method, operation in item.items():
                 other = (now.get(path) or {}).get(method)
-                where = "it is gone" if other is None else both.operation(operation, other)
+                where = GONE if other is None else both.operation(operation, other)
                 if where:
                     yield path, method, where
 

@@ -191,28 +191,32 @@ def differences(
     after: AppSnapshot,
     expectations: Iterable[Expectation] = (),
     answers: Mapping[str, Collection[int]] | None = None,
+    *,
+    moves: bool = False,
 ) -> Differences:
     """Compare an application with what it was.
 
     Everything that was there is still there and unchanged, but for what is promised to go; what is promised to come
     is there, and at work. `answers` are the statuses of which features that come, go or change make the bodies, by
-    feature: these may differ.
+    feature: these may differ. When a feature `moves` routes, those may go whose function answers elsewhere,
+    and names may differ.
     """
     answers = answers or {}
     found: Differences = {}
     listed = list(expectations)
     going = [item for item in listed if not item.comes]
     gone = {key for item in going if item.kind == ROUTER for key in before.routers[item.dotted].keys}
+    elsewhere = _moved(before, after) if moves else set()
     made = {status for statuses in answers.values() for status in statuses}
     layers = _listening(before, after, listed, answers)
     told = _is_told(layers)
     for about, failure in [
         *_promised(before, after, listed),
-        *_routes(before.answers, after.answers, gone),
+        *_routes(before.answers, after.answers, gone | (elsewhere - after.answers.keys()), named=not moves),
         *_reached(before, after, listed),
         *_answers(before, after, gone, made, told),
         *_exceptions(before.raised, after.raised, layers, made, told),
-        *_operations(before, after, gone),
+        *_operations(before, after, gone, elsewhere),
         *_doubled(before, after),
         *_middleware(before, after, [before.classes[item.dotted] for item in going if item.kind == MIDDLEWARE]),
         *_lifespan(before.lifespan, after.lifespan),
@@ -258,7 +262,7 @@ def _promised(before: AppSnapshot, after: AppSnapshot, expectations: Sequence[Ex
             )
 
 
-def _routes(before: Mapping[Key, Route], after: Mapping[Key, Route], gone: set[Key]) -> Found:
+def _routes(before: Mapping[Key, Route], after: Mapping[Key, Route], gone: set[Key], *, named: bool) -> Found:
     methods: dict[tuple[str, str], list[str]] = {}
     for kind, path, method in after:
         methods.setdefault((kind, path), []).append(method)
@@ -273,7 +277,7 @@ def _routes(before: Mapping[Key, Route], after: Mapping[Key, Route], gone: set[K
         elif new.endpoint != old.endpoint:
             message = f"{_shown(key)} is answered by {new.endpoint} instead of {old.endpoint}"
             yield _shown(key), Failure("routes", message)
-        elif new.name != old.name:
+        elif named and new.name != old.name:
             yield _shown(key), Failure("routes", f"{_shown(key)} is named {new.name!r} instead of {old.name!r}")
     was = [key for key in before if key in after]
     now = [key for key in after if key in before]
@@ -428,7 +432,15 @@ def _shown(key: Key) -> str:
     return f"{method or kind} {path or '/'}"
 
 
-def _operations(before: AppSnapshot, after: AppSnapshot, gone: set[Key]) -> Found:
+def _moved(before: AppSnapshot, after: AppSnapshot) -> set[Key]:
+    """Return the routes whose function answers at another path as well, or instead."""
+    was, is_now = before.answers, after.answers
+    new = {route.endpoint for key, route in is_now.items() if key not in was}
+    kept = {route.endpoint for key, route in is_now.items() if key in was}
+    return {key for key, old in was.items() if old.endpoint in (new if key in is_now else new | kept)}
+
+
+def _operations(before: AppSnapshot, after: AppSnapshot, gone: set[Key], elsewhere: set[Key]) -> Found:
     told = gone | (before.answers.keys() - after.answers.keys())
     for mount, document in before.documents.items():
         if mount not in after.documents:
@@ -438,7 +450,7 @@ def _operations(before: AppSnapshot, after: AppSnapshot, gone: set[Key]) -> Foun
             continue
         for path, method, where in openapi.changed(document, after.documents[mount]):
             key = ("http", mount + path, method.upper())
-            if key not in told:
+            if key not in told and not (where == openapi.GONE and key in elsewhere):
                 yield _shown(key), Failure("openapi", f"{_shown(key)} is described otherwise: {where}")
 
 

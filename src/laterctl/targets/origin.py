@@ -12,7 +12,9 @@ ORIGIN = "From laterctl: "
 _HASH, _SLASHES, _DASHES, _MARKUP, _BLOCK = ("# ", ""), ("// ", ""), ("-- ", ""), ("<!-- ", " -->"), ("/* ", " */")
 _NONE = ("", "")
 _BY_SUFFIX = {
-    **dict.fromkeys(("", "py", "pyi", "sh", "bash", "yml", "yaml", "toml", "cfg", "conf", "env", "tf", "mk"), _HASH),
+    **dict.fromkeys(
+        ("", "py", "pyi", "sh", "bash", "yml", "yaml", "toml", "cfg", "conf", "env", "tf", "hcl", "mk"), _HASH
+    ),
     **dict.fromkeys(("ini", "properties", "graphql", "dockerfile", "dockerignore", "gitignore"), _HASH),
     **dict.fromkeys(("js", "mjs", "cjs", "ts", "jsx", "tsx", "jsonc", "go", "proto", "scss", "rs"), _SLASHES),
     **dict.fromkeys(("sql", "lua"), _DASHES),

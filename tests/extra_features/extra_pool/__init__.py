@@ -10,6 +10,6 @@ feature = Feature(
     summary="a pool of connections with a limit",
     edits=(
         File("core/pool.py", "pool/core/pool.py.jinja"),
-        RewrittenCall(("sqlalchemy.ext.asyncio.create_async_engine",), "core.pool:limited"),
+        RewrittenCall("core.pool:limited", ("sqlalchemy.ext.asyncio.create_async_engine",)),
     ),
 )

@@ -17,12 +17,18 @@ class ProviderSpec(Struct, frozen=True):
     """The object `name`, made and kept by the function `source` (`core.tokens:get_tokens`).
 
     With `closed_by`, a coroutine method of the object, the function only makes it (`core.redis:build_redis`): the
-    project keeps one until the application stops.
+    project keeps one until the application stops. When it is `only_made`, the project keeps one, too.
     """
 
     name: str
     source: str
     closed_by: str = ""
+    only_made: bool = False
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether the project keeps the object, and not its function."""
+        return bool(self.closed_by) or self.only_made
 
 
 class Providers(Protocol):

@@ -83,7 +83,7 @@ class ContainerProviders(Providers):
         """
         container = self._container
         wanted, local = ground.imported(container.path, spec.source)
-        imported_provider, provider = _provider(ground, container, "Singleton" if spec.closed_by else "Callable")
+        imported_provider, provider = _provider(ground, container, "Singleton" if spec.is_kept else "Callable")
         code = f"{spec.name} = {provider}({', '.join((local, *arguments))})"
         target = Statement(container.path, container.scope, code, (10, spec.name))
         statements = body_at(ground.project.tree.python(container.path).tree, container.body)

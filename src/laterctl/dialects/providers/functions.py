@@ -48,4 +48,4 @@ class FunctionProviders(Providers):
 
 
 def _function(spec: ProviderSpec) -> str:
-    return f"get_{spec.name}" if spec.closed_by else spec.source.partition(":")[2]
+    return f"get_{spec.name}" if spec.is_kept else spec.source.partition(":")[2]

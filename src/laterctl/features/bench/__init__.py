@@ -6,7 +6,7 @@ from functools import partial
 from laterctl.edits.context import Edit, FeatureContext
 from laterctl.edits.dropped_test import DroppedTest, has_importable_app
 from laterctl.edits.manifest import DependencyFloor
-from laterctl.feature import ExistingSigns, Feature, Group
+from laterctl.feature import ExistingSigns, Feature, Group, Stage
 
 FILE = "tests/bench_requests.py"
 
@@ -31,6 +31,8 @@ feature = Feature(
     by_hand=ExistingSigns(dependencies=("pytest-codspeed",)),
     edits_for=told,
     check=partial(FeatureContext.not_importable, bare=True),
+    stage=Stage.SPEED,
+    why="what is to be made faster is measured first, the same way each time",
     notes=(
         "compare with the last run: add --benchmark-autosave --benchmark-compare --benchmark-compare-fail=median:25%",
     ),

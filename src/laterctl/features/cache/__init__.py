@@ -6,7 +6,7 @@ from laterctl.edits.dropped_test import DroppedTest
 from laterctl.edits.file import File
 from laterctl.edits.provider import Provider
 from laterctl.edits.setting import Setting
-from laterctl.feature import ExistingSigns, Feature, Group, Option
+from laterctl.feature import ExistingSigns, Feature, Group, Option, Stage
 
 feature = Feature(
     name="cache",
@@ -47,6 +47,9 @@ feature = Feature(
         imports=("fastapi_cache", "aiocache", "cashews"),
         names=("CacheDep",),
     ),
+    stage=Stage.SPEED,
+    after=("load",),
+    why="by now it is measured what takes long, and that alone is worth keeping",
     notes=(
         "use it: await cache.get_or_set(PRICES, shop, load), with cache: CacheDep in the route",
         "with more than one process: laterctl add cache --set cache.store=redis",

@@ -4,7 +4,7 @@ from laterctl.edits.app_statements import Middleware
 from laterctl.edits.dropped_test import DroppedTest, has_importable_app
 from laterctl.edits.file import File
 from laterctl.edits.setting import Setting
-from laterctl.feature import ExistingSigns, Feature, Group
+from laterctl.feature import ExistingSigns, Feature, Group, Stage
 
 feature = Feature(
     name="cors",
@@ -33,5 +33,8 @@ feature = Feature(
         middleware=("starlette.middleware.cors.CORSMiddleware",),
         dependencies=("asgi-cors",),
     ),
+    changes=("preflight requests are answered before they reach a route, once origins are listed",),
+    stage=Stage.EDGE,
+    why="scripts of other origins see no answer without it, not even a refusal: so before anything refuses",
     notes=("list your front ends in {cors_origins}; while it is empty no CORS header is sent",),
 )

@@ -4,10 +4,10 @@ from collections.abc import Iterator
 
 from laterctl.edits.context import Edit, FeatureContext
 from laterctl.edits.manifest import DependencyFloor, IgnoreLine, TomlEntry, TomlTable
-from laterctl.feature import Feature, Group, Option
+from laterctl.feature import Feature, Group, Option, Stage
 from laterctl.project.coverage_config import FILES, homes
 from laterctl.project.places import Place
-from laterctl.project.tomlfile import load_toml, table
+from laterctl.project.tomlfile import line_of, load_toml, table
 from laterctl.refusal import Refusal
 from laterctl.targets.toml_item import TomlItem
 from laterctl.targets.toml_key import TomlKey
@@ -58,6 +58,11 @@ def tables(context: FeatureContext) -> Iterator[Edit]:
             for key, value in wanted.items()
             if key in _NEEDED or (key not in users and not (key in _SOURCES and _SOURCES & users.keys()))
         }
+        if users:
+            text = (context.project.tree.read(PYPROJECT) or b"").decode("utf-8-sig")
+            context.choice(
+                f"what [{'.'.join(keys)}] says stays as it is", Place(PYPROJECT, line_of(text, keys, min(users)))
+            )
         if name == "report" and "fail_under" in context.options:
             values["fail_under"] = wanted["fail_under"]  # asked for: what the user has stands against it
         if values:
@@ -138,5 +143,7 @@ feature = Feature(
     ),
     edits_for=tables,
     check=second_home,
+    stage=Stage.NET,
+    why="what the tests run is known before anything changes",
     notes=("measure: pytest --cov --cov-report=term-missing; pytest alone measures nothing",),
 )

@@ -3,7 +3,7 @@
 from laterctl.edits.context import FeatureContext
 from laterctl.edits.dropped_test import DroppedTest, has_importable_app
 from laterctl.edits.fixture import Fixture
-from laterctl.feature import Feature, Group
+from laterctl.feature import Feature, Group, Stage
 from laterctl.refusal import Refusal
 
 
@@ -40,5 +40,8 @@ feature = Feature(
         DroppedTest("test_overrides.py", "di-testing/tests/test_overrides.py.jinja", client=False),
     ),
     check=has_container,
+    stage=Stage.NET,
+    after=("coverage",),
+    why="tests can replace what the application is given, before it is given more",
     notes=("in a test: override_providers(users=FakeUsers()); dependency_overrides[current_user] = lambda: fake",),
 )

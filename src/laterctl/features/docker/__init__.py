@@ -5,9 +5,9 @@ from laterctl.edits.context import FeatureContext
 from laterctl.edits.dropped_test import DroppedTest
 from laterctl.edits.file import File
 from laterctl.edits.manifest import DependencyFloor
-from laterctl.feature import Feature, Group, Option
+from laterctl.feature import Feature, Group, Option, Stage
 from laterctl.patterns import pattern
-from laterctl.project.places import Place
+from laterctl.project.places import Place, is_test_or_docs
 from laterctl.refusal import Refusal
 
 IMAGE_FILE = pattern(r"(?:^|/)(?:(?:Docker|Container)file(?:\.[\w-]+)?|[\w-]+\.(?:[Dd]ocker|[Cc]ontainer)file)$")
@@ -17,7 +17,9 @@ def not_there(context: FeatureContext) -> Refusal | None:
     """Refuse beside an image of the user's that Python runs in, and where a lock is out of an image's reach."""
     tree, manifest = context.project.tree, context.project.manifest
     for path in tree.files():
-        if IMAGE_FILE.search(path) and not context.own_file(path) and b"python" in (tree.read(path) or b""):
+        if not IMAGE_FILE.search(path) or is_test_or_docs(path) or context.own_file(path):
+            continue
+        if b"python" in (tree.read(path) or b""):
             return Refusal(
                 "already-by-hand",
                 f"{path} makes an image already",
@@ -62,6 +64,8 @@ feature = Feature(
         DroppedTest("test_image.py", "docker/tests/test_image.py.jinja", client=False),
     ),
     check=not_there,
+    stage=Stage.DELIVERY,
+    why="an image is stopped and asked for its health: that is there by now",
     notes=(
         "make it: docker build -t app . ; run it: docker run -p 8000:8000 app",
         "commit the lock of your package manager: the image installs what is locked, and none that is out of date",

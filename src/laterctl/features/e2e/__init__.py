@@ -10,7 +10,7 @@ from laterctl.edits.file import File
 from laterctl.edits.foundation import has_user_service
 from laterctl.edits.manifest import DependencyFloor
 from laterctl.edits.open_file import Listed
-from laterctl.feature import Feature, Group
+from laterctl.feature import Feature, Group, Stage
 
 COMMANDS, SETTINGS = "tests.e2e.conftest:COMMANDS", "tests.e2e.conftest:SETTINGS"
 
@@ -43,5 +43,8 @@ feature = Feature(
     edits=(DependencyFloor("uvicorn>=0.22", dev=True),),
     edits_for=journeys,
     check=FeatureContext.not_importable,
+    stage=Stage.NET,
+    after=("coverage",),
+    why="what callers see stays as it is while all else changes, and that is asked of a running application",
     notes=("the application has the environment of the tests: name a database of its own there",),
 )

@@ -8,7 +8,7 @@ from laterctl.edits.dropped_test import DroppedTest, has_importable_app
 from laterctl.edits.file import File, engine
 from laterctl.edits.open_file import Listed
 from laterctl.edits.setting import Setting
-from laterctl.feature import ExistingSigns, Feature, Group, Option
+from laterctl.feature import ExistingSigns, Feature, Group, Option, Stage
 
 
 def probed(context: FeatureContext) -> Iterator[Edit]:
@@ -71,6 +71,8 @@ feature = Feature(
         dependencies=("fastapi-health", "fastapi-healthcheck", "fastapi-healthchecks"),
     ),
     changes=("GET /health/live and /health/ready answer at the root, or below another health.prefix",),
+    stage=Stage.LIFE,
+    why="what deploys it, and what sends it requests, has to know when it serves",
     notes=(
         "point the liveness probe at /health/live, and what sends requests at /health/ready",
         "add what the application cannot work without to CHECKS",

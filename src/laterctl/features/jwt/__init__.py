@@ -12,7 +12,7 @@ from laterctl.edits.foundation import has_user_service
 from laterctl.edits.manifest import DependencyFloor
 from laterctl.edits.open_file import Step
 from laterctl.edits.setting import Setting
-from laterctl.feature import ExistingSigns, Feature, Group, Option
+from laterctl.feature import ExistingSigns, Feature, Group, Option, Stage
 from laterctl.refusal import Refusal
 
 AUTHENTICATOR = "core/auth/authenticator.py"
@@ -169,6 +169,12 @@ feature = Feature(
         routes=("{prefix}/token",),
     ),
     changes=("POST /auth/token, /auth/refresh and /auth/logout answer, or below another jwt.prefix",),
+    stage=Stage.EDGE,
+    after=(
+        "cors",
+        "security-headers",
+    ),
+    why="who is calling comes before what they may do, and how often",
     notes=(
         "make a key for {jwt_keys}, and see where it goes: laterctl secret jwt; until then authentication answers 503",
         "with more than one process: laterctl add jwt --set jwt.refresh=redis",

@@ -7,7 +7,7 @@ from laterctl.edits.context import Edit, FeatureContext
 from laterctl.edits.dropped_test import DroppedTest, has_importable_app
 from laterctl.edits.file import File
 from laterctl.edits.image import ImageFacts
-from laterctl.feature import Feature, Group, Option
+from laterctl.feature import Feature, Group, Option, Stage
 from laterctl.patterns import pattern
 from laterctl.project.places import Place
 from laterctl.refusal import Refusal
@@ -94,6 +94,9 @@ feature = Feature(
     ),
     edits_for=told,
     check=not_there,
+    stage=Stage.DELIVERY,
+    after=("docker",),
+    why="a cluster starts the image, asks its probes, and waits for it to drain",
     notes=(
         "what is kept in memory is kept by each pod: give jwt, rate-limit and cache Redis, or have one pod",
         "run migrations before new pods come, as a Job with the same image: alembic upgrade head",

@@ -2,7 +2,7 @@
 
 from laterctl.edits.file import File
 from laterctl.edits.manifest import DependencyFloor
-from laterctl.feature import ExistingSigns, Feature, Group
+from laterctl.feature import ExistingSigns, Feature, Group, Stage
 
 feature = Feature(
     name="load",
@@ -16,6 +16,9 @@ feature = Feature(
         File("load/locustfile.py", "load/root/locustfile.py.jinja", root=True),
     ),
     by_hand=ExistingSigns(imports=("locust",), dependencies=("locust",)),
+    stage=Stage.SPEED,
+    after=("bench",),
+    why="one request says little about many at a time",
     notes=(
         "run it: locust -f load/locustfile.py --headless -u 20 -r 5 -t 60s --host http://127.0.0.1:8000",
         "it asks for the paths of /openapi.json that need nothing; LOAD_PATHS names others",

@@ -8,7 +8,7 @@ from laterctl.edits.dropped_test import DroppedTest, has_importable_app
 from laterctl.edits.file import File
 from laterctl.edits.manifest import DependencyFloor
 from laterctl.edits.setting import Setting
-from laterctl.feature import ExistingSigns, Feature, Group, Option
+from laterctl.feature import ExistingSigns, Feature, Group, Option, Stage
 
 FLOORS = {"structlog": "structlog>=24.1", "loguru": "loguru>=0.7"}
 
@@ -74,6 +74,9 @@ feature = Feature(
         "log lines are JSON on the standard output, and the server's own line for each request is replaced by one "
         "without the query",
     ),
+    stage=Stage.LOGS,
+    after=("request-scope",),
+    why="what later steps do, and what they refuse, is seen in the logs",
     notes=(
         "set {log_format}=console for development",
         "uvicorn and gunicorn start several workers from a process of their own: `--log-config log_config.json` and "

@@ -6,7 +6,7 @@ from laterctl.edits.file import File
 from laterctl.edits.manifest import DependencyFloor
 from laterctl.edits.open_file import Listed
 from laterctl.edits.setting import Setting
-from laterctl.feature import ExistingSigns, Feature, Group
+from laterctl.feature import ExistingSigns, Feature, Group, Stage
 
 feature = Feature(
     name="metrics",
@@ -39,6 +39,8 @@ feature = Feature(
         names=("MetricsMiddleware", "PrometheusMiddleware"),
     ),
     changes=("GET /metrics answers at the root of the application",),
+    stage=Stage.MEASURES,
+    why="how often, how long and how many errors: to be known before anything is tuned or scaled",
     notes=(
         "keep /metrics internal, or set {metrics_token}",
         "with several workers set PROMETHEUS_MULTIPROC_DIR to a folder that is emptied at start",

@@ -9,7 +9,7 @@ from laterctl.edits.dropped_test import DroppedTest
 from laterctl.edits.file import File, engine
 from laterctl.edits.manifest import DependencyFloor
 from laterctl.edits.rewritten_call import RewrittenCall
-from laterctl.feature import ExistingSigns, Feature, Group, Option
+from laterctl.feature import ExistingSigns, Feature, Group, Option, Stage
 from laterctl.project.bindings import bound_to
 from laterctl.project.places import Place
 from laterctl.refusal import Refusal
@@ -21,13 +21,12 @@ FOUNDATION = "core/database.py"
 def migrates(context: FeatureContext) -> Refusal | None:
     """Refuse a project without models or an engine that a new file can import, or with migrations already."""
     project, refusal = context.project, without_database(context)
-    database = project.database
-    if database is None:
-        return refusal
     for path in project.tree.files_containing(b"run_migrations"):
         if path.endswith("env.py") and not _is_ours(context, path):
             return _refused(context, "already-by-hand", "the project has migrations already", Place(path, 1))
-    app = project.app
+    app, database = project.app, project.database
+    if database is None:
+        return refusal
     if engine(context) is None or (app is not None and app.module in database.tables):
         return _refused(
             context,
@@ -65,7 +64,7 @@ def for_database(context: FeatureContext) -> Iterator[Edit]:
     made = database.create_all
     if is_foundation(context):
         yield File("core/tables.py", "migrations/core/tables.py.jinja")
-        yield RewrittenCall((f"{context.module('core.database')}.create_tables",), "core.tables:only_in_memory")
+        yield RewrittenCall("core.tables:only_in_memory", (f"{context.module('core.database')}.create_tables",))
         made = tuple(item for item in made if item.place.path != context.path(FOUNDATION))
     for item in made:
         context.warn(
@@ -103,10 +102,12 @@ feature = Feature(
     edits_for=for_database,
     check=migrates,
     by_hand=ExistingSigns(
-        imports=("aerich", "yoyo", "piccolo"),
+        imports=("aerich", "yoyo", "piccolo.apps.migrations"),
         dependencies=("aerich", "yoyo-migrations"),
     ),
     changes=("tables are made by `alembic upgrade head`, before the application starts",),
+    stage=Stage.DATABASE,
+    why="tables change in steps that can be repeated, before code needs new ones",
     notes=(
         "make the first revision on an empty database: alembic revision --autogenerate -m first; alembic upgrade head",
         "where the tables are there already: alembic stamp head, and alembic check",

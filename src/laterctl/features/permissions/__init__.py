@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from laterctl.edits.context import Edit, FeatureContext
 from laterctl.edits.dropped_test import DroppedTest, has_importable_app
 from laterctl.edits.file import CALLERS, File, current_user
-from laterctl.feature import ExistingSigns, Feature, Group, Option
+from laterctl.feature import ExistingSigns, Feature, Group, Option, Stage
 
 
 def callers(context: FeatureContext) -> str:
@@ -54,6 +54,9 @@ feature = Feature(
         names=("Permission", "require_permissions", "require_permission"),
         imports=("casbin", "oso", "fastapi_permissions"),
     ),
+    stage=Stage.EDGE,
+    after=("jwt",),
+    why="what callers may do follows from who they are",
     notes=(
         "protect a route: dependencies=[require(Permission.WRITE)]",
         "name your permissions in Permission, and what brings others in IMPLIES",

@@ -10,7 +10,7 @@ from laterctl.edits.file import File
 from laterctl.edits.manifest import DependencyFloor
 from laterctl.edits.rewritten_call import RewrittenCall
 from laterctl.edits.setting import Setting
-from laterctl.feature import Feature, Group
+from laterctl.feature import Feature, Group, Stage
 from laterctl.refusal import Refusal
 
 FUNCTIONS = (
@@ -75,7 +75,7 @@ feature = Feature(
         ),
         Setting("db_pgbouncer", "bool", False, help="the URL is that of PgBouncer in transaction mode"),
         File("core/pooling.py", "pooling/core/pooling.py.jinja"),
-        RewrittenCall(FUNCTIONS, "core.pooling:pooled"),
+        RewrittenCall("core.pooling:pooled", FUNCTIONS),
         ExceptionHandler("core.pooling:DatabaseUnavailableError", "core.pooling:handle_unavailable"),
         ExceptionHandler("core.pooling:PoolTimeoutError", "core.pooling:handle_unavailable"),
         DroppedTest("test_pooling.py", "pooling/tests/test_pooling.py.jinja", client=False, when=has_importable_app),
@@ -86,6 +86,9 @@ feature = Feature(
         "a database that is gone, full or too slow answers 503 with Retry-After instead of 500",
         "PostgreSQL ends statements after 30 seconds, and transactions that nobody uses after 60",
     ),
+    stage=Stage.DATABASE,
+    after=("migrations",),
+    why="a database that is away or slow is answered for, before more depends on it",
     notes=(
         "options of create_engine and of the URL that you give yourself stay as they are",
         "behind PgBouncer in transaction mode: {db_pgbouncer}=true, and a statement_timeout for the role in PostgreSQL",

@@ -5,7 +5,7 @@ from laterctl.edits.dropped_test import DroppedTest, has_importable_app
 from laterctl.edits.file import File
 from laterctl.edits.manifest import DependencyFloor, IgnoreLine
 from laterctl.edits.setting import Setting
-from laterctl.feature import ExistingSigns, Feature, Group
+from laterctl.feature import ExistingSigns, Feature, Group, Stage
 
 
 def fresh_token() -> dict[str, str]:
@@ -49,6 +49,9 @@ feature = Feature(
         dependencies=("fastapi-profiler",),
         names=("ProfilerMiddleware", "ProfilingMiddleware", "PyInstrumentMiddleware", "PyInstrumentProfilerMiddleware"),
     ),
+    stage=Stage.SPEED,
+    after=("load",),
+    why="where the time of a slow request goes is seen before anything is made faster",
     notes=(
         "set {profiling_token}, send it as X-Profile-Token, and open the file in {profiling_dir} that X-Profile-Id names",
         "a def route runs in a thread, which the profile does not see: with profile_block(): around what is slow there",

@@ -7,7 +7,7 @@ from laterctl.edits.dropped_test import DroppedTest, has_importable_app
 from laterctl.edits.file import File
 from laterctl.edits.provider import Provider
 from laterctl.edits.setting import Setting
-from laterctl.feature import ExistingSigns, Feature, Group, Option
+from laterctl.feature import ExistingSigns, Feature, Group, Option, Stage
 
 feature = Feature(
     name="rate-limit",
@@ -61,6 +61,13 @@ feature = Feature(
         dependencies=("slowapi", "fastapi-limiter", "asgi-ratelimit"),
     ),
     answers=(429,),
+    changes=("who asks too often gets 429, once a limit is set",),
+    stage=Stage.EDGE,
+    after=(
+        "jwt",
+        "permissions",
+    ),
+    why="a limit by user needs to know the user",
     notes=(
         "bound what each client does in {rate_limit_default}, and routes by dependencies=[limit('5/minute')]",
         "behind a proxy set FORWARDED_ALLOW_IPS to its address, or all clients count as one",

@@ -5,7 +5,7 @@ from laterctl.edits.beside import Beside
 from laterctl.edits.dropped_test import DroppedTest, has_importable_app
 from laterctl.edits.file import File
 from laterctl.edits.open_file import Listed
-from laterctl.feature import ExistingSigns, Feature, Group
+from laterctl.feature import ExistingSigns, Feature, Group, Stage
 
 feature = Feature(
     name="request-scope",
@@ -30,5 +30,8 @@ feature = Feature(
         ),
         headers=("X-Request-ID",),
     ),
+    changes=("every response has an X-Request-ID, the caller's or a new one",),
+    stage=Stage.LOGS,
+    why="what is logged from here on can say which request it belongs to",
     notes=("current_request_id() gives the id to your code; send it on in X-Request-ID",),
 )

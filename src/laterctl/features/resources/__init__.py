@@ -10,7 +10,7 @@ from laterctl.edits.file import File, http_client
 from laterctl.edits.manifest import DependencyFloor
 from laterctl.edits.provider import Provider
 from laterctl.edits.setting import Setting
-from laterctl.feature import ExistingSigns, Feature, Group, Option
+from laterctl.feature import ExistingSigns, Feature, Group, Option, Stage
 
 
 def client(context: FeatureContext) -> Iterator[Edit]:
@@ -88,4 +88,6 @@ feature = Feature(
     ),
     edits_for=client,
     by_hand=ExistingSigns(names=("http_client", "get_http_client")),
+    stage=Stage.MORE,
+    why="when other servers are called: by one client, with timeouts, closed at the stop",
 )

@@ -7,7 +7,7 @@ from laterctl.edits.context import Edit, FeatureContext
 from laterctl.edits.dropped_test import DroppedTest, has_importable_app
 from laterctl.edits.file import File
 from laterctl.edits.setting import Setting
-from laterctl.feature import ExistingSigns, Feature, Group, Option
+from laterctl.feature import ExistingSigns, Feature, Group, Option, Stage
 from laterctl.project.places import Place
 
 PAGES = (
@@ -92,5 +92,8 @@ feature = Feature(
         ),
     ),
     changes=("every response gets security headers, unless the route set them itself",),
+    stage=Stage.EDGE,
+    after=("cors",),
+    why="they belong on all answers, those of the next steps too",
     notes=("run uvicorn with --no-server-header, so that no response names it",),
 )

@@ -22,7 +22,9 @@ def module(context: FeatureContext) -> Iterator[Edit]:
     if missing or context.is_from_us("core/settings.py"):
         yield DependencyFloor("pydantic-settings>=2.6")
         yield File("core/settings.py", "settings/core/settings.py.jinja", open=True)
-    yield File("core/feature_settings.py", "settings/core/feature_settings.py.jinja")  # which reads that module
+    yield File(
+        "core/feature_settings.py", "settings/core/feature_settings.py.jinja", open=True
+    )  # which reads that module
 
 
 feature = Feature(

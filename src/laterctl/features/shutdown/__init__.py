@@ -5,7 +5,7 @@ from laterctl.edits.dropped_test import DroppedTest
 from laterctl.edits.file import File
 from laterctl.edits.open_file import Listed, Step
 from laterctl.edits.setting import Setting
-from laterctl.feature import ExistingSigns, Feature, Group
+from laterctl.feature import ExistingSigns, Feature, Group, Stage
 
 feature = Feature(
     name="shutdown",
@@ -33,6 +33,10 @@ feature = Feature(
         DroppedTest("test_shutdown.py", "shutdown/tests/test_shutdown.py.jinja", client=False),
     ),
     by_hand=ExistingSigns(calls=("signal.signal",)),
+    changes=("a signal to stop goes through the application, which fails readiness before the server drains",),
+    stage=Stage.LIFE,
+    after=("health",),
+    why="readiness, which health answers, is what fails first when it is to stop",
     notes=(
         "start the server with a bound for what never ends: uvicorn --timeout-graceful-shutdown 30",
         "behind a load balancer set {shutdown_drain_seconds} to the time that it takes to notice",

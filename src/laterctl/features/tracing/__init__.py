@@ -11,7 +11,7 @@ from laterctl.edits.dropped_test import DroppedTest, has_importable_app
 from laterctl.edits.file import File, engine, http_client
 from laterctl.edits.manifest import DependencyFloor, is_required
 from laterctl.edits.open_file import Listed, Step
-from laterctl.feature import ExistingSigns, Feature, Group, Option
+from laterctl.feature import ExistingSigns, Feature, Group, Option, Stage
 from laterctl.patterns import pattern
 from laterctl.project.places import Place
 from laterctl.refusal import Refusal
@@ -129,6 +129,10 @@ feature = Feature(
         imports=("logfire", "ddtrace", "elasticapm", "opentelemetry.instrumentation.fastapi"),
         calls=("opentelemetry.trace.set_tracer_provider",),
     ),
+    changes=("requests are traced, and spans sent once OTEL_EXPORTER_OTLP_ENDPOINT is set",),
+    stage=Stage.MEASURES,
+    after=("metrics",),
+    why="numbers say that something is slow, traces say what",
     notes=(
         "set OTEL_EXPORTER_OTLP_ENDPOINT=http://collector:4318 and OTEL_SERVICE_NAME in the environment of the process",
         "under load keep a part of the traces: OTEL_TRACES_SAMPLER=parentbased_traceidratio, OTEL_TRACES_SAMPLER_ARG=0.1",

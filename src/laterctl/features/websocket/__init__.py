@@ -13,7 +13,7 @@ from laterctl.edits.manifest import DependencyFloor
 from laterctl.edits.open_file import Listed
 from laterctl.edits.provider import Provider
 from laterctl.edits.setting import Setting
-from laterctl.feature import ExistingSigns, Feature, Group, Option
+from laterctl.feature import ExistingSigns, Feature, Group, Option, Stage
 
 
 def callers(context: FeatureContext) -> Iterator[Edit]:
@@ -107,6 +107,8 @@ feature = Feature(
         dependencies=("broadcaster", "fastapi-websocket-pubsub", "python-socketio", "fastapi-socketio"),
     ),
     changes=("WebSockets are taken at /ws, or another websocket.path",),
+    stage=Stage.MORE,
+    why="when clients are to be told instead of asking",
     notes=(
         "send to clients: await hub.publish(text), with hub: HubDep in the route; to one user's: topic_of(subject)",
         "start the server with a bound for what it takes itself: uvicorn --ws-max-size 65536",

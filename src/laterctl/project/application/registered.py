@@ -19,6 +19,7 @@ from laterctl.project.statements import (
     blocks,
     bound_targets,
     expressions,
+    wrapped_function,
 )
 
 _DEPTH = 4  # helpers that hand the app to helpers
@@ -250,7 +251,7 @@ def _argument(call: ast.Call, position: int, *keywords: str) -> ast.expr | None:
 
 
 def _call(names: Names, call: ast.Call, view: _View, found: Registered) -> None:
-    method = _after_receiver(dotted_path(call.func), view)
+    method = _after_receiver(dotted_path(wrapped_function(call.func)), view)
     place = Place(view.path, call.lineno)
     if method == "add_middleware":
         _each(names, _argument(call, 0, "middleware_class"), view, found.middleware, place)

@@ -9,6 +9,7 @@ import anyio
 
 from order_service.core.container import container
 from order_service.core.shutdown import announced_shutdown
+from order_service.core.tasks import tasks_here
 from order_service.core.tracing import tracing
 
 CLOSE_TIMEOUT_SECONDS = 10.0
@@ -30,6 +31,7 @@ async def open_resources(stack: AsyncExitStack) -> None:
     stack.callback(container.cache.reset)
     closing(stack, 'hub', container.hub().aclose)
     stack.callback(container.hub.reset)
+    await stack.enter_async_context(tasks_here())
     stack.enter_context(announced_shutdown())
 
 

@@ -18,10 +18,11 @@ from order_service.core.feature_settings import FeatureSettings
 from order_service.core.log_library import connect, forget
 from order_service.core.request_id import request_ids
 from order_service.core.routing import is_probe, route_template
+from order_service.core.tasks import task_ids
 from order_service.core.tracing import trace_ids
 
 # What lines say beside the event, such as ids; asked anew for each line.
-CONTEXT: list[Callable[[], dict[str, str]]] = [request_ids, trace_ids]
+CONTEXT: list[Callable[[], dict[str, str]]] = [request_ids, trace_ids, task_ids]
 
 HANDLER = 'logs'
 ACCESS = ('uvicorn.access', 'gunicorn.access')

@@ -12,6 +12,7 @@ from order_service.core.http_client import get_http_client
 from order_service.core.realtime import get_hub
 from order_service.core.redis import get_redis
 from order_service.core.shutdown import announced_shutdown
+from order_service.core.tasks import tasks_here
 from order_service.core.tracing import tracing
 
 CLOSE_TIMEOUT_SECONDS = 10.0
@@ -33,6 +34,7 @@ async def open_resources(stack: AsyncExitStack) -> None:
     stack.callback(get_cache.cache_clear)
     closing(stack, 'hub', get_hub().aclose)
     stack.callback(get_hub.cache_clear)
+    await stack.enter_async_context(tasks_here())
     stack.enter_context(announced_shutdown())
 
 

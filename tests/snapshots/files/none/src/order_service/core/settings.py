@@ -57,6 +57,7 @@ class Settings(BaseSettings):
     security_hsts_seconds: int = 31536000
     security_hsts_subdomains: bool = False  # HTTPS for all subdomains, too
     shutdown_drain_seconds: NonNegativeFloat = 0.0
+    versions_enforce_sunset: bool = False
     ws_max_connections: PositiveInt = 1000  # connections at a time, of each process
     ws_max_message: PositiveInt = 65536  # bytes of a message that clients may send
     ws_max_of_user: PositiveInt = 20

@@ -1,0 +1,46 @@
+"""The doctor rule of `queries`: what it finds, and what it leaves alone."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.ruling import code
+
+HEAD = """
+import sqlalchemy as sa
+from sqlalchemy.sql import text
+from sqlmodel import text as words
+from mine import text as mine
+
+TABLE = "users"
+name = input()
+made = f"name = '{name}'"
+"""
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "session.execute(sa.text(f'DELETE FROM {name}'))",
+        "session.execute(words(text='DELETE FROM %s' % name))",
+        "session.execute(text('DELETE FROM {}'.format(name)))",
+        "session.execute(text(made))",
+    ],
+)
+def test_found_in_other_spellings(line: str) -> None:
+    assert code("QRY001", f"{HEAD}{line}\n") == [line]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "session.execute(sa.text(f'DELETE FROM {TABLE}'))",
+        "session.execute(mine(f'DELETE FROM {name}'))",
+        "session.execute(text('DELETE FROM ' + TABLE))",
+        "session.execute(text('DELETE FROM users WHERE name = :name'), {'name': name})",
+        "session.execute(text(f'DELETE FROM users'))",
+        "logger.info(f'text({name})')",
+    ],
+)
+def test_left_alone(line: str) -> None:
+    assert code("QRY001", f"{HEAD}{line}\n") == []

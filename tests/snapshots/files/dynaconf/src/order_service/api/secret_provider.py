@@ -1,0 +1,17 @@
+# From laterctl: secrets.
+"""The application's secrets as a dependency of path operations."""
+
+from typing import Annotated
+
+from fastapi import Depends
+
+from order_service.core.container import container
+from order_service.core.secret_provider import SecretProvider
+
+
+async def secret_provider() -> SecretProvider:
+    """Return what gives secrets."""
+    return container.secret_provider()
+
+
+SecretsDep = Annotated[SecretProvider, Depends(secret_provider)]

@@ -1,0 +1,64 @@
+# From laterctl: tasks.
+"""Tasks that are left when a session commits, and only then.
+
+Between the commit and Redis a task can be lost: while Redis is down there is
+a line in the log, and after a crash there is none.
+"""
+
+import logging
+from typing import Any, ParamSpec
+
+from dramatiq import Actor, Message
+from sqlalchemy import event
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import Session, SessionTransaction
+from sqlalchemy.util import await_only
+
+from order_service.core.tasks import hand_on, message_of
+
+LEFT = 'tasks'
+
+P = ParamSpec('P')
+
+logger = logging.getLogger(__name__)
+
+
+def enqueue_after_commit(
+    session: AsyncSession,
+    actor: Actor[P, Any],
+    *args: P.args,
+    **kwargs: P.kwargs,
+) -> None:
+    """Have a task done once the transaction of a session is committed.
+
+    A rollback drops it, be it to a savepoint that was there before.
+    """
+    message = message_of(actor, *args, **kwargs)
+    own = session.sync_session
+    within = own.get_nested_transaction() or own.get_transaction()
+    left = own.info.setdefault(LEFT, {})
+    left.setdefault(within or own.begin(), []).append(message)
+
+
+@event.listens_for(Session, 'after_commit')
+def _committed(session: Session) -> None:
+    left = session.info.get(LEFT, {})
+    if savepoint := session.get_nested_transaction():
+        kept = left.pop(savepoint, [])
+        left.setdefault(savepoint.parent, []).extend(kept)
+        return
+    for message in left.pop(session.get_transaction(), ()):
+        _send(message)
+
+
+@event.listens_for(Session, 'after_transaction_end')
+def _ended(session: Session, transaction: SessionTransaction) -> None:
+    session.info.get(LEFT, {}).pop(transaction, None)
+
+
+def _send(message: Message[Any]) -> None:
+    try:
+        await_only(hand_on(message))
+    except Exception:
+        name, args = message.actor_name, message.message_id
+        logger.exception('%s is lost: %s', name, args)

@@ -1,0 +1,192 @@
+"""`laterctl guide`: the order of the way, what is there, and steps that can be taken as they are told."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from laterctl.cli.show_guide import command
+from laterctl.commands.guide import State, Step, steps
+from laterctl.engine import ledger
+from laterctl.engine.plan import Request
+from laterctl.features import catalogue
+from tests import memory
+from tests.cli.command import contents, run
+from tests.shapes import SHAPES, Shape, copy, shape_named
+from tests.test_laws import project_files
+
+ORDER: Final = """\
+coverage di-testing e2e
+request-scope logging
+health shutdown
+migrations pooling
+cors security-headers jwt permissions rate-limit
+metrics tracing
+docker k8s
+bench load profiling queries cache replicas
+resources tasks websocket versioning factory secrets
+""".split()  # noqa: SIM905 - a stage on each line
+"""The order that is taught. Within the last line it does not matter."""
+
+FREE: Final = 6
+HAND: Final = {
+    "main.py": """\
+import logging
+import signal
+
+from fastapi import FastAPI
+from fastapi.middleware.cors import CORSMiddleware
+from prometheus_fastapi_instrumentator import Instrumentator
+
+logging.basicConfig(level="INFO")
+app = FastAPI()
+app.add_middleware(CORSMiddleware, allow_origins=["https://shop.example"])
+
+
+@app.get("/health")
+def health() -> str:
+    return "ok"
+
+
+def create_access_token() -> str:
+    return ""
+""",
+    "requirements.txt": "fastapi>=0.115\nuvicorn\nslowapi\n",
+    "Dockerfile": "FROM python:3.13-slim\n",
+    ".coveragerc": "[run]\nbranch = true\n",
+    "tests/images/Dockerfile": "FROM python:3.13-slim\n",
+    "download.py": "HEADERS = {'Content-Disposition': 'attachment', 'X-Frame-Options': 'DENY', "
+    "'X-Content-Type-Options': 'nosniff'}\n",
+    "alembic/env.py": "def run_migrations_online() -> None: ...\n",
+    "k8s/api.yaml": "apiVersion: apps/v1\nkind: Deployment\n",
+}
+
+
+def way(files: Mapping[str, bytes], app: str = "") -> dict[str, Step]:
+    """Return the steps of files in memory, by feature."""
+    facts = memory.project(files, app)
+    return {item.feature.name: item for item in steps(facts, ledger.load(facts.tree))}
+
+
+def request(step: Step) -> Request:
+    """Return what the command of a step asks for."""
+    words = shlex.split(command(step, ["laterctl"]))
+    assert words[:3] == ["laterctl", "add", step.feature.name]
+    return Request(add=(step.feature.name,), without=tuple(words[4::2]))
+
+
+def test_the_order_is_the_one_that_is_taught() -> None:
+    names = [item.name for item in catalogue.in_order()]
+    known = [name for name in ORDER if name in names]
+    assert {*names} == {*known}, "name it in ORDER, at its place"
+    last = len([name for name in ORDER[-FREE:] if name in names])
+    fixed = len(known) - last
+    assert names[:fixed] == known[:fixed], "say in the declaration what comes before: after=(...)"
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=lambda shape: shape.name)
+def test_each_step_can_be_taken_as_it_is_told(shape: Shape) -> None:
+    """What is open is added by its command; what is not is refused, or taken over as it stands."""
+    files = project_files(shape)
+    facts = memory.project(files, shape.app_flag)
+    for name, step in way(files, shape.app_flag).items():
+        if step.state is State.OPEN:
+            plan = memory.planned(files, request(step), shape.app_flag)
+            assert plan.refusals == (), name
+            assert plan.changeset, name
+            continue
+        assert step.place is not None, name
+        assert step.place.line <= (facts.tree.read(step.place.path) or b"").count(b"\n") + 1
+        assert step.reason, name
+        plan = memory.planned(files, Request(add=(name,)), shape.app_flag)
+        if not plan.refusals:
+            made = memory.applied(files, plan)
+            assert step.state is State.YOURS, name
+            new = [path for path in made if path not in files and not path.startswith(".laterctl/")]
+            assert [path for path in new if name.replace("-", "_") in path and "tests/" not in path] == [], name
+
+
+def test_what_was_done_by_hand() -> None:
+    found = way({path: text.encode() for path, text in HAND.items()})
+    there = {name: str(step.place) for name, step in found.items() if step.state is State.YOURS}
+    assert there == {
+        "coverage": ".coveragerc:1",
+        "logging": "main.py:8",
+        "health": "main.py:13",
+        "migrations": "alembic/env.py:1",
+        "cors": "main.py:10",
+        "jwt": "main.py:18",
+        "rate-limit": "requirements.txt:3",
+        "metrics": "main.py:6",
+        "docker": "Dockerfile:1",
+        "k8s": "k8s/api.yaml:2",
+    }
+    assert {name: step.without for name, step in found.items() if step.without} == {}
+
+
+def test_what_is_there_in_part_is_said_at_the_step() -> None:
+    files = {
+        **project_files(shape_named("flat")),
+        "pyproject.toml": b"[tool.coverage.report]\nshow_missing = true\n",
+        "log.py": b"from loguru import logger\n",
+    }
+    found = way(files)
+    assert [str(note.place) for note in found["coverage"].notes] == ["pyproject.toml:2"]
+    assert [str(note.place) for note in found["logging"].notes] == ["log.py:1"]
+    assert {found["coverage"].state, found["logging"].state} == {State.OPEN}
+
+
+def test_what_is_recommended_and_there_already_is_done_without() -> None:
+    files = {**project_files(shape_named("flat")), "Dockerfile": b"FROM python:3.13-slim\n"}
+    step = way(files)["k8s"]
+    assert command(step, ["laterctl"]) == "laterctl add k8s --without docker"
+    assert memory.planned(files, request(step)).refusals == ()
+
+
+def test_what_laterctl_added_is_shown_where_it_is_wired() -> None:
+    files = memory.add(project_files(shape_named("flat")), "cors", "docker", "health", "coverage")
+    for present in (files, {path: data for path, data in files.items() if not path.startswith(".laterctl/")}):
+        found = {name: step for name, step in way(present).items() if step.state is not State.OPEN}
+        assert {"cors", "health", "docker"} <= {*found}
+        assert found["health"].state is State.INSTALLED
+    found = way(files)
+    cors, health = found["cors"].place, found["health"].place
+    assert cors is not None
+    assert health is not None
+    main = files["main.py"].decode().splitlines()
+    assert "add_middleware(CorsMiddleware" in main[cors.line - 1]
+    assert "include_router(health_router" in main[health.line - 1]
+    assert str(found["docker"].place) == "Dockerfile:1"
+
+
+def test_on_the_screen_and_as_json(tmp_path: Path) -> None:
+    folder = copy(shape_named("helpers"), tmp_path)
+    before = contents(folder)
+    ran = run(folder, "guide")
+    assert (ran.code, ran.err) == (0, "")
+    assert ran.out.startswith("ferry.main:app (ferry/main.py:")
+    first, then = ran.out.index("\nWhat comes next\n"), ran.out.index("\nThen, one by one\n")
+    assert "cors" in ran.out[ran.out.index("\nWhat is there\n") : first]
+    assert "      laterctl add coverage\n" in ran.out[first:then]
+    assert "      why: " in ran.out[first:then]
+
+    found = run(folder, "guide", "--json").document
+    assert (found["kind"], found["app"]) == ("guide", "ferry.main:app")
+    assert [item["name"] for item in found["steps"]] == [item.name for item in catalogue.in_order()]
+    by_name = {item["name"]: item for item in found["steps"]}
+    assert (by_name["cors"]["state"], by_name["cors"]["command"]) == ("yours", "")
+    assert by_name["coverage"]["command"] == "laterctl add coverage"
+    named = run(folder.parent, "-C", folder.name, "--app", "ferry.main:app", "guide", "--json").document
+    first_command = next(item["command"] for item in named["steps"] if item["command"])
+    assert first_command == f"laterctl -C {folder.name} --app ferry.main:app add coverage"
+    assert contents(folder) == before
+
+
+def test_where_it_is_open_which_application_is_meant_it_says_so(tmp_path: Path) -> None:
+    ran = run(copy(shape_named("two_apps"), tmp_path), "guide")
+    assert ran.code == 3
+    assert "--app" in ran.err
