@@ -49,6 +49,7 @@ feature = Feature(
         dependencies=("fastapi-profiler",),
         names=("ProfilerMiddleware", "ProfilingMiddleware", "PyInstrumentMiddleware", "PyInstrumentProfilerMiddleware"),
     ),
+    changes=("a request with the token in X-Profile-Token is slower, and its answer has X-Profile-Id",),
     stage=Stage.SPEED,
     after=("load",),
     why="where the time of a slow request goes is seen before anything is made faster",
