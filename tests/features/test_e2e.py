@@ -238,3 +238,35 @@ def test_they_pass_as_they_come(shape: str, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:asyncio", "-p", "no:cacheprovider", "tests/e2e"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False)
     assert "3 passed" in done.stdout, done.stdout + done.stderr
+
+
+BUILT: Final = (
+    "from fastapi import FastAPI\n\n\ndef build(name: str) -> FastAPI:\n    app = FastAPI(title=name)\n    return app\n"
+)
+WRAPPED: Final = """\
+import socketio
+from fastapi import FastAPI
+
+app = FastAPI()
+app = socketio.ASGIApp(socketio.AsyncServer(), app)
+"""
+
+
+@pytest.mark.parametrize(
+    ("feature", "main", "code"),
+    [
+        ("e2e", "print('hello')\n", "no-app"),
+        ("e2e", BUILT, "app-not-importable"),
+        ("bench", BUILT, "app-not-importable"),
+        ("bench", WRAPPED, "app-not-importable"),
+    ],
+)
+def test_an_application_that_nobody_can_import_is_refused(feature: str, main: str, code: str) -> None:
+    with pytest.raises(memory.Refusing) as refusing:
+        memory.add({"main.py": main.encode(), "requirements.txt": b"fastapi>=0.115\n"}, feature)
+    assert [item.code for item in refusing.value.refusals] == [code]
+
+
+def test_one_that_is_wrapped_is_served_as_it_is() -> None:
+    after = memory.add({"main.py": WRAPPED.encode(), "requirements.txt": b"fastapi>=0.115\n"}, "e2e")
+    assert b'"uvicorn", "main:app", "--port"' in after["tests/e2e/conftest.py"]

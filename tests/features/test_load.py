@@ -13,7 +13,7 @@ import pytest
 
 from tests import memory
 from tests.features.ops_app import PYPROJECT, write
-from tests.servers import free_port, uvicorn_server
+from tests.servers import uvicorn_server
 
 MAIN: Final = '''\
 """An application of which one path may be asked for by anybody."""
@@ -60,8 +60,8 @@ def prepare(environment, **_):
 
     environment.events.request.add_listener(stop)
 """
-DEAD: Final = f"http://127.0.0.1:{free_port()}"
-ELSEWHERE: Final = f"http://127.0.0.2:{free_port()}"
+DEAD: Final = "http://127.0.0.1:9"  # where nobody listens
+ELSEWHERE: Final = "http://127.0.0.2:9"
 CASES: Final[Mapping[str, tuple[str, dict[str, str]]]] = {
     "discovered": ("", {}),
     "failing": ("", {"LOAD_PATHS": "/failing"}),
@@ -119,11 +119,11 @@ def test_1_the_exit_code_is_that_of_the_requests(runs: Mapping[str, tuple[int, s
 
 @pytest.mark.parametrize(
     ("case", "reason"),
-    [("failing", "100.0% failed"), ("slow", "19 of 20 requests took up to"), ("nobody there", DEAD[7:])],
+    [("failing", "100.0% failed"), ("slow", "19 of 20 requests took up to"), ("nobody there", DEAD)],
 )
 def test_1_each_bound_makes_it_1(runs: Mapping[str, tuple[int, str]], case: str, reason: str) -> None:
     code, output = runs[case]
-    assert (code, reason.partition(":")[0] in output) == (1, True), output
+    assert (code, reason in output) == (1, True), output
 
 
 def test_1_bounds_may_be_others(runs: Mapping[str, tuple[int, str]]) -> None:

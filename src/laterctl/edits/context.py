@@ -165,6 +165,26 @@ class FeatureContext(Struct, frozen=True, dict=True):
             )
         return app
 
+    def not_importable(self, *, bare: bool = False) -> Refusal | None:
+        """Return why no server imports the application, `None` when one can.
+
+        With `bare` it has to be the FastAPI application itself, and nothing that it is wrapped in.
+        """
+        app = self.project.app
+        if app is None:
+            return self.undecided("app")
+        if app.reference and not (bare and app.wrapped):
+            return None
+        return Refusal(
+            "app-not-importable",
+            "no module has the application under a name that a server can import",
+            app.place,
+            seen=f"{app.reference} is wrapped in {app.wrapped}" if app.reference else "",
+            expected="MODULE:ATTR, as uvicorn takes it",
+            remedy="give the application a name at the top of a module",
+            feature=self.feature,
+        )
+
     def undecided(self, fact: str, snippet: str = "") -> Refusal:
         """Return the refusal for a fact (see `Project.why_not`) that an edit cannot do without."""
         reason = self.project.why_not(fact)

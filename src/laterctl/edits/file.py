@@ -169,7 +169,7 @@ def template_context(context: FeatureContext) -> Context:
             "app_module": reference,
             "app_name": attribute.partition(".")[0],
             "app_call": f"{attribute}()" if app and app.factory else attribute,
-            "served": ", ".join(map(repr, [app.reference, "--factory"][: 1 + app.factory])) if app else "",
+            "served": f"'{reference}:{attribute}'" + (", '--factory'" if app and app.factory else ""),
             "http_client": http_client(context),
             "import_root": layout.import_root or ".",
             "modules": f"('{layout.package.replace('.', '/')}/**/*.py',)" if layout.package else _FLAT,

@@ -88,17 +88,8 @@ class ImageFacts:
             Refused: nothing says how the application is imported.
         """
         app = self._context.app("uvicorn package.module:app")
-        if not app.reference:
-            raise Refused(
-                Refusal(
-                    "app-not-importable",
-                    "no module has the application under a name that a server can import",
-                    app.place,
-                    expected="MODULE:ATTR, as uvicorn takes it",
-                    remedy="give the application a name at the top of a module",
-                    feature=self._context.feature,
-                )
-            )
+        if refusal := self._context.not_importable():
+            raise Refused(refusal)
         words = ["uvicorn", app.reference, *(["--factory"] if app.factory else [])]
         return json.dumps([*words, "--host", "0.0.0.0", "--port", "8000", "--timeout-graceful-shutdown", str(DRAIN)])  # noqa: S104
 

@@ -1,6 +1,7 @@
 """Benchmarks of the application's own routes, by pytest-benchmark."""
 
 from collections.abc import Iterator
+from functools import partial
 
 from laterctl.edits.context import Edit, FeatureContext
 from laterctl.edits.dropped_test import DroppedTest, has_importable_app
@@ -29,6 +30,7 @@ feature = Feature(
     # It brings a fixture of the same name.
     by_hand=ExistingSigns(dependencies=("pytest-codspeed",)),
     edits_for=told,
+    check=partial(FeatureContext.not_importable, bare=True),
     stage=Stage.SPEED,
     why="what is to be made faster is measured first, the same way each time",
     notes=(

@@ -5,30 +5,14 @@ from collections.abc import Iterator
 from laterctl.dialects.settings import settings_of
 from laterctl.edits.beside import Beside
 from laterctl.edits.context import Edit, FeatureContext
-from laterctl.edits.dropped_test import DroppedTest, has_importable_app
+from laterctl.edits.dropped_test import DroppedTest
 from laterctl.edits.file import File
 from laterctl.edits.foundation import has_user_service
 from laterctl.edits.manifest import DependencyFloor
 from laterctl.edits.open_file import Listed
 from laterctl.feature import Feature, Group, Stage
-from laterctl.refusal import Refusal
 
 COMMANDS, SETTINGS = "tests.e2e.conftest:COMMANDS", "tests.e2e.conftest:SETTINGS"
-
-
-def is_served(context: FeatureContext) -> Refusal | None:
-    """Refuse an application that no server can import."""
-    if has_importable_app(context):
-        return None
-    app = context.app("uvicorn package.module:app")
-    return Refusal(
-        "app-not-importable",
-        "no module has the application under a name that a server can import",
-        app.place,
-        expected="MODULE:ATTR, as uvicorn takes it",
-        remedy="give the application a name at the top of a module",
-        feature=context.feature,
-    )
 
 
 def journeys(context: FeatureContext) -> Iterator[Edit]:
@@ -58,9 +42,9 @@ feature = Feature(
     floors={"python": "3.10", "fastapi": "0.112.2"},
     edits=(DependencyFloor("uvicorn>=0.22", dev=True),),
     edits_for=journeys,
-    check=is_served,
+    check=FeatureContext.not_importable,
     stage=Stage.NET,
     after=("coverage",),
-    why="what a whole request does is tested too, before anything changes",
+    why="what callers see stays as it is while all else changes, and that is asked of a running application",
     notes=("the application has the environment of the tests: name a database of its own there",),
 )

@@ -49,10 +49,10 @@ feature = Feature(
         dependencies=("fastapi-profiler",),
         names=("ProfilerMiddleware", "ProfilingMiddleware", "PyInstrumentMiddleware", "PyInstrumentProfilerMiddleware"),
     ),
-    changes=("a request with the right X-Profile-Token is profiled, once a token is set",),
+    changes=("a request with the token in X-Profile-Token is slower, and its answer has X-Profile-Id",),
     stage=Stage.SPEED,
     after=("load",),
-    why="under a load that is known, it shows where the time of a request goes",
+    why="where the time of a slow request goes is seen before anything is made faster",
     notes=(
         "set {profiling_token}, send it as X-Profile-Token, and open the file in {profiling_dir} that X-Profile-Id names",
         "a def route runs in a thread, which the profile does not see: with profile_block(): around what is slow there",
