@@ -1,8 +1,6 @@
 # From laterctl: secrets.
 """Secrets from the settings of the project."""
 
-from functools import cache
-
 from pydantic import SecretStr
 
 from order_service.core.feature_settings import EMPTY, value_of, variable
@@ -24,9 +22,3 @@ class EnvSecretProvider:
         if not isinstance(value, SecretStr):
             value = SecretStr(str(value))
         return Secret(value)
-
-
-@cache
-def get_secret_provider() -> EnvSecretProvider:
-    """Return what gives the secrets of this application."""
-    return EnvSecretProvider()

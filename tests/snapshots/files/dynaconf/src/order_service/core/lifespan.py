@@ -23,6 +23,8 @@ _stack = AsyncExitStack()
 async def open_resources(stack: AsyncExitStack) -> None:
     """Open one thing after the other; the last one is closed first."""
     stack.enter_context(tracing())
+    closing(stack, 'replica', container.replica().aclose)
+    stack.callback(container.replica.reset)
     closing(stack, 'redis', container.redis().aclose)
     stack.callback(container.redis.reset)
     closing(stack, 'http_client', container.http_client().aclose)

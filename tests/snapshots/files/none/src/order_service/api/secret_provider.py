@@ -5,8 +5,8 @@ from typing import Annotated
 
 from fastapi import Depends
 
-from order_service.core.env_secrets import get_secret_provider
 from order_service.core.secret_provider import SecretProvider
+from order_service.core.secret_source import get_secret_provider
 
 
 async def secret_provider() -> SecretProvider:

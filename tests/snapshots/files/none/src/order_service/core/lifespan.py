@@ -11,6 +11,7 @@ from order_service.core.cache import get_cache
 from order_service.core.http_client import get_http_client
 from order_service.core.realtime import get_hub
 from order_service.core.redis import get_redis
+from order_service.core.replicas import get_replica
 from order_service.core.shutdown import announced_shutdown
 from order_service.core.tasks import tasks_here
 from order_service.core.tracing import tracing
@@ -26,6 +27,8 @@ _stack = AsyncExitStack()
 async def open_resources(stack: AsyncExitStack) -> None:
     """Open one thing after the other; the last one is closed first."""
     stack.enter_context(tracing())
+    closing(stack, 'replica', get_replica().aclose)
+    stack.callback(get_replica.cache_clear)
     closing(stack, 'redis', get_redis().aclose)
     stack.callback(get_redis.cache_clear)
     closing(stack, 'http_client', get_http_client().aclose)

@@ -53,6 +53,9 @@ class Settings(BaseSettings):
     redis_max_connections: PositiveInt = 100  # connections at a time
     redis_timeout_seconds: PositiveFloat = 1.0
     redis_url: SecretStr | None = None  # redis://host:6379/0
+    replica_cooldown_seconds: PositiveFloat = 10.0
+    replica_database_url: SecretStr | None = None
+    replica_timeout_seconds: PositiveFloat = 0.5
     security_csp_report_only: bool = False
     security_hsts_preload: bool = False
     security_hsts_seconds: int = 31536000
