@@ -48,7 +48,7 @@ feature = Feature(
         names=("CacheDep",),
     ),
     stage=Stage.SPEED,
-    after=("load", "profiling"),
+    after=("queries",),
     why="by now it is measured what takes long, and that alone is worth keeping",
     notes=(
         "use it: await cache.get_or_set(PRICES, shop, load), with cache: CacheDep in the route",
