@@ -55,8 +55,8 @@ BUDGETS: Final[Mapping[str, int]] = {
     "health": 85,
     "shutdown": 65,
     "docker": 70,
-    "k8s": 150,
-    "k8s probes=tcp": 135,
+    "k8s": 110,
+    "k8s probes=tcp": 95,
     "migrations": 128,  # 17 of the template of revisions, 11 that keep the foundation from making tables itself
     "migrations enums=yes": 130,
     "pooling": 105,  # asynchronous and synchronous, with what each driver calls its limits
