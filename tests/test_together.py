@@ -12,13 +12,16 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import httpx
 import pytest
+from websockets.exceptions import InvalidStatus
+from websockets.sync.client import connect
+from websockets.typing import Subprotocol
 
 from laterctl.doctor import rules
 from laterctl.doctor.run import look
@@ -27,7 +30,7 @@ from laterctl.finding import Verdict
 from tests import memory
 from tests.dialect_projects import NAMES, dialect, features
 from tests.otlp import Collector, http_collector
-from tests.servers import Server, http_server, redis_server
+from tests.servers import Server, end, http_server, redis_server
 from tests.shapes import FOUNDATION_PACKAGE, SHAPES, Shape, shape_named
 from tests.test_laws import project_files, taken
 from tests.test_running import AUTHENTICATOR
@@ -53,6 +56,7 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated
 
+import dramatiq
 from fastapi import APIRouter, Depends
 from pydantic import TypeAdapter
 
@@ -62,10 +66,12 @@ from {top}core.auth.tokens import Principal, get_current_user
 from {top}core.cache import Cache, Namespace
 from {top}core.permissions import Permission
 from {top}core.rate_limit import limit
+from {top}core.tasks import broker, enqueue
 
 router = APIRouter(prefix='/shop')
 PRICES = Namespace('prices', TypeAdapter(dict[str, int]), ttl=60)
 LOADS = Path(os.environ['LOADS'])
+SHIPPED = LOADS.with_name('shipped')
 
 
 @router.get('/me')
@@ -96,11 +102,29 @@ async def load(shop: str) -> dict[str, int]:
     return {shop: 1}
 
 
+@dramatiq.actor(broker=broker)
+async def ship(order: str) -> None:
+    note('begun', order)
+    await asyncio.sleep(3)
+    note('done', order)
+
+
+def note(what: str, order: str) -> None:
+    with SHIPPED.open('a') as log:
+        log.write(f'{what} {order}\\n')
+
+
+@router.post('/orders/{order}', status_code=202)
+async def take(order: str) -> None:
+    await enqueue(ship.message(order))
+
+
 @router.get('/slow')
 async def slow() -> str:
     await asyncio.sleep(1.5)
     return 'done'
 '''
+PROFILING: Final = "a-long-random-text-for-profiles"
 CREDENTIALS: Final = {"email": "ada@example.com", "password": "correct horse battery staple"}
 
 
@@ -139,13 +163,14 @@ def test_the_doctor_finds_nothing_in_what_is_added(name: str) -> None:
 
 
 class Service(NamedTuple):
-    """A shape with everything: its packages, what its settings' variables begin with, and what serves it."""
+    """A shape with everything: its packages, what its settings' variables begin with, what serves it, and an old path."""
 
     shape: str
     top: str = ""
     prefix: str = ""
     root: str = ""
     gunicorn: bool = False
+    versioned: tuple[str, str] | None = None
 
     @property
     def folder(self) -> str:
@@ -154,10 +179,10 @@ class Service(NamedTuple):
 
 
 SERVICES: Final = (
-    Service("foundation", f"{FOUNDATION_PACKAGE}.", "APP_", "src"),
-    Service("foundation_pydantic", f"{FOUNDATION_PACKAGE}.", "APP_", "src", gunicorn=True),
+    Service("foundation", f"{FOUNDATION_PACKAGE}.", "APP_", "src", versioned=("POST", "/api/users")),
+    Service("foundation_pydantic", f"{FOUNDATION_PACKAGE}.", "APP_", "src", True, ("POST", "/api/users")),
     Service("flat"),
-    Service("factory", "app.", "BOOKSHOP_", gunicorn=True),
+    Service("factory", "app.", "BOOKSHOP_", gunicorn=True, versioned=("GET", "/books")),
 )
 
 
@@ -188,15 +213,17 @@ def has_users(service: Service) -> bool:
 
 
 @contextmanager
-def served(service: Service, folder: Path, collector: Collector) -> Iterator[Server]:
-    """Run it on four workers, when its tables have been made."""
+def served(service: Service, folder: Path, collector: Collector) -> Iterator[tuple[Server, dict[str, str]]]:
+    """Run it on four workers, when its tables have been made; give the environment too."""
     with redis_server() as redis:
         environment = {
             "PYTHONPATH": service.root or ".",
             f"{service.prefix}DATABASE_URL": f"sqlite+aiosqlite:///{folder}/shop.db",
             f"{service.prefix}JWT_KEYS": f"k1:{base64.b64encode(b'k' * 32).decode()}",
+            f"{service.prefix}PROFILING_TOKEN": PROFILING,
             f"{service.prefix}REDIS_URL": redis.url,
             f"{service.prefix}SHUTDOWN_DRAIN_SECONDS": "1",
+            f"{service.prefix}TASKS_HEARTBEAT_SECONDS": "3",
             "LOADS": str(folder / "loads"),
             "OTEL_EXPORTER_OTLP_ENDPOINT": collector.url,
             "OTEL_BSP_SCHEDULE_DELAY": "100",
@@ -207,7 +234,26 @@ def served(service: Service, folder: Path, collector: Collector) -> Iterator[Ser
             alembic = [sys.executable, "-m", "alembic", *command]
             subprocess.run(alembic, cwd=folder, env=os.environ | environment, check=True, capture_output=True)
         with http_server(lambda port: command_of(service, port), folder, environment) as found:
-            yield found
+            yield found, environment
+
+
+@contextmanager
+def worker(service: Service, folder: Path, environment: dict[str, str]) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a process that does tasks, with a session of its own."""
+    command = [sys.executable, "-m", "dramatiq", f"{service.top}worker:broker", f"{service.top}api.shop", "-p", "1"]
+    with (folder / "worker.log").open("ab") as log:
+        process = subprocess.Popen(
+            command,
+            cwd=folder,
+            env=os.environ | environment | {"PROMETHEUS_MULTIPROC_DIR": ""},
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+        try:
+            yield process
+        finally:
+            end(process)
 
 
 def command_of(service: Service, port: int) -> list[str]:
@@ -228,8 +274,9 @@ def lines(server: Server) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize("service", SERVICES, ids=lambda service: service.shape)
 def test_a_journey_through_all_of_them(service: Service, tmp_path: Path) -> None:
-    with http_collector() as collector, served(service, written(service, tmp_path), collector) as server:
+    with http_collector() as collector, served(service, written(service, tmp_path), collector) as (server, environment):
         travel(service, server, collector, tmp_path)
+        have_done(service, server, tmp_path, environment)
         leave(server)
 
 
@@ -254,6 +301,18 @@ def travel(service: Service, server: Server, collector: Collector, folder: Path)
             assert answer.headers["x-request-id"]
             assert answer.headers["x-content-type-options"] == "nosniff"
 
+        talk(server, pair["access_token"])
+        assert "x-profile-id" not in allowed.headers
+        profiled = client.get("/shop/me", headers=bearer | {"X-Profile-Token": PROFILING})
+        await_that((folder / "profiles" / f"{profiled.headers['x-profile-id']}.html").is_file)
+        if service.versioned:
+            method, path = service.versioned
+            old, new = (client.request(method, each, json=CREDENTIALS) for each in (path, in_version(path)))
+            assert (old.status_code, without_ids(old)) == (new.status_code, without_ids(new))
+            assert old.headers["deprecation"]
+            assert f'<{in_version(path)}>; rel="successor-version"' in old.headers["link"]
+            assert "deprecation" not in new.headers
+
         few = [client.get("/shop/few", headers={"connection": "close"}) for _ in range(12)]
         assert [answer.status_code for answer in few] == [200] * 5 + [429] * 7
         assert 1 <= int(few[-1].headers["retry-after"]) <= 720
@@ -277,6 +336,54 @@ def travel(service: Service, server: Server, collector: Collector, folder: Path)
         assert {line["trace_id"] for line in about} == {trace}
         assert CREDENTIALS["password"] not in server.output()
         assert pair["refresh_token"] not in server.output()
+
+
+def in_version(path: str) -> str:
+    """Return a path in the first version."""
+    return f"/api/v1{path.removeprefix('/api')}"
+
+
+def without_ids(answer: httpx.Response) -> Any:
+    """Return a body without what is another one for each request."""
+    found = answer.json()
+    return {key: found[key] for key in ("error", "detail")} if isinstance(found, dict) else found
+
+
+def talk(server: Server, token: str) -> None:
+    """Say something that clients of all processes hear, each once; without a token nobody is let in."""
+    url = f"{server.url.replace('http', 'ws', 1)}/ws"
+    with pytest.raises(InvalidStatus, match="401"), connect(url):
+        pass
+    with ExitStack() as stack:
+        bearer = [Subprotocol("bearer"), Subprotocol(token)]
+        clients = [stack.enter_context(connect(url, subprotocols=bearer)) for _ in range(8)]
+        clients[0].send("hello")
+        assert [client.recv(timeout=20) for client in clients] == ["hello"] * 8
+
+
+def have_done(service: Service, server: Server, folder: Path, environment: dict[str, str]) -> None:
+    """Leave a task: the worker that has it is killed, and another does it."""
+    assert httpx.post(f"{server.url}/shop/orders/a", timeout=20).status_code == 202
+    with worker(service, folder, environment) as process:
+        await_line(folder, "begun a")
+        os.killpg(process.pid, signal.SIGKILL)
+    with worker(service, folder, environment):
+        await_line(folder, "done a")
+    assert (folder / "shipped").read_text().splitlines() == ["begun a", "begun a", "done a"]
+
+
+def await_line(folder: Path, line: str) -> None:
+    """Wait until tasks have written a line."""
+    shipped = folder / "shipped"
+    await_that(lambda: shipped.is_file() and line in shipped.read_text().splitlines(), folder / "worker.log")
+
+
+def await_that(holds: Callable[[], bool], log: Path | None = None) -> None:
+    """Wait until something holds; what a process wrote is shown if it does not."""
+    deadline = time.monotonic() + 60
+    while not holds():
+        assert time.monotonic() < deadline, log.read_text() if log is not None else ""
+        time.sleep(0.05)
 
 
 def parallel(client: httpx.Client, path: str, count: int) -> list[Any]:
@@ -312,4 +419,6 @@ def leave(server: Server) -> None:
     assert under_way == [200]
     assert "draining" in states
     server.process.wait(timeout=30)
-    assert all(line["level"] != "error" for line in lines(server)), server.output()
+    errors = [line["event"] for line in lines(server) if line["level"] == "error"]
+    # uvicorn says so of each WebSocket that is refused by HTTP.
+    assert {*errors} <= {"ASGI callable returned without completing handshake."}, server.output()
