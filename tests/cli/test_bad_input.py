@@ -325,7 +325,7 @@ def test_undo_of_a_ledger_that_was_changed(tmp_path: Path) -> None:
         ),
         (("add", "jwt", "--yes", "--set", "colour"), ("'colour' is not FEATURE.NAME=VALUE",)),
         (("add", "jwt", "--yes", "--set", "cors.x=1"), ("cors.x is not an option here",)),
-        (("add", "jwt", "--yes", "--set", "coverag.x=1"), ("did you mean coverage?",)),
+        (("add", "jwt", "--yes", "--set", "metric.x=1"), ("did you mean metrics?",)),
         (("add", "jwt", "--yes", "--install", "conda"), ("conda is none of uv, poetry, pdm, pip",)),
         (("-C", "nowhere", "list"), ("nowhere is not a folder", "-C")),
         (("-C", "main.py", "list"), ("main.py is not a folder",)),

@@ -66,6 +66,6 @@ feature = Feature(
     why="most of that time goes to statements, and they can be counted",
     notes=(
         "in a test: with assert_max_queries(2), around what is to send no more; while developing {queries_max_repeats}=5",
-        "many rows: await session.stream(statement, execution_options={'yield_per': 1000}) holds as many at a time",
+        "many rows: await session.stream(statement, execution_options=dict(yield_per=1000)) holds as many at a time",
     ),
 )
