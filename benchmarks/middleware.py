@@ -111,8 +111,8 @@ BOUNDS: Mapping[str, float] = {
     "ours / bare with an Origin": 0.73,
     "ours / tutorial": 4.0,
     "ours / tutorial with an Origin": 4.0,
-    "everything / bare": 0.50,
-    "everything / logged": 0.65,
+    "everything / bare": 0.45,
+    "everything / logged": 0.60,
 }
 
 
