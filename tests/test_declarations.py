@@ -354,7 +354,7 @@ def test_its_notes_name_what_is_there(feature: Feature) -> None:
 
 def commands(text: str) -> Iterator[str]:
     """Yield the `laterctl` command lines in a text."""
-    for found in re.finditer(r"\blaterctl [a-z][a-z -]*[a-z]", text):
+    for found in re.finditer(r"\blaterctl [a-z][a-z0-9 -]*[a-z0-9]", text):
         yield found[0]
 
 

@@ -30,7 +30,7 @@ MANIFEST = """\
 [project]
 name = "shop"
 version = "0.1.0"
-requires-python = ">=3.10"
+requires-python = ">=3.11"
 dependencies = ["fastapi"]
 """
 SHOP = """\
