@@ -116,7 +116,9 @@ class Resolution(Struct):
 
     def _resolve(self, name: str, edits: Iterable[Edit], previous: Sequence[Record], beside: str = "") -> None:
         known = [*self.before, *self.records()]
-        context = replace(self._contexts[name], project=self.project, records=known, previous=previous)
+        context = self._contexts[name]
+        relocated = {**_relocated(known), **context.relocated}  # what came since has its places too
+        context = replace(context, project=self.project, records=known, previous=previous, relocated=relocated)
         had = {record.target.key: replace(record, left=False) for record in previous}
         own = self._own_nodes(previous)
         records: dict[Key, Record] = {record.target.key: record for record in self.entries[name].records}
@@ -179,7 +181,7 @@ class Resolution(Struct):
             records,
             {item.name: item for item in every if isinstance(item, Setting)},
             {item.name: item for item in every if isinstance(item, Provider)},
-            {place: alternative(place) for record in records if (place := record.target.default_place)},
+            _relocated(records),
             catalogue.middleware,
             tests=entry.tests,
         )
@@ -274,6 +276,11 @@ class Resolution(Struct):
         if isinstance(found, Refusal):
             raise Refused(replace(found, feature=context.feature))
         return found
+
+
+def _relocated(records: Iterable[Record]) -> dict[str, str]:
+    """Map the usual places of owned files that are at their other place to that one."""
+    return {place: alternative(place) for record in records if (place := record.target.default_place)}
 
 
 def _around(edits: Iterable[Edit], context: FeatureContext) -> FeatureContext:
