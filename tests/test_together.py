@@ -14,7 +14,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from functools import cache
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -27,7 +26,6 @@ from websockets.typing import Subprotocol
 from laterctl.doctor import rules
 from laterctl.doctor.run import look
 from laterctl.engine.plan import Request
-from laterctl.features import catalogue
 from laterctl.finding import Verdict
 from tests import memory
 from tests.dialect_projects import NAMES, dialect, features
@@ -153,23 +151,6 @@ def test_any_order_gives_the_same_tree_and_back(shape: Shape) -> None:
         made = memory.applied(made, plan)
         left.pop(0)
     assert made == files, names
-
-
-@cache
-def founded() -> dict[str, bytes]:
-    """Return the foundation with everything."""
-    shape = shape_named("foundation")
-    return memory.run(project_files(shape), Request(add=tuple(taken(shape))))
-
-
-@pytest.mark.parametrize("name", taken(shape_named("foundation")))
-def test_all_but_one_are_what_is_left_when_it_goes(name: str) -> None:
-    """With it go those that need it."""
-    shape = shape_named("foundation")
-    users = {item for item in taken(shape) if name in catalogue.closure([item])}
-    left = memory.run(founded(), Request(remove=tuple(users)))
-    others = Request(add=tuple(set(taken(shape)) - users), without=tuple(users))
-    assert left == memory.run(project_files(shape), others)
 
 
 @pytest.mark.parametrize("name", NAMES)

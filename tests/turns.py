@@ -1,8 +1,9 @@
 """Which cases are run every time, and whose turn it is of those that are not.
 
-What a law says of one feature alone, and of all of them together, is tested on every shape. Cases that multiply (every
-pair, every feature but one) are all run on `DIALECTS`; of the others it is a tenth each time, another one with each
-commit. `LATERCTL_TURN=...` chooses the tenth that a failed run printed.
+What a law says of one feature alone, and of all of them together, is tested on every shape. Of cases that multiply
+(every feature but one, every pair) all are run on `DIALECTS`, where pairs are all run on the first and a third of them on
+the rest; on other shapes it is a tenth each time, another one with each commit. `LATERCTL_TURN=...` chooses those that a
+failed run printed.
 """
 
 from __future__ import annotations
@@ -48,9 +49,9 @@ def turn() -> str:
     return os.environ[VARIABLE]
 
 
-def tenth(cases: Sequence[Case], of: str) -> list[Case]:
-    """Return a tenth of the cases, at least one, in their order; `of` tells one set of cases from another."""
-    drawn = Random(f"{turn()} {of}").sample(range(len(cases)), -(-len(cases) // 10))
+def tenth(cases: Sequence[Case], of: str, parts: int = 10) -> list[Case]:
+    """Return a tenth of the cases, or another part, at least one, in their order; `of` tells sets of cases apart."""
+    drawn = Random(f"{turn()} {of}").sample(range(len(cases)), -(-len(cases) // parts))
     return [cases[number] for number in sorted(drawn)]
 
 
