@@ -9,12 +9,13 @@ import time
 from collections.abc import Awaitable, Callable, Iterable
 from copy import copy
 from functools import wraps
-from typing import Any, TypeVar, cast
+from typing import Any, cast
 from urllib.parse import quote
 
 from fastapi import APIRouter, FastAPI, HTTPException, routing
 from fastapi.openapi.utils import get_openapi
 from fastapi.responses import JSONResponse
+from fastapi.types import DecoratedCallable
 from fastapi.utils import get_value_or_default
 from starlette.middleware.exceptions import ExceptionMiddleware
 from starlette.routing import BaseRoute, compile_path
@@ -26,8 +27,6 @@ from order_service.core.routing import request_path
 
 PREFIX = '/api'
 VERSION = re.compile(rf'{re.escape(PREFIX)}/(v[0-9]+)(?=/|$)')
-
-Include = TypeVar('Include', bound=Callable[..., None])
 
 # Lists every route with its full path. Older versions of FastAPI do not have
 # it and do not need it: there, the routes of a router are flat.
@@ -46,7 +45,7 @@ class VersionSettings(FeatureSettings):
     versions_enforce_sunset: bool = False
 
 
-def versioned(include: Include) -> Include:
+def versioned(include: DecoratedCallable) -> DecoratedCallable:
     """Return what includes a router in each version of the API.
 
     Its old paths answer as before, and are in no document.
@@ -81,7 +80,7 @@ def versioned(include: Include) -> Include:
         _known.update({id(endpoint): endpoint for endpoint in found if endpoint})
         include(router, prefix=prefix, **options | {'include_in_schema': False})
 
-    return cast('Include', include_all)
+    return cast('DecoratedCallable', include_all)
 
 
 def _paths(router: APIRouter | FastAPI) -> list[routing.APIRoute]:
@@ -173,7 +172,7 @@ class VersionMiddleware:
         owner: FastAPI = scope['app']
         names = [item.name for item in VERSIONS]
         if version not in names:
-            detail = f'There is no {version}, only {", ".join(names)}'
+            detail = f'There is no {version}, only ' + ', '.join(names)
             return _refusal(owner, 404, detail)
         sunset = ends.sunset if ends and self._enforce else None
         if sunset and sunset.timestamp() <= time.time():
