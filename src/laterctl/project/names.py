@@ -129,7 +129,7 @@ def imports_in(
     return names
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=1024)
 def _locals(function: Function) -> frozenset[str]:
     arguments = function.args
     every = [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs, arguments.vararg, arguments.kwarg]

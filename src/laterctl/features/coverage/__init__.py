@@ -101,10 +101,10 @@ def _run(context: FeatureContext) -> dict[str, object]:
         run["source_pkgs"] = [top]
     else:
         run["source_dirs"] = [folder]
-    manifest = context.project.manifest
-    if manifest is not None and any(
-        item.name == "sqlalchemy" and "asyncio" in item.text for item in manifest.requirements
-    ):
+    manifest, database = context.project.manifest, context.project.database
+    declared = () if manifest is None else manifest.requirements
+    awaited = database is not None and database.asynchronous  # another feature may declare it for that
+    if awaited or any(item.name == "sqlalchemy" and "asyncio" in item.text for item in declared):
         run["concurrency"] = ["thread", "greenlet"]
     return run
 

@@ -42,7 +42,7 @@ def makes_engines(context: FeatureContext) -> Refusal | None:
 def library(context: FeatureContext) -> Iterator[Edit]:
     """Depend on SQLAlchemy itself, with what makes it asynchronous where it is used so."""
     database = context.project.database
-    yield DependencyFloor(f"sqlalchemy{'[asyncio]' if database is None or database.asynchronous else ''}>=2.0.36")
+    yield DependencyFloor(f"sqlalchemy{'[asyncio]' if database is not None and database.asynchronous else ''}>=2.0.36")
 
 
 feature = Feature(

@@ -25,7 +25,7 @@ def has_engine(context: FeatureContext) -> Refusal | None:
 def library(context: FeatureContext) -> Iterator[Edit]:
     """Depend on SQLAlchemy itself, and turn pages where nothing else does."""
     database, manifest = context.project.database, context.project.manifest
-    yield DependencyFloor(f"sqlalchemy{'[asyncio]' if database is None or database.asynchronous else ''}>=2.0.36")
+    yield DependencyFloor(f"sqlalchemy{'[asyncio]' if database is not None and database.asynchronous else ''}>=2.0.36")
     paged = next((item for item in manifest.requirements if item.name == PAGINATION), None) if manifest else None
     if paged is not None:
         context.choice(f"there are no pages by key beside {PAGINATION}", paged.place)
