@@ -28,6 +28,7 @@ from laterctl.project.statements import (
     wrapped_function,
 )
 from laterctl.project.tree import Outside
+from laterctl.targets.origin import ORIGIN
 
 PACKAGES = ("sqlalchemy", "sqlmodel")
 _ENGINES = frozenset({"create_engine", "create_async_engine", "engine_from_config", "async_engine_from_config"})
@@ -44,8 +45,11 @@ _METHODS = frozenset(
 )
 
 
+_ADDED = f"# {ORIGIN}".encode()
+
+
 class Reading:
-    """What stands in the files of the running application, and of no test or migration."""
+    """What stands in the files of the running application, and of no test, migration or file of ours."""
 
     def __init__(self, names: Names) -> None:
         self._names = names
@@ -61,7 +65,9 @@ class Reading:
     def _statements(self, words: Sequence[str]) -> dict[str, tuple[StatementRef, ...]]:
         found = {}
         for path in self._names.tree.files_containing_any(word.encode() for word in words):
-            if path.endswith(".py") and not is_test_or_docs(path) and (every := self._spots(path)):
+            # What features add is there or not: the database of the project is the same.
+            added = (self._names.tree.read(path) or b"").startswith(_ADDED)
+            if path.endswith(".py") and not added and not is_test_or_docs(path) and (every := self._spots(path)):
                 found[path] = every
         return found
 
