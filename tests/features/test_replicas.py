@@ -173,7 +173,7 @@ def behind(replica: Server) -> Iterator[None]:
         asked(replica, "SELECT pg_wal_replay_resume()")
 
 
-def until(true: Callable[[], bool], seconds: float = 10) -> None:
+def until(true: Callable[[], bool], seconds: float = 30) -> None:
     end = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < end, "it never was"
@@ -274,7 +274,7 @@ def test_a4_a_replica_that_refuses_costs_nothing(client: httpx.Client, replica: 
     replica.stop()
     first, others = took(client), [took(client) for _ in range(20)]
     assert client.get("/replica").json() is False
-    assert first < 1
+    assert first < 2
     assert sum(others) / 20 < 0.2
     assert "no replica: " in server.output()
     assert "Traceback" not in server.output().partition("no replica: ")[2]
