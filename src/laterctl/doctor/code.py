@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from laterctl.project.names import Own, dotted_path, resolve
 from laterctl.project.places import is_test_or_docs
 from laterctl.project.source import Unreadable
-from laterctl.project.statements import Scope, StatementRef, blocks, children, nodes, spots
+from laterctl.project.statements import BLOCKS, Scope, StatementRef, blocks, children, nodes, spots
 from laterctl.project.tree import Outside
 
 if TYPE_CHECKING:
     from laterctl.project.discover import Project
 
 _LEAVES = (ast.Name, ast.Constant, ast.expr_context, ast.operator, ast.cmpop, ast.boolop, ast.unaryop)
-_PASSED = (*_LEAVES, ast.stmt, ast.excepthandler, ast.match_case)
+_PASSED = (*_LEAVES, *BLOCKS)
 """What the walk through a statement passes by: leaves, and what is a statement of its own or has some."""
 
 Node_co = TypeVar("Node_co", bound=ast.AST, covariant=True)

@@ -8,7 +8,7 @@ from laterctl.edits.context import FeatureContext
 from laterctl.project.bindings import bound_to
 from laterctl.project.places import is_test_or_docs
 from laterctl.project.source import Unreadable
-from laterctl.targets.owned_file import ORIGIN_COMMENT
+from laterctl.targets.origin import ORIGIN_COMMENT
 
 PROBLEM = "application/problem+json"
 

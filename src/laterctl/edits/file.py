@@ -18,9 +18,9 @@ from laterctl.render import Context, Expr, Import
 from laterctl.targets import origin
 from laterctl.targets.base import State
 from laterctl.targets.document import inspect
+from laterctl.targets.origin import ORIGIN_COMMENT
 from laterctl.targets.owned_file import (
     CHOOSE_FOLDERS,
-    ORIGIN_COMMENT,
     OwnedFile,
     alternative,
 )

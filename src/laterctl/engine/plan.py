@@ -120,7 +120,7 @@ def _chosen(project: Project, installed: Mapping[str, Entry], request: Request) 
 
 def unfit(project: Project, installed: Mapping[str, Entry], name: str) -> Refusal | None:
     """Return the first reason why a feature, or what it requires, cannot go into a project; `None` when none is seen."""
-    return next(iter(outlook(project, installed, name)[0]), None)
+    return next(_tried(project, installed, name)[0], None)
 
 
 def outlook(project: Project, installed: Mapping[str, Entry], name: str) -> tuple[list[Refusal], list[Note]]:
@@ -128,13 +128,20 @@ def outlook(project: Project, installed: Mapping[str, Entry], name: str) -> tupl
 
     A plan may find more: it also looks for the place of each edit.
     """
+    reasons, notes = _tried(project, installed, name)
+    return [*reasons], notes
+
+
+def _tried(project: Project, installed: Mapping[str, Entry], name: str) -> tuple[Iterator[Refusal], list[Note]]:
+    """Return the reasons, each looked for when it is asked for, and what is said meanwhile."""
     chosen = [*chosen_by_project(catalogue.feature(name), project, {}, installed)]
     options = {option: value for option, value, _ in chosen}
     wanted = catalogue.closure((name,), needs=lambda item: catalogue.needs_of(item, options if item == name else None))
     resolution = Resolution(project, wanted, ledger.records_of(installed.values()), dict(installed))
     entries = [Entry(item, __version__, item == name, options if item == name else {}) for item in wanted]
-    reasons = [reason for item in entries if item.feature not in installed for reason in resolution.blockers(item)]
-    return reasons, [*(note for _, _, note in chosen), *resolution.notes]
+    resolution.notes.extend(note for _, _, note in chosen)
+    fresh = (item for item in entries if item.feature not in installed)
+    return (reason for item in fresh for reason in resolution.blockers(item)), resolution.notes
 
 
 def _made(project: Project, installed: Mapping[str, Entry], request: Request) -> Plan:

@@ -18,7 +18,7 @@ from laterctl.feature import ExistingSigns
 from laterctl.features import catalogue
 from laterctl.project.places import Place
 from laterctl.refusal import Note, Refusal
-from laterctl.targets.origin import ORIGIN
+from laterctl.targets.origin import ORIGIN, ORIGIN_COMMENT
 
 if TYPE_CHECKING:
     from laterctl.edits.context import Edit, FeatureContext
@@ -148,15 +148,13 @@ def chosen_by_project(
     from laterctl.project.signs import shared_prefix
 
     for option in feature.options:
-        if option.name in given or not (option.below_routers or option.instead is not None):
+        if option.name in given or (option.instead is None and not option.below_routers):
             continue
-        own = _files_of(installed).union(
-            project.tree.files_containing(f"# {ORIGIN}".encode())
-        )  # the ledger may be lost
-        if option.below_routers:
-            if shared := shared_prefix(project, own):
-                value, why = f"{shared[0]}{option.default}", f"your routers are below {shared[0]}"
-                yield option.name, value, _chosen(feature, option, value, why, shared[1])
+        own = _files_of(installed).union(project.tree.files_containing(ORIGIN_COMMENT))  # the ledger may be lost
+        if option.below_routers and (shared := shared_prefix(project, own)):
+            value, why = f"{shared[0]}{option.default}", f"your routers are below {shared[0]}"
+            yield option.name, value, _chosen(feature, option, value, why, shared[1])
+        if option.instead is None:
             continue
         jobs = [(option.by_hand, feature.values(given))]
         if option.by_hand == ExistingSigns() and option.default is not None:
@@ -165,8 +163,7 @@ def chosen_by_project(
         if found := [sighting for signs, values in jobs for sighting in _sightings(signs, project, values, own)]:
             what, place = found[0]
             why = f"{option.name} is done in your code already ({what})"
-            if option.instead is not None:
-                yield option.name, option.instead, _chosen(feature, option, option.instead, why, place)
+            yield option.name, option.instead, _chosen(feature, option, option.instead, why, place)
 
 
 def _chosen(feature: Feature, option: Option, value: Value, why: str, place: Place) -> Note:
@@ -218,7 +215,7 @@ def _sightings(
 def _by_hand(
     feature: Feature, edits: Sequence[Edit], context: FeatureContext, installed: Mapping[str, Entry], *, renders: bool
 ) -> Iterator[Refusal]:
-    if context.project.tree.files_containing(f"# {ORIGIN}".encode(), f"# {ORIGIN}{feature.name}.".encode()):
+    if context.project.tree.files_containing(ORIGIN_COMMENT, f"# {ORIGIN}{feature.name}.".encode()):
         return  # its own code, of which the ledger was lost
     own = _files_of(installed)
     files = owned_file.files(edits)

@@ -240,7 +240,7 @@ def routes(project: Project, paths: Collection[str]) -> list[Place]:
     return sorted(set(found))
 
 
-def all_routes(project: Project, words: Iterable[str] = ("",)) -> list[Route]:
+def all_routes(project: Project, words: Iterable[str]) -> list[Route]:
     """Return the routes of the files whose text contains one of `words`."""
     prefixes = _Prefixes(project)
     found: list[Route] = []

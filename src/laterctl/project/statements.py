@@ -14,7 +14,8 @@ Scope = Function | ast.ClassDef
 _APART = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)
 _PARTED = ("handlers", "cases")
 """Fields whose parts have a statement list each."""
-_BLOCKS = (ast.stmt, ast.excepthandler, ast.match_case)
+BLOCKS = (ast.stmt, ast.excepthandler, ast.match_case)
+"""What is a statement of its own, or has some."""
 _PLAIN = frozenset(
     {
         "arg",
@@ -153,7 +154,7 @@ def own_body(function: Function) -> Iterator[ast.AST]:
 def expressions(node: ast.stmt) -> Iterator[ast.AST]:
     """Yield the expressions that belong to a statement itself, not to the statements it contains."""
     for child in children(node):
-        if not isinstance(child, _BLOCKS):
+        if not isinstance(child, BLOCKS):
             yield from own_nodes(child)
 
 

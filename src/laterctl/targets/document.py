@@ -74,9 +74,9 @@ def inspect(
     Raises:
         Unreadable: the document is not the text that it claims to be.
     """
-    return (
-        Inspection(State.ABSENT) if data is None else inspect_in(target, Document(target.path, data, records, project))
-    )
+    if data is None:
+        return Inspection(State.ABSENT)
+    return inspect_in(target, Document(target.path, data, records, project))
 
 
 def inspect_in(target: Target, document: Document) -> Inspection:

@@ -8,6 +8,8 @@ from laterctl.patterns import pattern
 
 ORIGIN = "From laterctl: "
 """How it begins, behind what makes it a comment."""
+ORIGIN_COMMENT = f"# {ORIGIN}".encode()
+"""How it begins in most languages, Python among them."""
 
 _HASH, _SLASHES, _DASHES, _MARKUP, _BLOCK = ("# ", ""), ("// ", ""), ("-- ", ""), ("<!-- ", " -->"), ("/* ", " */")
 _NONE = ("", "")

@@ -16,9 +16,6 @@ from laterctl.targets.document import Document
 from laterctl.targets.origin import ORIGIN
 from laterctl.targets.pruning import is_without, substitutes
 
-ORIGIN_COMMENT = f"# {ORIGIN}".encode()
-"""What a Python file of ours starts with."""
-
 CHOOSE_FOLDERS = (
     'choose other folders: core = "package.module", api = "package.module" or tests = "folder" in [tool.laterctl]'
 )

@@ -28,7 +28,7 @@ from laterctl.project.statements import (
     wrapped_function,
 )
 from laterctl.project.tree import Outside
-from laterctl.targets.origin import ORIGIN
+from laterctl.targets.origin import ORIGIN_COMMENT
 
 PACKAGES = ("sqlalchemy", "sqlmodel")
 _ENGINES = frozenset({"create_engine", "create_async_engine", "engine_from_config", "async_engine_from_config"})
@@ -43,9 +43,6 @@ _ENVIRONMENT = frozenset({"os.getenv", "os.environ.get"})
 _METHODS = frozenset(
     {"get_secret_value", "unicode_string", "render_as_string", "as_posix", "replace", "strip", "encode"}
 )
-
-
-_ADDED = f"# {ORIGIN}".encode()
 
 
 class Reading:
@@ -66,7 +63,7 @@ class Reading:
         found = {}
         for path in self._names.tree.files_containing_any(word.encode() for word in words):
             # What features add is there or not: the database of the project is the same.
-            added = (self._names.tree.read(path) or b"").startswith(_ADDED)
+            added = (self._names.tree.read(path) or b"").startswith(ORIGIN_COMMENT)
             if path.endswith(".py") and not added and not is_test_or_docs(path) and (every := self._spots(path)):
                 found[path] = every
         return found

@@ -28,7 +28,7 @@ from laterctl.project.statements import (
     spots_in,
 )
 from laterctl.project.variables import is_set
-from laterctl.targets.owned_file import ORIGIN_COMMENT
+from laterctl.targets.origin import ORIGIN_COMMENT
 
 METRICS = frozenset(
     f"prometheus_client.{kind}" for kind in ("Counter", "Gauge", "Histogram", "Summary", "Info", "Enum")
