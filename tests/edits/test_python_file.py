@@ -180,3 +180,16 @@ def test_a_comment_beside_our_argument_stays() -> None:
     after, records = put(text, LIFESPAN)
     commented = after.replace("managed,", "managed,  # opens what is needed")
     assert take(commented, records).data.decode() == text.replace("'a',\n", "'a',\n        # opens what is needed\n")
+
+
+@pytest.mark.parametrize("above", ['"""Settings."""\n\n', ""])
+def test_imports_above_all_others_are_set_apart_by_section(above: str) -> None:
+    text = f"{above}from pydantic_settings import BaseSettings\n\n\nclass Settings(BaseSettings):\n    pass\n"
+    literal, number = (ImportName(PATH, module, name) for module, name in (("typing", "Literal"), ("pydantic", "Json")))
+    top = Anchor((), 0 if above else -1)
+    after, records = put(text, literal, number, anchor=top)
+    begins = f"{above}from typing import Literal\n\nfrom pydantic import Json\nfrom pydantic_settings import"
+    assert after.startswith(begins)
+    assert take(after, records).data.decode() == text
+    for kept in records:
+        assert take(after, records, keep=(kept,)).data.decode() == put(text, kept.target, anchor=top)[0]

@@ -116,7 +116,7 @@ def _region(edit: FileEdit, body: BodyPath, nodes: Sequence[ast.stmt], start: in
         above = None
     # The first of our imports in the section of the user's import below takes over the blank lines that set it apart.
     shared = edit.section(below) if below is not None and not nested else None
-    if shared is not None and above is not None and edit.section(above) == shared:
+    if shared is not None and (above is None or edit.section(above) == shared):
         shared = None
     items: list[Keep | New | Drop] = []
     old_above: ast.stmt | Insertion | None = above
@@ -153,7 +153,7 @@ def _region(edit: FileEdit, body: BodyPath, nodes: Sequence[ast.stmt], start: in
     for item in queue:
         put(item)
     tail = 0
-    if shared is None or above is None:
+    if shared is None:
         tail = _tail(edit, above, new_above, below) - _tail(edit, above, old_above, below)
     return Region(body, start, stop, tuple(items), tail)
 
