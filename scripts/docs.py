@@ -161,7 +161,7 @@ def settings_table(feature: Feature, dialect: Settings) -> str:
         (
             f"`{dialect.environment_variable(item.name)}`",
             "secret" if item.secret else f"`{json.dumps(item.default)}`",
-            prose(item.help),
+            prose(item.words()),
         )
         for item in catalogue.edits_of(feature.name)
         if isinstance(item, Setting)

@@ -364,10 +364,26 @@ def test_its_settings_say_what_they_are(feature: Feature) -> None:
     for edit in feature.edits:
         if isinstance(edit, Setting):
             assert edit.help
-            assert not env_key(f"# {edit.help}")
+            assert not env_key(f"# {edit.words()}")
             assert not edit.name.endswith(("_seconds", "_ttl")) or "in seconds" in edit.help
             if feature.secret is not None and edit.name in feature.secret():
                 assert f"laterctl secret {feature.name}" in edit.help
+
+
+def test_settings_have_the_types_in_the_users_class_that_ours_read_them_with() -> None:
+    """What may only be a few texts, or a number above a bound, is refused in the place where people look."""
+    fields: dict[str, dict[str, str]] = {"Settings": {}, "FeatureSettings": {}}
+    for path, data in memory.add(dialect("object"), *features("object")).items():
+        for node in ast.walk(ast.parse(data)) if path.endswith(".py") else ():
+            if isinstance(node, ast.ClassDef):
+                kind = "Settings" if node.name == "Settings" else next(map(ast.unparse, node.bases), "")
+                for item in node.body if kind in fields else ():
+                    if isinstance(item, ast.AnnAssign):
+                        fields[kind][ast.unparse(item.target)] = ast.unparse(item.annotation)
+    bound = ("Literal[", "Positive", "NonNegative")
+    narrow = {name: kind for name, kind in fields["FeatureSettings"].items() if kind.startswith(bound)}
+    assert {kind.partition("[")[0] for kind in narrow.values()} >= {"Literal", "PositiveInt", "NonNegativeInt"}
+    assert {name: fields["Settings"][name] for name in narrow} == narrow
 
 
 @each_feature

@@ -158,7 +158,7 @@ def test_each_line_says_what_it_is(name: str) -> None:
     before, _, _, names = project(name)
     after = memory.add(before, *names)
     every = (edit for feature in catalogue.module_names() for edit in catalogue.edits_of(feature))
-    said = {item.help for item in every if isinstance(item, Setting)}
+    said = {item.words() for item in every if isinstance(item, Setting)}
     found = example_lines(after)
     assert found
     text = after[EXAMPLE].decode().replace("\r\n", "\n")

@@ -250,7 +250,7 @@ def feature(
     notes = [named(note, settings_dialect) for note in declared.notes]
 
     settings = [
-        {"name": item.name, "help": item.help, "default": item.default, "secret": item.secret}
+        {"name": item.name, "help": item.words(), "default": item.default, "secret": item.secret}
         for item in catalogue.edits_of(declared.name)
         if isinstance(item, Setting)
     ]

@@ -24,7 +24,7 @@ class Setting(SettingSpec, frozen=True):
         line = settings.example(self, declared)
         path = _example_file(context)
         if line and path:
-            yield Resolved(TextLine(path, "env", f"# {self.help}\n{line}" if self.help else line))
+            yield Resolved(TextLine(path, "env", f"# {self.words()}\n{line}" if self.help else line))
         elif line and not declared and not self.secret:
             context.choice(
                 "there is no .env.example for the new settings; laterctl info FEATURE lists those of a feature"

@@ -34,11 +34,19 @@ _ENVIRONMENT = (
 )
 
 
+_SOURCES: Mapping[str, str] = {
+    "Literal": "typing",
+    **dict.fromkeys(("SecretStr", "PositiveInt", "PositiveFloat", "NonNegativeInt", "NonNegativeFloat"), "pydantic"),
+}
+"""Where the types of settings come from that are not built in."""
+
+
 class SettingSpec(Struct, frozen=True):
     """A setting that a feature has: lower-case name, type annotation, default, and whether it is a secret.
 
-    `help` is one line for people, who read it above the setting in an example environment file, too: with the unit, and
-    with how a secret is made. `imports` are names that the annotation needs, as `module:Name`.
+    Where only some texts are values, the annotation is a `Literal` of them, in single quotes. `help` is one line for
+    people, who read it above the setting in an example environment file, too: with the unit, and with how a secret is
+    made.
     """
 
     name: str
@@ -46,7 +54,22 @@ class SettingSpec(Struct, frozen=True):
     default: Any = None
     secret: bool = False
     help: str = ""
-    imports: tuple[str, ...] = ()
+
+    @property
+    def imports(self) -> tuple[str, ...]:
+        """The names that the annotation needs, as `module:Name`."""
+        words = pattern(r"\b[A-Z]\w*").findall(self.annotation)
+        return tuple(f"{_SOURCES[word]}:{word}" for word in words if word in _SOURCES)
+
+    @property
+    def choices(self) -> tuple[str, ...]:
+        """The values that it may have where these are a few texts."""
+        return tuple(pattern("'(.*?)'").findall(self.annotation))
+
+    def words(self) -> str:
+        """Return what it is for people, with the values that it may have where these are a few."""
+        *others, last = self.choices or ("",)
+        return f"{self.help}: {', '.join(others)} or {last}" if last else self.help
 
 
 class SettingLine(Struct, frozen=True):

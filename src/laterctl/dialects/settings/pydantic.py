@@ -26,7 +26,7 @@ from laterctl.project.names import Names, Own, dotted_path
 from laterctl.project.places import Place, is_test_or_docs
 from laterctl.project.statements import Function, Scope, assigned_value, body_at, bound_targets, nodes, own_body, spots
 from laterctl.refusal import Refusal, Refused
-from laterctl.render import Expr
+from laterctl.render import Expr, requote
 from laterctl.targets.base import Anchor
 from laterctl.targets.resolved import Resolved
 from laterctl.targets.statement import Statement
@@ -46,10 +46,9 @@ class Pydantic(Settings, frozen=True, kw_only=True):
         """
         name = self.key(spec.name)
         statements = body_at(ground.project.tree.python(self.path).tree, self.body)
-        default = literal(spec.default, ground.project.layout.style.quote)
-        target = Statement(
-            self.path, self.scope, f"{name}: {spec.annotation} = {default}", (20, name), comment=spec.help
-        )
+        quote = ground.project.layout.style.quote
+        code = f"{name}: {requote(spec.annotation, quote)} = {literal(spec.default, quote)}"
+        target = Statement(self.path, self.scope, code, (20, name), comment=spec.help)
         present = any(record.target.key == target.key for record in ground.records) or ground.is_present(target)
         if not present and self._is_the_users(ground, statements, spec, target):
             yield from self._edited(ground, statements, name)

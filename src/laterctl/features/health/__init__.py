@@ -46,15 +46,10 @@ feature = Feature(
             "health_timeout_seconds",
             "PositiveFloat",
             1.0,
-            imports=("pydantic:PositiveFloat",),
             help="how long a check of the readiness may take, in seconds",
         ),
         Setting(
-            "health_cache_seconds",
-            "NonNegativeFloat",
-            1.0,
-            imports=("pydantic:NonNegativeFloat",),
-            help="how long the result of the checks holds, in seconds",
+            "health_cache_seconds", "NonNegativeFloat", 1.0, help="how long the result of the checks holds, in seconds"
         ),
         File("core/health.py", "health/core/health.py.jinja", open=True),
         File("api/health.py", "health/api/health.py.jinja"),

@@ -22,7 +22,6 @@ feature = Feature(
             "SecretStr | None",
             None,
             secret=True,
-            imports=("pydantic:SecretStr",),
             help="bearer token that /metrics asks for, a long random text; without one it is open",
         ),
         File("core/metrics.py", "metrics/core/metrics.py.jinja"),

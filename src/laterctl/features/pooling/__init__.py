@@ -52,25 +52,17 @@ feature = Feature(
     requires=("settings",),
     floors={"python": "3.11", "fastapi": "0.112.2", "pydantic": "2"},
     edits=(
-        Setting(
-            "db_pool_size",
-            "PositiveInt",
-            5,
-            imports=("pydantic:PositiveInt",),
-            help="connections that each process keeps open",
-        ),
+        Setting("db_pool_size", "PositiveInt", 5, help="connections that each process keeps open"),
         Setting(
             "db_max_overflow",
             "NonNegativeInt",
             5,
-            imports=("pydantic:NonNegativeInt",),
             help="connections above db_pool_size in a burst; processes times both have to stay below max_connections",
         ),
         Setting(
             "db_statement_timeout_seconds",
             "NonNegativeFloat",
             30.0,
-            imports=("pydantic:NonNegativeFloat",),
             help="how long PostgreSQL may work on a statement, in seconds; 0 for no limit",
         ),
         Setting("db_pgbouncer", "bool", False, help="the URL is that of PgBouncer in transaction mode"),

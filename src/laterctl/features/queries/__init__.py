@@ -45,7 +45,6 @@ feature = Feature(
             "queries_max_repeats",
             "NonNegativeInt",
             0,
-            imports=("pydantic:NonNegativeInt",),
             help="how often a request may send a statement before that is logged; 0 counts nothing",
         ),
         File("core/queries.py", "queries/core/queries.py.jinja"),

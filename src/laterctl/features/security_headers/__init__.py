@@ -60,7 +60,10 @@ feature = Feature(
     ),
     edits=(
         Setting(
-            "security_hsts_seconds", "int", 31536000, help="how long browsers insist on HTTPS, in seconds; 0 for never"
+            "security_hsts_seconds",
+            "NonNegativeInt",
+            31536000,
+            help="how long browsers insist on HTTPS, in seconds; 0 for never",
         ),
         Setting("security_hsts_subdomains", "bool", False, help="HTTPS for all subdomains, too"),
         Setting("security_hsts_preload", "bool", False, help="ask for a place in the browsers' preload lists"),

@@ -19,7 +19,6 @@ feature = Feature(
             "shutdown_drain_seconds",
             "NonNegativeFloat",
             0.0,
-            imports=("pydantic:NonNegativeFloat",),
             help="how long requests are still taken after a signal to stop, in seconds",
         ),
         File("core/shutdown.py", "shutdown/core/shutdown.py.jinja"),

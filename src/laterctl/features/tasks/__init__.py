@@ -82,7 +82,6 @@ feature = Feature(
                     "tasks_heartbeat_seconds",
                     "PositiveInt",
                     15,
-                    imports=("pydantic:PositiveInt",),
                     help="after how long a worker that says nothing is gone, and others do its tasks, in seconds",
                 ),
                 File("worker.py", "tasks/worker.py.jinja", open=True),
