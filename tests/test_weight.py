@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 
 from laterctl.features import catalogue
+from tests.cli.command import YES, done
+from tests.shapes import copy, git, shape_named
 from tests.weight import BUDGETS, TESTS, rows, weigh, weighed
 
 
@@ -20,3 +25,17 @@ def test_a_feature_keeps_to_its_budget(row: str) -> None:
     )
     assert code <= BUDGETS[row]
     assert tests <= TESTS
+
+
+@pytest.mark.parametrize(
+    ("shape", "options", "most"), [("flat", ("--set", "jwt.refresh=off"), 480), ("foundation", (), 750)]
+)
+def test_a_pull_request_that_adds_jwt_is_short(tmp_path: Path, shape: str, options: tuple[str, ...], most: int) -> None:
+    """All lines are counted, those of the dropped test too, but for what `update` merges against."""
+    folder = copy(shape_named(shape), tmp_path)
+    done(folder, "add", "jwt", *options, *YES)
+    git(folder, "add", "--all")
+    stat = git(folder, "diff", "--cached", "--shortstat", "--", ".", ":(exclude).laterctl/base")
+    found = re.search(r"(\d+) insertions", stat)
+    assert found is not None
+    assert 0 < int(found[1]) <= most

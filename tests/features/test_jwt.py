@@ -898,7 +898,9 @@ def test_a_wrong_setting_is_named_and_a_secret_is_not_printed_in_each_dialect(tm
 USERS = b'''"""Users in a database."""
 
 from collections.abc import AsyncGenerator
+from typing import Annotated
 
+from fastapi import Depends
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
@@ -925,6 +927,9 @@ async def get_session() -> AsyncGenerator[AsyncSession]:
     """Give a session for a request."""
     async with sessions() as session:
         yield session
+
+
+SessionDep = Annotated[AsyncSession, Depends(get_session)]
 '''
 MAKE_USER = f"""
 import asyncio
@@ -956,7 +961,7 @@ def test_the_example_in_the_docstring_gives_a_login(tmp_path: Path) -> None:
     )
     example = (ast.get_docstring(getter) or "").partition("::\n\n")[2]
     assert "pwdlib" in example
-    theirs = "\nfrom project.users import User, get_session\n"
+    theirs = "\nfrom project.users import SessionDep, User\n"
     module.write_text(replaced_getter(module.read_text(), f"{theirs}{dedent(example)}\n"))
     checked = run(
         folder, {}, sys.executable, "-m", "mypy", "--strict", "--cache-dir", str(tmp_path / "mypy"), "project"
