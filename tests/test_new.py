@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shlex
 import subprocess
 import sys
 import tomllib
@@ -120,6 +122,31 @@ def test_it_serves_with_nothing_configured(project: Path) -> None:
     assert set(error) == {"error", "detail", "timestamp", "path", "request_id"}
     assert read == (200, user)
     assert "Traceback" not in output
+
+
+def test_its_readme_is_true(project: Path) -> None:
+    """Each command in it is run here or by another test, each variable is there with its default, and each file."""
+    text = (project / "README.md").read_text()
+    rows = dict(re.findall(r"^\| `(APP_\w+)` \| `(.+?)` \|", text, re.MULTILINE))
+    example = (project / ".env.example").read_text()
+    assert rows == dict(re.findall(r"^(?:# )?(APP_\w+)=(.*)$", example, re.MULTILINE))
+    assert rows["APP_DATABASE_URL"] in (project / "src/order_service/core/config.py").read_text()
+    for path in re.findall(r"^    (\S+) ", text.partition("```text")[2].partition("```\n")[0], re.MULTILINE):
+        assert (project / "src/order_service" / path).exists(), path
+    blocks = re.findall(r"^```console\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    commands = [line for block in blocks for line in block.splitlines()]
+    asked = [line for line in commands if line.startswith("curl ")]
+    checks = [line for line in commands if line.startswith(("pytest", "ruff ", "mypy"))]
+    assert {line.split()[0] for line in {*commands} - {*asked, *checks}} == {
+        *("uv", "python", ".", "pip", "uvicorn", "laterctl")
+    }
+    assert "uvicorn order_service.main:app --reload" in commands
+    for line in checks[1:3]:
+        run(project, sys.executable, "-m", *shlex.split(line), "--no-cache")
+    with uvicorn_server("order_service.main:app", project, UNINSTALLED) as server:
+        for line in asked:
+            words = shlex.split(line.replace("http://127.0.0.1:8000", server.url))
+            assert run(project, *words, "--fail", "--silent").startswith("{")
 
 
 def test_workers_that_start_together_create_the_tables_once(project: Path) -> None:
