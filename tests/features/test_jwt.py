@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import ast
+import hmac
 import json
 import os
 import re
+import string
 import subprocess
 import sys
 import time
@@ -32,6 +34,7 @@ from laterctl.features import catalogue
 from tests import memory
 from tests.dialect_projects import FOUNDED, NAMES, dialect
 from tests.features.jwt_app import (
+    AUDIENCE,
     AUTHENTICATOR,
     ISSUER,
     KEY,
@@ -150,55 +153,167 @@ def end_grace(redis_url: str, token: str) -> None:
 
 
 def encoded(part: object) -> str:
-    return urlsafe_b64encode(json.dumps(part).encode()).decode().rstrip("=")
+    data = part if isinstance(part, bytes) else json.dumps(part).encode()
+    return urlsafe_b64encode(data).decode().rstrip("=")
+
+
+def signed(payload: object, header: object = None, key: bytes = KEY) -> str:
+    """Return a token with a right signature (HMAC with SHA-256), whatever its parts are."""
+    usual = {"alg": "HS256", "typ": "at+jwt", "kid": "k1"}
+    text = f"{encoded(usual if header is None else header)}.{encoded(payload)}"
+    return f"{text}.{encoded(hmac.digest(key, text.encode(), 'sha256'))}"
+
+
+def other_last(text: str) -> str:
+    """Return base64 of the same bytes whose last character has other bits where there are none of the bytes."""
+    letters = string.ascii_uppercase + string.ascii_lowercase + string.digits + "-_"
+    return text[:-1] + letters[letters.index(text[-1]) ^ 1]
 
 
 def bad_tokens() -> dict[str, str | bytes]:
+    """Return attacks and malformations by name; those of the signature are refused by what `forged` has too."""
     now = int(time.time())
     good = forged()
     head, payload, signature = good.split(".")
+    claims = jwt.decode(good, options={"verify_signature": False})
+    usual = jwt.get_unverified_header(good)
+    raw = json.dumps(claims).encode()
+    dashed = next(text for n in range(99) if "-" in (text := forged({"jti": f"{n}"})).rpartition(".")[2])
+
+    def headed(**changes: object) -> str:
+        """Return a token with a changed header, and a signature that is right for it."""
+        return signed(claims, usual | changes)
+
     bad: dict[str, str | bytes] = {
+        # The form.
         "empty": "",
         "text": "x",
+        "dots alone": "..",
+        "two parts": f"{head}.{payload}",
         "three parts": "a.b.c",
         "four parts": f"{good}.e30",
+        "twice": f"{good} {good}",
         "not UTF-8": b"\xff\xfe.\xff.\xff",
         "not ASCII": "é.è.ê",
+        "look-alike letters": f"{head.replace('e', 'е', 1)}.{payload}.{signature}",
         "white space inside": f"{head}. {payload}.{signature}",
+        "white space before a dot": f"{head}.{payload}\t.{signature}",
+        "quoted": f'"{good}"',
+        "its own scheme": f"Bearer {good}",
+        "escaped": good.replace(".", "%2E"),
+        "truncated": good[:-1],
+        "cut in the payload": f"{head}.{payload[:-5]}.{signature}",
+        "encryption": f"{encoded({'alg': 'dir', 'enc': 'A256GCM', 'kid': 'k1'})}..{encoded(b'iv')}.{payload}.{signature}",
+        "serialised as JSON": json.dumps({"payload": payload, "protected": head, "signature": signature}),
+        "huge": f"{head}.{payload}.{signature * 400}",
+        # Base64.
+        "padded": f"{good}=",
+        "padded for long": f"{good}====",
+        "base64 that is not for URLs": ".".join(
+            (*dashed.split(".")[:2], dashed.rpartition(".")[2].replace("-", "+").replace("_", "/"))
+        ),
+        "letters of no base64": f"{head}.{payload}.{signature[:9]}!{signature[9:]}",
+        "white space in the signature": f"{head}.{payload}.{signature[:9]} {signature[9:]}",
+        "bits that base64 leaves over": f"{head}.{payload}.{other_last(signature)}",
+        # The signature.
         "tampered signature": f"{head}.{payload}.{signature[::-1]}",
         "tampered payload": f"{head}.{encoded({'sub': 'root'})}.{signature}",
+        "tampered header": f"{encoded(usual | {'x': 1})}.{payload}.{signature}",
         "no signature": f"{head}.{payload}.",
-        "payload is a list": jwt.PyJWS().encode(b"[]", KEY, "HS256", {"kid": "k1", "typ": "at+jwt"}),
-        "payload is not JSON": jwt.PyJWS().encode(b"\xff", KEY, "HS256", {"kid": "k1", "typ": "at+jwt"}),
-        "header is a list": f"{encoded(['HS256'])}.{payload}.{signature}",
-        "header is deep": f"{urlsafe_b64encode(b'[' * 9000).decode()}.{payload}.{signature}",
-        "kid is a list": f"{encoded({'alg': 'HS256', 'typ': 'at+jwt', 'kid': ['k1']})}.{payload}.{signature}",
-        "kid is missing": forged(header={"kid": None}),
-        "kid is unknown": forged(header={"kid": "k9"}),
-        "alg is a list": f"{encoded({'alg': ['HS256'], 'typ': 'at+jwt', 'kid': 'k1'})}.{payload}.{signature}",
-        "alg is none": f"{encoded({'alg': 'none', 'typ': 'at+jwt', 'kid': 'k1'})}.{payload}.",
-        "other alg": forged(key=KEY * 2, algorithm="HS512"),
+        "signature of zeros": f"{head}.{payload}.{encoded(bytes(32))}",
         "other key": forged(key=OLD_KEY),
+        "empty key": signed(claims, key=b""),
+        "key id as the key": signed(claims, key=b"k1"),
+        "key in base64 as the key": signed(claims, key=encoded_key(KEY).encode()),
+        # The algorithm.
+        "alg is missing": headed(alg=None),
+        "alg is a list": headed(alg=["HS256"]),
+        "alg is lower-case": headed(alg="hs256"),
+        "other alg": forged(key=KEY * 2, algorithm="HS512"),
+        "alg says HS512": headed(alg="HS512"),
+        "alg is of a pair of keys": headed(alg="RS256"),
+        "alg is unknown": headed(alg="XX256"),
+        **{f"alg is {alg}": f"{encoded(usual | {'alg': alg})}.{payload}." for alg in ("none", "None", "NONE", "nOnE")},
+        "alg is none, and signed": headed(alg="none"),
+        "alg is empty": headed(alg=""),
+        # The rest of the header.
+        "header is a list": f"{encoded(['HS256'])}.{payload}.{signature}",
+        "header is deep": f"{encoded(b'[' * 9000)}.{payload}.{signature}",
+        "header is not JSON": signed(claims, b"\xff"),
+        "header is empty": signed(claims, {}),
+        "two algs": signed(claims, b'{"alg":"HS256","alg":"none","typ":"at+jwt","kid":"k1"}'),
+        "kid is missing": forged(header={"kid": None}),
+        "kid is null": headed(kid=None),
+        "kid is unknown": forged(header={"kid": "k9"}),
+        "kid is empty": headed(kid=""),
+        "kid is a list": headed(kid=["k1"]),
+        "kid is a number": headed(kid=1),
+        "kid is a path": signed(claims, usual | {"kid": "../../../../dev/null"}, key=b""),
+        "kid is a query": headed(kid="k1' UNION SELECT 'key' --"),
+        "kid has a zero": headed(kid="k1\0"),
+        "key in the header": signed(
+            claims, usual | {"kid": "own", "jwk": {"kty": "oct", "k": encoded(OLD_KEY)}}, key=OLD_KEY
+        ),
+        "address of keys in the header": signed(
+            claims, usual | {"kid": "own", "jku": f"{ISSUER}/keys", "x5u": f"{ISSUER}/cert"}, key=OLD_KEY
+        ),
         "critical extension": forged(header={"crit": ["exp"], "exp": 1}),
+        "critical is empty": headed(crit=[]),
+        "payload is not encoded": headed(b64=False, crit=["b64"]),
         "refresh token": forged(header={"typ": "rt+jwt"}),
         "plain typ": forged(header={"typ": "JWT"}),
-        "typ is missing": forged(header={"typ": None}),
+        "typ is missing": signed(claims, {"alg": "HS256", "kid": "k1"}),
+        "typ is a list": headed(typ=["at+jwt"]),
+        "typ of another token": headed(typ="logout+jwt"),
+        # The payload.
+        "payload is a list": signed([]),
+        "payload is text": signed("claims"),
+        "payload is empty": signed(b""),
+        "payload is not JSON": signed(b"\xff"),
+        "payload is UTF-16": signed(json.dumps(claims | {"iss": "é"}).encode("utf-16")),
+        "payload is deep": signed(b'{"a":' * 4000),
+        "payload is a token": signed(good.encode()),
+        "payload goes on": signed(raw + b"{}"),
+        "payload has a number of many digits": signed(raw[:-1] + b',"exp":' + b"9" * 5000 + b"}"),
+        "two subjects": signed(raw[:-1] + b',"sub":1}'),
+        # Times.
         "expired": forged({"exp": now - 60}),
+        "expired for good": forged({"exp": 0}),
+        "expiry is before 1970": forged({"exp": -now}),
         "expiry is text": forged({"exp": str(now + 60)}),
+        "expiry is a list": forged({"exp": [now + 60]}),
         "expiry is true": forged({"exp": True}),
         "expiry is endless": forged({"exp": 1e308}),
         "expiry is infinite": forged({"exp": float("inf")}),
+        "expiry is no number": forged({"exp": float("nan")}),
         "issued in the future": forged({"iat": now + 60}),
+        "issued at no number": forged({"iat": float("nan")}),
+        "issued at text": forged({"iat": str(now)}),
+        "issued at minus infinity": forged({"iat": float("-inf")}),
         "not valid yet": forged({"nbf": now + 60}),
-        "other audience": forged({"aud": "https://other.example"}),
-        "other issuer": forged({"iss": "https://other.example"}),
-        "part of the issuer": forged({"iss": ISSUER[:-1]}),
-        "subject is a number": forged({"sub": 1}),
-        "subject is empty": forged({"sub": ""}),
-        "id is a list": forged({"jti": ["a"]}),
-        "scope is a list": forged({"scope": ["read"]}),
+        "not valid before text": forged({"nbf": "now"}),
+        "not valid before no number": forged({"nbf": float("nan")}),
         "lives longer than JWT_MAX_TTL": forged({"exp": now + 3700}),
         "lives until the year 5138": forged({"exp": 100_000_000_000}),
+        # Who, and for whom.
+        "other audience": forged({"aud": "https://other.example"}),
+        "other audiences": forged({"aud": ["https://other.example", f"{AUDIENCE}/"]}),
+        "no audiences": forged({"aud": []}),
+        "audience is an object": forged({"aud": {AUDIENCE: True}}),
+        "audience with more": forged({"aud": f"{AUDIENCE}.evil.example"}),
+        "other issuer": forged({"iss": "https://other.example"}),
+        "part of the issuer": forged({"iss": ISSUER[:-1]}),
+        "issuer in capitals": forged({"iss": ISSUER.upper()}),
+        "issuer is a list": signed(claims | {"iss": [ISSUER]}),
+        "subject is a number": forged({"sub": 1}),
+        "subject is true": forged({"sub": True}),
+        "subject is a list": forged({"sub": ["user-1"]}),
+        "subject is empty": forged({"sub": ""}),
+        "id is a list": forged({"jti": ["a"]}),
+        "id is a number": forged({"jti": 1}),
+        "scope is a list": forged({"scope": ["read"]}),
+        "scope is a number": forged({"scope": 1}),
+        "scope is an object": forged({"scope": {"read": True}}),
     }
     required = ("iss", "aud", "sub", "iat", "nbf", "exp", "jti")
     return bad | {f"{name} is missing": forged({name: None}) for name in required}
