@@ -15,7 +15,8 @@ from laterctl.codemods import newer, rows
 from laterctl.codemods.placement import TextEditError
 from laterctl.codemods.statements import same_tokens, span, split_lines
 from laterctl.project.facts import BodyPath, Layout
-from laterctl.project.statements import Position
+from laterctl.project.names import dotted_path
+from laterctl.project.statements import Position, children
 from laterctl.render import Style, section_of
 from laterctl.targets.base import Target
 from laterctl.targets.python_text import Text
@@ -137,11 +138,11 @@ class FileEdit:
             if isinstance(node, ast.Name):
                 names.add(node.id)
             quoted = [getattr(node, "annotation", None), getattr(node, "returns", None)]
-            if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__":
+            if isinstance(node, ast.Assign) and dotted_path(node.targets[0]) == "__all__":
                 quoted.append(node.value)
             for item in quoted:
                 names.update(_strings(item) if isinstance(item, ast.AST) else ())
-            todo.extend(ast.iter_child_nodes(node))
+            todo += children(node)
         return names
 
 
