@@ -263,10 +263,13 @@ class Tree:
         root, full = self._root, f"{self._root}/{path}"
         if path in self._shared.inside:
             return full
-        real = os.path.realpath(full)
-        if real != root and not real.startswith(root.rstrip("/") + "/"):
-            ways = [path[:at] for at, letter in enumerate(path) if letter == "/"]
-            raise Outside(next((way for way in ways if os.path.islink(f"{root}/{way}")), path))
+        folder = path.rpartition("/")[0]
+        if folder and not os.path.islink(full):
+            self._checked(folder)  # its other files share the way
+        else:
+            real = os.path.realpath(full)
+            if real != root and not real.startswith(root.rstrip("/") + "/"):
+                raise Outside(path)
         self._shared.inside.add(path)
         return full
 
