@@ -21,6 +21,7 @@ from typer.testing import CliRunner
 from laterctl.cli.app import app
 from laterctl.cli.exits import Exit
 from laterctl.engine.plan import Request
+from laterctl.features import catalogue
 from laterctl.proof.static import prove
 from laterctl.refusal import Refusal
 from tests import memory
@@ -29,7 +30,9 @@ from tests.test_laws import assert_same
 from tests.turns import turn
 
 SEED: Final = int(os.environ.get("LATERCTL_FUZZ_SEED") or zlib.crc32(turn().encode()))
-FEATURES: Final = (("cors",), ("metrics",), ("resources",), ("cors", "metrics"), ("coverage", "jwt"), ("cors", "metrics", "resources"))  # fmt: skip
+FEATURES: Final = st.lists(
+    st.sampled_from([item.name for item in catalogue.every() if not item.hidden]), min_size=1, max_size=4, unique=True
+).map(tuple)
 BASIC: Final = settings(deadline=None, database=None, suppress_health_check=list(HealthCheck), print_blob=False)
 
 CALLS: Final = (
@@ -83,10 +86,19 @@ AFTER: Final = (
     "{name} = wrapped({name})",
     "del DEBUG",
     "match DEBUG:\n    case True: {name}.state.b = 2",
+    "{name}.include_router(router)",
+    "{name}.include_router(router); {name}.include_router((router), prefix='/x',)",
+    "{name}.include_router(\n    router,  # ours\n    prefix=(\n        '/y'\n    )\n)",
+    "for each in (router,): {name}.include_router(each)",
+    "[{name}.include_router(each, tags=['a']) for each in (router,)]",
+    "if DEBUG: {name}.include_router(router=router)",
+    "include = {name}.include_router; include(router)",
+    "{name}.mount('/sub', FastAPI())",
 )
 HEAD: Final = (
     "from contextlib import asynccontextmanager, contextmanager\nfrom fastapi import FastAPI\n"
-    "from fastapi.middleware.gzip import GZipMiddleware\nfrom fastapi.middleware import Middleware\n\nDEBUG = False\n\n\n"
+    "from fastapi.middleware.gzip import GZipMiddleware\nfrom fastapi.middleware import Middleware\n"
+    "from routes import router\n\nDEBUG = False\n\n\n"
     "@contextmanager\ndef guard(): yield\n\n\n@asynccontextmanager\nasync def lifespan(app): yield\n\n\n"
     "def wrapped(app): return app\n\n\n"
 )
@@ -97,12 +109,23 @@ CONFIGS: Final = (
     "from pydantic_settings import BaseSettings\nclass Settings(BaseSettings):\n\t'''Ours.'''\nsettings = (Settings())\n",
     "from dynaconf import Dynaconf\nsettings = Dynaconf(settings_files=['settings.toml'],)\n",
 )
+ROUTES: Final = (
+    "from fastapi import APIRouter\n\nrouter = APIRouter(prefix='/items')\n\n\n@router.get('')\ndef items() -> list[int]:\n    return []\n",
+    "import fastapi as f\nrouter = (f.APIRouter()); other = router\n@router.post('/a')\nasync def a(): return {}",
+)  # fmt: skip
+ENGINES: Final = (
+    None,
+    "from sqlalchemy import create_engine\n\nengine = create_engine('postgresql+psycopg://x/y')\n",
+    "from sqlalchemy import create_engine as make\nURL = 'sqlite://'; engine = make(URL, **{}); other = 1",
+    "from sqlalchemy.ext import asyncio as sa\nengine = (sa.create_async_engine(\n    'postgresql+asyncpg://x/y',\n    echo=(\n        False\n    )\n))\nmaker = sa.async_sessionmaker(engine)\n",
+    "from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine\nfrom sqlalchemy.orm import DeclarativeBase\nclass Base(DeclarativeBase): pass\ntry:\n\tengine = create_async_engine('postgresql+asyncpg://x/y', pool_size=3,)\nfinally:\n\tpass\nasync def get_session():\n\tasync with AsyncSession(engine) as session: yield session\n",
+)  # fmt: skip
 MANIFESTS: Final = (
-    {"requirements.txt": "fastapi>=0.115\npydantic>=2\npydantic-settings>=2.6\ndynaconf>=3.2\n"},
-    {"requirements.txt": "fastapi >= 0.115 ; python_version > '3'  # web\n-r more.txt\npydantic>=2", "more.txt": "pydantic-settings>=2.6\n\ndynaconf"},
-    {"pyproject.toml": '[project]\nname = "x"\nversion = "0"\nrequires-python = ">=3.11"\ndependencies = ["fastapi>=0.115", "pydantic-settings>=2.6", "dynaconf"]\n'},
-    {"pyproject.toml": '[project]\nname = "x"\nversion = "0"\ndependencies = [\n  "fastapi>=0.115", # web\n  "dynaconf",\n  "pydantic-settings>=2.6"]\n[tool.x]\na.b = 1\n'},
-    {"pyproject.toml": '[tool.poetry]\nname = "x"\nversion = "0"\n[tool.poetry.dependencies]\npython = "^3.11"\nfastapi = "*"\npydantic-settings = "^2.6"\ndynaconf = {version = "*"}'},
+    {"requirements.txt": "fastapi>=0.115\npydantic>=2\npydantic-settings>=2.6\ndynaconf>=3.2\nsqlalchemy[asyncio]>=2.0.36\n"},
+    {"requirements.txt": "fastapi >= 0.115 ; python_version > '3'  # web\n-r more.txt\npydantic>=2", "more.txt": "pydantic-settings>=2.6\n\ndynaconf\nsqlalchemy"},
+    {"pyproject.toml": '[project]\nname = "x"\nversion = "0"\nrequires-python = ">=3.11"\ndependencies = ["fastapi>=0.115", "pydantic-settings>=2.6", "dynaconf", "sqlalchemy>=2"]\n'},
+    {"pyproject.toml": '[project]\nname = "x"\nversion = "0"\ndependencies = [\n  "fastapi>=0.115", # web\n  "dynaconf",\n  "SQLAlchemy>=2.0" ,\n  "pydantic-settings>=2.6"]\n[tool.x]\na.b = 1\n'},
+    {"pyproject.toml": '[tool.poetry]\nname = "x"\nversion = "0"\n[tool.poetry.dependencies]\npython = "^3.11"\nfastapi = "*"\npydantic-settings = "^2.6"\ndynaconf = {version = "*"}\nsqlalchemy = { version = "^2.0", extras = ["asyncio"] }'},
 )  # fmt: skip
 
 
@@ -122,6 +145,9 @@ def projects(draw: st.DrawFn) -> dict[str, bytes]:
     config = draw(st.sampled_from(CONFIGS))
     files |= {} if config is None else {"config.py": config}
     files |= {"settings.toml": draw(st.sampled_from(("", "[default]\na = 1\n")))} if config and "Dyna" in config else {}
+    files["routes.py"] = draw(st.sampled_from(ROUTES))
+    engine = draw(st.sampled_from(ENGINES))
+    files |= {} if engine is None else {"db.py": engine}
     newline = draw(st.sampled_from(("\n", "\n", "\r\n", "\r")))
     mark = draw(st.sampled_from((b"", b"", b"\xef\xbb\xbf")))
     found = {path: item.encode() for path, item in files.items()}
@@ -168,7 +194,7 @@ def hold(files: dict[str, bytes], features: tuple[str, ...]) -> None:
 
 @seed(SEED)
 @settings(BASIC, max_examples=300)
-@given(projects(), st.sampled_from(FEATURES))
+@given(projects(), FEATURES)
 def test_small_projects_in_odd_python(files: dict[str, bytes], features: tuple[str, ...]) -> None:
     print(f"LATERCTL_FUZZ_SEED={SEED}")
     hold(files, features)
@@ -177,7 +203,7 @@ def test_small_projects_in_odd_python(files: dict[str, bytes], features: tuple[s
 @pytest.mark.fuzz
 @seed(SEED + 1)
 @settings(BASIC, max_examples=3000)
-@given(projects(), st.sampled_from(FEATURES))
+@given(projects(), FEATURES)
 def test_many_small_projects_in_odd_python(files: dict[str, bytes], features: tuple[str, ...]) -> None:
     print(f"LATERCTL_FUZZ_SEED={SEED}")
     hold(files, features)
