@@ -30,9 +30,10 @@ from tests.test_laws import assert_same
 from tests.turns import turn
 
 SEED: Final = int(os.environ.get("LATERCTL_FUZZ_SEED") or zlib.crc32(turn().encode()))
-FEATURES: Final = st.lists(
-    st.sampled_from([item.name for item in catalogue.every() if not item.hidden]), min_size=1, max_size=4, unique=True
-).map(tuple)
+NAMES: Final = [item.name for item in catalogue.every() if not item.hidden]
+FEATURES: Final = st.builds(
+    lambda random, count: tuple(random.sample(NAMES, count)), st.randoms(use_true_random=True), st.integers(1, 3)
+)
 BASIC: Final = settings(deadline=None, database=None, suppress_health_check=list(HealthCheck), print_blob=False)
 
 CALLS: Final = (
@@ -120,11 +121,25 @@ ENGINES: Final = (
     "from sqlalchemy.ext import asyncio as sa\nengine = (sa.create_async_engine(\n    'postgresql+asyncpg://x/y',\n    echo=(\n        False\n    )\n))\nmaker = sa.async_sessionmaker(engine)\n",
     "from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine\nfrom sqlalchemy.orm import DeclarativeBase\nclass Base(DeclarativeBase): pass\ntry:\n\tengine = create_async_engine('postgresql+asyncpg://x/y', pool_size=3,)\nfinally:\n\tpass\nasync def get_session():\n\tasync with AsyncSession(engine) as session: yield session\n",
 )  # fmt: skip
+CONTAINERS: Final = (
+    None,
+    "from dependency_injector import containers, providers\n\n\nclass Container(containers.DeclarativeContainer):\n    config = providers.Configuration()\n\n\ncontainer = Container()\n",
+    "from dependency_injector.containers import DeclarativeContainer as Base\nclass Shop(Base): 'Ours.'\nshop = (Shop()); other = 1",
+    "import dependency_injector.containers as c, dependency_injector.providers as p\nclass Shop(c.DeclarativeContainer):\n\ta = p.Object(1); b = p.Factory(dict, a=a,)  # b\n\n\tdef x(self): ...\nif True:\n\tshop = Shop()\n",
+)  # fmt: skip
+OTHERS: Final = (
+    {},
+    {"tests/conftest.py": "import pytest\nfrom httpx import ASGITransport, AsyncClient\nfrom main import app\n@pytest.fixture\nasync def client():\n\tasync with AsyncClient(transport=ASGITransport(app), base_url='http://test') as c: yield c\n"},
+    {"tests/conftest.py": "import pytest; from fastapi.testclient import TestClient\n\n@pytest.fixture(name='api')\ndef _api(): return TestClient(__import__('main').app)", "tests/__init__.py": ""},
+    {".env.example": "# ours\nAPP_NAME=x", ".gitignore": "*.pyc\n.env", "tests/test_x.py": "def test_x(): pass\n"},
+    {"api/__init__.py": "", "api/deps.py": "from typing import Annotated\ndef get_db(): ...\nDb = Annotated[int, 1]", "core/__init__.py": "# core\n"},
+    {"Procfile": "web: uvicorn main:app --workers 4\n", "Dockerfile": "FROM python:3.12\nCMD uvicorn main:app\n", ".dockerignore": ".git\n"},
+)  # fmt: skip
 MANIFESTS: Final = (
-    {"requirements.txt": "fastapi>=0.115\npydantic>=2\npydantic-settings>=2.6\ndynaconf>=3.2\nsqlalchemy[asyncio]>=2.0.36\n"},
+    {"requirements.txt": "fastapi>=0.115\npydantic>=2\npydantic-settings>=2.6\ndynaconf>=3.2\ndependency-injector>=4.46\nsqlalchemy[asyncio]>=2.0.36\n"},
     {"requirements.txt": "fastapi >= 0.115 ; python_version > '3'  # web\n-r more.txt\npydantic>=2", "more.txt": "pydantic-settings>=2.6\n\ndynaconf\nsqlalchemy"},
-    {"pyproject.toml": '[project]\nname = "x"\nversion = "0"\nrequires-python = ">=3.11"\ndependencies = ["fastapi>=0.115", "pydantic-settings>=2.6", "dynaconf", "sqlalchemy>=2"]\n'},
-    {"pyproject.toml": '[project]\nname = "x"\nversion = "0"\ndependencies = [\n  "fastapi>=0.115", # web\n  "dynaconf",\n  "SQLAlchemy>=2.0" ,\n  "pydantic-settings>=2.6"]\n[tool.x]\na.b = 1\n'},
+    {"pyproject.toml": '[project]\nname = "x"\nversion = "0"\nrequires-python = ">=3.11"\ndependencies = ["fastapi>=0.115", "pydantic-settings>=2.6", "dynaconf", "sqlalchemy>=2", "dependency-injector"]\n'},
+    {"pyproject.toml": '[project]\nname = "x"\nversion = "0"\ndependencies = [\n  "fastapi>=0.115", # web\n  "dynaconf",\n  "SQLAlchemy>=2.0" ,\n "dependency_injector >= 4",\n  "pydantic-settings>=2.6"]\n[tool.x]\na.b = 1\n'},
     {"pyproject.toml": '[tool.poetry]\nname = "x"\nversion = "0"\n[tool.poetry.dependencies]\npython = "^3.11"\nfastapi = "*"\npydantic-settings = "^2.6"\ndynaconf = {version = "*"}\nsqlalchemy = { version = "^2.0", extras = ["asyncio"] }'},
 )  # fmt: skip
 
@@ -148,6 +163,9 @@ def projects(draw: st.DrawFn) -> dict[str, bytes]:
     files["routes.py"] = draw(st.sampled_from(ROUTES))
     engine = draw(st.sampled_from(ENGINES))
     files |= {} if engine is None else {"db.py": engine}
+    container = draw(st.sampled_from(CONTAINERS))
+    files |= {} if container is None else {"container.py": container}
+    files |= draw(st.sampled_from(OTHERS))
     newline = draw(st.sampled_from(("\n", "\n", "\r\n", "\r")))
     mark = draw(st.sampled_from((b"", b"", b"\xef\xbb\xbf")))
     found = {path: item.encode() for path, item in files.items()}
@@ -171,6 +189,7 @@ def refused(files: dict[str, bytes], features: tuple[str, ...], refusals: tuple[
     _SEEN.add(codes)
     with tempfile.TemporaryDirectory() as folder:
         for path, data in files.items():
+            (Path(folder) / path).parent.mkdir(parents=True, exist_ok=True)
             (Path(folder) / path).write_bytes(data)
         ran = CliRunner().invoke(app, ["-C", folder, "add", *features, "--dry-run", "--json"])
     assert ran.exit_code == Exit.REFUSED, (ran.output, ran.exception)

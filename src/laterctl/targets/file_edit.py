@@ -34,12 +34,16 @@ class Insertion(Struct, frozen=True):
 
 
 class Line(Struct, frozen=True):
-    """The line that a statement starts on: how far in it starts, how much follows it, its indentation and its end."""
+    """The line that a statement starts on: how far in it starts, how much follows it, its indentation and its end.
+
+    `followed` says whether another statement stands behind it, after a `;`.
+    """
 
     column: int = 0
     behind: int = 0
     margin: str = ""
     newline: str = "\n"
+    followed: bool = False
 
 
 class FileEdit:
@@ -103,7 +107,9 @@ class FileEdit:
         code = line.rstrip("\r\n")
         ends = (item[len(item.rstrip("\r\n")) :] for item in (line, self.text.lines[0]))
         newline = next(filter(None, ends), "\n")
-        return Line(column, len(self.text.behind(node)), code[: len(code) - len(code.lstrip())], newline)
+        behind = self.text.behind(node)
+        followed = behind.lstrip().startswith(";") and behind.strip(" \t\f;")[:1] not in {"", "#"}
+        return Line(column, len(behind), code[: len(code) - len(code.lstrip())], newline, followed)
 
     def retexted(self) -> str:
         """Return the document with the new texts of statements in their places; every other character is kept."""
@@ -170,8 +176,12 @@ def _line_ends(text: str) -> set[str]:
 
 
 def fitted(text: str, style: Style, line: Line) -> str:
-    """Return a one-line statement whose import or outermost last call is put on several lines when it is too long."""
-    if len(split_lines(text)) > 1 or line.column + len(text) + line.behind <= style.line_length:
+    """Return a one-line statement whose import or outermost last call is put on several lines when it is too long.
+
+    One with another behind it stays on its line: that one would be hard to find.
+    """
+    width = line.column + len(text) + line.behind
+    if line.followed or len(split_lines(text)) > 1 or width <= style.line_length:
         return text
     statement = newer.parse(text).body[0]
     value = getattr(statement, "value", None)
