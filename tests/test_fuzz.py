@@ -198,7 +198,10 @@ def refused(files: dict[str, bytes], features: tuple[str, ...], refusals: tuple[
 
 
 def hold(files: dict[str, bytes], features: tuple[str, ...]) -> None:
-    """Add features and remove them again: refused with code and place, or proved, settled, and taken back exactly."""
+    """Add features and remove them again: refused with code and place, or proved, settled, and taken back exactly.
+
+    Together they make the tree that they make one by one.
+    """
     plan = memory.planned(files, Request(add=features))
     if plan.refusals:
         refused(files, features, plan.refusals)
@@ -206,6 +209,10 @@ def hold(files: dict[str, bytes], features: tuple[str, ...]) -> None:
     assert prove(memory.project(files), plan) == []
     after = memory.applied(files, plan)
     assert_same(memory.add(after, *features), after, "add; add = add")
+    grown = files
+    for name in features[::-1] if len(features) > 1 else ():
+        grown = memory.add(grown, name)
+    assert grown is files or grown == after, f"all at once = one by one, last first: {features}"
     taken = memory.planned(after, Request(remove=features))
     assert prove(memory.project(after), taken) == []
     assert_same(memory.applied(after, taken), files, "add; remove")
