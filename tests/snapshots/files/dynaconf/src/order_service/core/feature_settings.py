@@ -12,8 +12,7 @@ PRODUCTION = {'production', 'prod', 'live'}
 class FeatureSettings(BaseModel):
     """Settings of a feature, each read from the project's setting of its name.
 
-    One that is empty counts as not set. Raises ValueError, which names the
-    settings that are wrong and does not repeat their values.
+    One that is empty is not set. ValueError names wrong ones, not their values.
     """
 
     model_config = ConfigDict(
@@ -25,11 +24,8 @@ class FeatureSettings(BaseModel):
 
     def __init__(self, **given: object) -> None:
         """Take values that are given instead of those of the project."""
-        known = {
-            name: value
-            for name in type(self).model_fields
-            if (value := value_of(name)) not in EMPTY
-        }
+        read = ((name, value_of(name)) for name in type(self).model_fields)
+        known = {name: value for name, value in read if value not in EMPTY}
         try:
             super().__init__(**known | given)
         except ValidationError as error:

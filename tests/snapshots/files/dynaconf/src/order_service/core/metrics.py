@@ -157,7 +157,7 @@ def _record(scope: Scope, status: int, seconds: float) -> None:
     method = scope['method'] if scope['method'] in METHODS else '_OTHER'
     requests, duration = _children(method, route_template(scope), status)
     exemplar = _trace_ids()
-    requests.inc(exemplar=exemplar)
+    requests.inc(1, exemplar)
     duration.observe(seconds, exemplar)
 
 
@@ -175,8 +175,11 @@ def _children(
 def _trace_ids() -> dict[str, str] | None:
     """Return an exemplar that names the current trace, if that is kept."""
     trace = sys.modules.get('opentelemetry.trace')  # as FastAPI has from 0.142
-    span = trace and trace.get_current_span().get_span_context()
-    if not (span and span.is_valid and span.trace_flags.sampled):
+    # Without a context there is no span, and to ask for one costs more.
+    if not (trace and sys.modules['opentelemetry.context'].get_current()):
+        return None
+    span = trace.get_current_span().get_span_context()
+    if not (span.is_valid and span.trace_flags.sampled):
         return None
     return {
         'trace_id': f'{span.trace_id:032x}',

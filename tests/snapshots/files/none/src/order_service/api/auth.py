@@ -1,9 +1,5 @@
 # From laterctl: jwt.
-"""The routes of authentication.
-
-Requested scopes are ignored: a token carries what its subject may do at the
-time, and the answer says what that is (RFC 6749, 3.3).
-"""
+"""The routes of authentication; a token says all that its subject may do."""
 
 import logging
 import uuid
@@ -12,7 +8,6 @@ from contextlib import asynccontextmanager, suppress
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, FastAPI, Response
-from fastapi.openapi.models import OAuth2, OAuthFlowPassword, OAuthFlows
 from fastapi.security import OAuth2PasswordRequestForm
 from pydantic import BaseModel
 
@@ -56,8 +51,7 @@ async def check_settings(app: FastAPI) -> AsyncGenerator[None]:
     logger.warning('Sessions are kept in this process, and end with it')
     # Where the routes are, behind whatever prefix they were included with.
     path = app.url_path_for(auth_sign_in.__name__).removeprefix('/')
-    flows = OAuthFlows(password=OAuthFlowPassword(tokenUrl=path))
-    tokens.bearer.model = OAuth2(flows=flows)
+    tokens.bearer.model = tokens.Bearer(tokenUrl=path).model
     yield
 
 

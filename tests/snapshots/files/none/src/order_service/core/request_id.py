@@ -62,7 +62,7 @@ class RequestIDMiddleware:
             return
         inbound: bytes = dict(scope['headers']).get(_name, b'')
         # 128 random bits; a UUID would cost more than all else that is here.
-        accepted = ACCEPTED.fullmatch(inbound)
+        accepted = inbound and ACCEPTED.fullmatch(inbound)
         request_id = inbound.decode() if accepted else os.urandom(16).hex()
         header = (_name, request_id.encode())
         scope.setdefault('state', {})['request_id'] = request_id

@@ -1,6 +1,8 @@
 # From laterctl: settings.
 """The application's settings, read from the environment and from .env."""
 
+from typing import Literal
+
 from pydantic import (
     NonNegativeFloat,
     NonNegativeInt,
@@ -14,11 +16,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 class Settings(BaseSettings):
     """One field for each setting; the variable has the field's name."""
 
-    model_config = SettingsConfigDict(
-        env_file='.env',
-        env_file_encoding='utf-8',
-        extra='ignore',
-    )
+    model_config = SettingsConfigDict(env_file='.env', extra='ignore')
 
     environment: str = 'development'
     cors_credentials: bool = False  # let browsers send cookies
@@ -36,13 +34,13 @@ class Settings(BaseSettings):
     http_max_connections: PositiveInt = 100  # connections at a time
     http_timeout_seconds: PositiveFloat = 10.0  # for each wait, in seconds
     jwt_access_ttl: PositiveInt = 900  # life of an access token, in seconds
-    jwt_algorithm: str = 'HS256'  # how tokens are signed: HS256, HS384 or HS512
+    jwt_algorithm: Literal['HS256', 'HS384', 'HS512'] = 'HS256'  # how tokens are signed
     jwt_audience: str = 'api'  # whom the tokens are for
     jwt_issuer: str = 'api'  # who issues the tokens
     jwt_keys: SecretStr | None = None
-    jwt_max_ttl: PositiveInt = 3600
+    jwt_max_ttl: PositiveInt = 3600  # longest life that is believed, in seconds
     jwt_refresh_ttl: PositiveInt = 1209600
-    log_format: str = 'json'  # json, or console for people at a terminal
+    log_format: Literal['json', 'console'] = 'json'
     log_level: str = 'INFO'  # DEBUG, INFO, WARNING, ERROR or CRITICAL
     metrics_token: SecretStr | None = None
     profiling_dir: str = 'profiles'  # folder for the profiles
@@ -58,7 +56,7 @@ class Settings(BaseSettings):
     replica_timeout_seconds: PositiveFloat = 0.5
     security_csp_report_only: bool = False
     security_hsts_preload: bool = False
-    security_hsts_seconds: int = 31536000
+    security_hsts_seconds: NonNegativeInt = 31536000
     security_hsts_subdomains: bool = False  # HTTPS for all subdomains, too
     shutdown_drain_seconds: NonNegativeFloat = 0.0
     versions_enforce_sunset: bool = False

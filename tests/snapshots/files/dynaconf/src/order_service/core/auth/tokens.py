@@ -10,7 +10,7 @@ import logging
 import re
 import time
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import cache
 from typing import Annotated, Any, Literal, NamedTuple
 
@@ -26,10 +26,10 @@ from order_service.core.feature_settings import FeatureSettings
 
 URL_SAFE = str.maketrans('-_', '+/')
 ENTRY = re.compile(r'([\w.-]{1,64}):([\w/+-]+)=*', re.ASCII)
+TOKEN = re.compile(r'[\w-]+\.[\w-]+\.[\w-]+', re.ASCII)
 LEEWAY_SECONDS = 10
-
+# For ``responses=`` of routes that ask for the caller.
 AUTH_RESPONSES: dict[int | str, dict[str, Any]] = {401: {}, 403: {}, 503: {}}
-"""For ``responses=`` of routes that ask for the caller."""
 
 log_once = cache(logging.getLogger(__name__).error)
 
@@ -52,11 +52,7 @@ Keys = Annotated[dict[str, bytes], BeforeValidator(parse_keys)]
 
 
 class AuthSettings(FeatureSettings):
-    """What tokens say, and how many seconds they live.
-
-    The first of the keys signs, all of them verify. An access token that lives
-    longer than ``jwt_max_ttl`` is not believed, whoever signed it.
-    """
+    """What tokens say, and how long they live: at most ``jwt_max_ttl`` seconds."""
 
     jwt_keys: Keys = Field(default={}, repr=False)
     jwt_algorithm: Literal['HS256', 'HS384', 'HS512'] = 'HS256'
@@ -82,7 +78,7 @@ class Claims(BaseModel):
 
     model_config = ConfigDict(strict=True, allow_inf_nan=False)
 
-    sub: str
+    sub: str = Field(min_length=1)
     jti: str
     iat: float
     nbf: float
@@ -134,22 +130,35 @@ def signing_keys() -> dict[str, bytes]:
 
 def sign_access(subject: str, scopes: Iterable[str] = ()) -> str:
     """Return an access token."""
-    claims = {'jti': uuid.uuid4().hex, 'scope': ' '.join(sorted(scopes))}
-    ttl = auth_settings().jwt_access_ttl
-    return _signed('at+jwt', subject, int(time.time()), ttl, claims)
-
-
-def verify_access(token: str) -> Claims:
-    """Return what an access token says; InvalidTokenError if it is none."""
-    return _verified('at+jwt', token, auth_settings().jwt_max_ttl)
+    settings, iat = auth_settings(), int(time.time())
+    exp = iat + settings.jwt_access_ttl
+    jti, scope = uuid.uuid4().hex, ' '.join(sorted(scopes))
+    claims = {'sub': subject, 'jti': jti, 'scope': scope}
+    return _signed('at+jwt', iat, exp, claims)
 
 
 def sign_refresh(token: RefreshToken) -> str:
     """Return the text of a refresh token, the same each time."""
     subject, session, version = token
-    claims = {'jti': f'{session}.{version}', 'sid': session, 'ver': version}
-    ttl = auth_settings().jwt_refresh_ttl
-    return _signed('rt+jwt', subject, version // 1000, ttl, claims)
+    jti, iat = f'{session}.{version}', version // 1000
+    exp = iat + auth_settings().jwt_refresh_ttl
+    claims = {'sub': subject, 'jti': jti, 'sid': session, 'ver': version}
+    return _signed('rt+jwt', iat, exp, claims)
+
+
+def _signed(typ: str, iat: int, exp: int, claims: Mapping[str, Any]) -> str:
+    settings = auth_settings()
+    key_id, key = next(iter(signing_keys().items()))
+    who = {'iss': settings.jwt_issuer, 'aud': settings.jwt_audience}
+    payload = {**claims, **who, 'iat': iat, 'nbf': iat, 'exp': exp}
+    # The type keeps tokens of one use from another (RFC 8725, 3.11).
+    header = {'kid': key_id, 'typ': typ}
+    return jwt.encode(payload, key, settings.jwt_algorithm, header)
+
+
+def verify_access(token: str) -> Claims:
+    """Return what an access token says; InvalidTokenError if it is none."""
+    return _verified('at+jwt', token, auth_settings().jwt_max_ttl)
 
 
 def verify_refresh(token: str) -> RefreshToken:
@@ -159,6 +168,28 @@ def verify_refresh(token: str) -> RefreshToken:
     """
     claims = _verified('rt+jwt', token, auth_settings().jwt_refresh_ttl)
     return RefreshToken(claims.sub, claims.sid, claims.ver)
+
+
+def _verified(typ: str, token: str, max_ttl: int) -> Claims:
+    keys, settings = signing_keys(), auth_settings()
+    try:
+        header = jwt.get_unverified_header(token)
+        payload = jwt.decode(
+            token,
+            keys[header['kid']],
+            algorithms=[settings.jwt_algorithm],
+            issuer=settings.jwt_issuer,
+            audience=settings.jwt_audience,
+            leeway=LEEWAY_SECONDS,
+        )
+        claims = Claims.model_validate(payload)
+    # A hostile token makes the library raise what it never says it does.
+    except Exception as error:
+        raise InvalidTokenError from error
+    is_ours = TOKEN.fullmatch(token) and header.get('typ') == typ
+    if not is_ours or claims.exp - claims.iat > max_ttl:
+        raise InvalidTokenError
+    return claims
 
 
 @cache
@@ -173,8 +204,7 @@ def get_sessions() -> Sessions:
 class Bearer(OAuth2PasswordBearer):
     """The token of the Authorization header, on WebSocket routes as well."""
 
-    # Where older FastAPI looks up what the annotations below stand for.
-    __globals__ = globals()
+    __globals__ = globals()  # where older FastAPI looks annotations up
 
     async def __call__(self, request: HTTPConnection) -> str | None:
         """Return the token, '' when it is empty, None without the header."""
@@ -188,11 +218,7 @@ TokenDep = Annotated[str | None, Depends(bearer)]
 
 
 async def get_current_user(need: SecurityScopes, token: TokenDep) -> Principal:
-    """Return whom the access token stands for.
-
-    401 without a good token, 403 when a scope is missing, 503 while no keys
-    are configured.
-    """
+    """Return the caller: 401 without a good token, 403 without a scope."""
     signing_keys()
     if token is None:
         raise refusal(401, 'Not authenticated')
@@ -214,36 +240,3 @@ def require_scopes(*scopes: str) -> Security:
     ``user: Annotated[Principal, require_scopes('items:write')]``.
     """
     return Security(get_current_user, scopes=scopes)
-
-
-def _signed(typ: str, sub: str, iat: int, ttl: int, more: dict[str, Any]) -> str:
-    settings = auth_settings()
-    key_id, key = next(iter(signing_keys().items()))
-    who = {'iss': settings.jwt_issuer, 'aud': settings.jwt_audience}
-    when = {'iat': iat, 'nbf': iat, 'exp': iat + ttl}
-    # The type keeps tokens of one use from another (RFC 8725, 3.11).
-    header = {'kid': key_id, 'typ': typ}
-    claims = {**who, 'sub': sub, **when, **more}
-    return jwt.encode(claims, key, settings.jwt_algorithm, header)
-
-
-def _verified(typ: str, token: str, max_ttl: int) -> Claims:
-    keys, settings = signing_keys(), auth_settings()
-    try:
-        header = jwt.get_unverified_header(token)
-        payload = jwt.decode(
-            token,
-            keys[header['kid']],
-            algorithms=[settings.jwt_algorithm],
-            issuer=settings.jwt_issuer,
-            audience=settings.jwt_audience,
-            leeway=LEEWAY_SECONDS,
-        )
-        claims = Claims.model_validate(payload)
-    # A hostile token makes the library raise what it never says it does.
-    except Exception as error:
-        raise InvalidTokenError from error
-    lives = claims.exp - claims.iat
-    if header.get('typ') != typ or not claims.sub or lives > max_ttl:
-        raise InvalidTokenError
-    return claims

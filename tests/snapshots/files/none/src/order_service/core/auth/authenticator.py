@@ -8,67 +8,52 @@ from order_service.core.auth.tokens import unavailable
 
 
 class UserAuthenticator(Protocol):
-    """Checks passwords and knows what users may do."""
+    """Checks passwords; knows at each sign-in and refresh what users may do."""
 
     async def authenticate(self, username: str, password: str) -> str | None:
-        """Return the subject of the tokens, such as the user's id.
+        """Return the subject of the tokens, such as the user's id, or None.
 
-        None for an unknown user and for a wrong password alike, after the
-        same time.
+        An unknown user takes as long as a wrong password.
         """
 
     async def scopes(self, subject: str) -> Collection[str] | None:
-        """Return what the subject may do now; None when it is locked out.
-
-        Asked at each sign-in and at each refresh.
-        """
+        """Return what the subject may do now; None when it is locked out."""
 
 
 async def get_user_authenticator() -> UserAuthenticator:
     """Return what checks the passwords of this application.
 
     Until it is written, signing in answers 503. With ``pwdlib[argon2]``, a
-    ``User`` of SQLAlchemy, and a dependency ``get_session`` that gives an
-    asynchronous session, this takes the place of the function::
+    ``User`` of SQLAlchemy, and ``SessionDep``, which stands for
+    ``Annotated[AsyncSession, Depends(...)]``, this takes its place::
 
-        from typing import Annotated
-
-        import anyio
-        from fastapi import Depends
+        from fastapi.concurrency import run_in_threadpool
         from pwdlib import PasswordHash
         from sqlalchemy import select
-        from sqlalchemy.ext.asyncio import AsyncSession
 
         HASHER = PasswordHash.recommended()
         HASH_OF_NOBODY = HASHER.hash('nobody')
 
 
         class DatabaseAuthenticator:
-            def __init__(self, session: AsyncSession) -> None:
-                self._session = session
+            def __init__(self, db: SessionDep) -> None:
+                self._db = db
 
             async def authenticate(
-                self,
-                username: str,
-                password: str,
+                self, username: str, password: str
             ) -> str | None:
                 query = select(User).where(User.email == username)
-                user = await self._session.scalar(query)
+                user = await self._db.scalar(query)
                 stored = user.password_hash if user else HASH_OF_NOBODY
-                # In a thread: it takes long, and others would wait for it.
-                is_right = await anyio.to_thread.run_sync(
-                    HASHER.verify, password, stored
-                )
-                return str(user.id) if user and is_right else None
+                same = await run_in_threadpool(HASHER.verify, password, stored)
+                return str(user.id) if user and same else None
 
             async def scopes(self, subject: str) -> Collection[str] | None:
-                user = await self._session.get(User, int(subject))
+                user = await self._db.get(User, int(subject))
                 return () if user and user.is_active else None
 
 
-        async def get_user_authenticator(
-            session: Annotated[AsyncSession, Depends(get_session)],
-        ) -> UserAuthenticator:
-            return DatabaseAuthenticator(session)
+        async def get_user_authenticator(db: SessionDep) -> UserAuthenticator:
+            return DatabaseAuthenticator(db)
     """
     raise unavailable(reason='get_user_authenticator is not written')
