@@ -26,7 +26,8 @@ from order_service.core.feature_settings import FeatureSettings
 
 URL_SAFE = str.maketrans('-_', '+/')
 ENTRY = re.compile(r'([\w.-]{1,64}):([\w/+-]+)=*', re.ASCII)
-TOKEN = re.compile(r'[\w-]+\.[\w-]+\.[\w-]+', re.ASCII)
+B64 = r'([\w-]{4})*([\w-]{2}[AEIMQUYcgkosw048]|[\w-][AQgw])?'  # canonical
+TOKEN = re.compile(rf'{B64}\.{B64}\.{B64}', re.ASCII)
 LEEWAY_SECONDS = 10
 # For ``responses=`` of routes that ask for the caller.
 AUTH_RESPONSES: dict[int | str, dict[str, Any]] = {401: {}, 403: {}, 503: {}}
@@ -131,10 +132,9 @@ def signing_keys() -> dict[str, bytes]:
 def sign_access(subject: str, scopes: Iterable[str] = ()) -> str:
     """Return an access token."""
     settings, iat = auth_settings(), int(time.time())
-    exp = iat + settings.jwt_access_ttl
     jti, scope = uuid.uuid4().hex, ' '.join(sorted(scopes))
     claims = {'sub': subject, 'jti': jti, 'scope': scope}
-    return _signed('at+jwt', iat, exp, claims)
+    return _signed('at+jwt', iat, iat + settings.jwt_access_ttl, claims)
 
 
 def sign_refresh(token: RefreshToken) -> str:
