@@ -282,6 +282,20 @@ def test_a4_a_replica_that_refuses_costs_nothing(client: httpx.Client, replica: 
     until(lambda: client.get("/replica").json() is True)
 
 
+def test_a4_a_replica_that_lets_nobody_in_costs_nothing(project: Path, primary: Server) -> None:
+    """Drivers say so in their own words."""
+    stranger = primary.url.replace("tester@", "stranger@")
+    with imported(project, "main", environment(primary, stranger)) as main:
+
+        async def run() -> list[Any]:
+            async with httpx.AsyncClient(transport=httpx.ASGITransport(app=main.app), base_url="http://test") as api:
+                answers = [await api.get("/replica"), await api.post("/notes", params={"note": "by nobody"})]
+            await main.engine.dispose()
+            return [answer.json() for answer in answers]
+
+        assert asyncio.run(run()) == [False, None]
+
+
 def test_a7_the_end_leaves_no_connection(
     client: httpx.Client, server: Server, primary: Server, replica: Server
 ) -> None:
