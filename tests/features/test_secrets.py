@@ -385,7 +385,7 @@ def test_4_without_vault_the_start_ends_with_its_address(project: Path, environm
     more = {"VAULT_ADDR": address, "VAULT_STARTUP_TIMEOUT_SECONDS": "1", "DB_URL": "sqlite+aiosqlite://"}
     code, said = failed_start(project, there | more)
     assert code != 0
-    assert f"RuntimeError: {address}: auth/approle/login: ConnectError" in said
+    assert f"RuntimeError: {address}: /v1/auth/approle/login: ConnectError" in said
     assert Path(environment["VAULT_SECRET_ID"]).read_text().strip() not in said
 
 
