@@ -242,3 +242,62 @@ def test_what_another_package_brings_and_the_user_imports_is_no_reason_to_stay()
     assert b"\nredis" in after["requirements.txt"]
     assert memory.add(memory.add(files, "jwt"), "resources") == memory.add(after, "jwt")
     assert memory.remove(after, "resources") == files
+
+
+def slug(on: str, path: str = "/{slug}") -> str:
+    return f'\n\n@{on}.get("{path}")\ndef found(slug: str) -> str:\n    return slug\n\n\n'
+
+
+ROUTER = f"from fastapi import APIRouter\n\nrouter = APIRouter(){slug('router')}"
+INNER = "from fastapi import APIRouter\n\nfrom links import router as links\n\nrouter = APIRouter()\nrouter.include_router(links)\n"
+MADE = "from fastapi import FastAPI\n{imports}\n\napp = FastAPI()\n{body}"
+
+
+@pytest.mark.parametrize(
+    ("imports", "body", "more"),
+    [
+        ("", slug("app"), {}),
+        ("", slug("app", "/{slug:path}") + "app.add_middleware(GZipMiddleware)\n", {}),
+        ("from links import router", "app.include_router(router)\n", {"links.py": ROUTER}),
+        ("import links", "app.add_api_route('/', print)\napp.include_router(links.router)\n", {"links.py": ROUTER}),
+        ("from all import router", "app.include_router(router)\n", {"links.py": ROUTER, "all.py": INNER}),
+        ("from fastapi import APIRouter", f"router = APIRouter(){slug('router')}app.include_router(router)\n", {}),
+    ],
+    ids=["on the app", "before middleware", "router", "router of a module", "router of a router", "same file"],
+)
+def test_a_route_that_answers_everything_stays_behind(imports: str, body: str, more: dict[str, str]) -> None:
+    imports += "\nfrom fastapi.middleware.gzip import GZipMiddleware\n" if "GZip" in body else "\n"
+    files = {name: text.encode() for name, text in more.items()}
+    files |= {"main.py": MADE.format(imports=imports, body=body).encode(), "requirements.txt": LISTED}
+    after = memory.add(files, "health", "metrics")
+    lines = after["main.py"].decode().splitlines()
+    ours = [
+        number
+        for number, line in enumerate(lines)
+        if "include_router(metrics" in line or "include_router(health" in line
+    ]
+    theirs = [
+        n
+        for n, line in enumerate(lines)
+        if line.startswith(("app.include_router(router", "app.include_router(links", "@app.get"))
+    ]
+    assert len(ours) == 2
+    assert max(ours) < min(theirs)
+    assert after == memory.add(memory.add(files, "metrics"), "health")
+    assert memory.remove(after, "health", "metrics") == files
+
+
+@pytest.mark.parametrize("more", ["", ', prefix="/links"'], ids=["its own prefix", "a prefix where it is included"])
+def test_a_parameter_behind_a_prefix_answers_not_everything(more: str) -> None:
+    own = ROUTER if more else ROUTER.replace("APIRouter()", 'APIRouter(prefix="/links")')
+    main = MADE.format(imports="from links import router\n", body=f"app.include_router(router{more})\n")
+    after = memory.add({"main.py": main.encode(), "links.py": own.encode(), "requirements.txt": LISTED}, "metrics")
+    assert after["main.py"].index(b"(router") < after["main.py"].index(b"(metrics_router")
+
+
+def test_the_routes_of_jwt_are_not_there_twice() -> None:
+    routes = 'from fastapi import FastAPI\n\napp = FastAPI()\n\n\n@app.post("/auth/logout")\ndef leave() -> None: ...\n'
+    files = {"main.py": routes.encode(), "requirements.txt": LISTED}
+    (refusal,) = reasons(files, "jwt").values()
+    assert refusal.code == "already-by-hand"
+    assert "--set jwt.prefix=" in refusal.remedy
