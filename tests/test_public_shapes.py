@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from laterctl.edits.context import FeatureContext
 from laterctl.engine.plan import Request
 from laterctl.proof.static import prove
 from laterctl.refusal import Refusal
@@ -301,3 +302,38 @@ def test_the_routes_of_jwt_are_not_there_twice() -> None:
     (refusal,) = reasons(files, "jwt").values()
     assert refusal.code == "already-by-hand"
     assert "--set jwt.prefix=" in refusal.remedy
+
+
+@pytest.mark.parametrize("package", ["api", "core"])
+@pytest.mark.parametrize("feature", ["cache", "resources", "websocket"])
+def test_a_package_with_a_name_of_our_folders(package: str, feature: str) -> None:
+    files = {f"{package}/__init__.py": b"", f"{package}/main.py": APP, "requirements.txt": LISTED}
+    plan = memory.planned(files, Request(add=(feature,)))
+    assert plan.refusals == ()
+    assert prove(memory.project(files), plan) == []
+    assert memory.remove(memory.add(files, feature), feature) == files
+
+
+def test_a_module_that_the_project_lacks_is_no_dependency(monkeypatch: pytest.MonkeyPatch) -> None:
+    def elsewhere(context: FeatureContext, path: str, module: str, name: str) -> object:
+        return context.imported(path, f"shop.{module}:{name}")
+
+    files = {"shop/__init__.py": b"", "shop/main.py": b"import shop\n" + APP, "requirements.txt": LISTED}
+    monkeypatch.setattr(FeatureContext, "imported_from", elsewhere)
+    failures = prove(memory.project(files), memory.planned(files, Request(add=("cache",))))
+    messages = {failure.message for failure in failures}
+    assert messages == {"shop/core/lifespan.py would import shop.shop.core.cache, which is no module of the project"}
+
+
+@pytest.mark.parametrize("feature", ["health", "metrics"])
+def test_rewritten_calls_are_counted_without_ours(feature: str) -> None:
+    """Ours stand between those of the user's, since what is mounted stays behind."""
+    body = "app.include_router(a)\napp.mount('/m', print)\napp.include_router(a, prefix='/b')\n"
+    main = MADE.format(imports="from links import router as a\n", body=body).encode()
+    files = {"main.py": main, "links.py": ROUTER.replace("/{slug}", "/slug").encode(), "requirements.txt": LISTED}
+    after = memory.add(files, "versioning", feature)
+    assert after["main.py"].count(b"versioned(app.include_router)(a") == 2
+    assert after == memory.add(memory.add(files, feature), "versioning")
+    assert after == memory.add(memory.add(files, "versioning"), feature)
+    assert memory.remove(memory.remove(after, feature), "versioning") == files
+    assert memory.remove(memory.remove(after, "versioning"), feature) == files
