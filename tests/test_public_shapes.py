@@ -305,7 +305,7 @@ def test_the_routes_of_jwt_are_not_there_twice() -> None:
 
 
 @pytest.mark.parametrize("package", ["api", "core"])
-@pytest.mark.parametrize("feature", ["cache", "resources", "websocket"])
+@pytest.mark.parametrize("feature", ["cache", "factory", "resources", "websocket"])
 def test_a_package_with_a_name_of_our_folders(package: str, feature: str) -> None:
     files = {f"{package}/__init__.py": b"", f"{package}/main.py": APP, "requirements.txt": LISTED}
     plan = memory.planned(files, Request(add=(feature,)))
