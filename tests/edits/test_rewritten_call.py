@@ -54,6 +54,20 @@ def added(code: str) -> str:
             "engine = (\n    pooled(create_async_engine)\n)(URL)",
         ),
         (
+            f"{FROM}\na = create_async_engine(URL, pool_size=5); b = create_async_engine((OTHER), pool_size=(50), echo=True,)\n",
+            "a = pooled(create_async_engine)(URL, pool_size=5); "
+            "b = pooled(create_async_engine)(\n    (OTHER),\n    pool_size=(50),\n    echo=True,\n)",
+        ),
+        (
+            f"{FROM}\nif URL: a = create_async_engine(URL, echo=False, echo_pool=False, pool_size=500); b = 1; c = 1 ;\n",
+            "if URL: a = pooled(create_async_engine)(URL, echo=False, echo_pool=False, pool_size=500); b = 1; c = 1 ;",
+        ),
+        (
+            f"{FROM}\na = create_async_engine(\n    URL\n); b = create_async_engine(URL, echo=False, echo_pool=False, pool_size=5)\n",
+            "a = pooled(create_async_engine)(\n    URL\n); "
+            "b = pooled(create_async_engine)(URL, echo=False, echo_pool=False, pool_size=5)",
+        ),
+        (
             f"{FROM}\nx = [create_async_engine(a) for a in (create_async_engine(1),)]\n",
             "[pooled(create_async_engine)(a) for a in (pooled(create_async_engine)(1),)]",
         ),

@@ -653,6 +653,39 @@ def test_mounts(tmp_path: Path) -> None:
     assert (app.reference, len(project.apps)) == ("main:app", 2)
 
 
+@pytest.mark.parametrize(
+    "mounts",
+    [
+        "app = FastAPI()\napp.mount('/sub', FastAPI())",
+        "app = FastAPI()\napp.mount('/sub', app=GZipMiddleware(FastAPI()), name='sub')",
+        "app = FastAPI(routes=[Mount('/sub', app=FastAPI())])",
+        "def create_app():\n    app = FastAPI()\n    app.mount('/sub', (FastAPI()))\n    return app\napp = create_app()",
+        "app = FastAPI()\napp.mount('/a', FastAPI()); app.mount('/b', FastAPI())",
+    ],
+)
+def test_an_app_made_where_it_is_mounted_is_not_the_one(mounts: str, tmp_path: Path) -> None:
+    head = (
+        "from fastapi import FastAPI\nfrom starlette.middleware.gzip import GZipMiddleware\n"
+        "from starlette.routing import Mount\n"
+    )
+    project = make(tmp_path, {"main.py": head + mounts + "\n"})
+    assert the_app(project).reference == "main:app"
+    assert all(app.mounted for app in project.apps if app != project.app)
+
+
+def test_a_nameless_app_beside_a_mount_of_something_else_is_not_mounted(tmp_path: Path) -> None:
+    files = {
+        "main.py": """
+            from fastapi import FastAPI
+            from starlette.staticfiles import StaticFiles
+            app = FastAPI()
+            app.mount("/static", StaticFiles(directory="static"))
+            print(FastAPI())
+            """
+    }
+    assert [app.mounted for app in make(tmp_path, files).apps] == [None, None]
+
+
 def test_two_apps_mounted_on_each_other_in_one_file_are_asked_for(tmp_path: Path) -> None:
     files = {
         "main.py": """

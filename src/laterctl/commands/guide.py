@@ -79,8 +79,7 @@ def guide(start: Path, app: str | None = None) -> Guide:
 def steps(project: Project, installed: Mapping[str, Entry]) -> Iterator[Step]:
     """Yield what a project, with an application that is known, has of each listed feature."""
     from laterctl.engine import plan
-    from laterctl.engine.preflight import by_hand
-    from laterctl.targets.origin import ORIGIN
+    from laterctl.engine.preflight import by_hand, signed_by
 
     @cache
     def outlook(name: str) -> tuple[list[Refusal], list[Note]]:
@@ -91,7 +90,7 @@ def steps(project: Project, installed: Mapping[str, Entry]) -> Iterator[Step]:
         if name in installed and not installed[name].left:
             yield Step(feature, State.INSTALLED, _place(project, installed, name))
             continue
-        if lost := project.tree.files_containing(f"# {ORIGIN}{name}.".encode()):
+        if lost := signed_by(project, name):
             message = f"the ledger does not know it: laterctl add {name} records it again"
             yield Step(feature, State.INSTALLED, Place(lost[0], 1), message)
             continue

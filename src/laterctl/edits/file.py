@@ -173,7 +173,7 @@ def template_context(context: FeatureContext) -> Context:
             "http_client": http_client(context),
             "import_root": layout.import_root or ".",
             "modules": f"('{layout.package.replace('.', '/')}/**/*.py',)" if layout.package else _FLAT,
-            "table_modules": f"{{{str(sorted(words_of_tables(context)))[1:-1]}}}",
+            "table_modules": lambda: f"{{{str(sorted(words_of_tables(context)))[1:-1]}}}",
             "image": ImageFacts(context),
             "options": dict(context.options),
         },

@@ -10,6 +10,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct, convert, field
@@ -121,15 +122,17 @@ def load(tree: Tree) -> dict[str, Entry]:
     Raises:
         Refused: a file has conflict markers, is not JSON, does not hold what an entry holds, or was written by a newer laterctl; the place is named.
     """
+    return dict(_loaded(tree))
+
+
+@lru_cache(maxsize=1)  # several ask in a run, all of the same tree
+def _loaded(tree: Tree) -> Mapping[str, Entry]:
     entries: dict[str, Entry] = {}
-    if not tree.is_dir(FOLDER):
-        return entries
-    for name in tree.names(FOLDER):
-        if name.endswith(".json"):
-            entry = parse(f"{FOLDER}/{name}", tree.read(f"{FOLDER}/{name}") or b"", tree)
-            if (other := entries.get(entry.feature)) is not None:
-                raise _broken(f"{FOLDER}/{name}", 1, f"{other.feature} has another ledger in {FOLDER}/ too")
-            entries[entry.feature] = entry
+    for path in paths(tree):
+        entry = parse(path, tree.read(path) or b"", tree)
+        if (other := entries.get(entry.feature)) is not None:
+            raise _broken(path, 1, f"{other.feature} has another ledger in {FOLDER}/ too")
+        entries[entry.feature] = entry
     return entries
 
 

@@ -212,10 +212,15 @@ def _sightings(
     return [(what, place) for what, place in found if place.path not in own]
 
 
+def signed_by(project: Project, feature: str) -> list[str]:
+    """Return the Python files that say that they came from a feature, whatever the ledger knows."""
+    return project.tree.files_containing(ORIGIN_COMMENT, f"# {ORIGIN}{feature}.".encode())
+
+
 def _by_hand(
     feature: Feature, edits: Sequence[Edit], context: FeatureContext, installed: Mapping[str, Entry], *, renders: bool
 ) -> Iterator[Refusal]:
-    if context.project.tree.files_containing(ORIGIN_COMMENT, f"# {ORIGIN}{feature.name}.".encode()):
+    if signed_by(context.project, feature.name):
         return  # its own code, of which the ledger was lost
     own = _files_of(installed)
     files = owned_file.files(edits)

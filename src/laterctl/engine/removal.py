@@ -309,9 +309,10 @@ class UsageSearch:
                     yield f"imports {module}", item.line
         elif binding.what == "package":
             for package in binding.modules:
+                of = f" ({binding.name})" if binding.name != package else ""
                 for item in uses.imports:
                     if item.module == package or item.module.startswith(f"{package}."):
-                        yield f"imports {package} ({binding.name})", item.line
+                        yield f"imports {package}{of}", item.line
         elif binding.what == "name":
             lines = [item.line for item in uses.imports if (item.module, item.name) == (module, binding.name)]
             nodes = uses.attributes.get(binding.name, ())

@@ -214,6 +214,8 @@ class Names:
         self.roots = tuple(roots)
         self._imports: dict[tuple[str, tuple[Scope, ...]], Mapping[str, str]] = {}
         self._bound: dict[str, Mapping[str, ast.stmt]] = {}
+        self._traced: dict[tuple[str, str], Own | str] = {}
+        self._roots_near: dict[str, list[str]] = {}
         self._modules: dict[str, str] = {}
         self._folders: set[str] = set()
         self._last: defaultdict[str, list[str]] = defaultdict(list)  # by the last part of their names
@@ -244,6 +246,7 @@ class Names:
         names._imports = {key: found for key, found in self._imports.items() if key[0] not in python}
         names._bound = {path: found for path, found in self._bound.items() if path not in python}
         names._modules, names._folders = dict(self._modules), set(self._folders)
+        names._traced, names._roots_near = {}, self._roots_near
         names._last = defaultdict(list, {name: list(found) for name, found in self._last.items()})
         for path in sorted(python):
             if names._modules.get(_stem(path)) != path:
@@ -296,7 +299,10 @@ class Names:
 
     def trace(self, dotted: str, near: str) -> Own | str:
         """Follow an imported dotted name, written in file `near`, to where it is defined; `""` when it is lost."""
-        return self._trace(dotted, near, _DEPTH)
+        key = dotted, near
+        if key not in self._traced:
+            self._traced[key] = self._trace(dotted, near, _DEPTH)
+        return self._traced[key]
 
     def module_file(self, dotted: str, near: str) -> str | None:
         """Return the file of one of the project's modules, as imported in file `near`."""
@@ -351,9 +357,12 @@ class Names:
         return any(place in self._modules or place in self._folders for place in places)
 
     def _roots_for(self, near: str) -> list[str]:
-        found = [root for root in self.roots if not root or near.startswith(f"{root}/")] or [""]
-        nameless = _nameless(near)
-        return [root for root in found if f"{root}/".startswith(f"{nameless}/")] or [nameless] if nameless else found
+        if near not in self._roots_near:
+            found = [root for root in self.roots if not root or near.startswith(f"{root}/")] or [""]
+            nameless = _nameless(near)
+            below = [root for root in found if f"{root}/".startswith(f"{nameless}/")] or [nameless]
+            self._roots_near[near] = below if nameless else found
+        return self._roots_near[near]
 
     def _trace(self, dotted: str, near: str, depth: int) -> Own | str:
         if depth == 0:

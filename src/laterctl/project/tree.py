@@ -148,6 +148,12 @@ class Tree:
         return sorted(found)
 
     @cached_property
+    def _python_over(self) -> dict[str, bytes]:
+        """The Python files of the overlay."""
+        every = self.overlay.items()
+        return {path: data for path, data in every if data is not None and path.endswith(".py") and not _hidden(path)}
+
+    @cached_property
     def _python_files(self) -> list[str]:
         return [path for path in self._files if path.endswith(".py")]
 
@@ -165,8 +171,7 @@ class Tree:
                 else [path for path in known[wider] if needle in (self._quietly(path) or b"")]
             )
         found = [path for path in known[needle] if path not in self.overlay]
-        python = {path: data for path, data in self.overlay.items() if path.endswith(".py") and not _hidden(path)}
-        here = [path for path, data in python.items() if data is not None and needle in data]
+        here = [path for path, data in self._python_over.items() if needle in data]
         found = sorted([*found, *here]) if here else found
         return [path for path in found if all(word in self._bytes(path) for word in also)] if also else found
 
@@ -258,10 +263,13 @@ class Tree:
         root, full = self._root, f"{self._root}/{path}"
         if path in self._shared.inside:
             return full
-        real = os.path.realpath(full)
-        if real != root and not real.startswith(root.rstrip("/") + "/"):
-            ways = [path[:at] for at, letter in enumerate(path) if letter == "/"]
-            raise Outside(next((way for way in ways if os.path.islink(f"{root}/{way}")), path))
+        folder = path.rpartition("/")[0]
+        if folder and not os.path.islink(full):
+            self._checked(folder)  # its other files share the way
+        else:
+            real = os.path.realpath(full)
+            if real != root and not real.startswith(root.rstrip("/") + "/"):
+                raise Outside(path)
         self._shared.inside.add(path)
         return full
 

@@ -15,7 +15,8 @@ from laterctl.codemods import newer, rows
 from laterctl.codemods.placement import TextEditError
 from laterctl.codemods.statements import same_tokens, span, split_lines
 from laterctl.project.facts import BodyPath, Layout
-from laterctl.project.statements import Position
+from laterctl.project.names import dotted_path
+from laterctl.project.statements import Position, children
 from laterctl.render import Style, section_of
 from laterctl.targets.base import Target
 from laterctl.targets.python_text import Text
@@ -33,12 +34,16 @@ class Insertion(Struct, frozen=True):
 
 
 class Line(Struct, frozen=True):
-    """The line that a statement starts on: how far in it starts, how much follows it, its indentation and its end."""
+    """The line that a statement starts on: how far in it starts, how much follows it, its indentation and its end.
+
+    `followed` says whether another statement stands behind it, after a `;`.
+    """
 
     column: int = 0
     behind: int = 0
     margin: str = ""
     newline: str = "\n"
+    followed: bool = False
 
 
 class FileEdit:
@@ -102,7 +107,9 @@ class FileEdit:
         code = line.rstrip("\r\n")
         ends = (item[len(item.rstrip("\r\n")) :] for item in (line, self.text.lines[0]))
         newline = next(filter(None, ends), "\n")
-        return Line(column, len(self.text.behind(node)), code[: len(code) - len(code.lstrip())], newline)
+        behind = self.text.behind(node)
+        followed = behind.lstrip().startswith(";") and behind.strip(" \t\f;")[:1] not in {"", "#"}
+        return Line(column, len(behind), code[: len(code) - len(code.lstrip())], newline, followed)
 
     def retexted(self) -> str:
         """Return the document with the new texts of statements in their places; every other character is kept."""
@@ -137,11 +144,11 @@ class FileEdit:
             if isinstance(node, ast.Name):
                 names.add(node.id)
             quoted = [getattr(node, "annotation", None), getattr(node, "returns", None)]
-            if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__":
+            if isinstance(node, ast.Assign) and dotted_path(node.targets[0]) == "__all__":
                 quoted.append(node.value)
             for item in quoted:
                 names.update(_strings(item) if isinstance(item, ast.AST) else ())
-            todo.extend(ast.iter_child_nodes(node))
+            todo += children(node)
         return names
 
 
@@ -169,8 +176,12 @@ def _line_ends(text: str) -> set[str]:
 
 
 def fitted(text: str, style: Style, line: Line) -> str:
-    """Return a one-line statement whose import or outermost last call is put on several lines when it is too long."""
-    if len(split_lines(text)) > 1 or line.column + len(text) + line.behind <= style.line_length:
+    """Return a one-line statement whose import or outermost last call is put on several lines when it is too long.
+
+    One with another behind it stays on its line: that one would be hard to find.
+    """
+    width = line.column + len(text) + line.behind
+    if line.followed or len(split_lines(text)) > 1 or width <= style.line_length:
         return text
     statement = newer.parse(text).body[0]
     value = getattr(statement, "value", None)

@@ -68,7 +68,7 @@ class ImportModule(PythonTarget, frozen=True):
         cls, edit: FileEdit, before: Sequence[Record], after: Sequence[Record], anchors: Mapping[Target, Anchor]
     ) -> None:
         had, wanted = of_kind(before, cls), of_kind(after, cls)
-        used = edit.used()
+        used = edit.used() if had.keys() - wanted.keys() else set()
         for target in had:
             found = target.statement_in(edit.text)
             if found is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from functools import partial
+from functools import cache, partial
 from typing import Any, ClassVar
 
 from laterctl.codemods import rows
@@ -92,7 +92,7 @@ class ImportName(PythonTarget, frozen=True):
     ) -> None:
         had, wanted = _by_module(of_kind(before, cls)), _by_module(of_kind(after, cls))
         moved = {target.local for targets in wanted.values() for target in targets}  # bound by another import now
-        used = edit.used() - moved
+        used = cache(lambda: edit.used() - moved)  # only what goes is looked for
         for module in sorted({*had, *wanted}):
             _converge_module(edit, module, had.get(module, {}), wanted.get(module, {}), used)
 
@@ -109,7 +109,7 @@ def _converge_module(
     module: str,
     had: Mapping[ImportName, Record],
     wanted: Mapping[ImportName, Record],
-    used: Collection[str],
+    used: Callable[[], Collection[str]],
 ) -> None:
     """Add and take out the names of one module; one that the user has come to use stays."""
     texts = (record.replaced for record in [*had.values(), *wanted.values()])
@@ -117,7 +117,7 @@ def _converge_module(
     old = {target.pair for target in had}
     new = {target.pair for target in wanted}
     for target in had:
-        if target.pair not in new and target.local in used:
+        if target.pair not in new and target.local in used():
             new.add(target.pair)
             edit.left[target] = "used"
     found = import_of(edit.text, module, old) if old else None

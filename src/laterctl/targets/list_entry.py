@@ -154,7 +154,7 @@ def _with_fitted_list(text: str, keyword: str, style: Style, line: Line) -> str:
     code = split_lines(text)[literal.lineno - 1].rstrip("\r\n")
     first = literal.lineno == 1
     length = len(code) + (line.column if first else 0)
-    if literal.lineno != literal.end_lineno or length <= style.line_length:
+    if line.followed or literal.lineno != literal.end_lineno or length <= style.line_length:
         return text
     margin = line.margin if first else code[: len(code) - len(code.lstrip())]
     return rows.wrapped(text, rows.Wrapping(margin, style.indent, line.newline), keyword)

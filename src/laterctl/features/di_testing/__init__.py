@@ -12,8 +12,10 @@ def has_container(context: FeatureContext) -> Refusal | None:
     container, app = context.project.container, context.project.app
     if container is None:
         undecided = context.undecided("container")
-        if undecided.place is not None or app is None:
+        if undecided.place is not None:
             return undecided
+        if app is None:
+            return context.undecided("app")
         remedy = undecided.remedy or "override dependencies of routes: app.dependency_overrides"
         return Refusal(undecided.code, undecided.message, app.place, remedy=remedy)
     if container.instance is None:

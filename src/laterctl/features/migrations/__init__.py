@@ -23,34 +23,38 @@ def migrates(context: FeatureContext) -> Refusal | None:
     project, refusal = context.project, without_database(context)
     for path in project.tree.files_containing(b"run_migrations"):
         if path.endswith("env.py") and not _is_ours(context, path):
-            return _refused(context, "already-by-hand", "the project has migrations already", Place(path, 1))
+            return Refusal(
+                "already-by-hand",
+                "the project has migrations already",
+                Place(path, 1),
+                remedy="go on with these",
+                feature=context.feature,
+            )
     app, database = project.app, project.database
     if database is None:
         return refusal
     if engine(context) is None or (app is not None and app.module in database.tables):
-        return _refused(
-            context,
+        return Refusal(
             "engine-not-importable",
             "migrations cannot import the engine and the models without the application",
             database.place,
+            remedy="put them into modules of their own",
+            feature=context.feature,
         )
     if not database.models:
-        return _refused(context, "no-models", "there are no models whose tables could be migrated", database.place)
+        return Refusal(
+            "no-models",
+            "there are no models whose tables could be migrated",
+            database.place,
+            remedy="declare a model first",
+            feature=context.feature,
+        )
     return None
 
 
 def _is_ours(context: FeatureContext, path: str) -> bool:
     data = context.project.tree.read(path) or b""
     return context.own_file(path) or origin.feature_of(path, data) == context.feature
-
-
-def _refused(context: FeatureContext, code: str, message: str, place: Place) -> Refusal:
-    remedies = {
-        "already-by-hand": "go on with these",
-        "engine-not-importable": "put them into modules of their own",
-        "no-models": "declare a model first",
-    }
-    return Refusal(code, message, place, remedy=remedies[code], feature=context.feature)
 
 
 def for_database(context: FeatureContext) -> Iterator[Edit]:

@@ -9,7 +9,7 @@ from laterctl.project.application.find import Candidate
 from laterctl.project.names import Names, Own, dotted_path
 from laterctl.project.places import Place, is_test_or_docs
 from laterctl.project.source import Unreadable
-from laterctl.project.statements import StatementRef, calls
+from laterctl.project.statements import StatementRef, calls, nodes
 from laterctl.project.tree import Outside
 
 _MOUNTS = frozenset({"starlette.routing.Mount", "starlette.routing.Host"})
@@ -23,24 +23,25 @@ def mounted_at(names: Names, candidate: Candidate) -> Place | None:
     if site.name and not site.spot.scope:
         own.add(Own(site.path, site.name))
     found: Place | None = None
-    for path in _paths(names, own):
+    for path in _paths(names, own, site.path):
         for spot, call in calls(names.tree.python(path).tree):
             if _enters(names, call, path, spot, own):
                 return None
             if found is None and (given := _mounted(names, call, path, spot)) is not None:
-                local = path == site.path and spot.scope == site.spot.scope and dotted_path(given) == site.name
+                near = path == site.path and spot.scope == site.spot.scope
+                local = near and bool(site.name) and dotted_path(given) == site.name
                 called = given.func if isinstance(given, ast.Call) else given
-                if local or names.lookup(called, path, spot.scope) in own:
+                if local or site.call in nodes(given) or names.lookup(called, path, spot.scope) in own:
                     found = Place(path, call.lineno)
     return found
 
 
-def _paths(names: Names, own: Iterable[Own]) -> list[str]:
-    """Return the files that may mount one of these, or enter its lifespan."""
+def _paths(names: Names, own: Iterable[Own], home: str) -> list[str]:
+    """Return the files that may mount one of these, or enter its lifespan; `home` is where it is constructed."""
     modules = {each.path.removesuffix(".py").removesuffix("/__init__").rpartition("/")[2] for each in own}
     words = {path for word in (b"ount", b"lifespan_context") for path in names.tree.files_containing(word)}
     near = {path for module in modules for path in names.tree.files_containing(module.encode())}
-    return [path for path in sorted(words & (near | {each.path for each in own})) if _is_read(names, path)]
+    return [path for path in sorted(words & {*near, home, *(each.path for each in own)}) if _is_read(names, path)]
 
 
 def _is_read(names: Names, path: str) -> bool:

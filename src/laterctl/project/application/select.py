@@ -249,7 +249,13 @@ def _module_spellings(names: Names, path: str) -> set[str]:
 
 
 def _chosen(names: Names, ranked: Sequence[_Ranked], apps: Sequence[App]) -> App | Undecided:
-    """Choose the application that is served; between several that mount each other in one file, ask."""
+    """Choose the application that is served; between several that mount each other in one file, ask.
+
+    One that is made where it is mounted, so that nothing else can mean it, is none of them.
+    """
+    pairs = list(zip(ranked, apps, strict=True))
+    pairs = [(item, app) for item, app in pairs if app.name or app.mounted is None] or pairs
+    ranked, apps = [item for item, _ in pairs], [app for _, app in pairs]
     top = max((item.level for item in ranked if not item.candidate.superseded), default=0)
     mounted = {entry.target for app in apps for entry in app.mounts}
     best = [app for item, app in zip(ranked, apps, strict=True) if item.level == top and not item.candidate.superseded]
