@@ -8,7 +8,7 @@ from __future__ import annotations
 import ast
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any, Final, TypeGuard
@@ -27,6 +27,7 @@ from laterctl.edits.app_statements import (
     Router,
     StartupCall,
 )
+from laterctl.edits.beside import Beside
 from laterctl.edits.dropped_test import DroppedTest, has_importable_app
 from laterctl.edits.fixture import Fixture
 from laterctl.edits.manifest import DependencyFloor
@@ -101,6 +102,14 @@ def with_required(feature: Feature) -> list[Feature]:
 def edits(feature: Feature, kind: type) -> list[Any]:
     """Return the edits of a kind that a feature and what it requires declare."""
     return [edit for item in with_required(feature) for edit in catalogue.edits_of(item.name) if isinstance(edit, kind)]
+
+
+def besides(declared: Iterable[Any]) -> Iterator[str]:
+    """Yield the features that edits hold beside."""
+    for edit in declared:
+        if isinstance(edit, Beside):
+            yield edit.feature
+        yield from besides(getattr(edit, "edits", ()))
 
 
 @cache
@@ -313,9 +322,9 @@ def test_a_template_asks_for_nothing_but_what_is_offered(template: str) -> None:
 def test_what_its_templates_read_is_declared(feature: Feature) -> None:
     container = memory.project(dialect(FOUNDED[0])).container
     assert container is not None
-    known = {
-        "provided": {edit.name for edit in edits(feature, Provider)} | {*container.providers},
-    }
+    beside = (edit for name in besides(feature.edits) for edit in catalogue.edits_of(name))
+    provided = (edit for edit in (*edits(feature, Provider), *beside) if isinstance(edit, Provider))
+    known = {"provided": {edit.name for edit in provided} | {*container.providers}}
     for template in templates(feature.name):
         for kind, _, name in ASKED.findall(source(template)):
             assert name in known[kind], f"{template} reads {name}, which neither {feature.name} nor what it needs has"

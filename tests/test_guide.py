@@ -150,6 +150,64 @@ def test_what_is_there_in_part_is_said_at_the_step() -> None:
     assert {found["coverage"].state, found["logging"].state} == {State.OPEN}
 
 
+@pytest.mark.parametrize(
+    ("text", "counts"),
+    [
+        ("class CurrentUser:\n    pass\n", False),
+        ("class CurrentUser:\n    id: int\n    name: str = 'nobody'\n", False),
+        ("from pydantic import BaseModel\n\nclass CurrentUser(BaseModel):\n    id: int\n", False),
+        ("from typing import Protocol\n\nclass CurrentUser(Protocol):\n    def name(self) -> str: ...\n", False),
+        ("def get_current_user() -> str:\n    raise NotImplementedError\n", False),
+        ("def get_current_user() -> str:\n    'Later.'\n    ...\n", False),
+        ("def get_current_user() -> str:\n    raise HTTPException(401)\n", True),
+        ("@router.get('/me')\nasync def get_current_user() -> str:\n    return ''\n", False),
+        ("class CurrentUser:\n    def __call__(self) -> str:\n        return ''\n", True),
+        ("from core import Base\n\nclass CurrentUser(Base):\n    pass\n", True),
+        ("from fastapi import Depends\n\nCurrentUser = Depends(str)\n", True),
+        ("from typing import Annotated, Literal\n\nCurrentUser = Annotated[Literal['me'], Field(alias='u')]\n", False),
+        ("from typing import Annotated\n\nCurrentUser = Annotated[str, Depends(find)]\n", True),
+    ],
+)
+def test_what_does_nothing_is_not_there(text: str, counts: bool) -> None:
+    files = {**project_files(shape_named("flat")), "deps.py": text.encode()}
+    assert (way(files)["jwt"].state is State.YOURS) == counts
+
+
+def test_where_middleware_is_put_on_comes_before_where_it_is_made() -> None:
+    files = {
+        **project_files(shape_named("flat")),
+        "answers.py": b"from starlette.middleware.cors import CORSMiddleware\n\ncors = CORSMiddleware(app=None)\n",
+    }
+    assert str(way(files)["cors"].place) == "answers.py:3"
+    added = b"\nfrom fastapi.middleware.cors import CORSMiddleware\n\napp.add_middleware(CORSMiddleware)\n"
+    files["main.py"] += added
+    lines = files["main.py"].count(b"\n")
+    assert str(way(files)["cors"].place) == f"main.py:{lines}"
+
+
+def answering(path: str) -> dict[str, bytes]:
+    """Return a project with a route."""
+    files = dict(project_files(shape_named("flat")))
+    files["main.py"] += f"\n\n@app.get('{path}')\ndef alive() -> str:\n    return 'ok'\n".encode()
+    return files
+
+
+@pytest.mark.parametrize("path", ["/healthcheck", "/health-check", "/health/check", "/health_check"])
+def test_health_is_there_on_other_paths(path: str) -> None:
+    assert way(answering(path))["health"].state is State.YOURS
+
+
+@pytest.mark.parametrize("path", ["/api/v1/health", "/utils/health-check/", "/ping"])
+def test_health_below_a_prefix_is_said_at_the_step(path: str) -> None:
+    files = answering(path)
+    step = way(files)["health"]
+    assert step.state is State.OPEN
+    assert [note.message for note in step.notes] == [f"{path.rstrip('/')} is yours, and answers as before"]
+    added = memory.add(files, "health")
+    assert memory.add(added, "health") == added
+    assert memory.remove(added, "health") == files
+
+
 def test_what_is_recommended_and_there_already_is_done_without() -> None:
     files = {**project_files(shape_named("flat")), "Dockerfile": b"FROM python:3.13-slim\n"}
     step = way(files)["k8s"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from laterctl.edits.context import FeatureContext
 from laterctl.engine.plan import Request
 from laterctl.proof.static import prove
 from laterctl.refusal import Refusal
@@ -242,3 +243,97 @@ def test_what_another_package_brings_and_the_user_imports_is_no_reason_to_stay()
     assert b"\nredis" in after["requirements.txt"]
     assert memory.add(memory.add(files, "jwt"), "resources") == memory.add(after, "jwt")
     assert memory.remove(after, "resources") == files
+
+
+def slug(on: str, path: str = "/{slug}") -> str:
+    return f'\n\n@{on}.get("{path}")\ndef found(slug: str) -> str:\n    return slug\n\n\n'
+
+
+ROUTER = f"from fastapi import APIRouter\n\nrouter = APIRouter(){slug('router')}"
+INNER = "from fastapi import APIRouter\n\nfrom links import router as links\n\nrouter = APIRouter()\nrouter.include_router(links)\n"
+MADE = "from fastapi import FastAPI\n{imports}\n\napp = FastAPI()\n{body}"
+
+
+@pytest.mark.parametrize(
+    ("imports", "body", "more"),
+    [
+        ("", slug("app"), {}),
+        ("", slug("app", "/{slug:path}") + "app.add_middleware(GZipMiddleware)\n", {}),
+        ("from links import router", "app.include_router(router)\n", {"links.py": ROUTER}),
+        ("import links", "app.add_api_route('/', print)\napp.include_router(links.router)\n", {"links.py": ROUTER}),
+        ("from all import router", "app.include_router(router)\n", {"links.py": ROUTER, "all.py": INNER}),
+        ("from fastapi import APIRouter", f"router = APIRouter(){slug('router')}app.include_router(router)\n", {}),
+    ],
+    ids=["on the app", "before middleware", "router", "router of a module", "router of a router", "same file"],
+)
+def test_a_route_that_answers_everything_stays_behind(imports: str, body: str, more: dict[str, str]) -> None:
+    imports += "\nfrom fastapi.middleware.gzip import GZipMiddleware\n" if "GZip" in body else "\n"
+    files = {name: text.encode() for name, text in more.items()}
+    files |= {"main.py": MADE.format(imports=imports, body=body).encode(), "requirements.txt": LISTED}
+    after = memory.add(files, "health", "metrics")
+    lines = after["main.py"].decode().splitlines()
+    ours = [
+        number
+        for number, line in enumerate(lines)
+        if "include_router(metrics" in line or "include_router(health" in line
+    ]
+    theirs = [
+        n
+        for n, line in enumerate(lines)
+        if line.startswith(("app.include_router(router", "app.include_router(links", "@app.get"))
+    ]
+    assert len(ours) == 2
+    assert max(ours) < min(theirs)
+    assert after == memory.add(memory.add(files, "metrics"), "health")
+    assert memory.remove(after, "health", "metrics") == files
+
+
+@pytest.mark.parametrize("more", ["", ', prefix="/links"'], ids=["its own prefix", "a prefix where it is included"])
+def test_a_parameter_behind_a_prefix_answers_not_everything(more: str) -> None:
+    own = ROUTER if more else ROUTER.replace("APIRouter()", 'APIRouter(prefix="/links")')
+    main = MADE.format(imports="from links import router\n", body=f"app.include_router(router{more})\n")
+    after = memory.add({"main.py": main.encode(), "links.py": own.encode(), "requirements.txt": LISTED}, "metrics")
+    assert after["main.py"].index(b"(router") < after["main.py"].index(b"(metrics_router")
+
+
+def test_the_routes_of_jwt_are_not_there_twice() -> None:
+    routes = 'from fastapi import FastAPI\n\napp = FastAPI()\n\n\n@app.post("/auth/logout")\ndef leave() -> None: ...\n'
+    files = {"main.py": routes.encode(), "requirements.txt": LISTED}
+    (refusal,) = reasons(files, "jwt").values()
+    assert refusal.code == "already-by-hand"
+    assert "--set jwt.prefix=" in refusal.remedy
+
+
+@pytest.mark.parametrize("package", ["api", "core"])
+@pytest.mark.parametrize("feature", ["cache", "factory", "resources", "websocket"])
+def test_a_package_with_a_name_of_our_folders(package: str, feature: str) -> None:
+    files = {f"{package}/__init__.py": b"", f"{package}/main.py": APP, "requirements.txt": LISTED}
+    plan = memory.planned(files, Request(add=(feature,)))
+    assert plan.refusals == ()
+    assert prove(memory.project(files), plan) == []
+    assert memory.remove(memory.add(files, feature), feature) == files
+
+
+def test_a_module_that_the_project_lacks_is_no_dependency(monkeypatch: pytest.MonkeyPatch) -> None:
+    def elsewhere(context: FeatureContext, path: str, module: str, name: str) -> object:
+        return context.imported(path, f"shop.{module}:{name}")
+
+    files = {"shop/__init__.py": b"", "shop/main.py": b"import shop\n" + APP, "requirements.txt": LISTED}
+    monkeypatch.setattr(FeatureContext, "imported_from", elsewhere)
+    failures = prove(memory.project(files), memory.planned(files, Request(add=("cache",))))
+    messages = {failure.message for failure in failures}
+    assert messages == {"shop/core/lifespan.py would import shop.shop.core.cache, which is no module of the project"}
+
+
+@pytest.mark.parametrize("feature", ["health", "metrics"])
+def test_rewritten_calls_are_counted_without_ours(feature: str) -> None:
+    """Ours stand between those of the user's, since what is mounted stays behind."""
+    body = "app.include_router(a)\napp.mount('/m', print)\napp.include_router(a, prefix='/b')\n"
+    main = MADE.format(imports="from links import router as a\n", body=body).encode()
+    files = {"main.py": main, "links.py": ROUTER.replace("/{slug}", "/slug").encode(), "requirements.txt": LISTED}
+    after = memory.add(files, "versioning", feature)
+    assert after["main.py"].count(b"versioned(app.include_router)(a") == 2
+    assert after == memory.add(memory.add(files, feature), "versioning")
+    assert after == memory.add(memory.add(files, "versioning"), feature)
+    assert memory.remove(memory.remove(after, feature), "versioning") == files
+    assert memory.remove(memory.remove(after, "versioning"), feature) == files

@@ -29,7 +29,7 @@ from tests.test_laws import each_shape, project_files, taken
 from tests.test_patch import laterctl
 from tests.turns import DIALECTS, tenth
 
-OFTEN: Final = (*DIALECTS, *map(shape_named, ("foundation_pydantic", "on_event", "relative")))
+OFTEN: Final = (*DIALECTS, *map(shape_named, ("foundation_pydantic", "nested_containers", "on_event", "relative")))
 SELDOM: Final = [shape for shape in SHAPES if shape not in OFTEN]
 in_full = pytest.mark.parametrize("shape", [*OFTEN, *tenth(SELDOM, "running")], ids=lambda shape: shape.name)
 """Tests that take long: on each dialect, and on a tenth of the other shapes."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 import os
@@ -17,7 +18,9 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+import asyncpg
 import httpx
+import jwt
 import pytest
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
@@ -29,8 +32,18 @@ from laterctl.engine.plan import Request
 from laterctl.finding import Verdict
 from tests import memory
 from tests.dialect_projects import NAMES, dialect, features
+from tests.openbao import Bao
 from tests.otlp import Collector, http_collector
-from tests.servers import Server, end, http_server, redis_server
+from tests.servers import (
+    LOOPBACK,
+    Server,
+    end,
+    http_server,
+    openbao_server,
+    postgres_replica,
+    postgres_server,
+    redis_server,
+)
 from tests.shapes import FOUNDATION_PACKAGE, SHAPES, Shape, shape_named
 from tests.test_laws import project_files, taken
 from tests.test_running import AUTHENTICATOR
@@ -45,6 +58,9 @@ SHARED: Final = {
     "logging": {"config_file": "yes"},
 }
 """For more than one process: what has a store of its own has it on one server, and the supervisor logs as they do."""
+
+FOLLOWED: Final = {"secrets": {"provider": "vault", "database": "yes"}}
+"""For a database whose password changes while all of it runs."""
 
 SHOP: Final = '''\
 """Routes as their owner would write them."""
@@ -124,12 +140,43 @@ async def slow() -> str:
     await asyncio.sleep(1.5)
     return 'done'
 '''
+WITH_DATABASE: Final = """
+
+from sqlalchemy import text
+
+from {top}api.read_session import ReadSessionDep
+from {top}core.container import container
+
+READ = text('SELECT pg_is_in_recovery(), current_user, count(*) FROM users')
+
+
+@router.get('/users')
+async def users(session: ReadSessionDep) -> list[str | int]:
+    return list((await session.execute(READ)).one())
+
+
+@dramatiq.actor(broker=broker)
+async def count(order: str) -> None:
+    async with container.engine().connect() as connection:
+        note('counted', str((await connection.execute(READ)).one().count))
+
+
+@router.post('/counts', status_code=202)
+async def count_users() -> None:
+    await enqueue(count.message('users'))
+"""
 PROFILING: Final = "a-long-random-text-for-profiles"
+KEYS: Final = {name: f"{name}:{base64.b64encode(name.encode() * 16).decode()}" for name in ("k1", "k2")}
 CREDENTIALS: Final = {"email": "ada@example.com", "password": "correct horse battery staple"}
 
 
 @pytest.mark.parametrize(
-    "shape", [item for item in SHAPES if item.name in {"foundation", "foundation_pydantic", "flat", "factory"}]
+    "shape",
+    [
+        item
+        for item in SHAPES
+        if item.name in {"foundation", "foundation_pydantic", "flat", "factory", "nested_containers"}
+    ],
 )
 def test_any_order_gives_the_same_tree_and_back(shape: Shape) -> None:
     """Adding and taking out one by one, each in an order of its own."""
@@ -183,13 +230,18 @@ SERVICES: Final = (
     Service("foundation_pydantic", f"{FOUNDATION_PACKAGE}.", "APP_", "src", True, ("POST", "/api/users")),
     Service("flat"),
     Service("factory", "app.", "BOOKSHOP_", gunicorn=True, versioned=("GET", "/books")),
+    Service("nested_containers", "harbour.", versioned=("GET", "/ships")),
 )
+"""The foundation has its users in PostgreSQL, reads from a replica and follows secrets, once under either server; the
+others have no database, which is what a replica and a password are of.
+"""
 
 
 def written(service: Service, top: Path) -> Path:
     """Write it with everything, with routes of its owner, and with whom they let in where it has no users of its own."""
     shape = shape_named(service.shape)
-    files = memory.run(project_files(shape), Request(add=tuple(taken(shape)), options=SHARED), shape.app_flag)
+    options = SHARED | (FOLLOWED if has_users(service) else {})
+    files = memory.run(project_files(shape), Request(add=tuple(taken(shape)), options=options), shape.app_flag)
     place = service.folder
     main, users = (str(Path(place, name)) for name in ("main.py", "core/auth/authenticator.py"))
     added = f"\nfrom {service.top}api.shop import router as shop_router\n\napp.include_router(shop_router)\n"
@@ -204,7 +256,7 @@ def written(service: Service, top: Path) -> Path:
 
 def shop_of(service: Service) -> str:
     """Return the owner's routes as they are imported there."""
-    return SHOP.replace("{top}", service.top)
+    return (SHOP + WITH_DATABASE * has_users(service)).replace("{top}", service.top)
 
 
 def has_users(service: Service) -> bool:
@@ -212,14 +264,81 @@ def has_users(service: Service) -> bool:
     return service.shape.startswith("foundation")
 
 
+class Databases(NamedTuple):
+    """A primary, a replica of it, and who changes the password that the application enters both with."""
+
+    primary: Server
+    replica: Server
+    operator: Bao
+
+    def asked(self, server: Server, *statements: str, database: str = "postgres") -> None:
+        """Have a server do something, as its owner."""
+
+        async def run() -> None:
+            connection = await asyncpg.connect(server.url, database=database)
+            try:
+                for statement in statements:
+                    await connection.execute(statement)
+            finally:
+                await connection.close()
+
+        asyncio.run(run())
+
+    def environment(self, service: Service, folder: Path) -> dict[str, str]:
+        """Make a database for a service, and say where everything is."""
+        self.operator.allow((folder / "vault-policy.hcl").read_text())
+        self.operator.delete("secret/metadata/app")
+        self.operator.keep(jwt_keys=KEYS["k1"])
+        self.asked(self.primary, f"CREATE DATABASE {service.shape} OWNER app")
+        where = "postgresql+asyncpg://app@{}:{}/{}"
+        settings = self.operator.settings(folder) | {
+            "DATABASE_URL": where.format(LOOPBACK, self.primary.port, service.shape),
+            "REPLICA_DATABASE_URL": where.format(LOOPBACK, self.replica.port, service.shape),
+            "VAULT_POLL_SECONDS": "2",
+        }
+        return {f"{service.prefix}{name}": value for name, value in settings.items()}
+
+    @contextmanager
+    def changing(self) -> Iterator[set[str]]:
+        """Change the password again and again; give those that it was."""
+        over, passwords = threading.Event(), set[str]()
+
+        def change() -> None:
+            while not over.wait(0.3):
+                passwords.add(self.operator.rotate())
+
+        thread = threading.Thread(target=change)
+        thread.start()
+        try:
+            yield passwords
+        finally:
+            over.set()
+            thread.join()
+
+    def disconnect(self) -> None:
+        """End the connections of the application, which has to enter anew."""
+        for server in (self.primary, self.replica):
+            self.asked(server, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'app'")
+
+
+@pytest.fixture(scope="module")
+def databases() -> Iterator[Databases]:
+    with postgres_server() as primary, openbao_server() as openbao, Bao(openbao) as operator:
+        operator.let_in(token_ttl="10s")
+        operator.change_passwords(primary)
+        with postgres_replica(primary) as replica:
+            yield Databases(primary, replica, operator)
+
+
 @contextmanager
-def served(service: Service, folder: Path, collector: Collector) -> Iterator[tuple[Server, dict[str, str]]]:
+def served(
+    service: Service, folder: Path, more: dict[str, str], collector: Collector
+) -> Iterator[tuple[Server, dict[str, str]]]:
     """Run it on four workers, when its tables have been made; give the environment too."""
     with redis_server() as redis:
         environment = {
             "PYTHONPATH": service.root or ".",
-            f"{service.prefix}DATABASE_URL": f"sqlite+aiosqlite:///{folder}/shop.db",
-            f"{service.prefix}JWT_KEYS": f"k1:{base64.b64encode(b'k' * 32).decode()}",
+            f"{service.prefix}JWT_KEYS": KEYS["k1"],
             f"{service.prefix}PROFILING_TOKEN": PROFILING,
             f"{service.prefix}REDIS_URL": redis.url,
             f"{service.prefix}SHUTDOWN_DRAIN_SECONDS": "1",
@@ -228,11 +347,12 @@ def served(service: Service, folder: Path, collector: Collector) -> Iterator[tup
             "OTEL_EXPORTER_OTLP_ENDPOINT": collector.url,
             "OTEL_BSP_SCHEDULE_DELAY": "100",
             "PROMETHEUS_MULTIPROC_DIR": str(folder / "metrics"),
+            **more,
         }
         made = (("revision", "--autogenerate", "-m", "first"), ("upgrade", "head"), ("check",))
         for command in made if has_users(service) else ():
             alembic = [sys.executable, "-m", "alembic", *command]
-            subprocess.run(alembic, cwd=folder, env=os.environ | environment, check=True, capture_output=True)
+            subprocess.run(alembic, cwd=folder, env=os.environ | environment, check=True)
         with http_server(lambda port: command_of(service, port), folder, environment) as found:
             yield found, environment
 
@@ -273,10 +393,20 @@ def lines(server: Server) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("service", SERVICES, ids=lambda service: service.shape)
-def test_a_journey_through_all_of_them(service: Service, tmp_path: Path) -> None:
-    with http_collector() as collector, served(service, written(service, tmp_path), collector) as (server, environment):
-        travel(service, server, collector, tmp_path)
-        have_done(service, server, tmp_path, environment)
+def test_a_journey_through_all_of_them(service: Service, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    folder, more, databases = written(service, tmp_path), dict[str, str](), None
+    if has_users(service):
+        databases = request.getfixturevalue("databases")
+        more = databases.environment(service, folder)
+    with http_collector() as collector, served(service, folder, more, collector) as (server, environment):
+        if databases is None:
+            travel(service, server, collector, folder)
+        else:
+            with databases.changing() as passwords:
+                travel(service, server, collector, folder)
+                read(server, databases)
+            assert len(passwords) > 5
+        have_done(service, server, folder, environment)
         leave(server)
 
 
@@ -286,8 +416,7 @@ def travel(service: Service, server: Server, collector: Collector, folder: Path)
     with httpx.Client(base_url=server.url, timeout=20) as client:
         if has_users(service):
             assert client.post("/api/users", json=CREDENTIALS).status_code == 201
-        form = {"username": CREDENTIALS["email"], "password": CREDENTIALS["password"]}
-        pair = client.post("/auth/token", data=form).json()
+        pair = client.post("/auth/token", data=form_of(CREDENTIALS)).json()
         bearer = {"Authorization": f"Bearer {pair['access_token']}"}
 
         refused = client.get("/shop/me")
@@ -338,6 +467,36 @@ def travel(service: Service, server: Server, collector: Collector, folder: Path)
         assert pair["refresh_token"] not in server.output()
 
 
+def read(server: Server, databases: Databases) -> None:
+    """Read from the replica what was written, with a password of now, and have a token with a key of now."""
+    with httpx.Client(base_url=server.url, timeout=20) as client:
+        other = {"email": "bob@example.com", "password": CREDENTIALS["password"]}
+        assert client.post("/api/users", json=other).status_code == 201
+        assert client.get("/shop/users").json()[1:] == ["app", 2], "who has written reads it"
+        await_that(lambda: client.get("/shop/users").json()[0])
+        for _ in range(3):
+            databases.disconnect()
+            assert parallel(client, "/shop/users", 8) == [[True, "app", 2]] * 8
+            assert client.post("/auth/token", data=form_of(other)).status_code == 200
+
+        old = signed(client)
+        databases.operator.keep(jwt_keys=KEYS["k2"])
+        await_that(lambda: jwt.get_unverified_header(signed(client))["kid"] == "k2")
+        for token in (old, signed(client)):
+            assert client.get("/shop/me", headers={"Authorization": f"Bearer {token}"}).status_code == 200
+
+
+def form_of(credentials: dict[str, str]) -> dict[str, str]:
+    """Return what signs somebody in."""
+    return {"username": credentials["email"], "password": credentials["password"]}
+
+
+def signed(client: httpx.Client) -> str:
+    """Return a new token."""
+    token: str = client.post("/auth/token", data=form_of(CREDENTIALS)).json()["access_token"]
+    return token
+
+
 def in_version(path: str) -> str:
     """Return a path in the first version."""
     return f"/api/v1{path.removeprefix('/api')}"
@@ -369,7 +528,10 @@ def have_done(service: Service, server: Server, folder: Path, environment: dict[
         os.killpg(process.pid, signal.SIGKILL)
     with worker(service, folder, environment):
         await_line(folder, "done a")
-    assert (folder / "shipped").read_text().splitlines() == ["begun a", "begun a", "done a"]
+        if has_users(service):
+            assert httpx.post(f"{server.url}/shop/counts", timeout=20).status_code == 202
+            await_line(folder, "counted 2")
+    assert (folder / "shipped").read_text().splitlines()[:3] == ["begun a", "begun a", "done a"]
 
 
 def await_line(folder: Path, line: str) -> None:

@@ -75,6 +75,8 @@ class Option(Struct, frozen=True):
         examples: further values than the default of a text that has no `choices`: what people are shown, and tests try.
         minimum, maximum: the range of a number, both included.
         requires: names of features that a value needs, by the value.
+        follows: the default begins as that of another feature's option (`health.prefix`), and has the value of it in that
+            place while that feature is there.
         below_routers: the default is a path, and begins with the one that all routers of the project are below.
         by_hand, instead: signs that the project does by itself what the default brings, and the value that it then has
             unless the user chose one. Without signs they are those of the features that the default requires.
@@ -90,6 +92,7 @@ class Option(Struct, frozen=True):
     pattern: str = ""
     examples: tuple[str, ...] = ()
     requires: Mapping[Value, tuple[str, ...]] = field(default_factory=dict)
+    follows: str = ""
     below_routers: bool = False
     by_hand: ExistingSigns = ExistingSigns()
     instead: Value | None = None

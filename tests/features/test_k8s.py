@@ -204,3 +204,31 @@ def test_k8_without_an_image_of_ours_and_in_either_order() -> None:
     assert made_alone["Dockerfile"] == files["Dockerfile"]
     names = ("k8s", "docker", "health", "shutdown")
     assert made(*names) == memory.add(made("docker", "shutdown"), "k8s", "health") == memory.add(made("k8s"), *names)
+
+
+@pytest.mark.parametrize("others", [("docker",), ("docker", "k8s")])
+def test_k8_probes_are_where_health_serves_them_whichever_came_first(others: tuple[str, ...]) -> None:
+    before = project_files(shape_named("flat"))
+
+    def moved(files: Mapping[str, bytes], *names: str) -> dict[str, bytes]:
+        return memory.run(files, Request(add=names, options={"health": {"prefix": "/probes"}}))
+
+    first = memory.run(memory.add(before, *others), Request(add=("health",)))
+    at_once = moved(before, "health", *others)
+    assert moved(first, "health") == at_once
+    assert memory.add(moved(before, "health"), *others) == at_once
+    back = memory.run(at_once, Request(add=("health",), options={"health": {"prefix": "/health"}}))
+    assert [path for path in back if back[path] != first[path]] == [".laterctl/feature-health.json"]  # what was chosen
+    assert memory.add(at_once, *others) == at_once
+    assert memory.planned(at_once, Request(update=("docker", "health"))).changeset == {}
+    assert b"'/probes/live'" in at_once["Dockerfile"]
+    assert b"/health/" not in at_once["Dockerfile"]
+    if "k8s" in others:
+        (container,) = pod(at_once)["containers"]
+        paths = [container[f"{name}Probe"]["httpGet"]["path"] for name in ("startup", "liveness", "readiness")]
+        assert paths == ["/probes/live", "/probes/live", "/probes/ready"]
+        chosen = memory.run(at_once, Request(add=("k8s",), options={"k8s": {"live": "/alive"}}))
+        assert pod(chosen)["containers"][0]["livenessProbe"]["httpGet"]["path"] == "/alive"
+        assert memory.remove(at_once, "k8s") == moved(before, "health", "docker")
+    else:
+        assert memory.remove(at_once, "health") == memory.add(before, *others)

@@ -99,6 +99,15 @@ async def wrong(session: ReadSessionDep) -> None:
 """
 
 
+TIMEOUT: Final = 2.0
+"""A new connection has to fit: on a machine with eight programs for each core it takes more than the usual half second.
+
+One that does not is thrown away, and the next starts anew: the replica would not be read from as long as that lasts.
+"""
+COOLDOWN: Final = 1.5
+"""Shorter than the wait, which it does not include."""
+
+
 def made(db: str = DB) -> dict[str, bytes]:
     files = {
         "pyproject.toml": PYPROJECT.replace(">=3.10", ">=3.11"),
@@ -147,7 +156,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def environment(primary: Server, replica: str = "") -> dict[str, str]:
     urls = {"DB_URL": primary.url, "REPLICA_DATABASE_URL": replica}
     driven = {name: url.replace("postgresql:", "postgresql+asyncpg:") for name, url in urls.items() if url}
-    return driven | {"REPLICA_COOLDOWN_SECONDS": "1"}
+    return driven | {"REPLICA_COOLDOWN_SECONDS": str(COOLDOWN), "REPLICA_TIMEOUT_SECONDS": str(TIMEOUT)}
 
 
 @pytest.fixture(scope="module")
@@ -173,7 +182,7 @@ def behind(replica: Server) -> Iterator[None]:
         asked(replica, "SELECT pg_wal_replay_resume()")
 
 
-def until(true: Callable[[], bool], seconds: float = 30) -> None:
+def until(true: Callable[[], bool], seconds: float = 10) -> None:
     end = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < end, "it never was"
@@ -261,11 +270,9 @@ def test_a4_a_replica_that_hangs_costs_one_wait(client: httpx.Client, replica: S
     assert client.get("/replica").json() is True
     with hanging(replica):
         for _ in range(2):
-            first, others = took(client), [took(client) for _ in range(20)]
+            until(lambda: took(client) > 0.8 * TIMEOUT)  # the first, and the first after the cooldown
+            assert max(took(client) for _ in range(5)) < 0.8 * TIMEOUT
             assert client.get("/replica").json() is False
-            assert 0.4 < first < 2
-            assert sum(others) / 20 < 0.2
-            time.sleep(1)  # the cooldown
     until(lambda: client.get("/replica").json() is True)
 
 
@@ -274,12 +281,26 @@ def test_a4_a_replica_that_refuses_costs_nothing(client: httpx.Client, replica: 
     replica.stop()
     first, others = took(client), [took(client) for _ in range(20)]
     assert client.get("/replica").json() is False
-    assert first < 2
+    assert first < 0.8 * TIMEOUT
     assert sum(others) / 20 < 0.2
     assert "no replica: " in server.output()
     assert "Traceback" not in server.output().partition("no replica: ")[2]
     replica.restart()
     until(lambda: client.get("/replica").json() is True)
+
+
+def test_a4_a_replica_that_lets_nobody_in_costs_nothing(project: Path, primary: Server) -> None:
+    """Drivers say so in their own words."""
+    stranger = primary.url.replace("tester@", "stranger@")
+    with imported(project, "main", environment(primary, stranger)) as main:
+
+        async def run() -> list[Any]:
+            async with httpx.AsyncClient(transport=httpx.ASGITransport(app=main.app), base_url="http://test") as api:
+                answers = [await api.get("/replica"), await api.post("/notes", params={"note": "by nobody"})]
+            await main.engine.dispose()
+            return [answer.json() for answer in answers]
+
+        assert asyncio.run(run()) == [False, None]
 
 
 def test_a7_the_end_leaves_no_connection(
@@ -290,8 +311,9 @@ def test_a7_the_end_leaves_no_connection(
     assert asked(primary, OURS)
     assert asked(replica, OURS)
     server.stop()
-    assert asked(primary, OURS) == asked(replica, OURS) == []
     assert "did not close" not in server.output()
+    # Servers end the process behind a connection some time after the client has closed it.
+    until(lambda: asked(primary, OURS) == asked(replica, OURS) == [])
 
 
 def test_a8_one_override_replaces_both(project: Path, primary: Server) -> None:

@@ -14,9 +14,8 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-import asyncpg
 import httpx
 import jwt
 import pytest
@@ -25,6 +24,7 @@ from laterctl.engine.plan import Request
 from tests import memory
 from tests.features.ops_app import write
 from tests.features.resources_app import imported
+from tests.openbao import Bao
 from tests.servers import LOOPBACK, Server, free_port, openbao_server, postgres_server, uvicorn_server
 
 PYPROJECT: Final = """\
@@ -133,22 +133,6 @@ def made(**options: str) -> dict[str, bytes]:
     return after
 
 
-class Bao(httpx.Client):
-    """The operator of a server: root."""
-
-    def __init__(self, server: Server) -> None:
-        super().__init__(base_url=f"{server.url}/v1/", headers={"X-Vault-Token": "root"}, timeout=20)
-        self.kept = 0
-
-    def tell(self, path: str, **body: object) -> Any:
-        answer = self.post(path, json=body)
-        assert answer.is_success, answer.text
-        return answer.json() if answer.content else None
-
-    def keep(self, **values: str) -> None:
-        self.kept = self.tell("secret/data/app", data=values)["data"]["version"]
-
-
 @pytest.fixture(scope="module")
 def openbao() -> Iterator[Server]:
     with openbao_server() as server:
@@ -176,50 +160,21 @@ def project(files: dict[str, bytes], tmp_path_factory: pytest.TempPathFactory) -
 @pytest.fixture(scope="module")
 def operator(openbao: Server, postgres: Server, files: dict[str, bytes]) -> Iterator[Bao]:
     """A server that is set up as the policy file says; tokens live for two seconds, five with their renewals."""
-
-    async def asked(*statements: str) -> Any:
-        connection = await asyncpg.connect(postgres.url)
-        try:
-            return [await connection.fetch(statement) for statement in statements]
-        finally:
-            await connection.close()
-
-    ((hba,),) = asyncio.run(asked("SHOW hba_file"))[0]
-    lines = "('host all app 127.0.0.1/32 scram-sha-256'), ('host all all 127.0.0.1/32 trust')"
-    copied = f"COPY (VALUES {lines}) TO '{hba}'"
-    asyncio.run(asked("CREATE ROLE app LOGIN PASSWORD 'first'", copied, "SELECT pg_reload_conf()"))
     with Bao(openbao) as root:
-        root.put("sys/policies/acl/app", json={"policy": files["vault-policy.hcl"].decode()}).raise_for_status()
-        root.tell("sys/auth/approle", type="approle")
-        root.tell("auth/approle/role/app", token_policies="app", token_ttl="2s", token_max_ttl="5s")
-        root.tell("sys/mounts/database", type="database")
-        root.tell(
-            "database/config/app",
-            plugin_name="postgresql-database-plugin",
-            allowed_roles="app",
-            connection_url=f"postgresql://{{{{username}}}}@{LOOPBACK}:{postgres.port}/postgres?sslmode=disable",
-            username="tester",
-            password="",
-        )
-        root.tell("database/static-roles/app", db_name="app", username="app", rotation_period="1h")
+        root.allow(files["vault-policy.hcl"].decode())
+        root.let_in(token_ttl="2s", token_max_ttl="5s")
+        root.change_passwords(postgres)
         root.keep(stripe_key=HUSH, jwt_keys=KEYS["k1"])
         yield root
 
 
 @pytest.fixture(scope="module")
-def environment(operator: Bao, openbao: Server, postgres: Server, project: Path) -> dict[str, str]:
-    file = project / "secret-id"
-    file.write_text(operator.tell("auth/approle/role/app/secret-id")["data"]["secret_id"] + "\n")
-    role = operator.get("auth/approle/role/app/role-id").json()["data"]["role_id"]
+def environment(operator: Bao, postgres: Server, project: Path) -> dict[str, str]:
     return {
         "DB_URL": f"postgresql+asyncpg://app@{LOOPBACK}:{postgres.port}/postgres",
         "ROLE": "app",
-        "VAULT_ADDR": openbao.url,
-        "VAULT_ROLE_ID": role,
-        "VAULT_SECRET_ID": str(file),
-        "VAULT_KV_PATH": "app",
-        "VAULT_DB_ROLE": "app",
         "VAULT_POLL_SECONDS": "2",
+        **operator.settings(project),
     }
 
 
@@ -336,8 +291,7 @@ def test_4_while_vault_is_down_secrets_hold_and_readiness_is_degraded(
 def test_5_passwords_change_under_load(operator: Bao, client: httpx.Client, load: Load) -> None:
     passwords, asked = set[str](), load.asked
     for _ in range(3):
-        operator.tell("database/rotate-role/app")
-        passwords.add(operator.get("database/static-creds/app").json()["data"]["password"])
+        passwords.add(operator.rotate())
         assert client.get("/user").json() == "app"
         time.sleep(0.3)
     assert len(passwords) == 3
@@ -431,7 +385,7 @@ def test_4_without_vault_the_start_ends_with_its_address(project: Path, environm
     more = {"VAULT_ADDR": address, "VAULT_STARTUP_TIMEOUT_SECONDS": "1", "DB_URL": "sqlite+aiosqlite://"}
     code, said = failed_start(project, there | more)
     assert code != 0
-    assert f"RuntimeError: {address}: auth/approle/login: ConnectError" in said
+    assert f"RuntimeError: {address}: /v1/auth/approle/login: ConnectError" in said
     assert Path(environment["VAULT_SECRET_ID"]).read_text().strip() not in said
 
 

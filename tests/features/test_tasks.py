@@ -484,15 +484,27 @@ def test_without_redis_a_worker_does_not_start(lean: Path) -> None:
 # What is written into the project ------------------------------------------------------------------------------------
 
 
+WITHOUT_LOGS = """\
+import logging.config
+import pytest
+
+@pytest.fixture(autouse=True)
+def without_logs():
+    logging.config.dictConfig({"version": 1, "root": {"level": "CRITICAL"}})
+"""
+
+
 @pytest.mark.parametrize("kind", ["project", "alone"])
-def test_the_dropped_tests_pass_in_the_project(kind: str, request: pytest.FixtureRequest) -> None:
-    """Without Redis, and with every warning an error."""
+def test_the_dropped_tests_pass_in_the_project(kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
+    """Without Redis, with every warning an error, and where the project's own tests want no log."""
     folder: Path = request.getfixturevalue(kind)
+    (tmp_path / "without_logs.py").write_text(WITHOUT_LOGS)
     quiet = ("-q", "-W", "error", "-p", "no:cacheprovider", "-o", "asyncio_default_fixture_loop_scope=function")
+    quiet += ("-p", "without_logs")
     done = subprocess.run(
         [sys.executable, "-W", "error", "-m", "pytest", *quiet, "tests/test_tasks.py", "tests/test_tasks_database.py"],
         cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(folder)},
+        env={**os.environ, "PYTHONPATH": f"{folder}{os.pathsep}{tmp_path}"},
         capture_output=True,
         text=True,
         timeout=120,

@@ -18,6 +18,8 @@ from tests import memory
 from tests.features.ops_app import write
 from tests.features.resources_app import imported
 from tests.servers import Server, uvicorn_server
+from tests.shapes import shape_named
+from tests.test_laws import project_files
 
 PYPROJECT = """\
 [project]
@@ -477,3 +479,22 @@ def test_the_dropped_test_passes(tmp_path: Path) -> None:
     command = (sys.executable, "-m", "pytest", "-q", "-W", "error", "-p", "no:cacheprovider", *PLUGINS, "tests")
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("shape", ["flat", "poetry", "middleware_list"])
+def test_routes_of_the_application_itself_are_named(shape: str) -> None:
+    """They have no router that could be included again: the refusal names them, and says what gives them one."""
+    files = project_files(shape_named(shape))
+    (refusal,) = (
+        item for item in memory.planned(files, Request(add=("versioning",))).refusals if item.code == "no-routers"
+    )
+    path = shape_named(shape).facts.path
+    lines = [number for number, line in enumerate(files[path].decode().splitlines(), 1) if line.startswith("@app.")]
+    assert refusal.seen == f"routes of app itself: {path}:{', '.join(map(str, lines))}"
+    assert "app.include_router(router)" in refusal.snippet
+
+
+def test_routes_without_a_version_are_named_beside_routers() -> None:
+    files = project_files(shape_named("nested_containers"))
+    notes = [note.message for note in memory.planned(files, Request(add=("versioning",))).notes]
+    assert [text for text in notes if "have no version" in text and "harbour/main.py:12" in text]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
@@ -11,6 +12,7 @@ from msgspec import Struct
 from laterctl.edits.context import FeatureContext, is_ours, user_statements
 from laterctl.edits.pasted import pasted
 from laterctl.project.facts import App, Registration
+from laterctl.project.statements import body_at, nodes
 from laterctl.refusal import Refusal, Refused
 from laterctl.targets.argument import Argument
 from laterctl.targets.base import Anchor
@@ -324,19 +326,36 @@ def _is_plain(context: FeatureContext, found: Statement, tail: str) -> bool:
 def after_routers(context: FeatureContext, app: App, code: str) -> int:
     """Return the statement after which a router is included: the last one that includes one, or that adds middleware.
 
-    What is mounted stays behind it: an application mounted on `/` answers everything that comes after it.
+    What is mounted stays behind it: an application mounted on `/` answers everything that comes after it. So does what
+    includes a route such as `/{slug}`, which begins with a parameter.
     """
 
     def places(found: Sequence[Registration]) -> list[int]:
         indices = [item.index for item in found if item.style != "list"]
         return user_statements(context, app.path, app.body, indices)
 
-    mounted = min(places(app.mounts), default=None)
+    behind = [*places(app.mounts), *_greedy(context, app, sorted(places(app.routers)))]
     includes, others = (
-        [index for index in places(found) if mounted is None or index < mounted]
+        [index for index in places(found) if index < min(behind, default=math.inf)]
         for found in (app.routers, app.middleware)
     )
     return _below_limit(context, app, max([app.index, *(includes or others)]), code)
+
+
+def _greedy(context: FeatureContext, app: App, includes: Sequence[int]) -> Iterator[int]:
+    """Yield the statements that put a route on the app which begins with a parameter: those of routers, the first."""
+    from laterctl.project.signs import all_routes
+
+    tree = context.project.tree.python(app.path).tree
+    for route in all_routes(context.project, ("/{",)):
+        if any(path.startswith("/{") for path in route.full):
+            near = body_at(tree, app.body) if route.place.path == app.path else []
+            own = [
+                index
+                for index, node in enumerate(near)
+                if any(item.lineno == route.place.line for item in nodes(node) if isinstance(item, ast.Call))
+            ]
+            yield from own or includes[:1]
 
 
 class ExceptionHandler(Struct, frozen=True):

@@ -104,9 +104,15 @@ class FeatureContext(Struct, frozen=True, dict=True):
         absolute, _, name = self.dotted(source).rpartition(".")
         own = source.partition(":")[0].split(".", 1)[0] in MOVABLE
         module = self._spelled(path, absolute) if own else absolute
-        target = ImportName(path, module, name, asname, f"{absolute}.{name}")
-        if asname and self._taken(target) is not None:
-            target = ImportName(path, module, name, f"{ALTERNATIVE}{asname}", f"{absolute}.{name}")
+        return self._free(ImportName(path, module, name, asname, f"{absolute}.{name}"))
+
+    def imported_from(self, path: str, module: str, name: str, asname: str = "") -> tuple[Resolved, str]:
+        """Like `imported`, of a module by its absolute name, which may begin with `core` or `api` itself."""
+        return self._free(ImportName(path, module, name, asname, f"{module}.{name}"))
+
+    def _free(self, target: ImportName) -> tuple[Resolved, str]:
+        if target.asname and self._taken(target) is not None:
+            target = replace(target, asname=f"{ALTERNATIVE}{target.asname}")
         self._check_free(target)
         return Resolved(target), target.local
 

@@ -87,7 +87,7 @@ def _imports(context: FeatureContext, path: str, node: ast.Import | ast.ImportFr
         if isinstance(node, ast.Import):
             yield Resolved(ImportModule(path, alias.name))
         elif node.module != "__future__":
-            yield context.imported(path, f"{node.module}:{alias.name}", alias.asname or "")[0]
+            yield context.imported_from(path, node.module or "", alias.name, alias.asname or "")[0]
 
 
 def _last(context: FeatureContext, path: str) -> int:

@@ -11,6 +11,7 @@ from laterctl.edits.context import FeatureContext
 from laterctl.project.places import Place
 from laterctl.project.statements import Function, Position
 from laterctl.refusal import Refusal, Refused
+from laterctl.render import Import
 from laterctl.targets.base import Anchor
 from laterctl.targets.list_entry import AT_END, ListEntry, list_of
 from laterctl.targets.python_text import Text, read_text
@@ -21,20 +22,25 @@ from laterctl.targets.statement import Statement
 class Listed(Struct, frozen=True):
     """`source` (`core.health_redis:check_redis`) as an entry of the list `into` (`core.health:CHECKS`).
 
-    With `arguments` it is a call, which needs the `imports` too. A `source` in quotes is a text, and needs no import; nor
+    With `arguments` it is a call, which needs the `imports` too, those of an expression as they are. A `source` in quotes is a text, and needs no import; nor
     does what the open file itself defines. Entries of ours stand behind the others, sorted by `rank`, then by name.
     """
 
     source: str
     into: str
     arguments: str | None = None
-    imports: tuple[str, ...] = ()
+    imports: tuple[str | Import, ...] = ()
     rank: int = 50
 
     def resolve(self, context: FeatureContext) -> Iterator[Resolved]:
         path, name = _place(context, self.into)
         module, _, local = self.source.rpartition(":")
-        needed = [context.imported(path, source)[0] for source in self.imports]
+        needed = [
+            context.imported_from(path, item.module, item.name)[0]
+            if isinstance(item, Import)
+            else context.imported(path, item)[0]
+            for item in self.imports
+        ]
         if self.source[0] == '"':
             local = self.source
         elif module != self.into.partition(":")[0]:

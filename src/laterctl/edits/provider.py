@@ -32,13 +32,14 @@ class Provider(ProviderSpec, frozen=True):
         if self.closed_by:
             module = context.module(self.source.partition(":")[0])
             made, forgotten = providers.read(self, module), providers.forget(self, module)
-            imports = tuple(f"{item.module}:{item.name}" for item in made.imports)
+            for item in made.imports:
+                yield context.imported_from(context.path("core/lifespan.py"), item.module, item.name)[0]
             close = f"closing(stack, '{self.name}', {made.text}.{self.closed_by})"
             for code in (close, f"stack.callback({forgotten.text})"):
-                yield from Step(code, "core.lifespan:open_resources", imports, self.rank).resolve(context)
+                yield from Step(code, "core.lifespan:open_resources", rank=self.rank).resolve(context)
             if self.started_by:  # behind the others, so that a start that fails is closed too
                 code = f"await {made.text}.{self.started_by}()"
-                yield from Step(code, "core.lifespan:open_resources", imports, self.rank + 1).resolve(context)
+                yield from Step(code, "core.lifespan:open_resources", rank=self.rank + 1).resolve(context)
 
 
 def keep(context: FeatureContext, name: str) -> Expr:

@@ -61,7 +61,7 @@ class _Rewritten(Struct, frozen=True):
             yield Resolved(target)
 
     def _targets(self, context: FeatureContext, path: str, text: Text, new: str) -> Iterator[CallName]:
-        own = self._left(context, path, text)
+        ours, own = context.spots(path), self._left(context, path, text)
         for item in text.statements:
             names = {} if item.position in own else self._names(context, path, item)
             if not names:
@@ -70,7 +70,7 @@ class _Rewritten(Struct, frozen=True):
                 raise Refused(self._refusal(context, Place(path, item.node.lineno), new, min(names)))
             place = item.qualname, holder_of(item.node)
             numbered = (CallName(path, *place, min(names), new, number) for number in count())
-            yield next(target for target in numbered if target.statement_in(text) in {item, None})
+            yield next(target for target in numbered if target.statement_in(text, ours) in {item, None})
 
     def _refusal(self, context: FeatureContext, place: Place, new: str, old: str) -> Refusal:
         return Refusal(

@@ -173,14 +173,16 @@ def _made(project: Project, installed: Mapping[str, Entry], request: Request) ->
     before = ledger.records_of(installed.values())
     if joining := _joining(Resolution(project, wanted, before, dict(entries)), added):
         return _made(project, installed, replace(request, update=(*request.update, *joining)))
-    resolution = Resolution(project, wanted, before, entries)
+    options = _all_options(installed, wanted, request)
+    resolution = Resolution(project, wanted, before, entries, options)
     for name in wanted:
         if name in entries:
             continue
         entry = installed.get(name)
-        options = {**_options(entry), **request.options.get(name, {})}
         requires, recommends = (tuple(sorted({*names})) for names in declares(name))
-        fresh = Entry(name, __version__, name in requested, options, (), declined.get(name, ()), requires, recommends)
+        fresh = Entry(
+            name, __version__, name in requested, options[name], (), declined.get(name, ()), requires, recommends
+        )
         fresh = replace(fresh, tests=name in tested)
         resolution.add(fresh, entry.records if entry is not None else (), check=name in added)
     for name in wanted:
@@ -308,12 +310,11 @@ def _wanted(
     while True:
         stay = {name: entry for name, entry in installed.items() if name not in renewed}
         wanted = catalogue.closure(requested, declined, _recorded_needs(stay, declares))
-        added = [name for name in wanted if name not in installed]
         again = [
             name
             for name in wanted
             if name in renewed
-            or _is_renewed(installed, name, request, added, renewed)
+            or _is_renewed(installed, name, request, wanted, renewed)
             or (name in installed and installed[name].tests != (name in tested))
         ]
         if again == renewed:
@@ -366,6 +367,12 @@ def _options(entry: Entry | None) -> dict[str, Value]:
     return {name: value for name, value in values.items() if value is not None}
 
 
+def _all_options(installed: Mapping[str, Entry], names: Iterable[str], request: Request) -> dict[str, dict[str, Value]]:
+    """Return the values of options that are recorded or asked for, by feature; none for one of another version's."""
+    known = [name for name in names if name in catalogue.module_names()]
+    return {name: {**_options(installed.get(name)), **request.options.get(name, {})} for name in known}
+
+
 def _recorded_needs(entries: Mapping[str, Entry], declares: Needing) -> Needing:
     """Return what says what a feature needs: its entry when it has one, else its declaration."""
 
@@ -403,21 +410,22 @@ def _missed(names: Iterable[str], declined: Mapping[str, Collection[str]], wante
 
 
 def _is_renewed(
-    installed: Mapping[str, Entry], name: str, request: Request, added: Sequence[str], renewed: Sequence[str]
+    installed: Mapping[str, Entry], name: str, request: Request, wanted: Sequence[str], renewed: Sequence[str]
 ) -> bool:
     """Whether an installed feature is resolved anew.
 
-    That is when it is asked for, by name or by another value of an option, and when one that is added or resolved anew
-    builds on today's version of it.
+    That is when it is asked for, by name or by another value of an option, its own or one that its own follow, and when
+    one that is added or resolved anew builds on today's version of it.
     """
     entry = installed.get(name)
     if entry is None or name not in catalogue.module_names():
         return False
-    values = catalogue.feature(name).values(_options(entry))
-    if name in request.update or any(values.get(key) != item for key, item in request.options.get(name, {}).items()):
+    before, after = _all_options(installed, installed, Request()), _all_options(installed, wanted, request)
+    if name in request.update or catalogue.values_of(name, before) != catalogue.values_of(name, after):
         return True
     if entry.version == __version__:
         return False
+    added = [other for other in wanted if other not in installed]
     return name in catalogue.closure([*added, *renewed], needs=_declared_needs(installed, request))
 
 
@@ -444,7 +452,7 @@ def repair(project: Project, installed: Mapping[str, Entry]) -> Plan:
     }
     before = ledger.records_of(present.values())
     wanted = [name for name, entry in installed.items() if not entry.left]
-    resolution = Resolution(project, wanted, before, dict(present))
+    resolution = Resolution(project, wanted, before, dict(present), _all_options(installed, wanted, Request()))
     for name in catalogue.closure(name for name in installed if gone[name]):
         if gone.get(name):
             # Where things go is decided anew; what is put back is what was recorded.

@@ -27,7 +27,7 @@ from laterctl.targets.owned_file import alternative
 from laterctl.targets.resolved import Resolved
 
 if TYPE_CHECKING:
-    from laterctl.feature import Feature
+    from laterctl.feature import Feature, Value
     from laterctl.project.discover import Project
 
 Key = tuple[str, ...]
@@ -41,6 +41,7 @@ class Resolution(Struct):
         wanted: the features that there will be, each after those that it requires.
         before: the records that the project has.
         entries: the features that are settled, by name.
+        options: the values of options that are given, by each feature that there will be.
         anchors: where new statements go.
         refusals, notes: what stands in the way, and what is worth saying.
     """
@@ -49,6 +50,7 @@ class Resolution(Struct):
     wanted: Sequence[str]
     before: Sequence[Record]
     entries: dict[str, Entry]
+    options: Mapping[str, Mapping[str, Value]] = field(default_factory=dict)
     anchors: dict[Target, Anchor] = field(default_factory=dict)
     refusals: list[Refusal] = field(default_factory=list)
     notes: list[Note] = field(default_factory=list)
@@ -176,7 +178,7 @@ class Resolution(Struct):
         return FeatureContext(
             self.project,
             feature.name,
-            feature.values(entry.options),
+            catalogue.values_of(feature.name, {**self.options, feature.name: entry.options}),
             self.before,
             records,
             {item.name: item for item in every if isinstance(item, Setting)},

@@ -124,6 +124,18 @@ def needs_of(name: str, options: Mapping[str, Value] | None = None) -> Needs:
     return found.required(options or {}), found.recommends
 
 
+def values_of(name: str, options: Mapping[str, Mapping[str, Value]]) -> dict[str, Value]:
+    """Return the values of a feature's options; `options` are those that are given, by each feature that is there."""
+    given = options.get(name, {})
+    values = feature(name).values(given)
+    for option in feature(name).options:
+        other, _, followed = option.follows.partition(".")
+        if option.name not in given and other in options:
+            usual, chosen = (feature(other).values(each)[followed] for each in ({}, options[other]))
+            values[option.name] = f"{chosen}{str(option.default).removeprefix(str(usual))}"
+    return values
+
+
 def closure(
     names: Iterable[str],
     declined: Mapping[str, Collection[str]] | None = None,

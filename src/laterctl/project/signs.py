@@ -33,6 +33,7 @@ from laterctl.project.statements import (
 from laterctl.project.tree import Outside
 
 _METHODS = ("get", "post", "put", "patch", "delete", "head", "options", "trace", "api_route", "websocket", "route")
+_SHAPES = ("abc.ABC", "pydantic.BaseModel", "typing.NamedTuple", "typing.Protocol", "typing.TypedDict")
 _ADDERS = ("add_api_route", "add_route", "mount", "add_api_websocket_route", "add_websocket_route")
 
 
@@ -106,13 +107,14 @@ def middleware(project: Project, classes: Collection[str]) -> list[Place]:
     others = {item.place for other in _others(project) if other not in below for item in other.middleware}
     others -= {item.place for item in project.app.middleware} if project.app is not None else set()
     words = {name.rpartition(".")[2] for name in classes}
-    found: list[Place] = []
+    found: dict[Place, bool] = {}
     for path in _files(project, words):
         for spot, node in bodies.calls(project.tree.python(path).tree):
             put = middleware_class(node, partial(_resolved, project, path=path, spot=spot))
             if put is not None and _resolved(project, put, path, spot) in classes:
-                found.append(Place(path, node.lineno))
-    return sorted(set(found) - others)
+                found[Place(path, node.lineno)] = put is node.func
+    # One that is made by itself may be there for something else: those that are put on come first.
+    return sorted(found.keys() - others, key=lambda place: (found[place], place))
 
 
 def _others(project: Project) -> list[App]:
@@ -131,17 +133,48 @@ def _below(project: Project) -> list[App]:
 
 
 def definitions(project: Project, names: Collection[str]) -> list[Place]:
-    """Return where a class, function or module-level name called one of `names` is defined (imports do not count)."""
+    """Return where a class, function or module-level name called one of `names` is defined.
+
+    Imports do not count, nor does what does nothing (a stub, a protocol, a record of fields, a type without `Depends`),
+    nor a path operation.
+    """
     found: list[Place] = []
     for path in _files(project, names):
         for spot in spots(project.tree.python(path).tree):
             inside = bool(spot.scope)
             if isinstance(spot.node, Scope):
-                if spot.node.name in names and not any(not isinstance(part, ast.ClassDef) for part in spot.scope):
+                nested = any(not isinstance(part, ast.ClassDef) for part in spot.scope)
+                other = nested or _does_nothing(project, spot.node, path) or _answers_alone(project, spot.node, path)
+                if spot.node.name in names and not other:
                     found.append(Place(path, spot.node.lineno))
-            elif not inside and any(dotted_path(target) in names for target in bound_targets(spot.node)):
+            elif inside or not any(dotted_path(target) in names for target in bound_targets(spot.node)):
+                continue
+            elif not _is_type(project, spot.node, path):
                 found.append(Place(path, spot.node.lineno))
     return sorted(set(found))
+
+
+def _does_nothing(project: Project, node: ast.stmt, path: str) -> bool:
+    """Whether a definition only says what something looks like."""
+    if isinstance(node, ast.ClassDef):
+        plain = all(project.names.resolve(base, path) in _SHAPES for base in node.bases)
+        return plain and all(_does_nothing(project, item, path) for item in node.body)
+    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+        return all(_does_nothing(project, item, path) for item in node.body)
+    if isinstance(node, ast.Raise):
+        raised = node.exc.func if isinstance(node.exc, ast.Call) else node.exc
+        return isinstance(raised, ast.Name) and raised.id == "NotImplementedError"
+    said = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+    return said or isinstance(node, ast.Pass | ast.AnnAssign)
+
+
+def _is_type(project: Project, node: ast.stmt, path: str) -> bool:
+    """Whether a name is given a type on which nothing depends, as on `Annotated[X, Depends(f)]`."""
+    value = assigned_value(node)
+    if not isinstance(value, ast.Subscript) or not project.names.resolve(value, path).startswith("typing"):
+        return False
+    called = (part.func for part in nodes(value) if isinstance(part, ast.Call))
+    return not any(dotted_path(func).rpartition(".")[2] in {"Depends", "Security"} for func in called)
 
 
 def headers(project: Project, names: Collection[str]) -> list[Place]:

@@ -192,6 +192,9 @@ def _import(path: str, line: int, module: str, name: str, result: _Result) -> It
         return
     if name and result.file_of(f"{module}.{name}") is not None:
         return  # a module in a folder without `__init__.py`
+    if result.file_of(top) is not None:
+        yield Failure("imports", f"{path} would import {module}, which is no module of the project", Place(path, line))
+        return
     if result.provided is not None and top not in result.provided and not result.is_imported(top):
         message = f"{path} would import {module}, which no declared dependency provides"
         yield Failure("imports", message, Place(path, line))

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import ClassVar
 
 from laterctl.codemods import rows
-from laterctl.project.statements import StatementRef
+from laterctl.project.statements import Position, StatementRef
 from laterctl.render import Style
 from laterctl.targets.base import Effect, Inspection, State
 from laterctl.targets.document import Document
@@ -54,7 +54,7 @@ class Argument(StatementPart, frozen=True):
                 return Inspection(state, keyword.value.lineno, nodes=((keyword, ()),))
         return Inspection(State.ABSENT)
 
-    def statement_in(self, text: Text) -> StatementRef | None:
+    def statement_in(self, text: Text, own: Collection[Position] | None = None) -> StatementRef | None:
         found = call_of(text, self)
         return found[0] if found else None
 

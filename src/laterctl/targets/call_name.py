@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import ClassVar
 
 from laterctl.codemods.statements import named, unwrapped, wrapped, wrapped_names
-from laterctl.project.statements import StatementRef, is_compound
+from laterctl.project.statements import Position, StatementRef, is_compound
 from laterctl.render import Style
 from laterctl.targets.base import Inspection, Record, State, of_kind
 from laterctl.targets.document import Document
+from laterctl.targets.python_target import own_statements
 from laterctl.targets.python_text import Text, holder_of
 from laterctl.targets.statement_part import StatementPart
 
@@ -18,8 +19,8 @@ from laterctl.targets.statement_part import StatementPart
 class CallName(StatementPart, frozen=True):
     """`new(old)` where the user has `old` (a name, or dotted), everywhere in one simple statement of `scope`.
 
-    It is statement `number` of those that have `old` and assign to `holder` (see `holder_of`); the statement as it stood
-    is the record's `replaced`. The user's name stays: its import is used as before, and who looks for it finds it.
+    It is statement `number` of those of the user's that have `old` and assign to `holder` (see `holder_of`); the statement
+    as it stood is the record's `replaced`. The user's name stays: its import is used as before, and who looks for it finds it.
     """
 
     kind: ClassVar[str] = "call"
@@ -46,7 +47,8 @@ class CallName(StatementPart, frozen=True):
         return f"{self.new}({self.old})"
 
     def inspect(self, document: Document) -> Inspection:
-        found = self.statement_in(document.text)
+        own = own_statements(document.text, document.records) if document.records else None
+        found = self.statement_in(document.text, own)
         if found is None:
             return self._edited(document.text)
         nodes = tuple((node, node.args) for node in self.nodes_in(found.node))
@@ -58,12 +60,17 @@ class CallName(StatementPart, frozen=True):
                 return Inspection(State.ALTERED, item.node.lineno, text.code(item))
         return Inspection(State.ABSENT)
 
-    def statement_in(self, text: Text) -> StatementRef | None:
+    def statement_in(self, text: Text, own: Collection[Position] | None = None) -> StatementRef | None:
         found = [
             item
             for item in text.in_scope(self.scope)
-            if not is_compound(item.node) and holder_of(item.node) == self.holder and named(item.node, self.old)
+            if item.position not in (own or ())
+            and not is_compound(item.node)
+            and holder_of(item.node) == self.holder
+            and named(item.node, self.old)
         ]
+        if own is None:  # which are ours is not known, but they are left as they are
+            found = [item for item in found if self.nodes_in(item.node)] or found
         return found[self.number] if self.number < len(found) else None
 
     def nodes_in(self, statement: ast.stmt) -> list[ast.Call]:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import ClassVar
 
 from laterctl.codemods import newer, rows
 from laterctl.codemods.statements import split_lines
-from laterctl.project.statements import StatementRef
+from laterctl.project.statements import Position, StatementRef
 from laterctl.render import Style
 from laterctl.targets.base import Effect, Inspection, State, Target
 from laterctl.targets.document import Document
@@ -76,7 +76,7 @@ class ListEntry(StatementPart, frozen=True):
                 return _inspection(State.ALTERED, element, ast.unparse(element))
         return Inspection(State.ABSENT)
 
-    def statement_in(self, text: Text) -> StatementRef | None:
+    def statement_in(self, text: Text, own: Collection[Position] | None = None) -> StatementRef | None:
         found = list_of(text, self)
         return found[0] if found else None
 

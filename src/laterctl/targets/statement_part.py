@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import ast
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 from typing import Self
 
-from laterctl.project.statements import StatementRef
+from laterctl.project.statements import Position, StatementRef
 from laterctl.render import Style
 from laterctl.targets.base import Anchor, Record, State, Target, of_kind
 from laterctl.targets.document import Document
@@ -21,8 +21,8 @@ class StatementPart(CodeTarget, frozen=True):
     """A part of a statement of the user's. Texts of statements are as they stand in the file, indentation included."""
 
     @abstractmethod
-    def statement_in(self, text: Text) -> StatementRef | None:
-        """Find the statement that it is a part of, or goes into."""
+    def statement_in(self, text: Text, own: Collection[Position] | None = None) -> StatementRef | None:
+        """Find the statement that it is a part of, or goes into; `own` are the places of whole ones that are ours."""
 
     @abstractmethod
     def nodes_in(self, statement: ast.stmt) -> Sequence[ast.AST]:
@@ -50,7 +50,7 @@ class StatementPart(CodeTarget, frozen=True):
         grouped: dict[int, tuple[StatementRef, _Parts, _Parts]] = {}
         for side, records in enumerate((before, after)):
             for target, record in of_kind(records, cls).items():
-                found = target.statement_in(edit.text)
+                found = target.statement_in(edit.text, edit.own)
                 if found is not None:
                     group = grouped.setdefault(id(found.node), (found, {}, {}))
                     (group[1], group[2])[side][target] = record

@@ -55,6 +55,7 @@ feature = Feature(
             "path that the health check of the image asks for",
             default="/health/live",
             pattern=r"(/[A-Za-z0-9._~-]+)+",
+            follows="health.prefix",
         ),
     ),
     edits=(

@@ -59,9 +59,8 @@ def implementations(context: FeatureContext) -> Iterator[Edit]:
         made = Provider(provider, f"{module}:{_class(item, name)}", only_made=True)
         yield made
         read = providers_of(context.project).read(made, context.module(module))
-        imports = tuple(f"{each.module}:{each.name}" for each in read.imports)
         give = f'"{item}", {read.text.removesuffix("()")}'
-        yield Listed(f"api.{name}s:Named", f"api.{name}s:{table}", give, imports)
+        yield Listed(f"api.{name}s:Named", f"api.{name}s:{table}", give, read.imports)
     yield DroppedTest(f"test_{name}s.py", "factory/tests/test_named.py.jinja", client=False, given=given)
 
 

@@ -9,12 +9,20 @@ from laterctl.edits.file import File, engine
 from laterctl.edits.open_file import Listed
 from laterctl.edits.setting import Setting
 from laterctl.feature import ExistingSigns, Feature, Group, Option, Stage
+from laterctl.project.signs import all_routes
+
+WORDS = ("health", "healthz", "healthcheck", "health-check", "health_check", "heartbeat", "ping")
+"""The last part of routes that say whether an application lives."""
 
 
 def probed(context: FeatureContext) -> Iterator[Edit]:
     """Name the paths as those of probes, and check the database whose engine other modules can import."""
     for name in ("live", "ready"):
         yield Listed(f'"{context.options["prefix"]}/{name}"', into="core.routing:PROBE_PATHS")
+    # Below a prefix a route is for people and monitors: what deploys the application asks at the root.
+    for route in all_routes(context.project, WORDS):
+        if route.path.rstrip("/").rpartition("/")[2] in WORDS and not context.own_file(route.place.path):
+            context.choice(f"{min(route.full)} is yours, and answers as before", route.place)
     database, reason = context.project.database, context.project.why_not("database")
     if database is None:
         if reason is not None:
@@ -62,6 +70,7 @@ feature = Feature(
         routes=(
             *("{prefix}", "{prefix}/live", "{prefix}/liveness", "{prefix}/ready", "{prefix}/readiness"),
             *("/healthz", "/livez", "/readyz", "/live", "/liveness", "/ready", "/readiness"),
+            *("/healthcheck", "/health-check", "/health_check", "{prefix}/check"),
         ),
         dependencies=("fastapi-health", "fastapi-healthcheck", "fastapi-healthchecks"),
     ),

@@ -152,7 +152,7 @@ feature = Feature(
             *("jose.jwt.decode", "jose.jws.verify"),
         ),
         names=("CurrentUser", "create_access_token", "get_current_user"),
-        routes=("{prefix}/token",),
+        routes=("{prefix}/token", "{prefix}/refresh", "{prefix}/logout"),
     ),
     changes=("POST /auth/token, /auth/refresh and /auth/logout answer, or below another jwt.prefix",),
     stage=Stage.EDGE,

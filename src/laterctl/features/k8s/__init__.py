@@ -76,8 +76,8 @@ feature = Feature(
             requires={"health": ("health",)},
             instead="tcp",
         ),
-        Option("live", "path of the liveness probe", default="/health/live", pattern=PATH),
-        Option("ready", "path of the readiness probe", default="/health/ready", pattern=PATH),
+        Option("live", "path of the liveness probe", default="/health/live", pattern=PATH, follows="health.prefix"),
+        Option("ready", "path of the readiness probe", default="/health/ready", pattern=PATH, follows="health.prefix"),
         Option("replicas", "how many pods there are", int, default=1, minimum=1),
     ),
     edits=(

@@ -97,7 +97,7 @@ feature = Feature(
         DependencyFloor("alembic>=1.19.2"),
         Chosen("enums", ("yes",), (DependencyFloor("alembic-postgresql-enum>=1.11"),)),
         File("alembic.ini", "migrations/root/alembic.ini.jinja", root=True),
-        File("core/migrations.py", "migrations/core/migrations.py.jinja"),
+        File("core/migrations.py", "migrations/core/migrations.py.jinja", open=True),
         File("migrations/__init__.py", "migrations/root/package.py.jinja", root=True),
         File("migrations/script.py.mako", "migrations/root/script.py.mako.jinja", root=True),
         File("migrations/versions/__init__.py", "migrations/root/package.py.jinja", root=True),

@@ -12,7 +12,8 @@ from laterctl.project.names import dotted_path
 from laterctl.project.places import Place
 from laterctl.project.statements import assigned_value, bound_targets, nodes, wrapped_function
 
-_CREDENTIALS = pattern(r"\s*sqlalchemy\.url\s*=\s*[\w+]+://[^:@/\s]+:(?!%\()[^@\s]+@")
+# `alembic init` writes driver://user:pass@localhost/dbname, which is nobody's password.
+_CREDENTIALS = pattern(r"\s*sqlalchemy\.url\s*=\s*(?!driver:)[\w+]+://[^:@/\s]+:(?!%\()[^@\s]+@")
 
 
 @once
@@ -155,6 +156,7 @@ MIG003 = Rule(
     good=(
         {"alembic.ini": "[alembic]\nsqlalchemy.url = sqlite:///app.db\n"},
         {"alembic.ini": "[alembic]\nsqlalchemy.url = postgresql://me:%(PASSWORD)s@db/app\n"},
+        {"alembic.ini": "[alembic]\nsqlalchemy.url = driver://user:pass@localhost/dbname\n"},
     ),
 )
 MIG004 = Rule(

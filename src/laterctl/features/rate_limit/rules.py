@@ -17,7 +17,7 @@ from laterctl.project.start_files import start_parts
 
 _Function = ast.FunctionDef | ast.AsyncFunctionDef
 _LIMITS = {"limit", "shared_limit"}
-_ANYBODY = pattern(r"(?:--forwarded-allow-ips|FORWARDED_ALLOW_IPS)\"?'?[\s=:,]+[\"']?\*")
+_ANYBODY = pattern(r"(?:--forwarded-allow-ips|FORWARDED_ALLOW_IPS)\"?'?[\s=:,]+[\"']?\*[\"']?")
 _SEPARATORS = re.compile(r"[,;|]")
 _RATE = re.compile(r"\s*[0-9]+\s*(?:/|per)\s*[0-9]*\s*(?:second|minute|hour|day|month|year)s?\s*", re.IGNORECASE)
 

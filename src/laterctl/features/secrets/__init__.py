@@ -17,6 +17,8 @@ from laterctl.edits.setting import Setting
 from laterctl.feature import ExistingSigns, Feature, Group, Option, Stage
 from laterctl.refusal import Refusal
 
+LIFESPAN = "core.lifespan:open_resources"
+
 
 def client(context: FeatureContext) -> Iterator[Edit]:
     """Depend on the HTTP client library that the project uses, to ask Vault."""
@@ -132,6 +134,25 @@ feature = Feature(
                         Setting("vault_db_role", "str", "", help="the static role of the database; none if empty"),
                         File("core/database_secret.py", "secrets/core/database_secret.py.jinja"),
                         StartupCall("core.database_secret:follow_database"),
+                        # The application is not the only process: there are workers, and migrations.
+                        Step("follow_database()", LIFESPAN, ("core.database_secret:follow_database",), 7),
+                        Beside(
+                            "migrations",
+                            (
+                                Step(
+                                    "follow_database()",
+                                    "core.migrations:prepare",
+                                    ("core.database_secret:follow_database",),
+                                ),
+                            ),
+                        ),
+                        Beside(
+                            "replicas",
+                            (
+                                File("core/replica_secret.py", "secrets/core/replica_secret.py.jinja"),
+                                Step("follow_replica()", LIFESPAN, ("core.replica_secret:follow_replica",), 17),
+                            ),
+                        ),
                     ),
                 ),
                 Setting(

@@ -1,7 +1,7 @@
 """Versions of the API below paths of their own, and what their responses say about how long they live."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from laterctl.edits.app_statements import Middleware
 from laterctl.edits.context import Edit, FeatureContext
@@ -11,6 +11,8 @@ from laterctl.edits.open_file import Listed
 from laterctl.edits.rewritten_call import RewrittenInclude
 from laterctl.edits.setting import Setting
 from laterctl.feature import ExistingSigns, Feature, Group, Option, Stage
+from laterctl.project.names import Own
+from laterctl.project.places import Place
 from laterctl.project.signs import all_routes
 from laterctl.refusal import Refusal
 
@@ -21,12 +23,17 @@ def has_routers(context: FeatureContext) -> Refusal | None:
     """Refuse a project without routers, and one whose routers have versions below another prefix."""
     app, prefix = context.project.app, context.options["prefix"]
     if app is not None and not app.routers:
+        own = on_application(context)
         return Refusal(
             "no-routers",
             "no router is included in the application, and versions are made of routers",
             app.place,
-            expected="app.include_router(router)",
-            remedy="put the routes that get versions on an APIRouter",
+            seen=f"routes of {app.name} itself: {places(own)}" if own else "",
+            expected=f"{app.name}.include_router(router)",
+            snippet=f"router = APIRouter()\n...  # @router.get and so on\n{app.name}.include_router(router)",
+            remedy=f"put them on a router, which does not change their paths: @{app.name}.get becomes @router.get"
+            if own
+            else "put the routes that get versions on an APIRouter",
         )
     for route in all_routes(context.project, ("/",)):
         for path in sorted(route.full):
@@ -43,8 +50,26 @@ def has_routers(context: FeatureContext) -> Refusal | None:
     return None
 
 
+def on_application(context: FeatureContext) -> list[Place]:
+    """Return the routes that stand on the application itself, where it is made."""
+    app = context.project.app
+    found = [route for route in all_routes(context.project, ("/",)) if app is not None and route.place.path == app.path]
+    # What a function has is not known by name, but then it has no router either.
+    return [
+        route.place for route in found if app and (route.holder or Own(app.path, app.name)) == Own(app.path, app.name)
+    ]
+
+
+def places(found: Sequence[Place]) -> str:
+    """Return the lines of routes of one file, the first few of them."""
+    more = f" and {len(found) - 5} more" if len(found) > 5 else ""
+    return f"{found[0].path}:{', '.join(str(place.line) for place in found[:5])}{more}"
+
+
 def versions(context: FeatureContext) -> Iterator[Edit]:
-    """Yield a file and an entry of the table for each version after the first."""
+    """Yield a file and an entry of the table for each version after the first, and say which routes have none."""
+    if own := on_application(context):
+        context.notice(f"routes of the application itself have no version until a router has them: {places(own)}")
     for number in range(2, int(str(context.options["new"])[1:]) + 1):
         name = f"v{number}"
         yield File(f"api/{name}.py", "versioning/api/version.py.jinja")

@@ -6,12 +6,7 @@ from pathlib import Path
 
 from alembic import context
 
-from order_service.core.migrations import (
-    app_engine,
-    load_tables,
-    migrate,
-    migrate_alone,
-)
+from order_service.core.migrations import app_engine, migrate, migrate_alone, prepare
 
 
 async def connect() -> None:
@@ -21,7 +16,7 @@ async def connect() -> None:
     await app_engine.dispose()
 
 
-load_tables(Path(__file__).parents[1] / 'src')
+prepare(Path(__file__).parents[1] / 'src')
 given = context.config.attributes.get('connection')
 if given is not None or context.is_offline_mode():
     migrate(given)

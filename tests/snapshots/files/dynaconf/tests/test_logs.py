@@ -62,6 +62,7 @@ def test_a_request_is_one_line(caplog: pytest.LogCaptureFixture) -> None:
 
 
 def test_an_exception_is_one_line(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
     planted = 'hunter' + str(2)
     try:
         assert 1 // (len(planted) - 7)

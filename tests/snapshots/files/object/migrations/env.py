@@ -5,14 +5,9 @@ from pathlib import Path
 
 from alembic import context
 
-from order_service.core.migrations import (
-    app_engine,
-    load_tables,
-    migrate,
-    migrate_alone,
-)
+from order_service.core.migrations import app_engine, migrate, migrate_alone, prepare
 
-load_tables(Path(__file__).parents[1] / 'src')
+prepare(Path(__file__).parents[1] / 'src')
 given = context.config.attributes.get('connection')
 if given is not None or context.is_offline_mode():
     migrate(given)

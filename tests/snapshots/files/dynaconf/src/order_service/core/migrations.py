@@ -33,7 +33,7 @@ app_engine = container.engine()
 target_metadata = MetaData()
 
 
-def load_tables(root: Path) -> None:
+def prepare(root: Path) -> None:
     """Import the models below a folder, and name what they leave unnamed."""
     for file in sorted(f for each in FILES for f in root.glob(each)):
         parts = file.relative_to(root).with_suffix('').parts

@@ -7,7 +7,6 @@ from contextvars import ContextVar
 import anyio
 from fastapi.requests import HTTPConnection
 from sqlalchemy import Connection, Engine, event, text
-from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -88,7 +87,7 @@ async def _position(primary: AsyncEngine) -> str:
         with anyio.fail_after(TIMEOUT_SECONDS):
             async with primary.connect() as connection:
                 position: str = (await connection.execute(NOW)).scalar_one()
-    except (OSError, SQLAlchemyError):
+    except Exception:  # noqa: BLE001 - drivers raise their own
         return END
     return position.replace('/', '-')
 

@@ -8,7 +8,6 @@ from functools import cache
 import anyio
 from pydantic import PositiveFloat, SecretStr
 from sqlalchemy import text
-from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 
 from order_service.core.feature_settings import FeatureSettings
@@ -51,17 +50,16 @@ class Replica:
         The position is one of PostgreSQL's log: what was written before it
         is seen.
         """
-        now = time.monotonic()
-        if self.engine is None or now < self._back_at:
+        if self.engine is None or time.monotonic() < self._back_at:
             return None
         session = AsyncSession(self.engine)
         try:
             with anyio.fail_after(self._settings.replica_timeout_seconds):
                 if await session.scalar(HAS, {'position': position}):
                     return session
-        # Errors of connecting are not always those of SQLAlchemy.
-        except (OSError, SQLAlchemyError) as error:
-            self._back_at = now + self._settings.replica_cooldown_seconds
+        except Exception as error:  # noqa: BLE001 - drivers raise their own
+            cooldown = self._settings.replica_cooldown_seconds
+            self._back_at = time.monotonic() + cooldown
             logger.warning('no replica: %s', type(error).__name__)
         await session.close()
         return None
