@@ -92,7 +92,7 @@ TYPED: Final = [("single", VERSIONS[0]), ("single", VERSIONS[-1]), ("others", VE
 
 @pytest.mark.parametrize(("kind", "version"), TYPED)
 def test_mypy_finds_nothing(written: Path, kind: str, version: str, tmp_path_factory: pytest.TempPathFactory) -> None:
-    cache = tmp_path_factory.getbasetemp() / "mypy"
+    cache = tmp_path_factory.getbasetemp() / f"mypy-{kind}"  # projects of the kinds have the same names
     options = ("--strict", "--python-version", version, "--cache-dir", str(cache))
     for project in sorted((written / kind).iterdir()):
         done = run(project, "mypy", *options, "src", "tests", "migrations", "load")
