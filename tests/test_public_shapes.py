@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from laterctl.edits.context import FeatureContext
@@ -337,3 +339,21 @@ def test_rewritten_calls_are_counted_without_ours(feature: str) -> None:
     assert after == memory.add(memory.add(files, "versioning"), feature)
     assert memory.remove(memory.remove(after, feature), "versioning") == files
     assert memory.remove(memory.remove(after, "versioning"), feature) == files
+
+
+@pytest.mark.parametrize("line", ["from shop.links import router", "from .links import router"])
+def test_a_project_whose_folder_is_a_package_is_refused(
+    line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is in it is imported from the folder above, where ours would have another name than in their own imports."""
+    monkeypatch.setattr(memory, "EMPTY", tmp_path / "shop")
+    main = MADE.format(imports=f"{line}\n", body="app.include_router(router)\n").encode()
+    files = {"__init__.py": b"", "main.py": main, "links.py": ROUTER.encode(), "requirements.txt": LISTED}
+    assert "imported-from-above" in reasons(files, "cors")
+
+
+def test_a_package_with_the_name_of_the_folder_is_the_projects(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "EMPTY", tmp_path / "shop")
+    main = MADE.format(imports="from shop.links import router\n", body="app.include_router(router)\n").encode()
+    files = {"shop/__init__.py": b"", "shop/main.py": main, "shop/links.py": ROUTER.encode()}
+    assert "shop/core/cors.py" in memory.add({**files, "requirements.txt": LISTED}, "cors")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -17,6 +18,7 @@ from laterctl.engine.ledger import Entry
 from laterctl.feature import ExistingSigns
 from laterctl.features import catalogue
 from laterctl.project.places import Place
+from laterctl.project.statements import nodes
 from laterctl.refusal import Note, Refusal
 from laterctl.targets.origin import ORIGIN, ORIGIN_COMMENT
 
@@ -39,6 +41,8 @@ def blockers(
     Without `renders` a file that stands where one of the feature's would is not compared with it, and taken for it.
     """
     found = [*_open(edits, context), *_floors(feature, context), *_conflicts(feature, installed)]
+    if "fastapi" in feature.floors:
+        found += _from_above(context)
     if feature.check is not None and (reason := feature.check(context)):
         found.append(replace(reason, feature=feature.name))
     return found or list(_by_hand(feature, edits, context, installed, renders=renders))
@@ -63,6 +67,30 @@ def _conflicts(feature: Feature, installed: Mapping[str, Entry]) -> Iterator[Ref
                 feature=feature.name,
                 remedy=f"have one of them; `laterctl remove {name}` takes out the other",
             )
+
+
+def _from_above(context: FeatureContext) -> Iterator[Refusal]:
+    """Refuse a project whose folder is itself a package: its modules, and ours, have names that begin outside of it."""
+    app, tree = context.project.app, context.project.tree
+    name = tree.root.name
+    if app is None or tree.is_dir(name) or f"{name}.py" in tree.files():
+        return
+    for node in nodes(tree.python(app.path).tree):
+        if not isinstance(node, ast.ImportFrom):
+            continue
+        top, _, rest = (node.module or "").partition(".")
+        inner = rest.partition(".")[0] if top == name and not node.level else ""
+        if node.level > app.path.count("/") or (inner and (tree.is_dir(inner) or f"{inner}.py" in tree.files())):
+            yield Refusal(
+                "imported-from-above",
+                f"the folder {name} is a package: what is in it is imported from the folder above",
+                Place(app.path, node.lineno),
+                seen=ast.unparse(node),
+                expected="modules that are imported from the project's folder",
+                remedy=f"keep the file that declares the dependencies beside {name}, and run laterctl there",
+                feature=context.feature,
+            )
+            return
 
 
 def _floors(feature: Feature, context: FeatureContext) -> Iterator[Refusal]:
