@@ -269,15 +269,31 @@ def test_d8_hadolint_finds_nothing(tmp_path: Path) -> None:
         run(str(hadolint), "Dockerfile", cwd=tmp_path)
 
 
-@pytest.mark.parametrize(
-    "path", ["Dockerfile", ".dockerignore", "Containerfile", "deploy/Dockerfile.prod", "api.Dockerfile"]
-)
+@pytest.mark.parametrize("path", ["Dockerfile", "Containerfile", "deploy/Dockerfile.prod", "api.Dockerfile"])
 def test_d9_an_image_of_the_users_is_left_alone(path: str) -> None:
     files = project_files(shape_named("flat")) | {path: b"FROM python:3.13-slim\n"}
     with pytest.raises(Refusing) as refusing:
         memory.add(files, "docker")
     (refusal,) = refusing.value.refusals
     assert (refusal.code in {"already-by-hand", "file-exists"}, refusal.place and refusal.place.path) == (True, path)
+
+
+def test_a_list_of_the_users_of_what_is_no_part_of_an_image_is_kept() -> None:
+    files = project_files(shape_named("flat")) | {".dockerignore": b"*.log\n"}
+    plan = memory.planned(files, Request(add=("docker",)))
+    assert [(note.level, str(note.place)) for note in plan.notes if "stays" in note.message] == [
+        ("choice", ".dockerignore:1")
+    ]
+    made = memory.applied(files, plan)
+    assert made[".dockerignore"] == b"*.log\n"
+    assert memory.add(made, "docker") == made
+    assert memory.remove(made, "docker") == files
+    lost = {
+        path: data
+        for path, data in memory.add(project_files(shape_named("flat")), "docker").items()
+        if path[:10] != ".laterctl/"
+    }
+    assert memory.add(lost, "docker")[".dockerignore"] == lost[".dockerignore"]
 
 
 def test_an_image_of_something_else_is_no_reason_to_refuse() -> None:

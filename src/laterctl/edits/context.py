@@ -238,9 +238,8 @@ class FeatureContext(Struct, frozen=True, dict=True):
 
         return inspect(target, self.project.tree.read(target.path)).state is State.PRESENT
 
-    def is_from_us(self, place: str) -> bool:
-        """Whether the file at a place is there and says that this feature brought it, or the ledger says so."""
-        path = self.path(place)
+    def is_from_us(self, path: str) -> bool:
+        """Whether a file is there and says that this feature brought it, or the ledger says so."""
         data = self.project.tree.read(path)
         return data is not None and (self.own_file(path) or origin.feature_of(path, data) == self.feature)
 

@@ -1,7 +1,9 @@
 """A container image: dependencies in a layer of their own, one process, no root."""
 
+from collections.abc import Iterator
+
 from laterctl.dialects.manifest import named
-from laterctl.edits.context import FeatureContext
+from laterctl.edits.context import Edit, FeatureContext
 from laterctl.edits.dropped_test import DroppedTest
 from laterctl.edits.file import File
 from laterctl.edits.manifest import DependencyFloor
@@ -10,6 +12,7 @@ from laterctl.patterns import pattern
 from laterctl.project.places import Place, is_test_or_docs
 from laterctl.refusal import Refusal
 
+IGNORE_FILE = ".dockerignore"
 IMAGE_FILE = pattern(r"(?:^|/)(?:(?:Docker|Container)file(?:\.[\w-]+)?|[\w-]+\.(?:[Dd]ocker|[Cc]ontainer)file)$")
 
 
@@ -17,7 +20,7 @@ def not_there(context: FeatureContext) -> Refusal | None:
     """Refuse beside an image of the user's that Python runs in, and where a lock is out of an image's reach."""
     tree, manifest = context.project.tree, context.project.manifest
     for path in tree.files():
-        if not IMAGE_FILE.search(path) or is_test_or_docs(path) or context.own_file(path):
+        if not IMAGE_FILE.search(path) or is_test_or_docs(path) or context.is_from_us(path):
             continue
         if b"python" in (tree.read(path) or b""):
             return Refusal(
@@ -43,6 +46,19 @@ def not_there(context: FeatureContext) -> Refusal | None:
     return None
 
 
+def has_no_ignore_file(context: FeatureContext) -> bool:
+    """Whether the project has no list of its own of what is no part of an image."""
+    return context.project.tree.read(IGNORE_FILE) is None or context.is_from_us(IGNORE_FILE)
+
+
+def ignore_file(context: FeatureContext) -> Iterator[Edit]:
+    """Say of the project's own list that it stays, and what has to be on it."""
+    if not has_no_ignore_file(context):
+        message = f"{IGNORE_FILE} stays as it is: see that it leaves out .env, .git and environments"
+        context.choice(message, Place(IGNORE_FILE, 1))
+    return iter(())
+
+
 feature = Feature(
     name="docker",
     group=Group.OPERATIONS,
@@ -61,9 +77,10 @@ feature = Feature(
     edits=(
         DependencyFloor("uvicorn>=0.22"),
         File("Dockerfile", "docker/Dockerfile.jinja", root=True),
-        File(".dockerignore", "docker/dockerignore.jinja", root=True),
+        File(IGNORE_FILE, "docker/dockerignore.jinja", root=True, when=has_no_ignore_file),
         DroppedTest("test_image.py", "docker/tests/test_image.py.jinja", client=False),
     ),
+    edits_for=ignore_file,
     check=not_there,
     stage=Stage.DELIVERY,
     why="an image is stopped and asked for its health: that is there by now",

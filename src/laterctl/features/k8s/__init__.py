@@ -11,7 +11,6 @@ from laterctl.feature import Feature, Group, Option, Stage
 from laterctl.patterns import pattern
 from laterctl.project.places import Place
 from laterctl.refusal import Refusal
-from laterctl.targets import origin
 
 FOLDER = "deploy/k8s"
 WORKLOAD = pattern(r"^kind:\s*[\"']?(?:Deployment|StatefulSet|DaemonSet|ReplicaSet|Rollout)\b", re.MULTILINE)
@@ -25,7 +24,7 @@ def not_there(context: FeatureContext) -> Refusal | None:
     found: list[tuple[bool, Place]] = []
     for path, part in start_parts(context.project.tree, WORKLOAD):
         lines = [number for number, line in part if WORKLOAD.match(line)]
-        if lines and not _is_ours(context, path):
+        if lines and not context.is_from_us(path):
             found.append((OTHER.search("\n".join(HEAD.findall(text_of(part)))) is not None, Place(path, lines[0])))
     if not found:
         return None
@@ -38,11 +37,6 @@ def not_there(context: FeatureContext) -> Refusal | None:
         remedy="move them away, or keep them",
         feature=context.feature,
     )
-
-
-def _is_ours(context: FeatureContext, path: str) -> bool:
-    data = context.project.tree.read(path) or b""
-    return context.own_file(path) or origin.feature_of(path, data) == context.feature
 
 
 def told(context: FeatureContext) -> Iterator[Edit]:

@@ -13,7 +13,6 @@ from laterctl.feature import ExistingSigns, Feature, Group, Option, Stage
 from laterctl.project.bindings import bound_to
 from laterctl.project.places import Place
 from laterctl.refusal import Refusal
-from laterctl.targets import origin
 
 FOUNDATION = "core/database.py"
 
@@ -22,7 +21,7 @@ def migrates(context: FeatureContext) -> Refusal | None:
     """Refuse a project without models or an engine that a new file can import, or with migrations already."""
     project, refusal = context.project, without_database(context)
     for path in project.tree.files_containing(b"run_migrations"):
-        if path.endswith("env.py") and not _is_ours(context, path):
+        if path.endswith("env.py") and not context.is_from_us(path):
             return Refusal(
                 "already-by-hand",
                 "the project has migrations already",
@@ -50,11 +49,6 @@ def migrates(context: FeatureContext) -> Refusal | None:
             feature=context.feature,
         )
     return None
-
-
-def _is_ours(context: FeatureContext, path: str) -> bool:
-    data = context.project.tree.read(path) or b""
-    return context.own_file(path) or origin.feature_of(path, data) == context.feature
 
 
 def for_database(context: FeatureContext) -> Iterator[Edit]:

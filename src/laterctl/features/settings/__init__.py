@@ -19,7 +19,7 @@ def module(context: FeatureContext) -> Iterator[Edit]:
     if settings is not None and settings.environment == FROM_OS:
         context.choice("no setting names the environment: it is production where ENVIRONMENT says so", settings.place)
     missing = context.project.settings is None and context.project.why_not("settings") is None
-    if missing or context.is_from_us("core/settings.py"):
+    if missing or context.is_from_us(context.path("core/settings.py")):
         yield DependencyFloor("pydantic-settings>=2.6")
         yield File("core/settings.py", "settings/core/settings.py.jinja", open=True)
     yield File(
