@@ -100,6 +100,17 @@ def test_one_feature(shape: Shape, feature: str) -> None:
     assert_same(memory.remove(once, feature, app=shape.app_flag), before, "add A; remove A")
 
 
+@pytest.mark.parametrize("shape", ["foundation", "flat"])
+@pytest.mark.parametrize("feature", FEATURES)
+def test_a_ledger_that_is_lost_is_found_again(shape: str, feature: str) -> None:
+    if feature not in shape_named(shape).refuses:
+        made = single(shape, feature)
+        lost = {path: data for path, data in made.items() if not path.startswith(".laterctl/")}
+        again = memory.add(lost, feature)
+        assert again.keys() >= lost.keys()
+        assert_same({path: again[path] for path in lost}, lost, "what is there is taken as it is")
+
+
 @each_shape
 def test_all_together_and_back(shape: Shape) -> None:
     before = project_files(shape)

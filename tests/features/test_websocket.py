@@ -514,7 +514,7 @@ def test_the_dropped_test_passes_in_the_project(kind: str, request: pytest.Fixtu
 @pytest.mark.parametrize(
     "code",
     [
-        "class ConnectionManager:\n    ...\n",
+        "class ConnectionManager:\n    def __init__(self) -> None:\n        self.active = []\n",
         "import socketio\n",
         "from broadcaster import Broadcast\n",
         "from project.main import app\n\n\n@app.websocket('/ws')\nasync def live(websocket): ...\n",

@@ -132,11 +132,11 @@ def _below(project: Project) -> list[App]:
     return found[1:]
 
 
-def definitions(project: Project, names: Collection[str]) -> list[Place]:
+def definitions(project: Project, names: Collection[str], *, idle: bool = False) -> list[Place]:
     """Return where a class, function or module-level name called one of `names` is defined.
 
     Imports do not count, nor does what does nothing (a stub, a protocol, a record of fields, a type without `Depends`),
-    nor a path operation.
+    nor a path operation; with `idle` they do, but for imports.
     """
     found: list[Place] = []
     for path in _files(project, names):
@@ -144,12 +144,13 @@ def definitions(project: Project, names: Collection[str]) -> list[Place]:
             inside = bool(spot.scope)
             if isinstance(spot.node, Scope):
                 nested = any(not isinstance(part, ast.ClassDef) for part in spot.scope)
-                other = nested or _does_nothing(project, spot.node, path) or _answers_alone(project, spot.node, path)
-                if spot.node.name in names and not other:
+                if spot.node.name not in names or nested:
+                    continue
+                if idle or not (_does_nothing(project, spot.node, path) or _answers_alone(project, spot.node, path)):
                     found.append(Place(path, spot.node.lineno))
             elif inside or not any(dotted_path(target) in names for target in bound_targets(spot.node)):
                 continue
-            elif not _is_type(project, spot.node, path):
+            elif idle or not _is_type(project, spot.node, path):
                 found.append(Place(path, spot.node.lineno))
     return sorted(set(found))
 

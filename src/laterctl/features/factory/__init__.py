@@ -29,7 +29,8 @@ def is_free(context: FeatureContext) -> Refusal | None:
     """Refuse where the project has classes of those names, or chooses among its own providers already."""
     name, implementations = _names(context)
     classes = (_class(name), *(_class(item, name) for item in implementations))
-    users = (place for place in definitions(context.project, classes) if not context.own_file(place.path))
+    named = definitions(context.project, classes, idle=True)
+    users = (place for place in named if not context.is_from_us(place.path))
     place = next(users, None)
     container = context.project.container
     if place is None and container is not None and f"{name}s" in container.providers:
