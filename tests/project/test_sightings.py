@@ -143,6 +143,8 @@ def test_routers_that_include_each_other_end(tmp_path: Path) -> None:
 
 def test_definitions(project: Project) -> None:
     assert shown(sightings.definitions(project, {"CurrentUser"})) == ["app/core/redis.py:2"]
-    assert shown(sightings.definitions(project, {"health"})) == ["app/core/redis.py:3", "app/main.py:13"]
+    named = shown(sightings.definitions(project, {"health"}, idle=True))
+    assert named == ["app/core/redis.py:3", "app/main.py:13"]
+    assert sightings.definitions(project, {"health"}) == [], "a stub, and a path operation"
     assert shown(sightings.definitions(project, {"client", "limit"})) == ["app/core/redis.py:5"]
     assert sightings.definitions(project, {"Cors"}) == []
