@@ -95,7 +95,11 @@ def test_pytest_that_the_users_tests_import_is_theirs() -> None:
     ("feature", "path", "code"),
     [
         ("metrics", "start.py", b"from prometheus_client import start_http_server\n\nstart_http_server(9000)\n"),
-        ("metrics", "measure.py", b"class MetricsMiddleware:\n    def __init__(self, app: object) -> None: ...\n"),
+        (
+            "metrics",
+            "measure.py",
+            b"class MetricsMiddleware:\n    def __init__(self, app: object) -> None:\n        self.app = app\n",
+        ),
         (
             "security-headers",
             "headers.py",

@@ -100,6 +100,7 @@ def test_b1_no_test_imports_locust_or_gevent(project: Path) -> None:
     """And a run of all tests measures nothing."""
     plugin = "import sys\n\n\ndef pytest_collection_finish():\n    assert not {'gevent', 'locust'} & {*sys.modules}\n"
     (project / "watch.py").write_text(plugin)
+    (project / "counted").unlink(missing_ok=True)  # of another test
     done = run(project, "-p", "watch")
     assert "1 passed" in done.stdout, done.stdout + done.stderr
     assert "benchmark: " not in done.stdout

@@ -160,7 +160,7 @@ def test_the_foundation_has_it_already(name: str) -> None:
         "from asgi_correlation_id import CorrelationIdMiddleware\n\napp.add_middleware(CorrelationIdMiddleware)\n",
         '@app.middleware("http")\nasync def add(request, call_next):\n    response = await call_next(request)\n'
         '    response.headers["X-Request-Id"] = "1"\n    return response\n',
-        "class RequestIdMiddleware:\n    pass\n",
+        "class RequestIdMiddleware:\n    def __init__(self, app):\n        self.app = app\n",
         'def wrap(send, message):\n    message["headers"].append((b"x-request-id", b"1"))\n    return send(message)\n',
     ],
 )
