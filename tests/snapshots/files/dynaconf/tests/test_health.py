@@ -54,6 +54,7 @@ def checked(
     ) -> tuple[int, str]:
         check = health.Check('probe', probe, critical, timeout=0.05)
         monkeypatch.setattr(health, 'CHECKS', [check])
+        monkeypatch.setattr(health, 'NOT_READY', [])
         response = get(READY)
         assert 'hush' not in response.text
         return response.status_code, response.json()['checks']['probe']['status']

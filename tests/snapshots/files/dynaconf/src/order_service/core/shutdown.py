@@ -83,6 +83,7 @@ def announced_shutdown() -> Generator[None]:
         yield
     finally:
         restore()
+        _Run.stopping = asyncio.Event()  # what starts next is not stopping
 
 
 async def until_stopping(items: AsyncIterable[Any]) -> AsyncGenerator[Any]:
