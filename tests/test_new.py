@@ -101,7 +101,7 @@ def test_the_python_version_changes_no_code(settings: str) -> None:
     default = foundation("order-service", settings=settings)
     older = foundation("order-service", settings=settings, python="3.11")
 
-    assert {path for path in default if older[path] != default[path]} == {"pyproject.toml", "ruff.toml"}
+    assert {path for path in default if older[path] != default[path]} == {"README.md", "pyproject.toml", "ruff.toml"}
     assert tomllib.loads(older["pyproject.toml"].decode())["project"]["requires-python"] == ">=3.11"
 
 
