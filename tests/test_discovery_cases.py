@@ -830,7 +830,7 @@ def test_what_another_program_of_the_repository_does_is_not_done_here(
         "requirements.txt": LISTED,
         f"{root}/app/__init__.py": b"",
         f"{root}/app/main.py": other.encode(),
-        f"{root}/app/metrics.py": b"class MetricsMiddleware: ...\n",
+        f"{root}/app/metrics.py": b"class MetricsMiddleware:\n    def __init__(self, app):\n        self.app = app\n",
         main: f"from fastapi import FastAPI\n\n{imports}\n\napp = FastAPI()\n".encode(),
     }
     if by_hand:
