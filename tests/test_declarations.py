@@ -162,7 +162,10 @@ def taking(feature: str) -> list[str]:
 def with_callers(feature: str, name: str) -> dict[str, bytes]:
     """Return a project in a dialect that has its own callers and sessions, with a feature; nothing where it does not fit."""
     path = f"src/{FOUNDATION_PACKAGE}/{{}}.py"
-    own = {path.format("callers"): b"async def get_current_user() -> str: ...\n", path.format("sessions"): SESSIONS}
+    own = {
+        path.format("callers"): b'async def get_current_user() -> str:\n    return "ada"\n',
+        path.format("sessions"): SESSIONS,
+    }
     try:
         return memory.add({**dialect(name), **own}, user_of(feature))
     except memory.Refusing:

@@ -151,7 +151,7 @@ def test_with_the_ledger_lost_a_call_is_never_made_to_itself(shape: Shape) -> No
     once = alone(files_of(shape), shape, "extra-pool")
     lost = {path: data for path, data in once.items() if not path.startswith(".laterctl/")}
     again = alone(lost, shape, "extra-pool")
-    assert {path for path in again if again[path] != once.get(path)} == {".laterctl/feature-extra-pool.json"}
+    assert {path for path in again if again[path] != once.get(path)} <= {".laterctl/feature-extra-pool.json"}
 
 
 def test_the_doctor_sees_files_that_are_no_python_without_a_ledger(tmp_path: Path) -> None:
