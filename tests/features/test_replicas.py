@@ -168,6 +168,7 @@ def server(project: Path, primary: Server, replica: Server) -> Iterator[Server]:
 @pytest.fixture
 def client(server: Server) -> Iterator[httpx.Client]:
     with httpx.Client(base_url=server.url, timeout=20) as client:
+        until(lambda: client.get("/replica").json() is True)  # after whatever another test did to it
         yield client
 
 
@@ -209,15 +210,15 @@ def test_a2_who_has_written_reads_it(client: httpx.Client, server: Server, repli
         with behind(replica):
             written = client.post("/notes", params={"note": "first"})
             assert "HttpOnly" in written.headers["set-cookie"]
-            assert client.get("/notes").json() == ["first"]
+            assert "first" in client.get("/notes").json()
             assert client.get("/replica").json() is False
-            assert other.get("/notes").json() == []
+            assert "first" not in other.get("/notes").json()
             assert other.get("/replica").json() is True
             assert "set-cookie" not in other.get("/notes").headers
             by_header = {"X-DB-Position": written.headers["x-db-position"]}
-            assert other.get("/notes", headers=by_header).json() == ["first"]
+            assert "first" in other.get("/notes", headers=by_header).json()
         until(lambda: client.get("/replica").json() is True)
-        assert client.get("/notes").json() == other.get("/notes").json() == ["first"]
+        assert "first" in client.get("/notes").json() == other.get("/notes").json()
 
 
 def test_a2_what_is_committed_after_the_answer_counts_too(client: httpx.Client, replica: Server) -> None:
@@ -278,13 +279,15 @@ def test_a4_a_replica_that_hangs_costs_one_wait(client: httpx.Client, replica: S
 
 def test_a4_a_replica_that_refuses_costs_nothing(client: httpx.Client, replica: Server, server: Server) -> None:
     assert client.get("/replica").json() is True
+    before = len(server.output())
     replica.stop()
     first, others = took(client), [took(client) for _ in range(20)]
     assert client.get("/replica").json() is False
     assert first < 0.8 * TIMEOUT
     assert sum(others) / 20 < 0.2
-    assert "no replica: " in server.output()
-    assert "Traceback" not in server.output().partition("no replica: ")[2]
+    told = server.output()[before:]
+    assert "no replica: " in told
+    assert "Traceback" not in told.partition("no replica: ")[2]
     replica.restart()
     until(lambda: client.get("/replica").json() is True)
 
@@ -303,17 +306,19 @@ def test_a4_a_replica_that_lets_nobody_in_costs_nothing(project: Path, primary: 
         assert asyncio.run(run()) == [False, None]
 
 
-def test_a7_the_end_leaves_no_connection(
-    client: httpx.Client, server: Server, primary: Server, replica: Server
-) -> None:
-    assert client.get("/replica").json() is True
-    assert client.get("/primary").json() is False
-    assert asked(primary, OURS)
-    assert asked(replica, OURS)
-    server.stop()
-    assert "did not close" not in server.output()
+def test_a7_the_end_leaves_no_connection(project: Path, primary: Server, replica: Server) -> None:
+    databases = (primary, replica)
+    others = [{*asked(each, OURS)} for each in databases]
+    with uvicorn_server("depot.main:app", project, environment(primary, replica.url)) as server:
+        assert httpx.get(f"{server.url}/replica").json() is True
+        assert httpx.get(f"{server.url}/primary").json() is False
+        mine = [{*asked(each, OURS)} - known for each, known in zip(databases, others, strict=True)]
+        assert all(mine)
+        server.stop()
+        assert "did not close" not in server.output()
     # Servers end the process behind a connection some time after the client has closed it.
-    until(lambda: asked(primary, OURS) == asked(replica, OURS) == [])
+    for each, own in zip(databases, mine, strict=True):
+        until(lambda each=each, own=own: own.isdisjoint(asked(each, OURS)))
 
 
 def test_a8_one_override_replaces_both(project: Path, primary: Server) -> None:

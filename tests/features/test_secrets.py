@@ -181,6 +181,7 @@ def environment(operator: Bao, postgres: Server, project: Path) -> dict[str, str
 @pytest.fixture(scope="module")
 def server(project: Path, environment: dict[str, str]) -> Iterator[Server]:
     with uvicorn_server("depot.main:app", project, environment, workers=2) as running:
+        whole(running)
         yield running
 
 
@@ -227,6 +228,16 @@ def until(true: Callable[[], bool], seconds: float = 20) -> float:
     return time.monotonic() - began
 
 
+def status(client: httpx.Client) -> str:
+    """Return what a worker says of Vault."""
+    return str(client.get("/health/ready").json()["checks"]["vault"]["status"])
+
+
+def whole(server: Server) -> None:
+    """Wait until all workers have read everything."""
+    until(lambda: everywhere(server, lambda fresh: status(fresh) == "pass"))
+
+
 def everywhere(server: Server, answers: Callable[[httpx.Client], bool]) -> bool:
     """Whether both workers answer so."""
     seen: dict[str, bool] = {}
@@ -240,7 +251,7 @@ def everywhere(server: Server, answers: Callable[[httpx.Client], bool]) -> bool:
 def test_1_a_secret_has_a_version_and_is_never_shown(client: httpx.Client, server: Server, load: Load) -> None:
     found = client.get("/secret").json()
     assert found["length"] == len(HUSH)
-    assert found["shown"][1] == 1
+    assert found["shown"][1] >= 1  # other tests write versions too
     assert found["shown"][2] > time.time()
     assert "SecretStr('**********')" in found["text"]
     with pytest.raises(httpx.HTTPStatusError):
@@ -270,20 +281,18 @@ def test_3_a_stall_of_vault_stalls_nothing_else(client: httpx.Client, openbao: S
 def test_4_while_vault_is_down_secrets_hold_and_readiness_is_degraded(
     client: httpx.Client, server: Server, openbao: Server, load: Load
 ) -> None:
+    whole(server)
+    before = len(server.output())
     openbao.pause()
     try:
-        until(lambda: client.get("/health/ready").json()["checks"]["vault"]["status"] == "fail")
+        until(lambda: everywhere(server, lambda fresh: status(fresh) == "fail"))
         assert client.get("/health/ready").status_code == 200
         assert client.get("/secret").status_code == 200
     finally:
         openbao.resume()
-    until(
-        lambda: everywhere(
-            server, lambda fresh: fresh.get("/health/ready").json()["checks"]["vault"]["status"] == "pass"
-        )
-    )
-    told = [line for line in server.output().splitlines() if line.startswith("Vault: ")]
-    # Of two workers, each by itself; the stall before may have been long enough too.
+    whole(server)
+    told = [line for line in server.output()[before:].splitlines() if line.startswith("Vault: ")]
+    # Of two workers, each by itself; on a busy machine one may have tried in between.
     assert 2 <= told.count("Vault: all is read again") <= 4
     assert 2 <= sum("Timeout" in line for line in told) <= 4
 
@@ -303,8 +312,11 @@ def test_6_keys_of_tokens_change_in_all_workers(
     operator: Bao, client: httpx.Client, server: Server, load: Load
 ) -> None:
     """The new version signs, the one before verifies; no worker ever refuses what another has signed."""
+    operator.keep(stripe_key=HUSH, jwt_keys=KEYS["k1"])
+    until(
+        lambda: everywhere(server, lambda fresh: jwt.get_unverified_header(fresh.get("/token").json())["kid"] == "k1")
+    )
     old = client.get("/token").json()
-    assert jwt.get_unverified_header(old)["kid"] == "k1"
     tokens, refused = [old], list[str]()
 
     def is_new(fresh: httpx.Client) -> bool:
@@ -333,11 +345,7 @@ def test_6_a_wrong_key_changes_nothing(operator: Bao, client: httpx.Client, serv
     until(lambda: "JWT_KEYS: Value error, entry 1" in server.output())
     assert client.get("/me", headers={"Authorization": f"Bearer {token}"}).status_code == 200
     operator.keep(stripe_key=HUSH, jwt_keys=KEYS["k2"])
-    until(
-        lambda: everywhere(
-            server, lambda fresh: fresh.get("/health/ready").json()["checks"]["vault"]["status"] == "pass"
-        )
-    )
+    whole(server)
 
 
 def test_7_8_the_policy_allows_what_is_read_and_no_more(

@@ -357,7 +357,7 @@ def test_3_4_what_a_worker_leaves_is_done_by_another(lean: Path, project: Path, 
         until(lambda: times("effect job"))
         os.killpg(process.pid, signal.SIGKILL)
     with working(lean, project, "--worker-shutdown-timeout", "100", REDIS_URL=store.url) as (process, _):
-        until(lambda: times("again job"), seconds=2 * 2)
+        until(lambda: times("again job"), seconds=5 * 2)  # two, where nothing else runs
         until(lambda: times("end job"))
         post(server, "/slow/long", seconds=2)
         until(lambda: times("begin long"))
@@ -365,7 +365,7 @@ def test_3_4_what_a_worker_leaves_is_done_by_another(lean: Path, project: Path, 
         process.wait(20)
     assert times("end long") == 0
     with working(lean, project, "--worker-shutdown-timeout", "25000", REDIS_URL=store.url) as (process, log):
-        until(lambda: times("begin long") == 2, seconds=2 * 2)
+        until(lambda: times("begin long") == 2, seconds=5 * 2)
         post(server, "/slow/short", seconds=1)
         until(lambda: times("begin short"))
         process.terminate()
