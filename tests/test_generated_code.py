@@ -94,7 +94,7 @@ TYPED: Final = [("single", VERSIONS[0]), ("single", VERSIONS[-1]), ("others", VE
 @pytest.mark.parametrize(("kind", "version"), TYPED)
 def test_mypy_finds_nothing(written: Path, kind: str, version: str, tmp_path_factory: pytest.TempPathFactory) -> None:
     cache = tmp_path_factory.getbasetemp() / "mypy"
-    options = ("--strict", "--python-version", version, "--cache-dir", str(cache))
+    options = ("--strict", "--python-version", version, "--cache-dir", str(cache), "--no-sqlite-cache")
     for project in sorted((written / kind).iterdir()):
         # Modules of all projects have the same names: what is kept is what libraries are.
         own = {path.stem for path in (*project.iterdir(), *project.glob("src/*"))}

@@ -229,9 +229,9 @@ def server(project: Path, store: Server) -> Iterator[Server]:
         yield running
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def worker(project: Path, store: Server, server: Server) -> Iterator[Path]:
-    """A worker of the whole project; its log."""
+    """A worker of the whole project, which is gone after the test; its log."""
     with working(project, project, "--threads", "4", REDIS_URL=store.url) as (_, log):
         yield log
 
