@@ -303,11 +303,14 @@ class Databases(NamedTuple):
 
     @contextmanager
     def changing(self) -> Iterator[set[str]]:
-        """Change the password again and again; give those that it was."""
+        """Change the password again and again; give those that it was.
+
+        A connection tries again once: two changes while it is made, on a busy machine, would be one too many.
+        """
         over, passwords = threading.Event(), set[str]()
 
         def change() -> None:
-            while not over.wait(0.3):
+            while not over.wait(1.5):
                 passwords.add(self.operator.rotate())
 
         thread = threading.Thread(target=change)
@@ -408,7 +411,7 @@ def test_a_journey_through_all_of_them(service: Service, tmp_path: Path, request
             with databases.changing() as passwords:
                 travel(service, server, collector, folder)
                 read(server, databases)
-            assert len(passwords) > 5
+            assert len(passwords) > 2
         have_done(service, server, folder, environment)
         leave(server)
 
