@@ -307,13 +307,18 @@ def _wanted(
     """
     renewed: list[str] = []
     declares = _declared_needs(installed, request)
+    before = _all_options(installed, installed, Request())
     while True:
         stay = {name: entry for name, entry in installed.items() if name not in renewed}
         wanted = catalogue.closure(requested, declined, _recorded_needs(stay, declares))
+        after = _all_options(installed, wanted, request)
+        both = before.keys() & after.keys()
+        changed = {name for name in both if catalogue.values_of(name, before) != catalogue.values_of(name, after)}
         again = [
             name
             for name in wanted
             if name in renewed
+            or name in changed
             or _is_renewed(installed, name, request, wanted, renewed)
             or (name in installed and installed[name].tests != (name in tested))
         ]
@@ -414,14 +419,12 @@ def _is_renewed(
 ) -> bool:
     """Whether an installed feature is resolved anew.
 
-    That is when it is asked for, by name or by another value of an option, its own or one that its own follow, and when
-    one that is added or resolved anew builds on today's version of it.
+    That is when it is asked for by name, and when one that is added or resolved anew builds on today's version of it.
     """
     entry = installed.get(name)
     if entry is None or name not in catalogue.module_names():
         return False
-    before, after = _all_options(installed, installed, Request()), _all_options(installed, wanted, request)
-    if name in request.update or catalogue.values_of(name, before) != catalogue.values_of(name, after):
+    if name in request.update:
         return True
     if entry.version == __version__:
         return False

@@ -71,16 +71,20 @@ def _conflicts(feature: Feature, installed: Mapping[str, Entry]) -> Iterator[Ref
 
 def _from_above(context: FeatureContext) -> Iterator[Refusal]:
     """Refuse a project whose folder is itself a package: its modules, and ours, have names that begin outside of it."""
-    app, tree = context.project.app, context.project.tree
+    app, tree, names = context.project.app, context.project.tree, context.project.names
     name = tree.root.name
-    if app is None or tree.is_dir(name) or f"{name}.py" in tree.files():
+
+    def is_here(top: str) -> bool:
+        return tree.is_dir(top) or names.module_file_at_root(top) is not None
+
+    if app is None or is_here(name):
         return
     for node in nodes(tree.python(app.path).tree):
         if not isinstance(node, ast.ImportFrom):
             continue
         top, _, rest = (node.module or "").partition(".")
         inner = rest.partition(".")[0] if top == name and not node.level else ""
-        if node.level > app.path.count("/") or (inner and (tree.is_dir(inner) or f"{inner}.py" in tree.files())):
+        if node.level > app.path.count("/") or (inner and is_here(inner)):
             yield Refusal(
                 "imported-from-above",
                 f"the folder {name} is a package: what is in it is imported from the folder above",

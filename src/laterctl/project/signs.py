@@ -274,11 +274,11 @@ def routes(project: Project, paths: Collection[str]) -> list[Place]:
     return sorted(set(found))
 
 
-def all_routes(project: Project, words: Iterable[str]) -> list[Route]:
-    """Return the routes of the files whose text contains one of `words`."""
+def all_routes(project: Project, words: Iterable[str], within: str = "") -> list[Route]:
+    """Return the routes of the files whose text contains one of `words`, or of the one `within` alone."""
     prefixes = _Prefixes(project)
     found: list[Route] = []
-    for path in _files(project, words):
+    for path in (path for path in _files(project, words) if within in {"", path}):
         for spot, node in bodies.calls(project.tree.python(path).tree):
             literal = _route_path(node, isinstance(spot.node, Scope))
             if literal is not None and isinstance(node.func, ast.Attribute):

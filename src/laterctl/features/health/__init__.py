@@ -20,7 +20,7 @@ def probed(context: FeatureContext) -> Iterator[Edit]:
     for name in ("live", "ready"):
         yield Listed(f'"{context.options["prefix"]}/{name}"', into="core.routing:PROBE_PATHS")
     # Below a prefix a route is for people and monitors: what deploys the application asks at the root.
-    for route in all_routes(context.project, WORDS):
+    for route in all_routes(context.project, [f"/{word}" for word in WORDS]):
         if route.path.rstrip("/").rpartition("/")[2] in WORDS and not context.own_file(route.place.path):
             context.choice(f"{min(route.full)} is yours, and answers as before", route.place)
     database, reason = context.project.database, context.project.why_not("database")

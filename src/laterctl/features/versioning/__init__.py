@@ -53,10 +53,14 @@ def has_routers(context: FeatureContext) -> Refusal | None:
 def on_application(context: FeatureContext) -> list[Place]:
     """Return the routes that stand on the application itself, where it is made."""
     app = context.project.app
-    found = [route for route in all_routes(context.project, ("/",)) if app is not None and route.place.path == app.path]
+    if app is None:
+        return []
+    own = Own(app.path, app.name)
     # What a function has is not known by name, but then it has no router either.
     return [
-        route.place for route in found if app and (route.holder or Own(app.path, app.name)) == Own(app.path, app.name)
+        route.place
+        for route in all_routes(context.project, ("/",), within=app.path)
+        if route.holder is None or route.holder == own
     ]
 
 
