@@ -15,8 +15,8 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -207,6 +207,35 @@ def http_server(
     with tempfile.TemporaryDirectory(prefix="server-") as folder:
         environment = {**os.environ, "PYTHONUNBUFFERED": "1", **(env or {})}
         yield from _running(command, Path(folder), environment, "http://{}:{}", _http_answers, cwd=cwd)
+
+
+def worker_processes(ask: Callable[[], int], workers: int) -> list[int]:
+    """Return the process ids of all workers of a server; `ask` makes a connection and returns who answered it.
+
+    Which worker takes a connection is the kernel's choice, and it may choose the same one for ever: whoever has answered
+    is paused until all have.
+    """
+    found: list[int] = []
+    with ExitStack() as stack:
+        while len(found) < workers:
+            found.append(ask())
+            stack.enter_context(paused(found[-1:]))
+    return found
+
+
+@contextmanager
+def paused(processes: Iterable[int]) -> Iterator[None]:
+    """Stop processes by id, so that others take the connections; shorter than 5 s, or uvicorn replaces its workers."""
+    stopped = list(processes)
+    try:
+        for process in stopped:
+            os.kill(process, signal.SIGSTOP)
+            while Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "T":
+                time.sleep(0.001)
+        yield
+    finally:
+        for process in stopped:
+            os.kill(process, signal.SIGCONT)
 
 
 def free_port() -> int:
