@@ -398,6 +398,15 @@ def test_settings_have_the_types_in_the_users_class_that_ours_read_them_with() -
     assert {name: fields["Settings"][name] for name in narrow} == narrow
 
 
+def test_each_field_of_the_users_class_says_what_it_is() -> None:
+    before = dialect("object")
+    path = "src/order_service/core/config.py"
+    after = memory.add(before, *features("object"))[path].decode()
+    fields = [line for line in {*after.splitlines()} - {*before[path].decode().splitlines()} if " = " in line]
+    assert len(fields) > 40
+    assert [line for line in fields if "  # " not in line] == []
+
+
 @each_feature
 def test_its_routes_have_a_tag(feature: Feature) -> None:
     """Projects that make operation ids of the first tag, as FastAPI's own template does, fail on a route without one."""

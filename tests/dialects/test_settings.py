@@ -425,9 +425,24 @@ def test_a_field_comes_and_goes_with_its_comment_whatever_became_of_that(name: s
     assert_same(memory.applied(changed, plan), before, "and out")
 
 
-def test_a_comment_that_does_not_fit_the_line_is_left_out() -> None:
-    before = dialect("object")
-    narrow = {**before, "ruff.toml": b"line-length = 60\n"}
-    for files, said in ((before, True), (narrow, False)):
-        made = memory.add(files, "resources")["src/order_service/core/config.py"]
-        assert (b"# connections at a time" in made) == said
+@pytest.mark.parametrize(
+    ("width", "said"),
+    [
+        (97, "  # what one client may do in all: 100/minute; empty for no limit"),
+        (96, "  # what one client may do in all: 100/minute"),
+        (77, "  # what one client may do in all: 100/minute"),
+        (76, "  # what one client may do in all"),
+        (65, "  # what one client may do in all"),
+        (64, ""),
+    ],
+)
+def test_of_a_comment_there_is_as_much_as_fits_the_line(width: int, said: str) -> None:
+    path = "src/order_service/core/config.py"
+    before = {**dialect("object"), "ruff.toml": f"line-length = {width}\n".encode()}
+    made = memory.add(before, "rate-limit")
+    (line,) = (line for line in made[path].decode().splitlines() if "rate_limit_default" in line)
+    assert line == f"    rate_limit_default: str = ''{said}"
+
+    assert_same(memory.add(made, "rate-limit"), made, "again")
+    plan = memory.planned(made, Request(remove=("rate-limit",)))
+    assert_same(memory.applied(made, plan), before, "and out")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
@@ -21,8 +22,8 @@ class Statement(CodeTarget, frozen=True):
     """A statement in the list of statements of `scope` (a qualified name, `""` for the module).
 
     `order` sorts it among our other statements at the same place. `does` is its effect on the running application,
-    as the two fields of `Effect`. `comment` goes behind it where it fits the line: it comes and goes with the statement,
-    and whatever a person makes of it says nothing about the statement.
+    as the two fields of `Effect`. `comment` goes behind it, as many of its clauses as fit the line: it comes and goes with
+    the statement, and whatever a person makes of it says nothing about the statement.
     """
 
     kind: ClassVar[str] = "statement"
@@ -50,7 +51,12 @@ class Statement(CodeTarget, frozen=True):
 
     def is_same(self, code: str) -> bool:
         """Whether code is this statement; formatters move a comment behind a long line into parentheses."""
-        return same_code(code, self.code) or bool(self.comment and same_code(code, f"{self.code}  # {self.comment}"))
+        return any(same_code(code, form) for form in [self.code, *self.commented()])
+
+    def commented(self) -> list[str]:
+        """Return the code with its comment, the whole one first, then without its last clauses."""
+        ends = [found.start() for found in re.finditer(r"[;:] |$", self.comment)] if self.comment else []
+        return [f"{self.code}  # {self.comment[:end]}" for end in reversed(ends)]
 
     @property
     def effect(self) -> Effect | None:
@@ -112,7 +118,9 @@ class Statement(CodeTarget, frozen=True):
                 continue
             anchor = anchors[target]
             column = len(edit.layout.style.indent) * len(anchor.body)
-            code = _commented(fitted(target.code, edit.layout.style, Line(column)), target.comment, edit, column)
+            code = fitted(target.code, edit.layout.style, Line(column))
+            room = edit.layout.style.line_length - column
+            code = next((form for form in target.commented() if code == target.code and len(form) <= room), code)
             placeholder = _placeholder(edit, anchor.body)
             if placeholder is not None:
                 edit.drop.add(placeholder.position)
@@ -139,11 +147,6 @@ def locate(text: Text, target: Statement) -> tuple[Inspection, StatementRef | No
     if altered is not None:
         return _inspection(State.ALTERED, altered, text.code(altered)), None
     return Inspection(State.ABSENT), None
-
-
-def _commented(code: str, comment: str, edit: FileEdit, column: int) -> str:
-    line = f"{code}  # {comment}"
-    return line if comment and column + len(line) <= edit.layout.style.line_length else code
 
 
 def _altered(text: Text, target: Statement) -> StatementRef | None:

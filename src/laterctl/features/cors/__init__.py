@@ -24,7 +24,7 @@ feature = Feature(
             "",
             help="request headers that scripts may send; empty for the usual ones",
         ),
-        Setting("cors_expose", "list[str] | str", [], help="further response headers for scripts, with commas"),
+        Setting("cors_expose", "list[str] | str", [], help="further response headers for scripts; with commas"),
         File("core/cors.py", "cors/core/cors.py.jinja"),
         Middleware("core.cors:CorsMiddleware", rank="cors", settings="core.cors:CorsSettings"),
         DroppedTest("test_cors.py", "cors/tests/test_cors.py.jinja", when=has_importable_app),

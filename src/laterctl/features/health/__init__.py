@@ -54,11 +54,9 @@ feature = Feature(
             "health_timeout_seconds",
             "PositiveFloat",
             1.0,
-            help="how long a check of the readiness may take, in seconds",
+            help="for a check, in seconds",
         ),
-        Setting(
-            "health_cache_seconds", "NonNegativeFloat", 1.0, help="how long the result of the checks holds, in seconds"
-        ),
+        Setting("health_cache_seconds", "NonNegativeFloat", 1.0, help="how long a result holds, in seconds"),
         File("core/health.py", "health/core/health.py.jinja", open=True),
         File("api/health.py", "health/api/health.py.jinja"),
         Router("api.health:router", alias="health_router"),

@@ -109,7 +109,7 @@ feature = Feature(
                     "jwt_refresh_ttl",
                     "PositiveInt",
                     1209600,
-                    help="life of a session that is not refreshed, in seconds",
+                    help="life of a session without use, in seconds",
                 ),
             ),
         ),

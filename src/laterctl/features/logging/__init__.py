@@ -54,7 +54,7 @@ feature = Feature(
     ),
     edits=(
         Setting("log_level", "str", "INFO", help="DEBUG, INFO, WARNING, ERROR or CRITICAL"),
-        Setting("log_format", "Literal['json', 'console']", "json", help="for machines, or for people at a terminal"),
+        Setting("log_format", "Literal['json', 'console']", "json", help="for machines or for people"),
         File("core/logs.py", "logging/core/logs.py.jinja", open=True),
         File("log_config.json", "logging/log_config.json.jinja", root=True, when=has_supervisor),
         StartupCall("core.logs:configure_logging", rank=10),

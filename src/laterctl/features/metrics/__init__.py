@@ -22,7 +22,7 @@ feature = Feature(
             "SecretStr | None",
             None,
             secret=True,
-            help="bearer token that /metrics asks for, a long random text; without one it is open",
+            help="bearer token that /metrics asks for; a long random text, without one it is open",
         ),
         File("core/metrics.py", "metrics/core/metrics.py.jinja"),
         File("api/metrics.py", "metrics/api/metrics.py.jinja"),

@@ -63,7 +63,7 @@ feature = Feature(
             "db_statement_timeout_seconds",
             "NonNegativeFloat",
             30.0,
-            help="how long PostgreSQL may work on a statement, in seconds; 0 for no limit",
+            help="for a statement, in seconds; 0 for no limit",
         ),
         Setting("db_pgbouncer", "bool", False, help="the URL is that of PgBouncer in transaction mode"),
         File("core/pooling.py", "pooling/core/pooling.py.jinja"),

@@ -45,7 +45,7 @@ feature = Feature(
             "queries_max_repeats",
             "NonNegativeInt",
             0,
-            help="how often a request may send a statement before that is logged; 0 counts nothing",
+            help="how often a request may send a statement; more is logged, 0 counts nothing",
         ),
         File("core/queries.py", "queries/core/queries.py.jinja"),
         Middleware("core.queries:QueriesMiddleware", rank="profiling", settings="core.queries:QuerySettings"),

@@ -19,7 +19,7 @@ feature = Feature(
             "shutdown_drain_seconds",
             "NonNegativeFloat",
             0.0,
-            help="how long requests are still taken after a signal to stop, in seconds",
+            help="for draining, in seconds; requests are still taken after a signal to stop",
         ),
         File("core/shutdown.py", "shutdown/core/shutdown.py.jinja"),
         Step(

@@ -102,7 +102,7 @@ feature = Feature(
         Option("legacy", "what becomes of paths without a version", default="keep", choices=("keep", "drop")),
     ),
     edits=(
-        Setting("versions_enforce_sunset", "bool", False, help="whether a version answers 410 from its sunset on"),
+        Setting("versions_enforce_sunset", "bool", False, help="answer 410 from a version's sunset on"),
         File("api/versions.py", "versioning/api/versions.py.jinja", open=True),
         File("core/versioning.py", "versioning/core/versioning.py.jinja"),
         RewrittenInclude("core.versioning:versioned"),

@@ -52,7 +52,7 @@ feature = Feature(
             "ws_origins", "list[str] | str", [], help="origins whose pages may connect: https://app.example.com,..."
         ),
         Setting("ws_max_connections", "PositiveInt", 1000, help="connections at a time, of each process"),
-        Setting("ws_max_of_user", "PositiveInt", 20, help="connections of one user at a time, of each process"),
+        Setting("ws_max_of_user", "PositiveInt", 20, help="connections of one user, of each process"),
         Setting("ws_max_message", "PositiveInt", 65536, help="bytes of a message that clients may send"),
         Chosen(
             "store",
