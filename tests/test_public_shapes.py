@@ -105,6 +105,19 @@ def test_pytest_that_the_users_tests_import_is_theirs() -> None:
             "headers.py",
             b'HEADERS = [(b"x-frame-options", b"DENY"), (b"X-Content-Type-Options", b"nosniff")]\n',
         ),
+        ("health", "heartbeat.py", b"from dockerflow.fastapi import router\n"),
+        *(
+            (
+                feature,
+                "watch.py",
+                f"from dockerflow.fastapi.middleware import {name} as Watch\nfrom starlette.middleware import Middleware\n\n"
+                "WATCHES = [Middleware(Watch)]\n".encode(),
+            )
+            for feature, name in (
+                ("request-scope", "RequestIdMiddleware"),
+                ("logging", "MozlogRequestSummaryLogger"),
+            )
+        ),
     ],
 )
 def test_the_same_job_in_the_users_own_words_is_not_done_twice(feature: str, path: str, code: bytes) -> None:

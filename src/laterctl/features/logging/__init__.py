@@ -68,6 +68,7 @@ feature = Feature(
             *("structlog.configure", "structlog.configure_once", "loguru.logger.add", "loguru.logger.configure"),
             *("logging.config.dictConfig", "logging.config.fileConfig", "logging.basicConfig"),
         ),
+        middleware=("dockerflow.fastapi.middleware.MozlogRequestSummaryLogger",),
         names=("InterceptHandler",),
     ),
     changes=(
