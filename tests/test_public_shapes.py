@@ -374,3 +374,27 @@ def test_a_package_with_the_name_of_the_folder_is_the_projects(tmp_path: Path, m
     main = MADE.format(imports="from shop.links import router\n", body="app.include_router(router)\n").encode()
     files = {"shop/__init__.py": b"", "shop/main.py": main, "shop/links.py": ROUTER.encode()}
     assert "shop/core/cors.py" in memory.add({**files, "requirements.txt": LISTED}, "cors")
+
+
+SCRIPT = b"""from sqlalchemy import create_engine
+
+
+def rows(url: str) -> list[object]:
+    engine = create_engine(url)
+    with engine.connect() as connection:
+        return list(connection.exec_driver_sql("select 1"))
+"""
+
+
+def test_the_engine_of_a_script_is_not_that_of_the_application() -> None:
+    files = {"main.py": APP, "once/copy_rows.py": SCRIPT, "requirements.txt": LISTED + b"sqlalchemy>=2.0.36\n"}
+    assert set(reasons(files, "pooling")) == {"no-database"}
+    with_engine = {
+        **files,
+        "main.py": b"import db\n" + APP,
+        "db.py": b'from sqlalchemy import create_engine\n\nengine = create_engine("sqlite:///shop.db")\n',
+    }
+    after = memory.add(with_engine, "pooling")
+    assert b"pooled(create_engine)" in after["db.py"]
+    assert after["once/copy_rows.py"] == SCRIPT
+    assert memory.remove(after, "pooling") == with_engine

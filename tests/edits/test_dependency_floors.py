@@ -136,6 +136,19 @@ def test_coverage_takes_the_file_that_lists_pytest_cov() -> None:
     assert memory.remove(after, "coverage") == given
 
 
+@pytest.mark.parametrize(
+    ("locked", "listed", "fits"), [("7.5.3", True, False), ("7.12", True, True), ("7.5.3", False, True)]
+)
+def test_what_the_user_lists_stays_as_it_is_locked(locked: str, listed: bool, fits: bool) -> None:
+    dev = '[dependency-groups]\ndev = ["coverage>=7", "pytest-cov>=7"]\n' if listed else ""
+    lock = f'version = 1\n\n[[package]]\nname = "coverage"\nversion = "{locked}"\n'
+    given = {"main.py": MAIN, "pyproject.toml": f"{TOML}\n{dev}".encode(), "uv.lock": lock.encode()}
+    if fits:
+        assert memory.remove(memory.add(given, "coverage"), "coverage") == given
+    else:
+        assert refusal_of(given, "coverage") == [("below-floor", "pyproject.toml:7")]
+
+
 # The user's own configuration of coverage
 
 

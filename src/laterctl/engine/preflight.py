@@ -218,7 +218,6 @@ def _sightings(
 ) -> list[tuple[str, Place]]:
     """Return what shows that a project does a job already, outside of the files `own`, and where."""
     from laterctl.project import signs as sightings
-    from laterctl.project.imported import imported
 
     found: list[tuple[str, Place]] = []
     if signs.imports:
@@ -230,9 +229,8 @@ def _sightings(
         found += [("route", place) for place in sightings.routes(project, paths)]
     if signs.names:
         found += [("name", place) for place in sightings.definitions(project, signs.names)]
-    if signs.calls and (places := sightings.calls(project, signs.calls)):
-        running = imported(project)
-        found += [("call", place) for place in places if running is None or place.path in running]
+    if signs.calls:
+        found += [("call", place) for place in sightings.calls(project, signs.calls) if project.runs(place.path)]
     if signs.headers:
         found += [("headers", place) for place in sightings.headers(project, signs.headers)]
     if project.manifest is not None:
