@@ -149,6 +149,16 @@ def test_what_the_user_lists_stays_as_it_is_locked(locked: str, listed: bool, fi
         assert refusal_of(given, "coverage") == [("below-floor", "pyproject.toml:7")]
 
 
+def test_what_the_repository_ignores_already_is_not_said_again(tmp_path: Path) -> None:
+    project = {"api/main.py": MAIN.decode(), "api/requirements.txt": "fastapi\n", "api/README.md": ""}
+    write(tmp_path, {**project, ".gitignore": ".coverage\n.coverage.*\nhtmlcov/\n/coverage.xml\n"})
+    outside = prepare(tmp_path / "api", Request(add=("coverage",)), install=False)
+    assert len(outside.plan.changeset[".gitignore"].after.splitlines()) == 4
+    subprocess.run(["git", "init", "-q"], cwd=tmp_path, check=True)
+    inside = prepare(tmp_path / "api", Request(add=("coverage",)), install=False)
+    assert inside.plan.changeset[".gitignore"].after == b"coverage.xml\n"
+
+
 # The user's own configuration of coverage
 
 

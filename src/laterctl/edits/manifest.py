@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from typing import Any
 
 from msgspec import Struct
@@ -13,6 +14,7 @@ from laterctl.dialects.manifest.base import PYPROJECT, Manifest
 from laterctl.edits.context import FeatureContext
 from laterctl.project.facts import Requirement
 from laterctl.project.requirements_file import canonical_name, requirement_name
+from laterctl.project.roots import folders_above
 from laterctl.refusal import Refusal, Refused
 from laterctl.targets.base import frozen
 from laterctl.targets.dependency import Dependency, version_cap
@@ -178,10 +180,14 @@ class TomlEntry(Struct, frozen=True):
 
 
 class IgnoreLine(Struct, frozen=True):
-    """A line of the project's `.gitignore`; nothing where there is no such file and no git."""
+    """A line of the project's `.gitignore`; nothing where that of a folder above, in the same repository, has it."""
 
     line: str
     path: str = ".gitignore"
 
     def resolve(self, context: FeatureContext) -> Iterator[Resolved]:
+        for folder in folders_above(context.project.tree.root):
+            with suppress(OSError):
+                if self.line in (folder / self.path).read_text("utf-8", "replace").splitlines():
+                    return
         yield Resolved(TextLine(self.path, "ignore", self.line))
