@@ -105,6 +105,8 @@ def test_pytest_that_the_users_tests_import_is_theirs() -> None:
             "headers.py",
             b'HEADERS = [(b"x-frame-options", b"DENY"), (b"X-Content-Type-Options", b"nosniff")]\n',
         ),
+        ("tracing", "monitor.py", b"from azure.monitor.opentelemetry import configure_azure_monitor\n"),
+        ("logging", "lines.py", b"from opentelemetry.instrumentation.logging import LoggingInstrumentor\n"),
         ("health", "heartbeat.py", b"from dockerflow.fastapi import router\n"),
         *(
             (

@@ -63,7 +63,10 @@ feature = Feature(
     ),
     edits_for=library,
     by_hand=ExistingSigns(
-        imports=("asgi_correlation_id", "fastapi_structlog", "pythonjsonlogger"),
+        imports=(
+            *("asgi_correlation_id", "fastapi_structlog", "pythonjsonlogger"),
+            "opentelemetry.instrumentation.logging",
+        ),
         calls=(
             *("structlog.configure", "structlog.configure_once", "loguru.logger.add", "loguru.logger.configure"),
             *("logging.config.dictConfig", "logging.config.fileConfig", "logging.basicConfig"),
