@@ -400,3 +400,11 @@ def test_the_engine_of_a_script_is_not_that_of_the_application() -> None:
     assert b"pooled(create_engine)" in after["db.py"]
     assert after["once/copy_rows.py"] == SCRIPT
     assert memory.remove(after, "pooling") == with_engine
+
+
+def test_what_features_load_makes_no_script_a_part_of_the_application() -> None:
+    listed = {"requirements.txt": LISTED.replace(b"0.115", b"0.116") + b"sqlalchemy>=2.0.36\n"}
+    package = {"shop/__init__.py": b"", "shop/main.py": APP, "shop/copy_rows.py": SCRIPT}
+    profiled = memory.add(package | listed, "profiling")
+    assert b"import_module(" in profiled["shop/core/profiling.py"]
+    assert memory.project(profiled).database is memory.project(package | listed).database is None

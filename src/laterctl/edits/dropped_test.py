@@ -11,7 +11,7 @@ from laterctl import git
 from laterctl.edits.context import FeatureContext
 from laterctl.edits.file import File, http_client
 from laterctl.edits.manifest import DependencyFloor
-from laterctl.targets.origin import ORIGIN_COMMENT
+from laterctl.project.places import ORIGIN_COMMENT
 from laterctl.targets.resolved import Resolved
 
 _PYTEST = re.compile(rb"^[ \t]*(?:import|from) pytest\b", re.MULTILINE)

@@ -6,9 +6,8 @@ import ast
 
 from laterctl.edits.context import FeatureContext
 from laterctl.project.bindings import bound_to
-from laterctl.project.places import is_test_or_docs
+from laterctl.project.places import ORIGIN_COMMENT, is_test_or_docs
 from laterctl.project.source import Unreadable
-from laterctl.targets.origin import ORIGIN_COMMENT
 
 PROBLEM = "application/problem+json"
 

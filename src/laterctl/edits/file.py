@@ -12,13 +12,12 @@ from laterctl.dialects.settings import settings_of
 from laterctl.edits import provider, setting
 from laterctl.edits.context import Edit, FeatureContext, layout_of
 from laterctl.edits.image import ImageFacts
-from laterctl.project.places import Place
+from laterctl.project.places import ORIGIN_COMMENT, Place
 from laterctl.refusal import Refusal, Refused
 from laterctl.render import Context, Expr, Import
 from laterctl.targets import origin
 from laterctl.targets.base import State
 from laterctl.targets.document import inspect
-from laterctl.targets.origin import ORIGIN_COMMENT
 from laterctl.targets.owned_file import (
     CHOOSE_FOLDERS,
     OwnedFile,

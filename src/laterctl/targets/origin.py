@@ -5,11 +5,7 @@ from __future__ import annotations
 import re
 
 from laterctl.patterns import pattern
-
-ORIGIN = "From laterctl: "
-"""How it begins, behind what makes it a comment."""
-ORIGIN_COMMENT = f"# {ORIGIN}".encode()
-"""How it begins in most languages, Python among them."""
+from laterctl.project.places import ORIGIN
 
 _HASH, _SLASHES, _DASHES, _MARKUP, _BLOCK = ("# ", ""), ("// ", ""), ("-- ", ""), ("<!-- ", " -->"), ("/* ", " */")
 _NONE = ("", "")

@@ -13,7 +13,7 @@ from laterctl.dialects.database.base import CreateAll, Made, Models, Sessions
 from laterctl.patterns import pattern
 from laterctl.project.facts import App
 from laterctl.project.names import Names, Own, dotted_path
-from laterctl.project.places import Place, is_test_or_docs
+from laterctl.project.places import ORIGIN_COMMENT, Place, is_test_or_docs
 from laterctl.project.source import Unreadable
 from laterctl.project.statements import (
     Function,
@@ -28,7 +28,6 @@ from laterctl.project.statements import (
     wrapped_function,
 )
 from laterctl.project.tree import Outside
-from laterctl.targets.origin import ORIGIN_COMMENT
 
 PACKAGES = ("sqlalchemy", "sqlmodel")
 _ENGINES = frozenset({"create_engine", "create_async_engine", "engine_from_config", "async_engine_from_config"})

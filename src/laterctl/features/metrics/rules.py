@@ -16,7 +16,7 @@ from laterctl.doctor.processes import several
 from laterctl.doctor.rule import MAIN, Found, Rule, Severity
 from laterctl.project.installed import file_of
 from laterctl.project.names import Own, dotted_path
-from laterctl.project.places import Place, is_test_or_docs
+from laterctl.project.places import ORIGIN_COMMENT, Place, is_test_or_docs
 from laterctl.project.statements import (
     Function,
     StatementRef,
@@ -28,7 +28,6 @@ from laterctl.project.statements import (
     spots_in,
 )
 from laterctl.project.variables import is_set
-from laterctl.targets.origin import ORIGIN_COMMENT
 
 METRICS = frozenset(
     f"prometheus_client.{kind}" for kind in ("Counter", "Gauge", "Histogram", "Summary", "Info", "Enum")
