@@ -408,3 +408,17 @@ def test_what_features_load_makes_no_script_a_part_of_the_application() -> None:
     profiled = memory.add(package | listed, "profiling")
     assert b"import_module(" in profiled["shop/core/profiling.py"]
     assert memory.project(profiled).database is memory.project(package | listed).database is None
+
+
+@pytest.mark.parametrize("taken", ["from pydantic.types import SecretStr", "from pydantic import Field, SecretStr"])
+def test_a_name_is_taken_from_where_the_user_takes_it(taken: str) -> None:
+    config = f"{taken}\nfrom pydantic_settings import BaseSettings\n\n\nclass Settings(BaseSettings):\n    key: SecretStr = SecretStr('')\n"
+    files = {
+        "main.py": b"from config import settings\n" + APP,
+        "config.py": f"{config}\n\nsettings = Settings()\n".encode(),
+        "requirements.txt": LISTED + b"pydantic-settings>=2.6\n",
+    }
+    after = memory.add(files, "metrics")
+    assert b"metrics_token: SecretStr | None" in after["config.py"]
+    assert after["config.py"].decode().count("import SecretStr") + after["config.py"].decode().count(", SecretStr") == 1
+    assert memory.remove(after, "metrics") == files
