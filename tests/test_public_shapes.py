@@ -105,6 +105,21 @@ def test_pytest_that_the_users_tests_import_is_theirs() -> None:
             "headers.py",
             b'HEADERS = [(b"x-frame-options", b"DENY"), (b"X-Content-Type-Options", b"nosniff")]\n',
         ),
+        ("tracing", "monitor.py", b"from azure.monitor.opentelemetry import configure_azure_monitor\n"),
+        ("logging", "lines.py", b"from opentelemetry.instrumentation.logging import LoggingInstrumentor\n"),
+        ("health", "heartbeat.py", b"from dockerflow.fastapi import router\n"),
+        *(
+            (
+                feature,
+                "watch.py",
+                f"from dockerflow.fastapi.middleware import {name} as Watch\nfrom starlette.middleware import Middleware\n\n"
+                "WATCHES = [Middleware(Watch)]\n".encode(),
+            )
+            for feature, name in (
+                ("request-scope", "RequestIdMiddleware"),
+                ("logging", "MozlogRequestSummaryLogger"),
+            )
+        ),
     ],
 )
 def test_the_same_job_in_the_users_own_words_is_not_done_twice(feature: str, path: str, code: bytes) -> None:
@@ -374,3 +389,35 @@ def test_a_package_with_the_name_of_the_folder_is_the_projects(tmp_path: Path, m
     main = MADE.format(imports="from shop.links import router\n", body="app.include_router(router)\n").encode()
     files = {"shop/__init__.py": b"", "shop/main.py": main, "shop/links.py": ROUTER.encode()}
     assert "shop/core/cors.py" in memory.add({**files, "requirements.txt": LISTED}, "cors")
+
+
+SCRIPT = b"""from sqlalchemy import create_engine
+
+
+def rows(url: str) -> list[object]:
+    engine = create_engine(url)
+    with engine.connect() as connection:
+        return list(connection.exec_driver_sql("select 1"))
+"""
+
+
+def test_the_engine_of_a_script_is_not_that_of_the_application() -> None:
+    files = {"main.py": APP, "once/copy_rows.py": SCRIPT, "requirements.txt": LISTED + b"sqlalchemy>=2.0.36\n"}
+    assert set(reasons(files, "pooling")) == {"no-database"}
+    with_engine = {
+        **files,
+        "main.py": b"import db\n" + APP,
+        "db.py": b'from sqlalchemy import create_engine\n\nengine = create_engine("sqlite:///shop.db")\n',
+    }
+    after = memory.add(with_engine, "pooling")
+    assert b"pooled(create_engine)" in after["db.py"]
+    assert after["once/copy_rows.py"] == SCRIPT
+    assert memory.remove(after, "pooling") == with_engine
+
+
+def test_what_features_load_makes_no_script_a_part_of_the_application() -> None:
+    listed = {"requirements.txt": LISTED.replace(b"0.115", b"0.116") + b"sqlalchemy>=2.0.36\n"}
+    package = {"shop/__init__.py": b"", "shop/main.py": APP, "shop/copy_rows.py": SCRIPT}
+    profiled = memory.add(package | listed, "profiling")
+    assert b"import_module(" in profiled["shop/core/profiling.py"]
+    assert memory.project(profiled).database is memory.project(package | listed).database is None

@@ -44,6 +44,7 @@ _SAME = {
     "fastapi.Request": "starlette.requests.Request",
     "fastapi.Response": "starlette.responses.Response",
     "fastapi.WebSocket": "starlette.websockets.WebSocket",
+    "fastapi.concurrency.asynccontextmanager": "contextlib.asynccontextmanager",
     "fastapi.responses.ORJSONResponse": "fastapi.responses.ORJSONResponse",
     "fastapi.responses.UJSONResponse": "fastapi.responses.UJSONResponse",
     "dynaconf.LazySettings": "dynaconf.Dynaconf",
