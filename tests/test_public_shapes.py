@@ -335,6 +335,19 @@ def test_a_package_with_a_name_of_our_folders(package: str, feature: str) -> Non
     assert memory.remove(memory.add(files, feature), feature) == files
 
 
+def test_routers_go_into_a_package_that_is_called_api() -> None:
+    """Also while those that laterctl has added are all that there are."""
+    files = {"api/__init__.py": b"", "api/main.py": APP, "requirements.txt": LISTED}
+    both = memory.add(files, "websocket", "health")
+    assert {"api/ws.py", "api/health.py"} <= both.keys()
+    assert (
+        both
+        == memory.add(memory.add(files, "websocket"), "health")
+        == memory.add(memory.add(files, "health"), "websocket")
+    )
+    assert memory.remove(memory.remove(both, "websocket"), "health") == files
+
+
 def test_a_module_that_the_project_lacks_is_no_dependency(monkeypatch: pytest.MonkeyPatch) -> None:
     def elsewhere(context: FeatureContext, path: str, module: str, name: str) -> object:
         return context.imported(path, f"shop.{module}:{name}")

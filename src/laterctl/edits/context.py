@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Protocol
 from msgspec import Struct, field
 from msgspec.structs import replace
 
+from laterctl.project import origin
 from laterctl.project.facts import App, BodyPath, Layout
 from laterctl.project.places import ALTERNATIVE, Place
 from laterctl.refusal import Note, Refusal, Refused
 from laterctl.render import requote
-from laterctl.targets import origin
 from laterctl.targets.base import Binding, Record, State, Target
 from laterctl.targets.import_name import ImportName
 from laterctl.targets.resolved import Resolved

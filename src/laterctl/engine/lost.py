@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING
 
 from laterctl.edits.file import files as owned_files
 from laterctl.features import catalogue
-from laterctl.targets import origin
+from laterctl.project import origin
 from laterctl.targets.base import Record, State
 from laterctl.targets.document import inspect
 
 if TYPE_CHECKING:
     from laterctl.project.discover import Project
-from laterctl.project.places import ORIGIN
 
 
 def signed(project: Project) -> list[str]:
@@ -25,7 +24,7 @@ def signed(project: Project) -> list[str]:
     }
     others = (path for path in project.tree.files() if path.rpartition("/")[2] in names and not path.endswith(".py"))
     found = [path for path in others if origin.feature_of(path, project.tree.read(path) or b"")]
-    return [*project.tree.files_containing(ORIGIN.encode()), *found]
+    return [*project.tree.files_containing(origin.ORIGIN.encode()), *found]
 
 
 def moved(project: Project, record: Record) -> str:

@@ -17,7 +17,8 @@ from laterctl.edits.setting import Setting
 from laterctl.engine.ledger import Entry
 from laterctl.feature import ExistingSigns
 from laterctl.features import catalogue
-from laterctl.project.places import ORIGIN, ORIGIN_COMMENT, Place
+from laterctl.project.origin import ORIGIN, ORIGIN_COMMENT
+from laterctl.project.places import Place
 from laterctl.project.statements import nodes
 from laterctl.refusal import Note, Refusal
 
@@ -217,6 +218,7 @@ def _sightings(
 ) -> list[tuple[str, Place]]:
     """Return what shows that a project does a job already, outside of the files `own`, and where."""
     from laterctl.project import signs as sightings
+    from laterctl.project.imported import imported
 
     found: list[tuple[str, Place]] = []
     if signs.imports:
@@ -228,8 +230,9 @@ def _sightings(
         found += [("route", place) for place in sightings.routes(project, paths)]
     if signs.names:
         found += [("name", place) for place in sightings.definitions(project, signs.names)]
-    if signs.calls:
-        found += [("call", place) for place in sightings.calls(project, signs.calls) if project.runs(place.path)]
+    if signs.calls and (places := sightings.calls(project, signs.calls)):
+        running = imported(project)
+        found += [("call", place) for place in places if running is None or place.path in running]
     if signs.headers:
         found += [("headers", place) for place in sightings.headers(project, signs.headers)]
     if project.manifest is not None:

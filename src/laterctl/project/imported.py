@@ -7,7 +7,8 @@ from collections.abc import Iterator
 
 from laterctl.patterns import pattern
 from laterctl.project.discover import Project
-from laterctl.project.places import ORIGIN_COMMENT, is_test_or_docs
+from laterctl.project.origin import is_signed
+from laterctl.project.places import is_test_or_docs
 from laterctl.project.source import Unreadable
 from laterctl.project.tree import Outside
 
@@ -35,7 +36,7 @@ def imported(project: Project) -> frozenset[str] | None:
             found.add(path)
             text = text_of(project, path)
             todo += _imports(project, path, text)
-            if _LOADERS.search(text) and not text.startswith(ORIGIN_COMMENT.decode()):
+            if _LOADERS.search(text) and not is_signed(project.tree, path):
                 todo += _package(project, path)
     return frozenset(found) or None
 

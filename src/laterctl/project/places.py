@@ -6,10 +6,6 @@ from dataclasses import dataclass
 
 ALTERNATIVE = "app_"
 """What the name of a module or folder of ours begins with where the user has its usual name."""
-ORIGIN = "From laterctl: "
-"""How the one line of an owned file begins that says where it came from, behind what makes it a comment."""
-ORIGIN_COMMENT = f"# {ORIGIN}".encode()
-"""How it begins in most languages, Python among them."""
 
 _ASIDE = frozenset(
     {

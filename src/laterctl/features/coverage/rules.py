@@ -8,12 +8,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from laterctl.dialects.manifest import may_have
 from laterctl.doctor.code import Codebase, once
 from laterctl.doctor.rule import Found, Rule, Severity
 from laterctl.project.coverage_config import FILES, Home, homes
 from laterctl.project.places import Place, is_test_or_docs
 
-FLOOR = (7, 11, 1)
+FLOOR = "7.11.1"
 """The first version that falls back, instead of failing, where the default core cannot trace greenlets."""
 
 _KINDS = {"source": "folder or package", "source_pkgs": "package", "source_dirs": "folder"}
@@ -92,8 +93,8 @@ def greenlets_on_python_314(codebase: Codebase) -> Iterator[Found]:
     manifest = codebase.project.manifest
     version = manifest.locked.get("coverage", "") if manifest is not None else ""
     python_314 = manifest is not None and "3.14" in manifest.requires_python
-    numbers = tuple(int(part) for part in re.findall(r"\d+", version)[:3])
-    for home in configured(codebase)[:1] if version and python_314 and numbers < FLOOR else ():
+    too_old = manifest is not None and version and not may_have(manifest, "coverage", FLOOR)
+    for home in configured(codebase)[:1] if python_314 and too_old else ():
         if "greenlet" in home.values("run", "concurrency") and home.value("run", "core") in {"", "sysmon"}:
             reason = f"coverage {version} cannot trace greenlets on Python 3.14: its default core there is sysmon"
             yield Found(Place(home.path, home.line("concurrency")), reason)
