@@ -258,3 +258,13 @@ def test_where_it_is_open_which_application_is_meant_it_says_so(tmp_path: Path) 
     ran = run(copy(shape_named("two_apps"), tmp_path), "guide")
     assert ran.code == 3
     assert "--app" in ran.err
+
+
+def test_one_reason_is_told_once_and_what_no_version_changes_goes_first(tmp_path: Path) -> None:
+    (tmp_path / "main.py").write_text("from fastapi import FastAPI\n\napp = FastAPI()\n")
+    (tmp_path / "requirements.txt").write_text("fastapi==0.104.1\n")
+    _, unfit = run(tmp_path, "guide").out.split("What does not fit\n")
+    told = [" ".join(part.split()) for part in unfit.rstrip().split("\n  ") if not part.startswith("    ")]
+    assert [line.split()[0] for line in told] == ["di-testing", "e2e", "migrations", "jwt", "versioning"]
+    assert unfit.count("fastapi==0.104.1 excludes fastapi 0.112.2 and newer") == 1
+    assert "nor do pooling, queries, replicas" in " ".join(unfit.split())

@@ -12,6 +12,7 @@ from laterctl.commands.guide import State
 
 if TYPE_CHECKING:
     from laterctl.commands.guide import Guide, Step
+    from laterctl.project.places import Place
 
 UNCHANGED = "nothing that is there behaves differently"
 
@@ -38,10 +39,13 @@ def guide(found: Guide, start: Sequence[str], *, as_json: bool) -> None:
         say(f"    {strong(item.feature.name)}  {item.feature.summary}", hang=6)
         for line in (f"why: {item.feature.why}", *_changes(item), *_notes(item), command(item, start)):
             say(f"      {line}", hang=8)
+    unfit: dict[tuple[Place | None, str], list[Step]] = {}
+    for item in found.of(State.UNFIT):
+        unfit.setdefault((item.place, item.reason), []).append(item)
     if not ahead:
         say()
-        say("Nothing is left to add.")
-    group("What does not fit", (_unfit(item, width) for item in found.of(State.UNFIT)), hang=width + 4)
+        say("Nothing is left that fits." if unfit else "Nothing is left to add.")
+    group("What does not fit", (_unfit(items, width) for items in unfit.values()), hang=width + 4)
 
 
 def command(step: Step, start: Sequence[str]) -> str:
@@ -64,9 +68,12 @@ def _there(step: Step, width: int) -> str:
     return f"{step.feature.name:<{width}}  {whose}  {step.place}{reason}"
 
 
-def _unfit(step: Step, width: int) -> str:
-    place = f"{step.place}: " if step.place else ""
-    return f"{step.feature.name:<{width}}  {place}{step.reason}"
+def _unfit(steps: Sequence[Step], width: int) -> str:
+    """Return the line about features that one reason keeps out."""
+    first, *others = steps
+    place = f"{first.place}: " if first.place else ""
+    also = f"; nor do {', '.join(item.feature.name for item in others)}" if others else ""
+    return f"{first.feature.name:<{width}}  {place}{first.reason}{also}"
 
 
 def _plain(step: Step, start: Sequence[str]) -> dict[str, object]:

@@ -101,7 +101,9 @@ def steps(project: Project, installed: Mapping[str, Entry]) -> Iterator[Step]:
         elif hand is not None:
             yield Step(feature, State.YOURS, hand.place, hand.message)
         elif reasons:
-            yield Step(feature, State.UNFIT, reasons[0].place, reasons[0].message)
+            # What no newer version changes comes first: raising it would be for nothing.
+            reason = min(reasons, key=lambda item: item.code in {"below-floor", "version-cap"})
+            yield Step(feature, State.UNFIT, reason.place, reason.message)
         else:
             needed = {*catalogue.closure((name,))}
             others = [other for other in catalogue.closure((name,), {}) if other not in needed]
