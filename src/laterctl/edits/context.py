@@ -238,6 +238,10 @@ class FeatureContext(Struct, frozen=True, dict=True):
 
         return inspect(target, self.project.tree.read(target.path)).state is State.PRESENT
 
+    def is_recorded(self, target: Target) -> bool:
+        """Whether a target is in the ledger, or wanted by features resolved before, whatever the user made of it."""
+        return any(record.target.key == target.key for record in self.records)
+
     def is_from_us(self, path: str) -> bool:
         """Whether a file is there and says that this feature brought it, or the ledger says so."""
         data = self.project.tree.read(path)
