@@ -129,6 +129,8 @@ class FeatureContext(Struct, frozen=True, dict=True):
         place, dotted = bound_to(self.project, target.path, target.local)
         if place is None or dotted == canonical(target.source) or self.is_present(target):
             return None
+        if self.is_recorded(target):
+            return None  # it was ours, and the user put something else in its place
         return None if self.gives_up(target.path, target.local) else (place, dotted)
 
     def _check_free(self, target: ImportName) -> None:
