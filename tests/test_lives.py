@@ -15,9 +15,10 @@ from laterctl.engine import ledger, plan
 from laterctl.engine.plan import Request
 from laterctl.proof.static import prove
 from tests import memory
-from tests.dialect_projects import dialect
+from tests.dialect_projects import NAMES, dialect
 from tests.memory import Files, Refusing
-from tests.test_laws import assert_same
+from tests.shapes import shape_named
+from tests.test_laws import assert_same, project_files
 from tests.test_removal import advice, removed
 
 
@@ -41,11 +42,30 @@ def by_ruff(files: Files, folder: Path, *arguments: str) -> dict[str, bytes]:
     return {path: (folder / path).read_bytes() for path in files}
 
 
-@pytest.mark.parametrize("project", ["dynaconf", "getter"])
-def test_a_sorter_gives_each_name_a_line(project: str, tmp_path: Path) -> None:
-    """Every line goes, and what is left is what the sorter makes of the project without them."""
-    base, names = dialect(project), ("cors", "profiling", "versioning")
-    arguments = ("check", "--fix", "--select=I", "--config=lint.isort.force-single-line=true")
+SORTED: Final = ("check", "--fix", "--select=I", "--config=lint.isort.force-single-line=true")
+FUTURE: Final = (
+    "check",
+    "--fix",
+    "--select=I",
+    "--config=lint.isort.required-imports=['from __future__ import annotations']",
+)
+JOINED: Final = ("format", "--config=format.skip-magic-trailing-comma=true", "--config=format.quote-style='single'")
+
+
+@pytest.mark.parametrize(
+    ("project", "names", "arguments"),
+    [
+        ("dynaconf", ("cors", "profiling", "versioning"), SORTED),
+        ("getter", ("cors", "profiling", "versioning"), SORTED),
+        ("factory", ("shutdown", "websocket"), JOINED),
+        ("relative", ("cache", "logging"), JOINED),
+    ],
+)
+def test_a_tool_goes_over_all_files(
+    project: str, names: tuple[str, ...], arguments: tuple[str, ...], tmp_path: Path
+) -> None:
+    """Nothing is missed or changed, and what is left without them is what the tool makes of the project without them."""
+    base = dialect(project) if project in NAMES else project_files(shape_named(project))
     whole = memory.add(base, *names)
     tidy = by_ruff(whole, tmp_path / "whole", *arguments)
     assert set(advice(tidy)) <= set(advice(whole))
@@ -54,6 +74,26 @@ def test_a_sorter_gives_each_name_a_line(project: str, tmp_path: Path) -> None:
     without, _ = removed(tidy, *names)
     left, wanted = (by_ruff(code(files), tmp_path / name, *arguments) for name, files in (("a", without), ("b", base)))
     assert_same(left, wanted, "remove")
+
+
+def test_a_tool_puts_a_line_into_all_files(tmp_path: Path) -> None:
+    """What it put in is by now what is written into such a project: an update has nothing to merge."""
+    whole = memory.add(dialect("object"), "secrets", "websocket")
+    mine = by_ruff(whole, tmp_path, *FUTURE)
+    assert code(update(mine)) == code(mine)
+    assert removed(update(mine), "secrets", "websocket")[0] == by_ruff(dialect("object"), tmp_path / "base", *FUTURE)
+
+
+def test_a_module_of_ours_is_renamed() -> None:
+    """It is the user's from then on, with the import that was adapted; an update changes neither."""
+    whole = memory.add(dialect("object"), "websocket")
+    old, new = (f"src/order_service/api/{name}.py" for name in ("ws", "live"))
+    main = "src/order_service/main.py"
+    mine = {**whole, main: whole[main].replace(b"api.ws ", b"api.live ")}
+    mine[new] = mine.pop(old)
+    assert mine[main] != whole[main]
+    assert code(update(mine)) == code(mine)
+    assert memory.add(mine, "websocket") == mine
 
 
 LIFESPAN: Final = "    closing(stack, 'cache', get_cache().aclose)"
