@@ -147,6 +147,8 @@ class FeatureContext(Struct, frozen=True, dict=True):
         place, dotted = bound_to(self.project, target.path, target.local)
         if place is None or dotted == canonical(target.source) or self.is_present(target):
             return None
+        if self.is_recorded(target):
+            return None  # it was ours, and the user put something else in its place
         return None if self.gives_up(target.path, target.local) else (place, dotted)
 
     def _check_free(self, target: ImportName) -> None:
@@ -255,6 +257,10 @@ class FeatureContext(Struct, frozen=True, dict=True):
         from laterctl.targets.document import inspect
 
         return inspect(target, self.project.tree.read(target.path)).state is State.PRESENT
+
+    def is_recorded(self, target: Target) -> bool:
+        """Whether a target is in the ledger, or wanted by features resolved before, whatever the user made of it."""
+        return any(record.target.key == target.key for record in self.records)
 
     def is_from_us(self, path: str) -> bool:
         """Whether a file is there and says that this feature brought it, or the ledger says so."""

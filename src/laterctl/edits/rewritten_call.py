@@ -50,7 +50,7 @@ class _Rewritten(Struct, frozen=True):
     def _in_file(self, context: FeatureContext, path: str) -> Iterator[Resolved]:
         try:
             text = read_text(context.project.tree.python(path).text)
-        except (SyntaxError, Unreadable, Outside):
+        except (SyntaxError, Unreadable, Outside, FileNotFoundError):
             return
         new = self.source.partition(":")[2]
         known = [target for target in CallName.among(context.records, new) if target.path == path]

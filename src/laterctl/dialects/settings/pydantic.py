@@ -49,7 +49,7 @@ class Pydantic(Settings, frozen=True, kw_only=True):
         quote = ground.project.layout.style.quote
         code = f"{name}: {requote(spec.annotation, quote)} = {literal(spec.default, quote)}"
         target = Statement(self.path, self.scope, code, (20, name), comment=spec.help)
-        present = any(record.target.key == target.key for record in ground.records) or ground.is_present(target)
+        present = ground.is_recorded(target) or ground.is_present(target)
         if not present and self._is_the_users(ground, statements, spec, target):
             yield from self._edited(ground, statements, name)
             return
