@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from laterctl.edits.file import files as owned_files
 from laterctl.features import catalogue
 from laterctl.project import origin
+from laterctl.project.source import Unreadable
+from laterctl.project.tree import Outside
 from laterctl.targets.base import Record, State, Target
 from laterctl.targets.document import inspect
 
@@ -58,7 +60,10 @@ def renamed(project: Project, entry: Entry, records: Sequence[Record]) -> tuple[
 
 
 def _is_gone(project: Project, target: Target) -> bool:
-    return project.tree.read(target.path) is None
+    try:
+        return project.tree.read(target.path) is None
+    except (Unreadable, Outside):  # it is there
+        return False
 
 
 def is_lost(project: Project, record: Record, records: Sequence[Record]) -> bool:
