@@ -246,6 +246,24 @@ def test_tests_go_where_pytest_looks(name: str, text: str, folder: str) -> None:
     assert f"{folder}/test_cors.py" in after
 
 
+@pytest.mark.parametrize(
+    ("more", "is_said"),
+    [
+        ({"pytest.ini": b"[pytest]\npython_paths = src\n"}, True),
+        ({"pytest.ini": b"[pytest]\npythonpath = src\n"}, False),
+        ({"pyproject.toml": b'[tool.pytest.ini_options]\npythonpath = ["src"]\n'}, False),
+        ({"tests/conftest.py": b"import sys\n\nsys.path.insert(0, 'src')\n"}, False),
+        ({"src/conftest.py": b""}, False),
+    ],
+)
+def test_where_tests_import_from_is_said_unless_pytest_knows(more: dict[str, bytes], is_said: bool) -> None:
+    given = {"src/main.py": b"import shop\n" + MAIN, "src/shop.py": b"", "requirements.txt": b"fastapi\n", **more}
+    notes = memory.planned(given, Request(add=("cors",))).notes
+    assert any("PYTHONPATH=src" in note.message for note in notes) is is_said
+    package = {"src/shop/main.py": MAIN, "src/shop/__init__.py": b"", "requirements.txt": b"fastapi\n"}
+    assert not any("PYTHONPATH" in note.message for note in memory.planned(package, Request(add=("cors",))).notes)
+
+
 def test_patterns_and_broken_files_say_nothing(tmp_path: Path) -> None:
     write(tmp_path, {"pytest.ini": "[pytest]\ntestpaths = packages/*/tests ../x\n", "setup.cfg": "testpaths\n"})
     assert collected(Tree(tmp_path)) == ()

@@ -12,6 +12,7 @@ from laterctl.edits.context import FeatureContext
 from laterctl.edits.file import File, http_client
 from laterctl.edits.manifest import DependencyFloor
 from laterctl.project.origin import is_signed
+from laterctl.project.testpaths import CONFIGURATIONS
 from laterctl.targets.resolved import Resolved
 
 _PYTEST = re.compile(rb"^[ \t]*(?:import|from) pytest\b", re.MULTILINE)
@@ -36,6 +37,10 @@ class DroppedTest(Struct, frozen=True):
     def resolve(self, context: FeatureContext) -> Iterator[Resolved]:
         if not context.tests or (self.when is not None and not self.when(context)) or self._is_ignored(context):
             return
+        if (folder := _unknown_to_pytest(context)) and has_importable_app(context):
+            context.choice(
+                f"tests import what is in {folder}/: pytest needs pythonpath = {folder}, or PYTHONPATH={folder}"
+            )
         yield from test_dependencies(context, ["pytest", *([http_client(context)] if self.client else [])])
         for requirement in self.needs:
             yield from DependencyFloor(requirement, dev=True).resolve(context)
@@ -82,3 +87,12 @@ def _tested_by_user(context: FeatureContext) -> bool:
     tree = context.project.tree
     users = (path for path in tree.files_containing(b"pytest") if path.endswith(".py") and not context.own_file(path))
     return any(_PYTEST.search(tree.read(path) or b"") for path in users if not is_signed(tree, path))
+
+
+def _unknown_to_pytest(context: FeatureContext) -> str:
+    """Return the folder that imports of modules without a package start from, where nothing tells pytest of it."""
+    layout, tree = context.project.layout, context.project.tree
+    root = "" if layout.package else layout.import_root
+    told = any(b"pythonpath" in (tree.read(path) or b"") for path in CONFIGURATIONS)
+    told |= any(b"sys.path" in (tree.read(f"{folder}conftest.py") or b"") for folder in ("", f"{layout.tests}/"))
+    return "" if not root or told or tree.exists(f"{root}/conftest.py") else root

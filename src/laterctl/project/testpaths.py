@@ -10,6 +10,8 @@ from laterctl.project.tomlfile import load_toml, table
 from laterctl.project.tree import Outside, Tree
 
 _INI = {"pytest.ini": "pytest", ".pytest.ini": "pytest", "tox.ini": "pytest", "setup.cfg": "tool:pytest"}
+CONFIGURATIONS = (*_INI, "pyproject.toml")
+"""The files that pytest may be configured in."""
 
 
 def testpaths(tree: Tree) -> tuple[str, ...]:
