@@ -96,6 +96,29 @@ def test_a_module_of_ours_is_renamed() -> None:
     assert memory.add(mine, "websocket") == mine
 
 
+def in_a_factory(files: Files) -> dict[str, bytes]:
+    """Return files in which the application is made by a function now."""
+    path = "src/order_service/main.py"
+    head, made, rest = files[path].decode().partition("app = ")
+    body = "".join(f"    {line}" for line in f"{made}{rest}".splitlines(keepends=True))
+    text = f"{head}def create_app() -> FastAPI:\n{body}    return app\n\n\napp = create_app()\n"
+    return {**files, path: text.encode()}
+
+
+@pytest.mark.parametrize("names", [("versioning",), ("cors", "websocket")])
+def test_the_application_is_made_by_a_function_now(names: tuple[str, ...]) -> None:
+    """What stood beside it was moved, is not missed, and goes; an update knows the new place."""
+    base = dialect("object")
+    whole = memory.add(base, *names)
+    mine = in_a_factory(whole)
+    assert advice(mine) == advice(whole)
+    assert memory.add(mine, *names) == mine
+    assert removed(mine, *names)[0] == in_a_factory(base)
+    updated = update(mine)
+    assert code(updated) == code(mine)
+    assert removed(updated, *names)[0] == in_a_factory(base)
+
+
 LIFESPAN: Final = "    closing(stack, 'cache', get_cache().aclose)"
 
 
