@@ -293,10 +293,9 @@ class Resolution(Struct):
         """Whether a target is an old one that stands in another function by now."""
         if old.kind != new.kind or old.path != new.path or old.whole_file:
             return False
-        nodes = [
-            [id(node) for node, _ in inspect(item, self.project.tree.read(item.path)).nodes] for item in (old, new)
-        ]
-        return bool(nodes[0]) and nodes[0] == nodes[1]
+        data = self.project.tree.read(old.path)
+        was, now = inspect(old, data), inspect(new, data)
+        return was.detail == "moved" and [id(node) for node, _ in was.nodes] == [id(node) for node, _ in now.nodes]
 
 
 def _relocated(records: Iterable[Record]) -> dict[str, str]:
