@@ -76,6 +76,19 @@ def test_a_tool_goes_over_all_files(
     assert_same(left, wanted, "remove")
 
 
+def test_a_sorter_was_there_before_the_ledger_was_lost(tmp_path: Path) -> None:
+    """What each line imports is found again, and nothing is imported twice."""
+    tidy = code(by_ruff(memory.add(dialect("none"), "jwt", "cors"), tmp_path / "whole", *SORTED))
+    assert_same(code(memory.add(tidy, "jwt", "cors")), tidy, "add")
+
+
+def test_statements_in_a_file_of_ours_keep_their_layout(tmp_path: Path) -> None:
+    """The project's quotes are others by now, and so is the text of the file that they are in."""
+    whole = memory.add(project_files(shape_named("router_loop")), "tasks")
+    tidy = by_ruff(whole, tmp_path, "format", "--config=format.quote-style='double'", "--line-length=40")
+    assert_same(code(update(tidy)), code(tidy), "update")
+
+
 def test_a_tool_puts_a_line_into_all_files(tmp_path: Path) -> None:
     """What it put in is by now what is written into such a project: an update has nothing to merge."""
     whole = memory.add(dialect("object"), "secrets", "websocket")
