@@ -245,7 +245,20 @@ def test_jwt009_leaves_alone_what_may_be_a_text(subject: str) -> None:
 
 @pytest.mark.parametrize(
     ("pin", "reported"),
-    [("pyjwt", 1), ("pyjwt>=2.10", 1), ("pyjwt<3", 1), ("pyjwt==2.9.0", 0), ("pyjwt<2.10", 0), ("pyjwt~=2.10.1", 1)],
+    [
+        ("pyjwt", 1),
+        ("pyjwt>=2.10", 1),
+        ("pyjwt<3", 1),
+        ("pyjwt==2.9.0", 0),
+        ("pyjwt<2.10", 0),
+        ("pyjwt~=2.10.1", 1),
+        ("pyjwt~=2.9", 1),
+        ("pyjwt~=2.9.0", 0),
+        ("pyjwt<=2.9.5", 0),
+        ("pyjwt!=2.10.0", 1),
+        ("pyjwt==2.9.*", 0),
+        ("pyjwt>=2.8,<2.11", 1),
+    ],
 )
 def test_jwt009_asks_which_pyjwt_is_installed(pin: str, reported: int) -> None:
     files = {

@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
 
@@ -25,7 +26,15 @@ from tests import memory
 from tests.features.ops_app import write
 from tests.features.resources_app import imported
 from tests.openbao import Bao
-from tests.servers import LOOPBACK, Server, free_port, openbao_server, postgres_server, uvicorn_server
+from tests.servers import (
+    LOOPBACK,
+    Server,
+    free_port,
+    openbao_server,
+    postgres_server,
+    uvicorn_server,
+    worker_processes,
+)
 
 PYPROJECT: Final = """\
 [project]
@@ -240,12 +249,15 @@ def whole(server: Server) -> None:
 
 def everywhere(server: Server, answers: Callable[[httpx.Client], bool]) -> bool:
     """Whether both workers answer so."""
-    seen: dict[str, bool] = {}
-    while len(seen) < 2:
-        with httpx.Client(base_url=server.url, timeout=20) as fresh:  # a new connection may meet the other
-            worker = fresh.get("/health/live").headers["x-worker"]
-            seen[worker] = seen.get(worker, True) and answers(fresh)
-    return all(seen.values())
+    with ExitStack() as stack:
+        clients: list[httpx.Client] = []
+
+        def met() -> int:
+            clients.append(stack.enter_context(httpx.Client(base_url=server.url, timeout=20)))
+            return int(clients[-1].get("/health/live").headers["x-worker"])
+
+        worker_processes(met, 2)
+        return all(answers(client) for client in clients)
 
 
 def test_1_a_secret_has_a_version_and_is_never_shown(client: httpx.Client, server: Server, load: Load) -> None:

@@ -15,12 +15,12 @@ from laterctl.engine import ledger, removal
 from laterctl.engine.lost import is_lost, moved, renamed, signed
 from laterctl.features import catalogue
 from laterctl.finding import Finding, Severity, Verdict
+from laterctl.project import origin
 from laterctl.project.places import Place
 from laterctl.project.source import Unreadable
 from laterctl.project.tree import Outside
 from laterctl.project.unreadable import as_undecided
 from laterctl.refusal import Refused
-from laterctl.targets import origin
 from laterctl.targets.base import Inspection, Record, State, Target
 from laterctl.targets.document import Document, inspect_in
 from laterctl.targets.owned_file import OwnedFile

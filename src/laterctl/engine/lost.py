@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from laterctl.edits.file import files as owned_files
 from laterctl.features import catalogue
-from laterctl.targets import origin
+from laterctl.project import origin
 from laterctl.targets.base import Record, State, Target
 from laterctl.targets.document import inspect
 

@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from laterctl.dialects.manifest.base import Form
+    from laterctl.dialects.manifest.base import Form, Manifest
     from laterctl.dialects.manifest.manager import Manager
     from laterctl.project.facts import DependencyHome, Requirement
 
@@ -46,3 +46,20 @@ def form_of(home: DependencyHome) -> Form:
 def declared_range(item: Requirement) -> str:
     """Return a declared requirement as its home has it: PEP 508, or in a table of constraints the constraint alone."""
     return form_of(item.home).range_of(item) if item.home is not None else item.text
+
+
+def may_have(manifest: Manifest, name: str, floor: str) -> bool:
+    """Return whether the version of a distribution may be `floor` or newer: the locked one, else what is declared allows.
+
+    What is not declared, or in a form that cannot be read, may have any version.
+    """
+    from laterctl.codemods import requirements
+
+    locked = manifest.locked.get(name)
+    ranges = (
+        [f"{name}=={locked}"] if locked else map(declared_range, (i for i in manifest.requirements if i.name == name))
+    )
+    try:
+        return all(requirements.satisfiable(allowed, f"{name}>={floor}") for allowed in ranges)
+    except requirements.RequirementError:
+        return True

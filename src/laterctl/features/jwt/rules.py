@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 
 from msgspec import Struct
 
+from laterctl.dialects.manifest import may_have
 from laterctl.doctor.code import Code, Codebase, Visit, also_in, constant, method_of, once
 from laterctl.doctor.processes import kept_apart
 from laterctl.doctor.rule import MAIN, Found, Rule, Severity
@@ -24,7 +25,7 @@ from laterctl.project.places import Place
 from laterctl.project.statements import Function, assigned_value, bound_targets, nodes
 
 MINIMUM_KEY_BYTES = 32
-SUBJECT_IS_TEXT = (2, 10)
+SUBJECT_IS_TEXT = "2.10"
 """The first version of PyJWT that refuses a `sub` that is no text."""
 GETTER = "get_user_authenticator"
 UNAVAILABLE = "unavailable"
@@ -315,29 +316,10 @@ def number_as_subject(code: Code) -> Iterator[Found]:
 def _insists_on_text(codebase: Codebase) -> bool:
     """Whether tokens are decoded by a PyJWT that may be 2.10 or newer, with the check of `sub` left on."""
     manifest = codebase.project.manifest
-    if manifest is not None:
-        pinned = [item.text for item in manifest.requirements if item.name == "pyjwt"]
-        version = manifest.locked.get("pyjwt", "") or next(filter(None, map(_highest, pinned)), "")
-        numbers = tuple(int(part) for part in re.findall(r"\d+", version)[:2])
-        if numbers and numbers < SUBJECT_IS_TEXT:
-            return False
+    if manifest is not None and not may_have(manifest, "pyjwt", SUBJECT_IS_TEXT):
+        return False
     read = [item for code in codebase.containing(b"jwt") for item in decodings(code) if item.library == "pyjwt"]
     return any(not item.unverified and constant((item.options or {}).get("verify_sub")) is not False for item in read)
-
-
-def _highest(requirement: str) -> str:
-    """Return the highest version that a requirement allows, `""` when it allows any newer one."""
-    match = re.search(r"(?:==|~=|<=|<)\s*(?P<version>\d[\d.]*)", requirement)
-    if match is None:
-        return ""
-    below = match[0].startswith("<") and not match[0].startswith("<=")
-    return (
-        "2.9"
-        if below and match["version"].startswith("2.10")
-        else ""
-        if below and match["version"] == "3"
-        else match["version"]
-    )
 
 
 def _is_number(near: Visit[ast.Dict], node: ast.expr) -> bool:

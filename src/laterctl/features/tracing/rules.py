@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import ast
-import re
 from collections.abc import Iterator
 
+from laterctl.dialects.manifest import may_have
 from laterctl.doctor.code import Codebase, Visit
 from laterctl.doctor.http import is_lifespan
 from laterctl.doctor.rule import Found, Rule, Severity
@@ -17,7 +17,7 @@ FASTAPI = "opentelemetry.instrumentation.fastapi.FastAPIInstrumentor"
 GRPC = "opentelemetry.exporter.otlp.proto.grpc.trace_exporter.OTLPSpanExporter"
 SQLALCHEMY = "opentelemetry.instrumentation.sqlalchemy.SQLAlchemyInstrumentor"
 BATCH = "opentelemetry.sdk.trace.export.BatchSpanProcessor"
-SUPPORTED = (2, 1)
+SUPPORTED = "2.1"
 """The first version of SQLAlchemy that its instrumentation does not name among those it is for."""
 
 
@@ -64,8 +64,8 @@ def instrumented_late(visit: Visit[ast.AsyncFunctionDef]) -> Iterator[Found]:
 def not_instrumented(codebase: Codebase) -> Iterator[Found]:
     """Look for the instrumentation of a SQLAlchemy that it takes for too new."""
     manifest = codebase.project.manifest
-    version = manifest.locked.get("sqlalchemy", "") if manifest is not None else ""
-    if tuple(int(part) for part in re.findall(r"\d+", version)[:2]) < SUPPORTED:
+    version = manifest.locked.get("sqlalchemy") if manifest is not None else None
+    if manifest is None or version is None or not may_have(manifest, "sqlalchemy", SUPPORTED):
         return
     for code in codebase.containing(b"SQLAlchemyInstrumentor"):
         for call in code.calls:
