@@ -76,6 +76,19 @@ def test_a_tool_goes_over_all_files(
     assert_same(left, wanted, "remove")
 
 
+def test_a_sorter_was_there_before_the_ledger_was_lost(tmp_path: Path) -> None:
+    """What each line imports is found again, and nothing is imported twice."""
+    tidy = code(by_ruff(memory.add(dialect("none"), "jwt", "cors"), tmp_path / "whole", *SORTED))
+    assert_same(code(memory.add(tidy, "jwt", "cors")), tidy, "add")
+
+
+def test_statements_in_a_file_of_ours_keep_their_layout(tmp_path: Path) -> None:
+    """The project's quotes are others by now, and so is the text of the file that they are in."""
+    whole = memory.add(project_files(shape_named("router_loop")), "tasks")
+    tidy = by_ruff(whole, tmp_path, "format", "--config=format.quote-style='double'", "--line-length=40")
+    assert_same(code(update(tidy)), code(tidy), "update")
+
+
 def test_a_tool_puts_a_line_into_all_files(tmp_path: Path) -> None:
     """What it put in is by now what is written into such a project: an update has nothing to merge."""
     whole = memory.add(dialect("object"), "secrets", "websocket")
@@ -94,6 +107,29 @@ def test_a_module_of_ours_is_renamed() -> None:
     assert mine[main] != whole[main]
     assert code(update(mine)) == code(mine)
     assert memory.add(mine, "websocket") == mine
+
+
+def in_a_factory(files: Files) -> dict[str, bytes]:
+    """Return files in which the application is made by a function now."""
+    path = "src/order_service/main.py"
+    head, made, rest = files[path].decode().partition("app = ")
+    body = "".join(f"    {line}" for line in f"{made}{rest}".splitlines(keepends=True))
+    text = f"{head}def create_app() -> FastAPI:\n{body}    return app\n\n\napp = create_app()\n"
+    return {**files, path: text.encode()}
+
+
+@pytest.mark.parametrize("names", [("versioning",), ("cors", "websocket")])
+def test_the_application_is_made_by_a_function_now(names: tuple[str, ...]) -> None:
+    """What stood beside it was moved, is not missed, and goes; an update knows the new place."""
+    base = dialect("object")
+    whole = memory.add(base, *names)
+    mine = in_a_factory(whole)
+    assert advice(mine) == advice(whole)
+    assert memory.add(mine, *names) == mine
+    assert removed(mine, *names)[0] == in_a_factory(base)
+    updated = update(mine)
+    assert code(updated) == code(mine)
+    assert removed(updated, *names)[0] == in_a_factory(base)
 
 
 LIFESPAN: Final = "    closing(stack, 'cache', get_cache().aclose)"

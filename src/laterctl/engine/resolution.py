@@ -274,6 +274,8 @@ class Resolution(Struct):
                     return target.shared(known)
             if known.ours and self._is_followed(known.target, target):
                 return replace(known, target=target)
+            if known.ours and self._is_moved(known.target, target):
+                return known.elsewhere(target)
         data = self.project.tree.read(target.path) or b""
         document = Document(target.path, data, project=self.project)
         found = target.adopted(document, target.inspect(document))
@@ -286,6 +288,14 @@ class Resolution(Struct):
         if old.kind != new.kind or old.whole_file or self.project.tree.read(old.path) is not None:
             return False
         return replace(old, path=new.path).key == new.key
+
+    def _is_moved(self, old: Target, new: Target) -> bool:
+        """Whether a target is an old one that stands in another function by now."""
+        if old.kind != new.kind or old.path != new.path or old.whole_file:
+            return False
+        data = self.project.tree.read(old.path)
+        was, now = inspect(old, data), inspect(new, data)
+        return was.detail == "moved" and [id(node) for node, _ in was.nodes] == [id(node) for node, _ in now.nodes]
 
 
 def _relocated(records: Iterable[Record]) -> dict[str, str]:

@@ -52,7 +52,15 @@ class Argument(StatementPart, frozen=True):
                 same = ast.unparse(keyword.value) == ast.unparse(ast.parse(self.value, mode="eval"))
                 state = State.PRESENT if same else State.ALTERED
                 return Inspection(state, keyword.value.lineno, nodes=((keyword, ()),))
+        moved = self.moved_in(document.text)
+        if moved is not None:
+            nodes = tuple((node, ()) for node in self.nodes_in(moved.node))
+            return Inspection(State.PRESENT, moved.node.lineno, "moved", nodes)
         return Inspection(State.ABSENT)
+
+    def is_in(self, statement: ast.stmt) -> bool:
+        same = ast.unparse(ast.parse(self.value, mode="eval"))
+        return [ast.unparse(node.value) for node in self.nodes_in(statement) if isinstance(node, ast.keyword)] == [same]
 
     def statement_in(self, text: Text, own: Collection[Position] | None = None) -> StatementRef | None:
         found = call_of(text, self)

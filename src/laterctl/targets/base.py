@@ -17,7 +17,7 @@ from pkgutil import iter_modules
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from msgspec import Struct, ValidationError, convert
-from msgspec.structs import asdict
+from msgspec.structs import asdict, replace
 
 from laterctl.changeset import checked_path
 from laterctl.project.facts import BodyPath, DependencyHome
@@ -245,6 +245,10 @@ class Record(Struct, frozen=True):
     ledger_lost: bool = False
     empty: bool = False
     left: bool = False
+
+    def elsewhere(self, target: Target) -> Record:
+        """Return the record of a target that the user moved in its file: the text that it replaced is not there."""
+        return replace(self, target=target, replaced=None)
 
 
 T = TypeVar("T", bound=Target)

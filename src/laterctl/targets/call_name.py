@@ -48,11 +48,13 @@ class CallName(StatementPart, frozen=True):
 
     def inspect(self, document: Document) -> Inspection:
         own = own_statements(document.text, document.records) if document.records else None
-        found = self.statement_in(document.text, own)
+        moved = self.moved_in(document.text)
+        found = moved or self.statement_in(document.text, own)
         if found is None:
             return self._edited(document.text)
         nodes = tuple((node, node.args) for node in self.nodes_in(found.node))
-        return Inspection(State.PRESENT if nodes else State.ABSENT, found.node.lineno, nodes=nodes)
+        detail = "moved" if moved is not None else ""
+        return Inspection(State.PRESENT if nodes else State.ABSENT, found.node.lineno, detail, nodes)
 
     def _edited(self, text: Text) -> Inspection:
         for item in text.in_scope(self.scope):

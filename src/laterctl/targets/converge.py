@@ -65,13 +65,12 @@ def converge(
         data = new.created(layout.style.newline)
     elif new is not None and old is not None and new.created() != old.created() and data is not None:
         try:
-            data, rest_after, anchors = _renewed(old, new, data, rest_before, rest_after, anchors, layout)
+            data, rest_before, rest_after, anchors = _renewed(old, new, data, rest_before, rest_after, anchors, layout)
         except MergeConflict:
             if not conflicts or {item.target for item in rest_before} != {item.target for item in rest_after}:
                 raise
             # What others have in it stays where it is.
             return Result(_merged(old, new, data, markers=True), conflict=True)
-        rest_before = []
     if data is None and old is not None and any(item not in rest_before for item in rest_after):
         from laterctl.codemods.placement import TextEditError
 
@@ -97,10 +96,10 @@ def _renewed(
     after: list[Record],
     anchors: Mapping[Target, Anchor],
     layout: Layout,
-) -> tuple[bytes, list[Record], Mapping[Target, Anchor]]:
+) -> tuple[bytes, list[Record], list[Record], Mapping[Target, Anchor]]:
     """Bring a file of ours to its new version, with what the user changed in it.
 
-    What others have in it is taken out first. Returns the file, what is to go into it again, and where that goes.
+    What others have in it is taken out first. Returns the file, what of theirs is in it, what is to be, and where it goes.
 
     Raises:
         MergeConflict: both sides changed the same lines.
@@ -108,11 +107,13 @@ def _renewed(
     left: dict[Target, str] = {}
     bare = (_converge_rest(old.path, data, before, [], anchors, layout, left).data or b"") if before else data
     result = _merged(old, new, bare, markers=False)
+    if result == bare:
+        return data, before, after, anchors
     rest = [item for item in after if item.target not in left]
     if rest and old.path.endswith(".py"):
         texts = [read_text(Source(old.path, each).text) for each in (data, bare, result)]
         anchors = carried(texts[0], texts[1], texts[2], before, rest, anchors)
-    return result, rest, anchors
+    return result, [], rest, anchors
 
 
 def _merged(old: Target, new: Target, data: bytes, *, markers: bool) -> bytes:

@@ -171,12 +171,16 @@ def _change_import(
 
 def _new_import(edit: FileEdit, module: str, names: set[tuple[str, str]], targets: Sequence[ImportName]) -> None:
     style = edit.layout.style
-    user = next(iter(imports_from(edit.text, module)), None)
-    if user is not None and names <= set(imported_names(user.node)):
+    imports = imports_from(edit.text, module)
+    user = next(iter(imports), None)
+    there = {name for item in imports for name in imported_names(item.node)}
+    if user is not None and names <= there:
         # There already: its ledger was lost. What the user would have without it is what is left of the line.
-        if rest := _reduced(edit.code(user.node), names):
+        if len(imports) == 1 and (rest := _reduced(edit.code(user.node), names)):
             edit.replaced.update(dict.fromkeys(targets, rest))
         return
+    names = names - there
+    targets = [target for target in targets if target.pair in names]
     if user is not None and user.index < _import_limit(edit):
         code = edit.code(user.node)
         result = _extended(code, names, names, style, edit.line(user.node))

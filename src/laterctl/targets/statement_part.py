@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 from typing import Self
 
-from laterctl.project.statements import Position, StatementRef
+from laterctl.project.statements import Position, StatementRef, is_compound
 from laterctl.render import Style
 from laterctl.targets.base import Anchor, Record, State, Target, of_kind
 from laterctl.targets.document import Document
@@ -23,6 +23,19 @@ class StatementPart(CodeTarget, frozen=True):
     @abstractmethod
     def statement_in(self, text: Text, own: Collection[Position] | None = None) -> StatementRef | None:
         """Find the statement that it is a part of, or goes into; `own` are the places of whole ones that are ours."""
+
+    def moved_in(self, text: Text) -> StatementRef | None:
+        """Find the statement that it is a part of in another scope by now: the only one that has it."""
+        scope = self.key[2]
+        simple = [item for item in text.statements if not is_compound(item.node)]
+        if any(self.nodes_in(item.node) for item in simple if item.qualname == scope):
+            return None
+        found = [item for item in simple if item.qualname != scope and self.is_in(item.node)]
+        return found[0] if len(found) == 1 else None
+
+    def is_in(self, statement: ast.stmt) -> bool:
+        """Whether a statement has it, as it was put in."""
+        return bool(self.nodes_in(statement))
 
     @abstractmethod
     def nodes_in(self, statement: ast.stmt) -> Sequence[ast.AST]:
@@ -50,7 +63,10 @@ class StatementPart(CodeTarget, frozen=True):
         grouped: dict[int, tuple[StatementRef, _Parts, _Parts]] = {}
         for side, records in enumerate((before, after)):
             for target, record in of_kind(records, cls).items():
-                found = target.statement_in(edit.text, edit.own)
+                moved = target.moved_in(edit.text)
+                found = moved or target.statement_in(edit.text, edit.own)
+                if moved is not None:
+                    record = record.elsewhere(target)
                 if found is not None:
                     group = grouped.setdefault(id(found.node), (found, {}, {}))
                     (group[1], group[2])[side][target] = record
