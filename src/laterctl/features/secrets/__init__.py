@@ -95,7 +95,7 @@ feature = Feature(
                     "SecretStr | None",
                     None,
                     secret=True,
-                    help="a token that is not changed, for development alone",
+                    help="a fixed token, for development alone",
                 ),
                 Chosen(
                     "login",
@@ -119,13 +119,13 @@ feature = Feature(
                         Setting("vault_auth_mount", "str", "kubernetes", help="where Kubernetes is mounted in Vault"),
                         Setting("vault_role", "str", "", help="the role that service accounts sign in with"),
                         Setting(
-                            "vault_jwt_path", "str", "", help="the service account's token, if not where it usually is"
+                            "vault_jwt_path", "str", "", help="path of the service account's token, if not the usual"
                         ),
                     ),
                 ),
                 Setting("vault_kv_mount", "str", "secret", help="where the KV engine (version 2) is mounted"),
                 Setting(
-                    "vault_kv_path", "str", "", help="the KV secret whose fields are called as settings; none if empty"
+                    "vault_kv_path", "str", "", help="the KV secret whose fields are named like settings; none if empty"
                 ),
                 Chosen(
                     "database",
@@ -159,19 +159,19 @@ feature = Feature(
                     "vault_poll_seconds",
                     "PositiveFloat",
                     60.0,
-                    help="after which time all processes have a secret that was changed, in seconds",
+                    help="time until all processes have a change",
                 ),
                 Setting(
                     "vault_startup_timeout_seconds",
                     "NonNegativeFloat",
                     10.0,
-                    help="how long the start waits for Vault, in seconds",
+                    help="wait for Vault at startup",
                 ),
                 Setting(
                     "vault_grace_seconds",
                     "NonNegativeFloat",
                     3600.0,
-                    help="how long secrets hold while Vault does not answer, in seconds",
+                    help="secrets hold so long without Vault",
                 ),
                 File("core/secret_source.py", "secrets/core/secret_source.vault.py.jinja", open=True),
                 Provider(
@@ -230,7 +230,7 @@ feature = Feature(
     stage=Stage.MORE,
     why="when secrets change while the application runs, and no release is to follow",
     notes=(
-        "use it: secrets.get('name').value, with secrets: SecretsDep in the route",
+        "use it: secrets.get('name').value, of a setting by its name, with secrets: SecretsDep from {api.secret_provider}",
         "secrets that change while the application runs: laterctl add secrets --set secrets.provider=vault",
     ),
 )
