@@ -13,7 +13,7 @@ from laterctl.edits.file import File, engine, http_client
 from laterctl.edits.manifest import DependencyFloor
 from laterctl.edits.open_file import Listed, Step
 from laterctl.edits.provider import Provider
-from laterctl.edits.setting import Setting
+from laterctl.edits.setting import Setting, variable
 from laterctl.feature import ExistingSigns, Feature, Group, Option, Stage
 from laterctl.refusal import Refusal
 
@@ -21,8 +21,9 @@ LIFESPAN = "core.lifespan:open_resources"
 
 
 def client(context: FeatureContext) -> Iterator[Edit]:
-    """Depend on the HTTP client library that the project uses, to ask Vault."""
+    """Depend on the HTTP client library that the project uses, to ask Vault, and say how that is prepared."""
     if context.options["provider"] == "vault":
+        context.notice(f"let the application in, as vault-policy.hcl says, and set {variable('vault_addr', context)}")
         yield DependencyFloor(FLOORS[http_client(context)])
     elif context.options["database"] == "yes":
         context.choice("the database is entered as before: only Vault changes its password")
