@@ -30,6 +30,7 @@ def library(context: FeatureContext) -> Iterator[Edit]:
     if paged is not None:
         context.choice(f"there are no pages by key beside {PAGINATION}", paged.place)
         return
+    context.notice(f"pages by key: after and cursor_at, from {context.module('core.paging')}")
     yield File("core/paging.py", "queries/core/paging.py.jinja")
     yield DroppedTest("test_paging.py", "queries/tests/test_paging.py.jinja", client=False)
 
