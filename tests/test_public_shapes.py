@@ -105,6 +105,21 @@ def test_pytest_that_the_users_tests_import_is_theirs() -> None:
             "headers.py",
             b'HEADERS = [(b"x-frame-options", b"DENY"), (b"X-Content-Type-Options", b"nosniff")]\n',
         ),
+        ("tracing", "monitor.py", b"from azure.monitor.opentelemetry import configure_azure_monitor\n"),
+        ("logging", "lines.py", b"from opentelemetry.instrumentation.logging import LoggingInstrumentor\n"),
+        ("health", "heartbeat.py", b"from dockerflow.fastapi import router\n"),
+        *(
+            (
+                feature,
+                "watch.py",
+                f"from dockerflow.fastapi.middleware import {name} as Watch\nfrom starlette.middleware import Middleware\n\n"
+                "WATCHES = [Middleware(Watch)]\n".encode(),
+            )
+            for feature, name in (
+                ("request-scope", "RequestIdMiddleware"),
+                ("logging", "MozlogRequestSummaryLogger"),
+            )
+        ),
     ],
 )
 def test_the_same_job_in_the_users_own_words_is_not_done_twice(feature: str, path: str, code: bytes) -> None:
@@ -320,6 +335,19 @@ def test_a_package_with_a_name_of_our_folders(package: str, feature: str) -> Non
     assert memory.remove(memory.add(files, feature), feature) == files
 
 
+def test_routers_go_into_a_package_that_is_called_api() -> None:
+    """Also while those that laterctl has added are all that there are."""
+    files = {"api/__init__.py": b"", "api/main.py": APP, "requirements.txt": LISTED}
+    both = memory.add(files, "websocket", "health")
+    assert {"api/ws.py", "api/health.py"} <= both.keys()
+    assert (
+        both
+        == memory.add(memory.add(files, "websocket"), "health")
+        == memory.add(memory.add(files, "health"), "websocket")
+    )
+    assert memory.remove(memory.remove(both, "websocket"), "health") == files
+
+
 def test_a_module_that_the_project_lacks_is_no_dependency(monkeypatch: pytest.MonkeyPatch) -> None:
     def elsewhere(context: FeatureContext, path: str, module: str, name: str) -> object:
         return context.imported(path, f"shop.{module}:{name}")
@@ -361,3 +389,49 @@ def test_a_package_with_the_name_of_the_folder_is_the_projects(tmp_path: Path, m
     main = MADE.format(imports="from shop.links import router\n", body="app.include_router(router)\n").encode()
     files = {"shop/__init__.py": b"", "shop/main.py": main, "shop/links.py": ROUTER.encode()}
     assert "shop/core/cors.py" in memory.add({**files, "requirements.txt": LISTED}, "cors")
+
+
+SCRIPT = b"""from sqlalchemy import create_engine
+
+
+def rows(url: str) -> list[object]:
+    engine = create_engine(url)
+    with engine.connect() as connection:
+        return list(connection.exec_driver_sql("select 1"))
+"""
+
+
+def test_the_engine_of_a_script_is_not_that_of_the_application() -> None:
+    files = {"main.py": APP, "once/copy_rows.py": SCRIPT, "requirements.txt": LISTED + b"sqlalchemy>=2.0.36\n"}
+    assert set(reasons(files, "pooling")) == {"no-database"}
+    with_engine = {
+        **files,
+        "main.py": b"import db\n" + APP,
+        "db.py": b'from sqlalchemy import create_engine\n\nengine = create_engine("sqlite:///shop.db")\n',
+    }
+    after = memory.add(with_engine, "pooling")
+    assert b"pooled(create_engine)" in after["db.py"]
+    assert after["once/copy_rows.py"] == SCRIPT
+    assert memory.remove(after, "pooling") == with_engine
+
+
+def test_what_features_load_makes_no_script_a_part_of_the_application() -> None:
+    listed = {"requirements.txt": LISTED.replace(b"0.115", b"0.116") + b"sqlalchemy>=2.0.36\n"}
+    package = {"shop/__init__.py": b"", "shop/main.py": APP, "shop/copy_rows.py": SCRIPT}
+    profiled = memory.add(package | listed, "profiling")
+    assert b"import_module(" in profiled["shop/core/profiling.py"]
+    assert memory.project(profiled).database is memory.project(package | listed).database is None
+
+
+@pytest.mark.parametrize("taken", ["from pydantic.types import SecretStr", "from pydantic import Field, SecretStr"])
+def test_a_name_is_taken_from_where_the_user_takes_it(taken: str) -> None:
+    config = f"{taken}\nfrom pydantic_settings import BaseSettings\n\n\nclass Settings(BaseSettings):\n    key: SecretStr = SecretStr('')\n"
+    files = {
+        "main.py": b"from config import settings\n" + APP,
+        "config.py": f"{config}\n\nsettings = Settings()\n".encode(),
+        "requirements.txt": LISTED + b"pydantic-settings>=2.6\n",
+    }
+    after = memory.add(files, "metrics")
+    assert b"metrics_token: SecretStr | None" in after["config.py"]
+    assert after["config.py"].decode().count("import SecretStr") + after["config.py"].decode().count(", SecretStr") == 1
+    assert memory.remove(after, "metrics") == files

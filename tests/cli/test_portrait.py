@@ -51,8 +51,10 @@ def test_what_runs_it_and_what_was_chosen(tmp_path: Path) -> None:
     folder = project(tmp_path, "middleware_list")
     append(folder / "Dockerfile", 'FROM python\nCMD ["uvicorn", "service.app:app", "--workers", "4"]\n')
     append(folder / "pyproject.toml", '\n[tool.laterctl]\ncore = "app.shared"\nprove = "tests"\n')
+    append(folder / "pyproject.toml", '\n[project.entry-points."shop.rules"]\nuvicorn = "service.cli:main"\n')
     out = done(folder, "info", "--project").out
     assert "service.app:app is started  Dockerfile:2" in out
+    assert "service.cli" not in out
     assert re.search(r"(?m)^Deployment  several processes\n(  .*\n)*  several processes: .*  Dockerfile:2$", out)
     assert re.search(r'(?m)^  chosen by core = "app.shared"  pyproject.toml:\d+$', out)
     assert "Runs  with --yes they also run the tests" in out

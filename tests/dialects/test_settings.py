@@ -446,3 +446,19 @@ def test_of_a_comment_there_is_as_much_as_fits_the_line(width: int, said: str) -
     assert_same(memory.add(made, "rate-limit"), made, "again")
     plan = memory.planned(made, Request(remove=("rate-limit",)))
     assert_same(memory.applied(made, plan), before, "and out")
+
+
+@pytest.mark.parametrize("end", ["    model_config = {}\n", "\n    _lowered = field_validator('a')(str.lower)\n"])
+def test_fields_stand_with_fields(end: str) -> None:
+    head = "from pydantic import field_validator\nfrom pydantic_settings import BaseSettings\n\n\n"
+    config = f"{head}class Settings(BaseSettings):\n    a: str = ''\n{end}\n\nsettings = Settings()\n"
+    before = {
+        "app/main.py": MAIN.format(imports="from app.config import settings").encode(),
+        "app/config.py": config.encode(),
+        "requirements.txt": b"fastapi>=0.115\npydantic-settings>=2.6\n",
+    }
+    made = memory.add(before, "rate-limit")
+    lines = made["app/config.py"].decode().splitlines()
+    place = next(number for number, line in enumerate(lines) if "rate_limit_default: str" in line)
+    assert lines.index("    a: str = ''") < place < lines.index(end.splitlines()[-1])
+    assert_same(memory.remove(made, "rate-limit"), before, "and out")

@@ -136,6 +136,29 @@ def test_coverage_takes_the_file_that_lists_pytest_cov() -> None:
     assert memory.remove(after, "coverage") == given
 
 
+@pytest.mark.parametrize(
+    ("locked", "listed", "fits"), [("7.5.3", True, False), ("7.12", True, True), ("7.5.3", False, True)]
+)
+def test_what_the_user_lists_stays_as_it_is_locked(locked: str, listed: bool, fits: bool) -> None:
+    dev = '[dependency-groups]\ndev = ["coverage>=7", "pytest-cov>=7"]\n' if listed else ""
+    lock = f'version = 1\n\n[[package]]\nname = "coverage"\nversion = "{locked}"\n'
+    given = {"main.py": MAIN, "pyproject.toml": f"{TOML}\n{dev}".encode(), "uv.lock": lock.encode()}
+    if fits:
+        assert memory.remove(memory.add(given, "coverage"), "coverage") == given
+    else:
+        assert refusal_of(given, "coverage") == [("below-floor", "pyproject.toml:7")]
+
+
+def test_what_the_repository_ignores_already_is_not_said_again(tmp_path: Path) -> None:
+    project = {"api/main.py": MAIN.decode(), "api/requirements.txt": "fastapi\n", "api/README.md": ""}
+    write(tmp_path, {**project, ".gitignore": ".coverage\n.coverage.*\nhtmlcov/\n/coverage.xml\n"})
+    outside = prepare(tmp_path / "api", Request(add=("coverage",)), install=False)
+    assert len(outside.plan.changeset[".gitignore"].after.splitlines()) == 4
+    subprocess.run(["git", "init", "-q"], cwd=tmp_path, check=True)
+    inside = prepare(tmp_path / "api", Request(add=("coverage",)), install=False)
+    assert inside.plan.changeset[".gitignore"].after == b"coverage.xml\n"
+
+
 # The user's own configuration of coverage
 
 

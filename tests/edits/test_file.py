@@ -10,7 +10,7 @@ import pytest
 from laterctl.edits.file import File
 from laterctl.engine.plan import Request
 from laterctl.feature import Feature
-from laterctl.targets import origin
+from laterctl.project import origin
 from tests import extra, memory
 
 APP = {"app/main.py": b"from fastapi import FastAPI\r\n\r\napp = FastAPI()\r\n", "requirements.txt": b"fastapi\r\n"}

@@ -20,8 +20,10 @@ import httpx
 import pytest
 from scripts import base_image
 
+from laterctl.commands.change import prepare
 from laterctl.commands.new import foundation
 from laterctl.engine.plan import Request
+from laterctl.refusal import Refused
 from tests import memory
 from tests.memory import Refusing
 from tests.package_index import package_index
@@ -276,6 +278,21 @@ def test_d9_an_image_of_the_users_is_left_alone(path: str) -> None:
         memory.add(files, "docker")
     (refusal,) = refusing.value.refusals
     assert (refusal.code in {"already-by-hand", "file-exists"}, refusal.place and refusal.place.path) == (True, path)
+
+
+@pytest.mark.parametrize(("copied", "is_ours"), [("./api/", True), ("api/main.py", True), ("worker/api2/", False)])
+def test_d9_an_image_that_is_made_in_a_folder_above_is_one(copied: str, is_ours: bool, tmp_path: Path) -> None:
+    dockerfile = f"FROM python:3.13-slim\nCOPY {copied} /app/\n"
+    files = {f"api/{path}": data for path, data in project_files(shape_named("flat")).items()}
+    write(tmp_path, {**files, "Dockerfile": dockerfile.encode()})
+    git(tmp_path, "init", "-q")
+    request = Request(add=("docker",))
+    if is_ours:
+        with pytest.raises(Refused) as refused:
+            prepare(tmp_path / "api", request, install=False)
+        assert [str(item.place) for item in refused.value.refusals] == ["../Dockerfile:1"]
+    else:
+        assert "Dockerfile" in prepare(tmp_path / "api", request, install=False).plan.changeset
 
 
 def test_a_list_of_the_users_of_what_is_no_part_of_an_image_is_kept() -> None:

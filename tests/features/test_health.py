@@ -391,7 +391,11 @@ def test_an_engine_in_the_file_of_the_application_is_not_imported_in_a_circle() 
 
 
 @pytest.mark.parametrize(
-    "path", ["/health", "/health/", "/health/live", "/health/readiness", "/healthz", "/livez", "/readyz", "/ready"]
+    "path",
+    [
+        *("/health", "/health/", "/health/live", "/health/readiness", "/healthz", "/livez", "/readyz", "/ready"),
+        *("/healthz/live", "/__heartbeat__"),
+    ],
 )
 def test_probes_of_the_users_own_are_by_hand(path: str) -> None:
     route = f"\n\n@app.get('{path}')\ndef probe():\n    return 1\n".encode()

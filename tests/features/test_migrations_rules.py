@@ -25,6 +25,13 @@ def test_a_merge_is_one_head(before: str) -> None:
     assert found({**files, "v/d.py": revision("d", before)}, {"MIG005"}) == []
 
 
+def test_a_folder_of_its_own_is_another_branch() -> None:
+    files = {"v/a.py": revision("a", "None"), "v/b.py": revision("b", "'a'"), "plugin/v/c.py": revision("c", "'a'")}
+    assert found(files, {"MIG005"}) == []
+    apart = {**files, "plugin/v/d.py": revision("d", "'a'")}
+    assert [str(item.place) for item in found(apart, {"MIG005"})] == ["plugin/v/c.py:4", "plugin/v/d.py:4"]
+
+
 @pytest.mark.parametrize(
     ("line", "is_found"),
     [

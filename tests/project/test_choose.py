@@ -77,6 +77,32 @@ def test_commented_references_do_not_count(tmp_path: Path) -> None:
     assert project.app.path == "b.py"
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        "COPY --chown=b:app . /srv",
+        "RUN mkdir /srv && chown -R b:app /srv",
+        "USER b:app",
+        'ENTRYPOINT ["docker-entrypoint"]\nRUN exec gosu b:app true',
+    ],
+)
+def test_a_user_and_a_group_are_no_application(tmp_path: Path, line: str) -> None:
+    files = {"a.py": APP, "b.py": APP, "Dockerfile": f"{line}\nCMD uvicorn a:app\n"}
+    project = make(tmp_path, files)
+    assert project.app is not None
+    assert [str(item.place) for item in project.app.evidence] == ["a.py:2", f"Dockerfile:{line.count(chr(10)) + 2}"]
+    both = make(tmp_path, {**files, "Dockerfile": f"{line}\nCMD uvicorn a:app & uvicorn b:app\n"})
+    assert codes(both) == ["several-apps"]
+
+
+def test_what_tests_start_decides_less_than_a_script(tmp_path: Path) -> None:
+    script = "import uvicorn\nuvicorn.run('{}:app')\n"
+    files = {"a.py": APP, "b.py": APP, "run.py": script.format("a"), "tests/test_live.py": script.format("b")}
+    project = make(tmp_path, files)
+    assert project.app is not None
+    assert project.app.path == "a.py"
+
+
 def test_tie_is_undecided(tmp_path: Path) -> None:
     project = make(tmp_path, {"a.py": APP, "b.py": APP})
     assert project.app is None

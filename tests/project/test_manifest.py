@@ -120,6 +120,9 @@ def test_the_lock_of_the_stated_manager_wins(tmp_path: Path) -> None:
     [
         ('[dependency-groups]\ntest = ["pytest"]\n', array("dependency-groups", "test")),
         ('[dependency-groups]\ndocs = ["x"]\n', array("dependency-groups", "dev")),
+        ('[dependency-groups]\ndev = ["ruff"]\ntest = ["pytest"]\n', array("dependency-groups", "test")),
+        ('[dependency-groups]\ndev = ["pytest"]\ntest = ["pytest"]\n', array("dependency-groups", "dev")),
+        ('[dependency-groups]\ndev = ["ruff"]\ndocs = ["pytest"]\n', array("dependency-groups", "dev")),
         ('[project.optional-dependencies]\ndev = ["pytest"]\n', array("project", "optional-dependencies", "dev")),
         ('[tool.uv]\ndev-dependencies = ["pytest"]\n', array("tool", "uv", "dev-dependencies")),
         ('[tool.pdm.dev-dependencies]\ntest = ["pytest"]\n', array("tool", "pdm", "dev-dependencies", "test")),

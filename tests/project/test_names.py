@@ -82,6 +82,8 @@ def test_what_cannot_be_told(name: str) -> None:
         ("fastapi.exceptions.HTTPException", "fastapi.HTTPException"),
         ("starlette.exceptions.HTTPException", "starlette.exceptions.HTTPException"),
         ("fastapi.security.oauth2.OAuth2PasswordBearer", "fastapi.security.OAuth2PasswordBearer"),
+        ("pydantic.types.SecretStr", "pydantic.SecretStr"),
+        ("fastapi.concurrency.asynccontextmanager", "contextlib.asynccontextmanager"),
         ("dynaconf.LazySettings", "dynaconf.Dynaconf"),
         ("fastapi_middleware.X", "fastapi_middleware.X"),
     ],

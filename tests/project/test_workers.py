@@ -12,7 +12,6 @@ from laterctl.project.variables import has_dotenv, is_set
 from laterctl.project.workers import several_workers
 from tests import memory
 
-OURS = b"# From laterctl: "
 COMPOSE = "services:\n  db:\n    image: postgres:18\n  api:\n    build: .\n"
 POD = """\
 apiVersion: apps/v1
@@ -37,7 +36,7 @@ def started(files: dict[str, str], app: str = "app/main.py") -> list[str]:
 
 
 def sets(variable: str, files: dict[str, str]) -> bool:
-    return is_set(memory.project({path: text.encode() for path, text in files.items()}).tree, variable, OURS)
+    return is_set(memory.project({path: text.encode() for path, text in files.items()}).tree, variable)
 
 
 @pytest.mark.parametrize(
@@ -328,9 +327,9 @@ def test_the_repository_around_the_project_may_set_it(tmp_path: Path) -> None:
     (tmp_path / "backend/Dockerfile").write_text("CMD uvicorn main:app --workers 4\n")
     (tmp_path / "compose.yml").write_text(COMPOSE)
 
-    assert not is_set(Tree(tmp_path / "backend"), "REDIS_URL", OURS)
+    assert not is_set(Tree(tmp_path / "backend"), "REDIS_URL")
     (tmp_path / "compose.yml").write_text(COMPOSE + "    environment:\n      REDIS_URL: redis://redis\n")
-    assert is_set(Tree(tmp_path / "backend"), "REDIS_URL", OURS)
+    assert is_set(Tree(tmp_path / "backend"), "REDIS_URL")
     assert not has_dotenv(Tree(tmp_path / "backend"))
     (tmp_path / ".env").write_text("")
     assert has_dotenv(Tree(tmp_path / "backend"))

@@ -70,3 +70,12 @@ def test_ids_that_met_before_are_not_blamed(tmp_path: Path) -> None:
     step = Step(project(tmp_path / "shop", files), Request(add=("jwt",)))
     step.execute()
     assert step.compared().failures == ()
+
+
+def test_the_methods_of_one_route_have_one_id_in_every_version(tmp_path: Path) -> None:
+    both = "\n\n@router.api_route('/both', methods=['GET', 'HEAD'])\ndef both() -> None: ...\n\n\napp.include_router(router)\n"
+    main = f"from fastapi import APIRouter, FastAPI\n\napp = FastAPI()\nrouter = APIRouter()\n{both}"
+    step = Step(project(tmp_path / "shop", {"main.py": main}), Request(add=("versioning",)))
+    step.execute()
+    report = step.compared()
+    assert report.failures == ()

@@ -300,7 +300,7 @@ def undo(directory: Path, *, yes: bool, as_json: bool) -> None:
     if last is None:
         show.failure(
             "nothing-to-undo",
-            "there is no run of laterctl on this machine to take back; `laterctl remove FEATURE` takes a feature out",
+            "undo takes back the last run on this machine, and there is none; `laterctl remove FEATURE` takes a feature out",
             as_json=as_json,
         )
         raise typer.Exit(Exit.REFUSED)
@@ -322,7 +322,7 @@ def undo(directory: Path, *, yes: bool, as_json: bool) -> None:
         show.failure(
             "changed",
             f"{', '.join(error.paths)} changed since `{last.command}`, and undo would lose that; "
-            "`laterctl remove FEATURE` takes a feature out and keeps what you edited",
+            "`laterctl remove FEATURE`, or add, goes the other way and keeps what you edited",
             as_json=as_json,
         )
         raise typer.Exit(Exit.REFUSED) from error

@@ -192,7 +192,8 @@ def _layout(project: Project) -> Part:
 def _deployment(project: Project) -> Part:
     app = project.app
     assert app is not None
-    started = [item for item in find_served(project.tree) if item.strength > 1]
+    ours = {item.place for item in app.evidence}  # a manifest names much that is something else
+    started = [item for item in find_served(project.tree) if item.strength > 1 and item.place in ours]
     starts = [Reason(f"{item.path or f'{item.module}:{item.attr}'} is started", item.place) for item in started]
     several = [
         Reason(f"several processes: {item.what}", item.place) for item in several_workers(project.tree, app.path)

@@ -49,6 +49,10 @@ class Ground(Protocol):
         """Whether a target of a Python file is there already, in its own form."""
         ...
 
+    def is_recorded(self, target: Target) -> bool:
+        """Whether a target is in the ledger, or wanted by features resolved before, whatever the user made of it."""
+        ...
+
     def choice(self, message: str, place: Place | None = None) -> None:
         """Say in the plan what was chosen for this project, and why."""
         ...

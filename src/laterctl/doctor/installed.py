@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -12,15 +12,15 @@ from msgspec.structs import replace
 
 from laterctl.doctor.rule import MAIN, Rule
 from laterctl.engine import ledger, removal
-from laterctl.engine.lost import is_lost, moved, signed
+from laterctl.engine.lost import is_lost, moved, renamed, signed
 from laterctl.features import catalogue
 from laterctl.finding import Finding, Severity, Verdict
+from laterctl.project import origin
 from laterctl.project.places import Place
 from laterctl.project.source import Unreadable
 from laterctl.project.tree import Outside
 from laterctl.project.unreadable import as_undecided
 from laterctl.refusal import Refused
-from laterctl.targets import origin
 from laterctl.targets.base import Inspection, Record, State, Target
 from laterctl.targets.document import Document, inspect_in
 from laterctl.targets.owned_file import OwnedFile
@@ -183,11 +183,12 @@ def inspect(project: Project) -> Iterator[Finding]:
         return
     yield from _ledger_lost(project, entries)
     yield from _left_over(project, entries)
-    documents = _documents(project, ledger.records_of(entries.values()))
+    records = ledger.records_of(entries.values())
+    documents = _documents(project, records)
     for name, entry in sorted(entries.items()):
         if entry.left:
             continue
-        problems = [*_records(project, entry, documents), *_requirements(entry, entries)]
+        problems = [*_records(project, entry, records, documents), *_requirements(entry, entries)]
         yield from problems
         if not any(item.verdict is Verdict.PROBLEM for item in problems):
             yield LTR003.finding(Verdict.OK, f"{name} is whole ({len(entry.records)} pieces)", feature=name)
@@ -291,7 +292,8 @@ def _documents(project: Project, records: Iterable[Record]) -> _Documents:
     return found
 
 
-def _records(project: Project, entry: Entry, documents: _Documents) -> Iterator[Finding]:
+def _records(project: Project, entry: Entry, records: Sequence[Record], documents: _Documents) -> Iterator[Finding]:
+    elsewhere = renamed(project, entry, records)
     for record in entry.records:
         target, feature = record.target, entry.feature
         try:
@@ -309,10 +311,9 @@ def _records(project: Project, entry: Entry, documents: _Documents) -> Iterator[
             yield LTR007.finding(Verdict.OK, message, Place(place_now, 1), feature=feature)
         elif inspection.state is State.ABSENT and not record.left:
             with_it = "" if document is not None or target.whole_file else f" with {target.path}"
-            fixable = is_lost(project, record, others)
-            gone = LTR005.finding(
-                Verdict.PROBLEM, f"{what} is gone{with_it}", place, _repair(entry, fixable), feature=feature
-            )
+            fixable = elsewhere is None and is_lost(project, record, others)
+            fix = _repair(entry, fixable) if elsewhere is None else f"{elsewhere[1]} is in its place: laterctl update"
+            gone = LTR005.finding(Verdict.PROBLEM, f"{what} is gone{with_it}", place, fix, feature=feature)
             yield replace(gone, fixable=fixable)
         elif inspection.state is State.ALTERED:
             yield LTR006.finding(Verdict.OK, f"{what} was edited (yours)", place, feature=feature)

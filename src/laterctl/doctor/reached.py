@@ -9,15 +9,10 @@ import ast
 import re
 from collections.abc import Iterable
 
-from laterctl.doctor.code import Codebase, once
-from laterctl.project.imported import imported, text_of
+from laterctl.doctor.code import Codebase
+from laterctl.project.imported import text_of
 from laterctl.project.places import Place, is_test_or_docs
 from laterctl.project.statements import Scope, is_main_guard
-
-
-@once
-def _imported(codebase: Codebase) -> frozenset[str] | None:
-    return imported(codebase.project)
 
 
 def is_reached(codebase: Codebase, place: Place) -> bool:
@@ -30,8 +25,8 @@ def is_reached(codebase: Codebase, place: Place) -> bool:
         return True
     if is_test_or_docs(place.path):
         return False
-    files = _imported(codebase)
-    if files is not None and place.path not in files:
+    files = codebase.project.running
+    if not codebase.project.runs(place.path):
         return False
     statement = next((node for node in code.tree.body if place.line in _lines(node)), None)
     if statement is None or files is None or not isinstance(statement, Scope) or statement.decorator_list:

@@ -32,7 +32,7 @@ class DependencyAlias(Struct, frozen=True):
         code = f"{self.name} = {self.expression}"
         target = Statement(path, "", code, (10, self.name))
         place, _ = bound_to(context.project, path, self.name)
-        known = any(record.target == target for record in context.records) or context.gives_up(path, self.name)
+        known = context.is_recorded(target) or context.gives_up(path, self.name)
         if place is not None and not known and not context.is_present(target):
             raise Refused(
                 Refusal(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Protocol
@@ -9,11 +10,11 @@ from typing import TYPE_CHECKING, Protocol
 from msgspec import Struct, field
 from msgspec.structs import replace
 
+from laterctl.project import origin
 from laterctl.project.facts import App, BodyPath, Layout
 from laterctl.project.places import ALTERNATIVE, Place
 from laterctl.refusal import Note, Refusal, Refused
 from laterctl.render import requote
-from laterctl.targets import origin
 from laterctl.targets.base import Binding, Record, State, Target
 from laterctl.targets.import_name import ImportName
 from laterctl.targets.resolved import Resolved
@@ -113,8 +114,25 @@ class FeatureContext(Struct, frozen=True, dict=True):
     def _free(self, target: ImportName) -> tuple[Resolved, str]:
         if target.asname and self._taken(target) is not None:
             target = replace(target, asname=f"{ALTERNATIVE}{target.asname}")
+        target = replace(target, module=self._module_of_the_user(target))
         self._check_free(target)
         return Resolved(target), target.local
+
+    def _module_of_the_user(self, target: ImportName) -> str:
+        """Return the module that a file takes the same thing from already, such as `pydantic.types`, else the usual one."""
+        from laterctl.project.names import canonical
+
+        if self.project.tree.read(target.path) is None:
+            return target.module
+        found = [
+            node.module
+            for node in self.project.tree.python(target.path).tree.body
+            if isinstance(node, ast.ImportFrom) and node.module and not node.level
+            for alias in node.names
+            if (alias.name, alias.asname or "") == target.pair
+            if canonical(f"{node.module}.{alias.name}") == canonical(target.source)
+        ]
+        return found[0] if found and target.module not in found else target.module
 
     def _spelled(self, path: str, absolute: str) -> str:
         from laterctl.project.bindings import spelled
@@ -129,6 +147,8 @@ class FeatureContext(Struct, frozen=True, dict=True):
         place, dotted = bound_to(self.project, target.path, target.local)
         if place is None or dotted == canonical(target.source) or self.is_present(target):
             return None
+        if self.is_recorded(target):
+            return None  # it was ours, and the user put something else in its place
         return None if self.gives_up(target.path, target.local) else (place, dotted)
 
     def _check_free(self, target: ImportName) -> None:
@@ -237,6 +257,10 @@ class FeatureContext(Struct, frozen=True, dict=True):
         from laterctl.targets.document import inspect
 
         return inspect(target, self.project.tree.read(target.path)).state is State.PRESENT
+
+    def is_recorded(self, target: Target) -> bool:
+        """Whether a target is in the ledger, or wanted by features resolved before, whatever the user made of it."""
+        return any(record.target.key == target.key for record in self.records)
 
     def is_from_us(self, path: str) -> bool:
         """Whether a file is there and says that this feature brought it, or the ledger says so."""

@@ -18,7 +18,7 @@ def without_database(context: FeatureContext) -> Refusal | None:
         return context.undecided("database")
     return Refusal(
         "no-database",
-        "nothing in the project makes an engine of SQLAlchemy or SQLModel",
+        "nothing that the application runs makes an engine of SQLAlchemy or SQLModel",
         project.app.place if project.app else None,
         expected="create_engine(...) or create_async_engine(...) of SQLAlchemy 2 or SQLModel",
         remedy="make an engine first, in a module that the application imports",

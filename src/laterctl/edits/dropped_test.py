@@ -11,7 +11,7 @@ from laterctl import git
 from laterctl.edits.context import FeatureContext
 from laterctl.edits.file import File, http_client
 from laterctl.edits.manifest import DependencyFloor
-from laterctl.targets.origin import ORIGIN_COMMENT
+from laterctl.project.origin import is_signed
 from laterctl.targets.resolved import Resolved
 
 _PYTEST = re.compile(rb"^[ \t]*(?:import|from) pytest\b", re.MULTILINE)
@@ -81,5 +81,4 @@ def _tested_by_user(context: FeatureContext) -> bool:
     """Whether a file of the user's imports pytest."""
     tree = context.project.tree
     users = (path for path in tree.files_containing(b"pytest") if path.endswith(".py") and not context.own_file(path))
-    contents = (tree.read(path) or b"" for path in users)
-    return any(_PYTEST.search(data) for data in contents if not data.startswith(ORIGIN_COMMENT))
+    return any(_PYTEST.search(tree.read(path) or b"") for path in users if not is_signed(tree, path))

@@ -6,9 +6,9 @@ import ast
 
 from laterctl.edits.context import FeatureContext
 from laterctl.project.bindings import bound_to
+from laterctl.project.origin import is_signed
 from laterctl.project.places import is_test_or_docs
 from laterctl.project.source import Unreadable
-from laterctl.targets.origin import ORIGIN_COMMENT
 
 PROBLEM = "application/problem+json"
 
@@ -23,7 +23,7 @@ def sends_problems(context: FeatureContext) -> bool:
     """Whether code of the user's names the media type of problem details, RFC 9457."""
     tree = context.project.tree
     for path in tree.files_containing(PROBLEM.encode()):
-        if is_test_or_docs(path) or (tree.read(path) or b"").startswith(ORIGIN_COMMENT) or not path.endswith(".py"):
+        if is_test_or_docs(path) or is_signed(tree, path) or not path.endswith(".py"):
             continue
         try:
             module = tree.python(path).tree

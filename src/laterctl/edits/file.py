@@ -12,13 +12,12 @@ from laterctl.dialects.settings import settings_of
 from laterctl.edits import provider, setting
 from laterctl.edits.context import Edit, FeatureContext, layout_of
 from laterctl.edits.image import ImageFacts
+from laterctl.project import origin
 from laterctl.project.places import Place
 from laterctl.refusal import Refusal, Refused
 from laterctl.render import Context, Expr, Import
-from laterctl.targets import origin
 from laterctl.targets.base import State
 from laterctl.targets.document import inspect
-from laterctl.targets.origin import ORIGIN_COMMENT
 from laterctl.targets.owned_file import (
     CHOOSE_FOLDERS,
     OwnedFile,
@@ -73,9 +72,9 @@ class File(Struct, frozen=True):
             return False
         data, there = tree.read(usual), tree.read(other)
         shadowed = tree.read(f"{usual.removesuffix('.py')}/__init__.py") is not None
-        if (data is None and not shadowed) or (there is not None and not there.startswith(ORIGIN_COMMENT)):
+        if (data is None and not shadowed) or (there is not None and not origin.is_signed(tree, other)):
             return False
-        if data is None or data.startswith(ORIGIN_COMMENT):
+        if data is None or origin.is_signed(tree, usual):
             return data is None
         made = rendered(OwnedFile(usual, "", self._template(context), self.open), self._worded(context))
         return all(inspect(item, data).state is not State.PRESENT for item in (made, *made.alternatives()))
@@ -218,7 +217,7 @@ def current_user(context: FeatureContext) -> Expr | None:
     for name in CALLERS:
         for path in (place.path for place in definitions(project, (name,))):
             top = (getattr(node, "name", "") for node in project.tree.python(path).tree.body)
-            if path != taken and name in top and not (project.tree.read(path) or b"").startswith(ORIGIN_COMMENT):
+            if path != taken and name in top and not origin.is_signed(project.tree, path):
                 return Expr(name, (Import(project.module_of(path), name),))
     return None
 

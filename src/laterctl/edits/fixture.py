@@ -65,7 +65,7 @@ class Fixture(Struct, frozen=True):
         code = re.sub(r"^(?: {4})+", lambda match: indent * (len(match[0]) // 4), code, flags=re.MULTILINE)
         target = Statement(path, "", code, (50, name))
         place, _ = bound_to(context.project, path, name)
-        known = any(record.target.key == target.key for record in context.records) or context.gives_up(path, name)
+        known = context.is_recorded(target) or context.gives_up(path, name)
         if place is not None and not known and not context.is_present(target):
             raise Refused(
                 Refusal(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from typing import Any
 
 from msgspec import Struct
@@ -13,6 +14,7 @@ from laterctl.dialects.manifest.base import PYPROJECT, Manifest
 from laterctl.edits.context import FeatureContext
 from laterctl.project.facts import Requirement
 from laterctl.project.requirements_file import canonical_name, requirement_name
+from laterctl.project.roots import folders_above
 from laterctl.refusal import Refusal, Refused
 from laterctl.targets.base import frozen
 from laterctl.targets.dependency import Dependency, version_cap
@@ -70,17 +72,20 @@ class DependencyFloor(Struct, frozen=True):
             home = manifest.group(context.project.tree, self.group)
         elif self.dev:
             home = next((item.home for item in listed if item.home is not None), home)
-        wanted = self._fitting([*listed, *brought])
+        locked = manifest.locked.get(name) if listed else None  # what the user does not list is locked anew
+        wanted = self._fitting([*map(declared_range, [*listed, *brought]), *([f"{name}=={locked}"] if locked else ())])
         self._check_hidden(context, manifest, name)
         self._check_limits(context, manifest, wanted, [*brought, *(item for item in listed if item.home != home)])
+        if locked:
+            self._check_lock(context, manifest, wanted, locked, listed[0])
         yield Resolved(Dependency(home.path, home.form, home.table, name, wanted, self.provides))
 
-    def _fitting(self, listed: Sequence[Requirement]) -> str:
-        """Return the floor, or the lower one when nothing else fits what the user declares."""
+    def _fitting(self, ranges: Sequence[str]) -> str:
+        """Return the floor, or the lower one when nothing else fits what the user declares and has locked."""
         from laterctl.codemods.requirements import satisfiable
 
-        ranges = [declared_range(item) for item in listed] if self.accepts else []
-        return self.requirement if all(satisfiable(item, self.requirement) for item in ranges) else self.accepts
+        fits = not self.accepts or all(satisfiable(item, self.requirement) for item in ranges)
+        return self.requirement if fits else self.accepts
 
     def _check_hidden(self, context: FeatureContext, manifest: Manifest, name: str) -> None:
         """Refuse beside a distribution that brings a module of the same name: one of the two would be imported."""
@@ -111,6 +116,25 @@ class DependencyFloor(Struct, frozen=True):
             if not satisfiable(declared_range(item), wanted):
                 message = f"{item.place.path} holds {item.text}, which excludes {wanted}"
                 raise Refused(replace(version_cap(message, item.place, item.text, wanted), feature=context.feature))
+
+    def _check_lock(
+        self, context: FeatureContext, manifest: Manifest, wanted: str, locked: str, item: Requirement
+    ) -> None:
+        """Refuse a version that is locked below the floor: the user's own range allows it, so that it stays locked."""
+        from laterctl.codemods.requirements import satisfiable
+
+        if not satisfiable(f"{item.name}=={locked}", wanted):
+            raise Refused(
+                Refusal(
+                    "below-floor",
+                    f"{manifest.lock} locks {item.name} {locked}, which is too old",
+                    item.place,
+                    seen=item.text,
+                    expected=wanted,
+                    remedy="lock a newer one, if the project can take it, and run the command again",
+                    feature=context.feature,
+                )
+            )
 
 
 def _of_the_user(context: FeatureContext, manifest: Manifest) -> list[Requirement]:
@@ -156,10 +180,14 @@ class TomlEntry(Struct, frozen=True):
 
 
 class IgnoreLine(Struct, frozen=True):
-    """A line of the project's `.gitignore`; nothing where there is no such file and no git."""
+    """A line of the project's `.gitignore`; nothing where that of a folder above, in the same repository, has it."""
 
     line: str
     path: str = ".gitignore"
 
     def resolve(self, context: FeatureContext) -> Iterator[Resolved]:
+        for folder in folders_above(context.project.tree.root):
+            with suppress(OSError):
+                if self.line in (folder / self.path).read_text("utf-8", "replace").splitlines():
+                    return
         yield Resolved(TextLine(self.path, "ignore", self.line))

@@ -50,7 +50,7 @@ class _Rewritten(Struct, frozen=True):
     def _in_file(self, context: FeatureContext, path: str) -> Iterator[Resolved]:
         try:
             text = read_text(context.project.tree.python(path).text)
-        except (SyntaxError, Unreadable, Outside):
+        except (SyntaxError, Unreadable, Outside, FileNotFoundError):
             return
         new = self.source.partition(":")[2]
         known = [target for target in CallName.among(context.records, new) if target.path == path]
@@ -96,7 +96,8 @@ class RewrittenCall(_Rewritten, frozen=True):
 
     def _paths(self, context: FeatureContext) -> set[str]:
         names = {function.rpartition(".")[2].encode() for function in self.functions}
-        return set(context.project.tree.files_containing_any(names))
+        every = set(context.project.tree.files_containing_any(names))
+        return {path for path in every if context.project.runs(path)} or every
 
     def _names(self, context: FeatureContext, path: str, item: StatementRef) -> dict[str, None]:
         if isinstance(item.node, ast.Import | ast.ImportFrom):

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 
 from laterctl.edits.file import files as owned_files
 from laterctl.features import catalogue
-from laterctl.targets import origin
-from laterctl.targets.base import Record, State
+from laterctl.project import origin
+from laterctl.targets.base import Record, State, Target
 from laterctl.targets.document import inspect
 
 if TYPE_CHECKING:
+    from laterctl.engine.ledger import Entry
     from laterctl.project.discover import Project
 
 
@@ -36,6 +37,28 @@ def moved(project: Project, record: Record) -> str:
         if inspect(target, project.tree.read(path)).state is State.PRESENT:
             return path
     return ""
+
+
+def renamed(project: Project, entry: Entry, records: Sequence[Record]) -> tuple[str, str] | None:
+    """Return a file that is gone with wiring in it, and where a file of a feature that is gone, too, is by now.
+
+    Then a folder was renamed: the wiring is at work somewhere else. `None` where that is not so. `records` are all.
+    """
+    own = [record.target for record in entry.records if record.ours and record.target.path.endswith(".py")]
+    names = {target.path.rpartition("/")[2] for target in own if target.created() and _is_gone(project, target)}
+    wired = (record.target for record in records if names and record.ours and not record.target.whole_file)
+    gone = next((target.path for target in wired if target.path.endswith(".py") and _is_gone(project, target)), "")
+    for path in signed(project) if gone else ():
+        if (
+            path.rpartition("/")[2] in names
+            and origin.feature_of(path, project.tree.read(path) or b"") == entry.feature
+        ):
+            return gone, path
+    return None
+
+
+def _is_gone(project: Project, target: Target) -> bool:
+    return project.tree.read(target.path) is None
 
 
 def is_lost(project: Project, record: Record, records: Sequence[Record]) -> bool:

@@ -14,7 +14,7 @@ from laterctl.changeset import Change, Changeset
 from laterctl.edits.context import layout_of
 from laterctl.engine import ledger, removal
 from laterctl.engine.ledger import Entry, Value
-from laterctl.engine.lost import is_lost
+from laterctl.engine.lost import is_lost, renamed
 from laterctl.engine.preflight import chosen_by_project
 from laterctl.engine.resolution import Resolution
 from laterctl.features import catalogue
@@ -161,6 +161,7 @@ def _made(project: Project, installed: Mapping[str, Entry], request: Request) ->
     going = _going(installed, request)
     removed = sorted((present.keys() - set(wanted)) | (left.keys() & going))
     added = [name for name in wanted if name not in present]
+    refusals += [] if refusals else _renamed(project, installed, [name for name in removed if name in present])
     used = {*catalogue.closure(request.add, declined, declares), *renewed} if request.add or renewed else set()
     refusals += [] if refusals else _elsewhere(project, [entry for name, entry in installed.items() if name in used])
     if refusals:
@@ -261,6 +262,22 @@ def _elsewhere(project: Project, entries: Sequence[Entry]) -> list[Refusal]:
         for entry in entries
         if entry.app in others
     ]
+
+
+def _renamed(project: Project, installed: Mapping[str, Entry], removed: Sequence[str]) -> Iterator[Refusal]:
+    """Refuse to call removed what is at work in files that the ledger does not know."""
+    records = ledger.records_of(installed.values())
+    for name in removed:
+        if places := renamed(project, installed[name], records):
+            yield Refusal(
+                "renamed",
+                f"{places[0]} is gone, and {name} would stay wired in where it is by now",
+                Place(places[1], 1),
+                seen=places[1],
+                expected=places[0],
+                remedy="laterctl update follows it to the new name, then run the command again",
+                feature=name,
+            )
 
 
 def _declinable(refusal: Refusal) -> Refusal:
@@ -446,7 +463,9 @@ def repair(project: Project, installed: Mapping[str, Entry]) -> Plan:
     """Plan to put back what is gone of installed features: wiring, and files as they were created."""
     records = ledger.records_of(installed.values())
     gone = {
-        name: {item for item in entry.records if not entry.left and is_lost(project, item, records)}
+        name: {item for item in entry.records if is_lost(project, item, records)}
+        if not entry.left and renamed(project, entry, records) is None
+        else set()
         for name, entry in installed.items()
     }
     present = {

@@ -17,10 +17,10 @@ from laterctl.edits.setting import Setting
 from laterctl.engine.ledger import Entry
 from laterctl.feature import ExistingSigns
 from laterctl.features import catalogue
+from laterctl.project.origin import ORIGIN, ORIGIN_COMMENT
 from laterctl.project.places import Place
 from laterctl.project.statements import nodes
 from laterctl.refusal import Note, Refusal
-from laterctl.targets.origin import ORIGIN, ORIGIN_COMMENT
 
 if TYPE_CHECKING:
     from laterctl.edits.context import Edit, FeatureContext

@@ -189,6 +189,7 @@ class FileUses:
         self.parameters: dict[str, int] = {}
         self.attributes: dict[str, list[ast.Attribute]] = {}
         self.imports: list[Import] = []
+        self._ours: dict[str, list[Import]] = {}
         self.text = text
         self._module = project.module_of(path)
         self._is_package = path.endswith("__init__.py")
@@ -210,12 +211,18 @@ class FileUses:
             todo.extend(ast.iter_child_nodes(node))
 
     def _import(self, node: ast.Import | ast.ImportFrom, own: Substitutes) -> None:
-        names = [alias.name for alias in node.names if id(alias) not in own]
-        if isinstance(node, ast.Import):
-            self.imports += [Import(name, "", node.lineno) for name in names]
-        else:
-            base = _absolute(node, self._module, is_package=self._is_package)
-            self.imports += [Import(base, name, node.lineno) for name in names]
+        for alias in node.names:
+            if isinstance(node, ast.ImportFrom):
+                base = _absolute(node, self._module, is_package=self._is_package)
+                found, local = Import(base, alias.name, node.lineno), alias.asname or alias.name
+            else:
+                found, local = Import(alias.name, "", node.lineno), alias.asname or alias.name.partition(".")[0]
+            (self._ours.setdefault(local, []) if id(alias) in own else self.imports).append(found)
+
+    @property
+    def needed(self) -> list[Import]:
+        """The user's imports, and those of ours whose names the user's code has come to use: they stay as well."""
+        return [*self.imports, *(item for name in self._ours.keys() & self.names for item in self._ours[name])]
 
     @cached_property
     def bound(self) -> Mapping[str, str]:
@@ -381,7 +388,7 @@ class UsageSearch:
         """Yield the dependencies, members and values that files which stay go on needing."""
         files = {item for item in kept if item.whole_file and item.created()}
         uses = [self.uses(item.path) for item in files if item.path.endswith(".py")]
-        imported = {item.module for each in uses if each is not None for item in each.imports}
+        imported = {item.module for each in uses if each is not None for item in each.needed}
         modules = {module[:end] for module in imported for end in (*_dots(module), len(module))}
         named = {name for each in uses if each is not None for name in (*each.attributes, *each.names)}
         for records in going.values():
@@ -409,7 +416,7 @@ class UsageSearch:
         """Owned files and imports that a target in the user's hands leads to."""
         if target.whole_file:
             uses = self.uses(target.path)
-            for item in uses.imports if uses is not None else ():
+            for item in uses.needed if uses is not None else ():
                 for module in (item.module, f"{item.module}.{item.name}"):
                     if module in self.modules:
                         yield self.files[self.modules[module]]

@@ -272,12 +272,20 @@ class Resolution(Struct):
             if known.ours and known.target.key == target.key:  # of a feature that is removed, and left it over
                 with suppress(Conflict):
                     return target.shared(known)
+            if known.ours and self._is_followed(known.target, target):
+                return replace(known, target=target)
         data = self.project.tree.read(target.path) or b""
         document = Document(target.path, data, project=self.project)
         found = target.adopted(document, target.inspect(document))
         if isinstance(found, Refusal):
             raise Refused(replace(found, feature=context.feature))
         return found
+
+    def _is_followed(self, old: Target, new: Target) -> bool:
+        """Whether a target is an old one in a file that has another name by now."""
+        if old.kind != new.kind or old.whole_file or self.project.tree.read(old.path) is not None:
+            return False
+        return replace(old, path=new.path).key == new.key
 
 
 def _relocated(records: Iterable[Record]) -> dict[str, str]:

@@ -148,12 +148,23 @@ class Project:
             return None, ()
         from laterctl.dialects.database.find import find_database
 
-        return _tried(lambda: find_database(self.names, self.app, self._configured("database")))
+        return _tried(lambda: find_database(self.names, self.app, self._configured("database"), self.runs))
 
     @property
     def database(self) -> Database | None:
         """The database, if any. What is undecided about it is in `why_not` alone: few features ask for it."""
         return self._database[0]
+
+    @cached_property
+    def running(self) -> frozenset[str] | None:
+        """The files that the applications import, through others too; `None` without an application."""
+        from laterctl.project.imported import imported
+
+        return imported(self)
+
+    def runs(self, path: str) -> bool:
+        """Whether a file runs in an application, as far as that can be told: a script does not."""
+        return self.running is None or path in self.running
 
     @cached_property
     def _manifest(self) -> tuple[Manifest | None, tuple[Undecided, ...]]:

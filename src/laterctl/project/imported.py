@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from laterctl.patterns import pattern
 from laterctl.project.discover import Project
+from laterctl.project.origin import is_signed
 from laterctl.project.places import is_test_or_docs
 from laterctl.project.source import Unreadable
 from laterctl.project.tree import Outside
@@ -24,8 +25,8 @@ _NAME = pattern(r"\w+")
 def imported(project: Project) -> frozenset[str] | None:
     """Return the files that the applications import, through others too; `None` without an application.
 
-    Where a module loads others by names that are computed, all of its package counts, but for scripts. The text is
-    searched instead of parsed: most of these files no rule looks at.
+    Where a module loads others by names that are computed, all of its package counts, but for scripts; what features
+    bring loads nothing of the user's. The text is searched instead of parsed: most of these files no rule looks at.
     """
     found: set[str] = set()
     todo = list(_first(project))
@@ -35,7 +36,7 @@ def imported(project: Project) -> frozenset[str] | None:
             found.add(path)
             text = text_of(project, path)
             todo += _imports(project, path, text)
-            if _LOADERS.search(text):
+            if _LOADERS.search(text) and not is_signed(project.tree, path):
                 todo += _package(project, path)
     return frozenset(found) or None
 

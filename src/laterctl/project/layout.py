@@ -124,15 +124,16 @@ def routers_package(names: Names, app: App, layout: Layout) -> str:
     """Return the package of routers that the application has; `""` when there is no such package.
 
     Its name says that it is one, or that all routers are in it, and several are. Of some with such names it is the one
-    with the most routers.
+    with the most routers. It may be the package that makes the application itself.
     """
     modules = {names.module_file(item.target.rpartition(".")[0], app.path) for item in app.routers}
     counted = Counter(path.rpartition("/")[0] if path else "" for path in modules)
     named = Counter({folder: n for folder, n in counted.items() if folder.rpartition("/")[2] in _ROUTERS})
     (folder, most), (_, next_most) = [*named.most_common(2), ("", 0), ("", 0)][:2]
-    if most > next_most:
-        return _dotted_below(folder, layout)
-    return _dotted_below(next(iter(counted)), layout) if len(counted) == 1 and len(modules) > 1 and not named else ""
+    if most == next_most:
+        folder = next(iter(counted)) if len(counted) == 1 and len(modules) > 1 and not named else ""
+    own = layout.package if layout.package.rpartition(".")[2] == "api" else ""
+    return _dotted_below(folder, layout) or own
 
 
 def shared_package(tree: Tree, layout: Layout) -> str:

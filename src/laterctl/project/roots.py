@@ -96,3 +96,10 @@ def _read(tree: Tree, path: str) -> bytes:
     if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return data.decode("utf-16", errors="replace").encode()
     return data
+
+
+def folders_above(root: Path) -> list[Path]:
+    """Return the folders above that of a project, up to the top of its repository, nearest first; none without one."""
+    here = root.resolve()
+    top = repository_of(here)
+    return [folder for folder in here.parents if folder == top or top in folder.parents]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from laterctl.patterns import pattern
+from laterctl.project.origin import is_signed
 from laterctl.project.places import is_test_or_docs
 from laterctl.project.roots import repository_of
 from laterctl.project.start_files import COMMENT, HEAD, OTHER, start_parts, text_of
@@ -17,10 +18,10 @@ _ELSEWHERE = pattern(
 _DOTENV = pattern(r"\.env(?:rc)?(?:\.|$)(?!.*(?:example|sample|template|dist))")
 
 
-def is_set(tree: Tree, variable: str, ours: bytes) -> bool:
+def is_set(tree: Tree, variable: str) -> bool:
     """Whether something in the repository gives an environment variable a value, or may: from what is never read.
 
-    `ours` is how Python files begin that do not count; in others it is enough to name the variable.
+    Python files of ours do not count; in others it is enough to name the variable.
     """
     tree = _repository(tree)
     name = re.compile(variable, re.IGNORECASE)
@@ -36,7 +37,7 @@ def is_set(tree: Tree, variable: str, ours: bytes) -> bool:
         data = tree.read(path) or b""
         code = (COMMENT.sub("", line) for line in data.decode("utf-8", "replace").splitlines())
         named = any(name.search(line) and not empty.match(line) for line in code)
-        if named and not is_test_or_docs(path) and not data.startswith(ours):
+        if named and not is_test_or_docs(path) and not is_signed(tree, path):
             return True
     return has_dotenv(tree) and any(not is_test_or_docs(path) for path in tree.files_containing(b"load_dotenv"))
 

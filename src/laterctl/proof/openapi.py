@@ -38,14 +38,17 @@ def differing(before: Any, after: Any, at: str) -> str:
 
 
 def doubled(document: Document) -> dict[str, list[str]]:
-    """Return the operation ids that a document gives more than once, with the operations that have them."""
+    """Return the operation ids that a document gives more than once, with the operations that have them.
+
+    Methods of one path do not count: to those of one route FastAPI gives the same.
+    """
     found: dict[str, list[str]] = {}
     for section in ("paths", "webhooks"):
         for path, item in (document.get(section) or {}).items():
             for method, operation in item.items():
                 if isinstance(operation, dict) and "operationId" in operation:
                     found.setdefault(operation["operationId"], []).append(f"{method.upper()} {path}")
-    return {name: shown for name, shown in found.items() if len(shown) > 1}
+    return {name: shown for name, shown in found.items() if len({item.partition(" ")[2] for item in shown}) > 1}
 
 
 class _Both:

@@ -20,6 +20,7 @@ from laterctl.codemods.statements import split_lines
 from laterctl.edits.context import layout_of
 from laterctl.engine.ledger import load, records_of
 from laterctl.project.installed import FOLDER
+from laterctl.project.names import imports_of
 from laterctl.project.places import Place
 from laterctl.project.source import Source, may_be_newer
 from laterctl.project.statements import bound_names
@@ -78,6 +79,7 @@ def prove(project: Project, plan: Plan) -> list[Failure]:
             documents[path] = document
         except SyntaxError as error:
             failures.append(Failure("parses", f"{path} would not parse: {error.msg}", Place(path, error.lineno or 1)))
+    failures.extend(_dangling(project, plan, documents))
     by_path: dict[str, list[Record]] = {}
     for record in records:
         by_path.setdefault(record.target.path, []).append(record)
@@ -129,6 +131,17 @@ def _oldest(project: Project) -> tuple[int, int]:
     declared = project.manifest.requires_python if project.manifest else ""
     oldest = oldest_python(declared) if declared else None
     return min(max(oldest or sys.version_info[:2], (3, 7)), sys.version_info[:2])
+
+
+def _dangling(project: Project, plan: Plan, documents: Mapping[str, Document]) -> Iterator[Failure]:
+    """Changed files that would still import a module that goes."""
+    changes = plan.changeset.items()
+    gone = {project.module_of(path) for path, change in changes if path.endswith(".py") and change.after is None}
+    for path, document in documents.items() if gone else ():
+        names = imports_of(document.text.tree, project.module_of(path), path.endswith("__init__.py"))
+        for dotted in names.values():
+            if module := next(iter(gone & {dotted, dotted.rpartition(".")[0]}), ""):
+                yield Failure("imports", f"{path} would still import {module}, which goes", Place(path, 1))
 
 
 class _Result:

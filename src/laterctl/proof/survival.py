@@ -129,7 +129,8 @@ def _within(old: list[str], new: list[str], line: int) -> Iterator[tuple[str, in
     shorter, longer = sorted((old, new), key=lambda code: len("".join(code)))
     if not _in_order(_comments(shorter), _comments(longer)):
         yield "would lose a comment", line
-    if not _in_order(_ends(shorter), _ends(longer)) and len(shorter) > 1:
+    few, many = sorted((old, new), key=len)  # the user's own text comes back on as many lines as it had
+    if not _in_order(_ends(few), _ends(many)) and len(few) > 1:
         yield "would change line ends", line
 
 

@@ -117,6 +117,8 @@ def _renewed(
 
 def _merged(old: Target, new: Target, data: bytes, *, markers: bool) -> bytes:
     """Return a file with the changes between two versions of ours; what is in it otherwise is the user's."""
+    if inspect(new, data).state is State.PRESENT:
+        return data  # in the layout that the user gave it, or with the same change
     source = Source(old.path, data)
     base, fresh = (item.created(source.newline) or b"" for item in (old, new))
     if inspect(old, data).state is State.PRESENT:

@@ -15,7 +15,7 @@ from laterctl.targets.base import Anchor, Binding, Imported, Inspection, Record,
 from laterctl.targets.document import Document
 from laterctl.targets.file_edit import FileEdit, Insertion, Line, fitted, is_docstring, is_ours, refusing_at
 from laterctl.targets.python_target import PythonTarget
-from laterctl.targets.python_text import Text, import_of, imported_names, module_text
+from laterctl.targets.python_text import Text, imported_names, imports_from, module_text
 
 
 class ImportName(PythonTarget, frozen=True):
@@ -79,11 +79,11 @@ class ImportName(PythonTarget, frozen=True):
             names.setdefault(target.module, set()).add(target.pair)
             if record.replaced is not None:
                 extended.add(target.module)
-        found: Iterable[StatementRef | None] = (import_of(text, name, names[name]) for name in names.keys() - extended)
         return {
             item.position
-            for item in found
-            if item is not None and set(imported_names(item.node)) <= names[module_text(item.node)]
+            for module in names.keys() - extended
+            for item in imports_from(text, module, names[module])
+            if set(imported_names(item.node)) <= names[module]
         }
 
     @classmethod
@@ -120,15 +120,20 @@ def _converge_module(
         if target.pair not in new and target.local in used():
             new.add(target.pair)
             edit.left[target] = "used"
-    found = import_of(edit.text, module, old) if old else None
-    if found is None:
+    imports = imports_from(edit.text, module, old) if old else []
+    if not imports:
         if missing := new - old:
             _new_import(edit, module, missing, [target for target in wanted if target.pair in missing])
         return
-    if found.position in edit.own:
-        edit.order[found.position] = import_order(edit, module)
-    with refusing_at(found.node):
-        _change_import(edit, found, original, old, new)
+    for found in imports:
+        if found.position in edit.own:
+            edit.order[found.position] = import_order(edit, module)
+        with refusing_at(found.node):
+            if len(imports) == 1:
+                _change_import(edit, found, original, old, new)
+            else:  # an import sorter gave each name a line: what is new goes to the first
+                ours = old & set(imported_names(found.node))
+                _change_import(edit, found, None, ours, ours & new | (new - old if found is imports[0] else set()))
     for target in wanted:
         if original is not None and target not in had:
             edit.replaced[target] = original
@@ -166,7 +171,7 @@ def _change_import(
 
 def _new_import(edit: FileEdit, module: str, names: set[tuple[str, str]], targets: Sequence[ImportName]) -> None:
     style = edit.layout.style
-    user = import_of(edit.text, module)
+    user = next(iter(imports_from(edit.text, module)), None)
     if user is not None and names <= set(imported_names(user.node)):
         # There already: its ledger was lost. What the user would have without it is what is left of the line.
         if rest := _reduced(edit.code(user.node), names):

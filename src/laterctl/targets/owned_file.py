@@ -8,12 +8,12 @@ from typing import ClassVar
 from msgspec.structs import replace
 
 from laterctl.codemods.statements import same_code
+from laterctl.project import origin
+from laterctl.project.origin import ORIGIN
 from laterctl.project.places import ALTERNATIVE, Place
 from laterctl.refusal import Refusal
-from laterctl.targets import origin
 from laterctl.targets.base import Binding, Imported, Inspection, Record, State, Target
 from laterctl.targets.document import Document
-from laterctl.targets.origin import ORIGIN
 from laterctl.targets.pruning import is_without, substitutes
 
 CHOOSE_FOLDERS = (

@@ -125,16 +125,14 @@ def imported_names(node: ast.stmt) -> list[tuple[str, str]]:
     return [(alias.name, alias.asname or "") for alias in getattr(node, "names", [])]
 
 
-def import_of(text: Text, module: str, names: Iterable[tuple[str, str]] = ()) -> StatementRef | None:
-    """The top-level import of a module that shares names with `names`, or the first one that can be extended."""
+def imports_from(text: Text, module: str, names: Iterable[tuple[str, str]] = ()) -> list[StatementRef]:
+    """The top-level imports from a module that can be extended; with `names`, those that import one of them."""
     wanted = set(names)
-    candidates = [
-        StatementRef((), ordinal, node)
+    return [
+        item
         for ordinal, node in enumerate(text.tree.body)
-        if isinstance(node, ast.ImportFrom) and "." * node.level + (node.module or "") == module
+        if isinstance(node, ast.ImportFrom)
+        and module_text(node) == module
+        and (not wanted or wanted & set(imported_names(node)))
+        and text.code(item := StatementRef((), ordinal, node)).startswith("from")  # a lazy one is not extended
     ]
-    candidates = [item for item in candidates if text.code(item).startswith("from")]  # a lazy one is not extended
-    for item in candidates:
-        if wanted & set(imported_names(item.node)):
-            return item
-    return candidates[0] if candidates and not wanted else None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from laterctl.dialects.database.base import Database, Made, Signs
 from laterctl.dialects.database.reading import PACKAGES, Reading, imports_of_app
@@ -17,18 +17,24 @@ _HINT = "database in [tool.laterctl], as module:name of the engine"
 _DIALECTS: tuple[type[Database], ...] = (SqlModel, SqlAlchemyAsync, SqlAlchemySync)
 
 
-def find_database(names: Names, app: App | None, asked: str = "") -> tuple[Database | None, tuple[Undecided, ...]]:
+def find_database(
+    names: Names, app: App | None, asked: str = "", runs: Callable[[str], bool] = bool
+) -> tuple[Database | None, tuple[Undecided, ...]]:
     """Find the database: its engine, and what belongs to it.
 
     Args:
         names: the resolver.
         app: the application; of several engines those count that its file imports.
         asked: the user's `module:name` of the engine.
+        runs: whether a file runs in the application. What a function elsewhere makes is that of a script, and what a
+            module keeps elsewhere counts only when nothing else does.
     """
     reading = Reading(names)
-    if not reading.engines:
+    running = [made for made in reading.engines if asked or runs(made.place.path)]
+    found = running or [made for made in reading.engines if made.held != "function"]
+    if not found:
         return None, unread(names.tree, PACKAGES)
-    engines = _chosen(names, app, asked, reading.engines)
+    engines = _chosen(names, app, asked, found)
     if not engines:
         shown = ", ".join(_spelled(made) for made in reading.engines)
         return None, (Undecided("database-not-found", f"no engine {asked}; found: {shown}", _HINT),)

@@ -13,6 +13,7 @@ from laterctl.dialects.database.base import CreateAll, Made, Models, Sessions
 from laterctl.patterns import pattern
 from laterctl.project.facts import App
 from laterctl.project.names import Names, Own, dotted_path
+from laterctl.project.origin import is_signed
 from laterctl.project.places import Place, is_test_or_docs
 from laterctl.project.source import Unreadable
 from laterctl.project.statements import (
@@ -28,7 +29,6 @@ from laterctl.project.statements import (
     wrapped_function,
 )
 from laterctl.project.tree import Outside
-from laterctl.targets.origin import ORIGIN_COMMENT
 
 PACKAGES = ("sqlalchemy", "sqlmodel")
 _ENGINES = frozenset({"create_engine", "create_async_engine", "engine_from_config", "async_engine_from_config"})
@@ -63,8 +63,12 @@ class Reading:
         found = {}
         for path in self._names.tree.files_containing_any(word.encode() for word in words):
             # What features add is there or not: the database of the project is the same.
-            added = (self._names.tree.read(path) or b"").startswith(ORIGIN_COMMENT)
-            if path.endswith(".py") and not added and not is_test_or_docs(path) and (every := self._spots(path)):
+            if (
+                path.endswith(".py")
+                and not is_signed(self._names.tree, path)
+                and not is_test_or_docs(path)
+                and (every := self._spots(path))
+            ):
                 found[path] = every
         return found
 

@@ -140,7 +140,9 @@ def find(tree: Tree, project: Mapping[str, Any]) -> Manifest | Undecided | None:
     if runtime is None:
         return None
     manager = _manager(tree, project)
-    dev = _group_home(project, manager, DEV_GROUPS)
+    tested = [item for item in requirements if item.name == "pytest" and item.group in DEV_GROUPS and item.home]
+    first = min(tested, key=lambda item: DEV_GROUPS.index(item.group), default=None)
+    dev = (first and first.home) or _group_home(project, manager, DEV_GROUPS)
     if not any(item.home(name) == dev for item, name in lists) and (path := dev_file(tree)):
         dev = DependencyHome("lines", path)
         requirements += tuple(requirements_in(tree, path))

@@ -89,7 +89,8 @@ class ContainerProviders(Providers):
         statements = body_at(ground.project.tree.python(container.path).tree, container.body)
         existing = container.providers.get(spec.name)
         own = ground.spots(container.path)
-        if existing is not None and (container.body, existing) not in own and not ground.is_present(target):
+        known = ground.is_recorded(target) or ground.is_present(target)
+        if existing is not None and (container.body, existing) not in own and not known:
             raise Refused(
                 Refusal(
                     "name-clash",

@@ -49,7 +49,7 @@ class Pydantic(Settings, frozen=True, kw_only=True):
         quote = ground.project.layout.style.quote
         code = f"{name}: {requote(spec.annotation, quote)} = {literal(spec.default, quote)}"
         target = Statement(self.path, self.scope, code, (20, name), comment=spec.help)
-        present = any(record.target.key == target.key for record in ground.records) or ground.is_present(target)
+        present = ground.is_recorded(target) or ground.is_present(target)
         if not present and self._is_the_users(ground, statements, spec, target):
             yield from self._edited(ground, statements, name)
             return
@@ -144,9 +144,11 @@ class Pydantic(Settings, frozen=True, kw_only=True):
     def _last_field(self, ground: Ground, statements: list[ast.stmt]) -> int:
         own = ground.spots(self.path)
         last = after_docstring(statements)
-        for ordinal, node in enumerate(statements):
-            if isinstance(node, ast.Assign | ast.AnnAssign) and (self.body, ordinal) not in own:
-                last = ordinal
+        there = [(number, node) for number, node in enumerate(statements) if (self.body, number) not in own]
+        for kinds in (ast.AnnAssign, ast.Assign):  # what is assigned may configure the class, or check a field
+            if found := [number for number, node in there if isinstance(node, kinds)]:
+                last = found[-1]
+                break
         return last + int(last >= 0 and is_docstring(statements, last + 1))
 
 

@@ -12,7 +12,7 @@ from laterctl.dialects.manifest import may_have
 from laterctl.doctor.code import Codebase, once
 from laterctl.doctor.rule import Found, Rule, Severity
 from laterctl.project.coverage_config import FILES, Home, homes
-from laterctl.project.places import Place
+from laterctl.project.places import Place, is_test_or_docs
 
 FLOOR = "7.11.1"
 """The first version that falls back, instead of failing, where the default core cannot trace greenlets."""
@@ -44,6 +44,8 @@ def source_that_is_not_there(codebase: Codebase) -> Iterator[Found]:
     packages = folders - set(codebase.project.names.roots)
     packages |= {folder for folder in folders if f"{folder}/__init__.py" in files}
     modules |= {folder.rpartition("/")[2] for folder in packages}
+    outermost = {folder for folder in packages if folder.rpartition("/")[0] not in packages}
+    ours = {folder.rpartition("/")[2] for folder in outermost if not is_test_or_docs(f"{folder}/__init__.py")}
     for home in used:
         for option, entry in [(name, entry) for name in _KINDS for entry in home.values("run", name)]:
             if re.search(r"[^\w./-]", entry):
@@ -52,8 +54,8 @@ def source_that_is_not_there(codebase: Codebase) -> Iterator[Found]:
             is_folder = option != "source_pkgs" and (place in folders or place in {"", "."} or entry.startswith("/"))
             is_module = option != "source_dirs" and entry.partition(".")[0] in modules
             if not (is_folder or is_module):
-                reason = f"{option} names {entry!r}, which is no {_KINDS[option]} of this project: nothing is measured"
-                fix = f"name what exists: {', '.join(sorted(modules)) or 'src'}"
+                reason = f"{option} names {entry!r}, which is no {_KINDS[option]} of this project: it measures nothing"
+                fix = f"name what exists: {', '.join(sorted(ours)) or '.'}"
                 yield Found(Place(home.path, home.line(option)), reason, fix)
 
 

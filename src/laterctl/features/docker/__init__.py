@@ -1,6 +1,8 @@
 """A container image: dependencies in a layer of their own, one process, no root."""
 
+import re
 from collections.abc import Iterator
+from contextlib import suppress
 
 from laterctl.dialects.manifest import named
 from laterctl.edits.context import Edit, FeatureContext
@@ -10,6 +12,7 @@ from laterctl.edits.manifest import DependencyFloor
 from laterctl.feature import Feature, Group, Option, Stage
 from laterctl.patterns import pattern
 from laterctl.project.places import Place, is_test_or_docs
+from laterctl.project.roots import folders_above
 from laterctl.refusal import Refusal
 
 IGNORE_FILE = ".dockerignore"
@@ -17,20 +20,23 @@ IMAGE_FILE = pattern(r"(?:^|/)(?:(?:Docker|Container)file(?:\.[\w-]+)?|[\w-]+\.(
 
 
 def not_there(context: FeatureContext) -> Refusal | None:
-    """Refuse beside an image of the user's that Python runs in, and where a lock is out of an image's reach."""
+    """Refuse beside an image of the user's that Python runs in, and where a lock is out of an image's reach.
+
+    An image may also be made in a folder above: by a file there that copies what is in the project's.
+    """
     tree, manifest = context.project.tree, context.project.manifest
     for path in tree.files():
         if not IMAGE_FILE.search(path) or is_test_or_docs(path) or context.is_from_us(path):
             continue
         if b"python" in (tree.read(path) or b""):
-            return Refusal(
-                "already-by-hand",
-                f"{path} makes an image already",
-                Place(path, 1),
-                expected="no file that makes an image of this application",
-                remedy="move it away, or keep it",
-                feature=context.feature,
-            )
+            return _made_already(context, path)
+    for depth, folder in enumerate(folders_above(tree.root), 1):
+        ours = tree.root.resolve().relative_to(folder).as_posix()
+        copies = re.compile(rf"(?m)^\s*(?:COPY|ADD|WORKDIR)\b.*[\s./]{re.escape(ours)}/".encode())
+        for item in sorted(folder.glob("*ockerfile*")):
+            with suppress(OSError):
+                if item.is_file() and b"python" in (text := item.read_bytes()) and copies.search(text):
+                    return _made_already(context, f"{'../' * depth}{item.name}")
     above = [item.place.path for item in manifest.brought if item.place.path.startswith("../")] if manifest else []
     if manifest is not None and not manifest.lock:
         above += filter(None, [named(manifest.manager).lock_above(tree.root)])
@@ -44,6 +50,17 @@ def not_there(context: FeatureContext) -> Refusal | None:
             feature=context.feature,
         )
     return None
+
+
+def _made_already(context: FeatureContext, path: str) -> Refusal:
+    return Refusal(
+        "already-by-hand",
+        f"{path} makes an image already",
+        Place(path, 1),
+        expected="no file that makes an image of this application",
+        remedy="move it away, or keep it",
+        feature=context.feature,
+    )
 
 
 def has_no_ignore_file(context: FeatureContext) -> bool:

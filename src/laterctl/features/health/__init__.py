@@ -64,11 +64,13 @@ feature = Feature(
     ),
     edits_for=probed,
     by_hand=ExistingSigns(
-        imports=("fastapi_health", "fastapi_healthcheck", "fastapi_healthchecks"),
+        imports=("fastapi_health", "fastapi_healthcheck", "fastapi_healthchecks", "dockerflow.fastapi"),
         routes=(
             *("{prefix}", "{prefix}/live", "{prefix}/liveness", "{prefix}/ready", "{prefix}/readiness"),
             *("/healthz", "/livez", "/readyz", "/live", "/liveness", "/ready", "/readiness"),
+            *("/healthz/live", "/healthz/liveness", "/healthz/ready", "/healthz/readiness"),
             *("/healthcheck", "/health-check", "/health_check", "{prefix}/check"),
+            *("/__heartbeat__", "/__lbheartbeat__"),
         ),
         dependencies=("fastapi-health", "fastapi-healthcheck", "fastapi-healthchecks"),
     ),

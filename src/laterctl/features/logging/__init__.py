@@ -63,11 +63,15 @@ feature = Feature(
     ),
     edits_for=library,
     by_hand=ExistingSigns(
-        imports=("asgi_correlation_id", "fastapi_structlog", "pythonjsonlogger"),
+        imports=(
+            *("asgi_correlation_id", "fastapi_structlog", "pythonjsonlogger"),
+            "opentelemetry.instrumentation.logging",
+        ),
         calls=(
             *("structlog.configure", "structlog.configure_once", "loguru.logger.add", "loguru.logger.configure"),
             *("logging.config.dictConfig", "logging.config.fileConfig", "logging.basicConfig"),
         ),
+        middleware=("dockerflow.fastapi.middleware.MozlogRequestSummaryLogger",),
         names=("InterceptHandler",),
     ),
     changes=(

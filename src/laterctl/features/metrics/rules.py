@@ -16,6 +16,7 @@ from laterctl.doctor.processes import several
 from laterctl.doctor.rule import MAIN, Found, Rule, Severity
 from laterctl.project.installed import file_of
 from laterctl.project.names import Own, dotted_path
+from laterctl.project.origin import is_signed
 from laterctl.project.places import Place, is_test_or_docs
 from laterctl.project.statements import (
     Function,
@@ -28,7 +29,6 @@ from laterctl.project.statements import (
     spots_in,
 )
 from laterctl.project.variables import is_set
-from laterctl.targets.origin import ORIGIN_COMMENT
 
 METRICS = frozenset(
     f"prometheus_client.{kind}" for kind in ("Counter", "Gauge", "Histogram", "Summary", "Info", "Enum")
@@ -98,7 +98,7 @@ def workers_that_count_apart(codebase: Codebase) -> Iterator[Found]:
     if not _serves(codebase):
         return
     started = [item for item in several(codebase) if not item.replicas]
-    if started and not is_set(project.tree, "PROMETHEUS_MULTIPROC_DIR", ORIGIN_COMMENT):
+    if started and not is_set(project.tree, "PROMETHEUS_MULTIPROC_DIR"):
         for item in started:
             reason = f"with {item.what} and no PROMETHEUS_MULTIPROC_DIR a scrape reads the counters of one process"
             yield Found(item.place, reason)
@@ -107,7 +107,7 @@ def workers_that_count_apart(codebase: Codebase) -> Iterator[Found]:
 def default_registry(codebase: Codebase) -> Iterator[Found]:
     """Look for the registry of one process being served, where several workers share a folder."""
     project = codebase.project
-    if not several(codebase) or not is_set(project.tree, "PROMETHEUS_MULTIPROC_DIR", ORIGIN_COMMENT):
+    if not several(codebase) or not is_set(project.tree, "PROMETHEUS_MULTIPROC_DIR"):
         return
     codes = list(codebase.containing(b"prometheus_client"))
     if any(code.mentions(*(word.lower() for word in _COLLECTS)) for code in codes):
@@ -137,7 +137,7 @@ def _serves(codebase: Codebase) -> bool:
     served = tree.exists(file_of("metrics"))
     for path in tree.files_containing_any((b"prometheus_client", *_EXPORTERS)):
         data = tree.read(path) or b""
-        if is_test_or_docs(path) or data.startswith(ORIGIN_COMMENT):
+        if is_test_or_docs(path) or is_signed(tree, path):
             continue
         if any(word in data for word in _COLLECTS):
             return False

@@ -78,19 +78,19 @@ def models_in_revisions(codebase: Codebase) -> Iterator[Found]:
 
 
 def several_heads(codebase: Codebase) -> Iterator[Found]:
-    """Look for revisions that nothing follows, beside each other."""
-    named: dict[str, Code] = {}
+    """Look for revisions that nothing follows, beside each other in one folder: other folders are other branches."""
+    named: dict[str, dict[str, Code]] = {}
     before: set[object] = set()
     for code in revisions(codebase):
         values = _values(code)
-        named[str(constant(values["revision"]))] = code
+        named.setdefault(code.path.rpartition("/")[0], {})[str(constant(values["revision"]))] = code
         value = values.get("down_revision")
         before |= {constant(node) for node in nodes(value)} if value is not None else set()
-    heads = sorted(named.keys() - before)
-    if len(heads) > 1:
-        for name in heads:
-            node = _values(named[name])["revision"]
-            yield Found(Place(named[name].path, node.lineno if node else 1), f"heads: {', '.join(heads)}")
+    for codes in named.values():
+        heads = sorted(codes.keys() - before)
+        for name in heads if len(heads) > 1 else ():
+            node = _values(codes[name])["revision"]
+            yield Found(Place(codes[name].path, node.lineno if node else 1), f"heads: {', '.join(heads)}")
 
 
 _ENV = {"alembic.ini": "[alembic]\nscript_location = migrations\n"}

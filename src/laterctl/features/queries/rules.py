@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import itertools
+import re
 from collections.abc import Iterator
 
 from laterctl.doctor.code import Visit
@@ -11,23 +13,48 @@ from laterctl.doctor.rule import Found, Rule, Severity
 _TEXTS = frozenset({"sqlalchemy.text", "sqlalchemy.sql.text", "sqlalchemy.sql.expression.text", "sqlmodel.text"})
 
 
+# Where SQL takes a value; what stands elsewhere, such as the name of a table, can be no parameter.
+_BEFORE = re.compile(
+    r"(?:[=<>]|\b(?:I?LIKE|BETWEEN|LIMIT|OFFSET)|\b(?:IN|ANY|VALUES)\s*\((?!\s*SELECT\b)[^()]*)\s*\Z|\A[^']*(?:'[^']*'[^']*)*'[^']*\Z",
+    re.IGNORECASE,
+)
+_AFTER = re.compile(r"(?![\w.(])")  # a name goes on, or is called
+_PERCENT = re.compile(r"%(?:\(\w+\))?[a-z]")
+_BRACES = re.compile(r"\{[^{}]*\}")
+
+
 def text_with_values(call: Visit[ast.Call]) -> Iterator[Found]:
-    """Look for values in the text of a statement: by an f-string, `%` or `format`."""
+    """Look for values in the text of a statement, where parameters could be: by an f-string, `%` or `format`."""
     text = call.argument(0, "text")
     if call.target not in _TEXTS or text is None:
         return
-    value = call.code.value(text)
-    made = isinstance(value, ast.JoinedStr) and any(_is_value(part, call) for part in value.values)
-    made |= isinstance(value, ast.BinOp) and isinstance(value.op, ast.Mod) and isinstance(value.left, ast.Constant)
-    func = value.func if isinstance(value, ast.Call) else None
-    made |= isinstance(func, ast.Attribute) and func.attr == "format" and isinstance(func.value, ast.Constant)
-    if made:
-        yield Found(call.line, "what is put into the text is run as SQL, whoever sent it")
+    parts = _parts(call.code.value(text), call)
+    before = ""
+    for part, after in itertools.pairwise(parts):
+        before += part
+        if _BEFORE.search(before) and _AFTER.match(after):
+            yield Found(call.line, "what is put into the text is run as SQL, whoever sent it")
+            return
+        before += "x"
 
 
-def _is_value(part: ast.expr, call: Visit[ast.Call]) -> bool:
-    """Whether a part of an f-string is filled in, and not with a constant of the file."""
-    return isinstance(part, ast.FormattedValue) and not isinstance(call.code.value(part.value), ast.Constant)
+def _parts(value: ast.expr, call: Visit[ast.Call]) -> list[str]:
+    """Return a text in parts, between which something is filled in that is no constant of the file."""
+    match value:
+        case ast.JoinedStr():
+            parts = [""]
+            for item in value.values:
+                known = call.code.value(item.value) if isinstance(item, ast.FormattedValue) else item
+                if isinstance(known, ast.Constant):
+                    parts[-1] += str(known.value)
+                else:
+                    parts.append("")
+            return parts
+        case ast.BinOp(op=ast.Mod(), left=ast.Constant(value=str(text))):
+            return _PERCENT.split(text)
+        case ast.Call(func=ast.Attribute(attr="format", value=ast.Constant(value=str(text)))):
+            return _BRACES.split(text)
+    return []
 
 
 _HEAD = "from sqlalchemy import select, text\n\n\ndef find(users, name):\n    return select(users).where("
@@ -49,5 +76,6 @@ QRY001 = Rule(
     good=(
         f'{_HEAD}text("name = :name")).params(name=name)\n',
         f'{_HEAD}text(f"name = :{{NAME}}"))\n\n\nNAME = "name"\n',
+        f'{_HEAD}text(f"{{users.name}}.name = :name")).params(name=name)\n',
     ),
 )

@@ -23,6 +23,7 @@ feature = Feature(
     ),
     by_hand=ExistingSigns(
         imports=("asgi_correlation_id",),
+        middleware=("dockerflow.fastapi.middleware.RequestIdMiddleware",),
         dependencies=("asgi-correlation-id",),
         names=(
             *("RequestIDMiddleware", "RequestIdMiddleware", "CorrelationIDMiddleware", "CorrelationIdMiddleware"),

@@ -126,7 +126,13 @@ feature = Feature(
     edits_for=instrumented,
     check=started_by_agent,
     by_hand=ExistingSigns(
-        imports=("logfire", "ddtrace", "elasticapm", "opentelemetry.instrumentation.fastapi"),
+        imports=(
+            "logfire",
+            "ddtrace",
+            "elasticapm",
+            "opentelemetry.instrumentation.fastapi",
+            "azure.monitor.opentelemetry",
+        ),
         calls=("opentelemetry.trace.set_tracer_provider",),
     ),
     changes=("requests are traced, and spans sent once OTEL_EXPORTER_OTLP_ENDPOINT is set",),

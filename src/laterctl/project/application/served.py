@@ -7,11 +7,14 @@ import re
 from msgspec import Struct
 
 from laterctl.patterns import pattern
-from laterctl.project.places import Place
+from laterctl.project.places import Place, is_test_or_docs
 from laterctl.project.source import Unreadable
 from laterctl.project.tree import Outside, Tree
 
 _REFERENCE = pattern(r"(?<![\w./:@-])([A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*):([A-Za-z_][\w.]*)(?![\w:/@-])")
+_OWNER = pattern(  # of files or of a process, as `user:group`
+    r"(?:\b(?:chown|chgrp|gosu|su-exec)(?:\s+-\S+)*(?:=|\s+)|^\s*USER\s+|\b(?:user|curl\s.*-u)[:=]?\s*)[\"']?$"
+)
 _FILE = pattern(r"\bfastapi[\"',\s]+(?:run|dev)[\"',\s]+(?:--[\w-]+[= ]\S+\s+)*[\"']?([\w./-]+\.py)")
 _SERVER = pattern(r"uvicorn|gunicorn|hypercorn|granian|daphne|fastapi|asgi|wsgi_app|entrypoint|serverless|handler")
 _SCRIPTS = pattern(
@@ -25,8 +28,8 @@ _WEAK = pattern(r"^README(?:\.\w+)?$", re.IGNORECASE)
 class Served(Struct, frozen=True):
     """A reference to an application object: module and attribute as written, or `path` for `fastapi run FILE`.
 
-    `strength` is 3 for what starts the application in production, 2 for a Python script, 1 for what merely tells
-    people how to.
+    `strength` is 3 for what starts the application in production, 2 for a Python script, 1 for what tests it or merely
+    tells people how to.
     """
 
     module: str
@@ -62,7 +65,7 @@ def find_served(tree: Tree) -> list[Served]:
         elif starts(path):
             found += _references(tree, path, 3)
     for path in tree.files_containing_any((b"icorn", b"sgi")):  # uvicorn, gunicorn, wsgi_app, asgi
-        found += _references(tree, path, 2)
+        found += _references(tree, path, 1 if is_test_or_docs(path) else 2)
     return found
 
 
@@ -96,6 +99,6 @@ def _references(tree: Tree, path: str, strength: int) -> list[Served]:
         found += [Served("", "", place, strength, file) for file in files]
         for match in _REFERENCE.finditer(line):
             quoted = line[match.start() - 1 : match.start()] in {'"', "'"}
-            if quoted or not python:
+            if quoted if python else not _OWNER.search(line[: match.start()]):
                 found.append(Served(match[1], match[2], place, strength))
     return found

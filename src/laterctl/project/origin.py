@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from laterctl.patterns import pattern
+from laterctl.project.tree import Tree
 
 ORIGIN = "From laterctl: "
 """How it begins, behind what makes it a comment."""
@@ -42,6 +43,11 @@ def feature_of(path: str, data: bytes) -> str:
     """Return the name of the feature that a file says it came from, `""` when it says none."""
     found = _line_of(path, data[:2000].decode("utf-8", "replace"))
     return found[1] if found else ""
+
+
+def is_signed(tree: Tree, path: str) -> bool:
+    """Whether a file says that it came from a feature, whatever the ledger knows. Raises what `Tree.read` does."""
+    return bool(feature_of(path, tree.read(path) or b""))
 
 
 def unsigned(path: str, text: str) -> str:
