@@ -94,7 +94,7 @@ feature = Feature(
     after=("docker",),
     why="a cluster starts the image, asks its probes, and waits for it to drain",
     notes=(
-        "more pods: laterctl add k8s --set k8s.replicas=2, once Redis has what jwt, rate-limit or cache keep in memory",
+        "more pods: laterctl add k8s --set k8s.replicas=2, once Redis has what jwt, rate-limit, cache, tasks or websocket keep in memory",
         "they are for Kubernetes 1.30 or newer",
     ),
 )

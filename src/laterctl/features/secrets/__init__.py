@@ -231,7 +231,7 @@ feature = Feature(
     stage=Stage.MORE,
     why="when secrets change while the application runs, and no release is to follow",
     notes=(
-        "use it: secrets.get('name').value, of a setting by its name, with secrets: SecretsDep from {api.secret_provider}",
+        "use it: secrets.get('name').value, by the name of a setting, with secrets: SecretsDep from {api.secret_provider}",
         "secrets that change while the application runs: laterctl add secrets --set secrets.provider=vault",
     ),
 )
