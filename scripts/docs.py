@@ -20,7 +20,8 @@ from laterctl import cli
 from laterctl.changeset import Changeset, patch
 from laterctl.codemods import newer
 from laterctl.commands.new import foundation
-from laterctl.dialects.settings import Settings, named, settings_of
+from laterctl.commands.read import notes
+from laterctl.dialects.settings import Settings, settings_of
 from laterctl.doctor import rules
 from laterctl.doctor.rule import Example, Rule
 from laterctl.edits.setting import Setting
@@ -111,7 +112,7 @@ def feature_page(feature: Feature, project: Project) -> str:
     blocks += section("Options", options_table(feature))
     blocks += section("Settings", settings_table(feature, dialect))
     blocks += section("What behaves differently", bullets(prose(item) for item in feature.changes))
-    blocks += section("How to use it", bullets(prose(named(note, dialect)) for note in feature.notes))
+    blocks += section("How to use it", bullets(map(prose, notes(feature, project))))
     found = [rule for rule in rules.every() if rule.feature == feature.name]
     blocks += section("What the doctor looks for", rule_table(found, "../rules/") if found else "")
     return document([*blocks, *changes(feature, project)])

@@ -377,7 +377,7 @@ def test_its_settings_say_what_they_are(feature: Feature) -> None:
         if isinstance(edit, Setting):
             assert edit.help
             assert not env_key(f"# {edit.words()}")
-            assert not edit.name.endswith(("_seconds", "_ttl")) or "in seconds" in edit.help
+            assert not edit.name.endswith("_ttl") or "in seconds" in edit.help
             if feature.secret is not None and edit.name in feature.secret():
                 assert f"laterctl secret {feature.name}" in edit.help
 

@@ -171,7 +171,9 @@ class Feature(Struct, frozen=True):
         changes: what behaves differently afterwards; shown in the plan.
         stage, after, why: where it stands in `laterctl guide`: the stage, the features of that stage that come before
             it, and the reason for that place.
-        notes: what to do next; shown after success, with `{setting_name}` as the variable that sets it in the project.
+        notes: what to do next; shown after success, with `{setting_name}` as the variable that sets it in the project, and
+            `{core.module}` as the path that a module of ours is imported from. `laterctl add NAME --set NAME.OPTION=VALUE`
+            in one says that it is for other values of that option.
         secret: makes fresh key material for `laterctl secret`: name of a setting to value.
     """
 

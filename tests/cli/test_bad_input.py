@@ -336,7 +336,7 @@ def test_undo_of_a_ledger_that_was_changed(tmp_path: Path) -> None:
         (("doctor", "--only", "JTW001"), ("--only: there is no rule JTW001; did you mean JWT001 or",)),
         (("doctor", "--skip", "LTR,crs"), ("--skip: there is no rule crs; did you mean CORS",)),
         (("doctor", "--only", ""), ("--only: there is no rule without a name",)),
-        (("secret", "metrics"), ("metrics has no secret",)),
+        (("secret", "cors"), ("cors has no secret that can be made",)),
         (("info",), ("name a feature, or give --project",)),
         (("new", "class"), ("'class'", "keyword")),
         (("new", "shop", "--settings", "yaml"), ("yaml", "dynaconf, pydantic")),

@@ -144,7 +144,7 @@ def test_a_proof_that_failed(tmp_path: Path) -> None:
         (("explain", "XX1"), 2, "unknown-rule"),
         (("doctor", "--only", "JTW001"), 2, "unknown-rule"),
         (("doctor", "--skip", "LTR,nope"), 2, "unknown-rule"),
-        (("secret", "metrics"), 2, "usage"),
+        (("secret", "cors"), 2, "usage"),
         (("new", "class"), 2, "usage"),
         (("undo",), 6, "unanswered"),
     ],

@@ -10,10 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from laterctl.commands.read import secret
-from laterctl.dialects.settings import SettingLine, SettingSpec, named, setting_lines, settings_of
+from laterctl.commands.read import notes, secret
+from laterctl.dialects.settings import SettingLine, SettingSpec, setting_lines, settings_of
+from laterctl.engine.plan import Request
 from laterctl.features import catalogue
 from laterctl.project.discover import discover
+from tests import memory
+from tests.cli.command import done, run
 from tests.memory import add
 from tests.project.making import write
 from tests.shapes import files, shape_named
@@ -175,21 +178,45 @@ def test_where_the_settings_are_undecided_the_secret_says_so(tmp_path: Path) -> 
     assert (list(made.values), made.unknown) == (["B_JWT_KEYS"], "")
 
 
-def test_a_name_in_a_text_is_the_projects() -> None:
-    project = discover(Path(__file__).parent)
-    assert named("set {redis_url}", settings_of(project)) == "set REDIS_URL"
-
-
 def test_names_in_notes_are_those_of_settings() -> None:
     every = catalogue.every()
     known = {edit.name for feature in every for edit in feature.edits if isinstance(edit, SettingSpec)}
+    project = discover(Path(__file__).parent)
     for feature in every:
-        for note in feature.notes:
-            said = named(note, settings_of(discover(Path(__file__).parent)))
+        assert "{" not in "".join(feature.changes)
+        for note, said in zip(feature.notes, notes(feature, project), strict=True):
             for name in known:
                 assert name.upper() not in note, f"{feature.name}: write {{{name}}}"
                 assert (f"{{{name}}}" in note) == (name.upper() in said)
             assert "{" not in said, note
+
+
+@pytest.mark.parametrize("taken", [False, True])
+def test_modules_in_notes_are_the_projects(taken: bool) -> None:
+    before = {**files(shape_named("flat")), **({"core/rate_limit.py": b"MINE = 1\n"} if taken else {})}
+    made = memory.planned(before, Request(add=("rate-limit",)))
+    said = notes(catalogue.feature("rate-limit"), memory.project(before), made.entries["rate-limit"])
+    module = "core.app_rate_limit" if taken else "core.rate_limit"
+    assert said[0].endswith(f"from {module}")
+    assert f"{module.replace('.', '/')}.py" in made.changeset
+
+
+def test_notes_offer_no_value_that_an_option_has() -> None:
+    before = files(shape_named("flat"))
+    offer = "laterctl add cache --set cache.store=redis"
+    for store in ("memory", "redis"):
+        made = memory.planned(before, Request(add=("cache",), options={"cache": {"store": store}}))
+        said = notes(catalogue.feature("cache"), memory.project(before), made.entries["cache"])
+        assert any(offer in note for note in said) == (store == "memory")
+
+
+def test_only_the_settings_that_come_are_named(tmp_path: Path) -> None:
+    write(tmp_path, files(shape_named("flat")))
+    assert "VAULT" not in run(tmp_path, "add", "secrets", "--dry-run").out
+    assert "VAULT_TOKEN" in run(tmp_path, "add", "secrets", "--set", "secrets.provider=vault", "--dry-run").out
+    said = done(tmp_path, "info", "secrets").out
+    assert 'VAULT_ROLE  the role that service accounts sign in with ("")  with provider=vault, login=kubernetes' in said
+    assert "core/env_secrets.py\n" in said
 
 
 def _where(line: SettingLine) -> str:

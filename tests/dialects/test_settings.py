@@ -410,7 +410,7 @@ def test_a_field_comes_and_goes_with_its_comment_whatever_became_of_that(name: s
     before = dialect(name)
     made = memory.add(before, "resources")
     path = next(path for path in made if path.endswith(("core/settings.py", "core/config.py")))
-    comment = b"  # connections at a time"
+    comment = b"  # connections at a time, of each process"
     assert made[path].count(b"redis_max_connections: PositiveInt = 100" + comment) == 1
 
     changed = {**made, path: made[path].replace(comment, edited.encode())}
@@ -428,12 +428,12 @@ def test_a_field_comes_and_goes_with_its_comment_whatever_became_of_that(name: s
 @pytest.mark.parametrize(
     ("width", "said"),
     [
-        (97, "  # what one client may do in all: 100/minute; empty for no limit"),
-        (96, "  # what one client may do in all: 100/minute"),
-        (77, "  # what one client may do in all: 100/minute"),
-        (76, "  # what one client may do in all"),
-        (65, "  # what one client may do in all"),
-        (64, ""),
+        (83, "  # for each client: 100/minute; empty for no limit"),
+        (82, "  # for each client: 100/minute"),
+        (63, "  # for each client: 100/minute"),
+        (62, "  # for each client"),
+        (51, "  # for each client"),
+        (50, ""),
     ],
 )
 def test_of_a_comment_there_is_as_much_as_fits_the_line(width: int, said: str) -> None:

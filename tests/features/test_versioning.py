@@ -454,6 +454,15 @@ def test_routes_that_have_a_version_by_hand_are_taken_as_they_are(tmp_path: Path
         assert client.get("/api/v1/items/1").status_code == 200
 
 
+def test_routes_with_a_version_of_their_own_are_named_and_how_they_come_to_the_others() -> None:
+    by_hand = {path: text.replace('prefix="/chat"', 'prefix="/api/v1/chat"') for path, text in BEFORE.items()}
+    assert by_hand != BEFORE
+    for files, told in ((BEFORE, False), (by_hand, True)):
+        made = memory.planned(encoded(files), Request(add=("versioning",)))
+        said = [note.message for note in made.notes if "in their own path" in note.message]
+        assert [("shop/routers/chat.py" in text and "with the prefix /api" in text) for text in said] == [True] * told
+
+
 def test_another_prefix_than_that_of_versions_by_hand_is_refused() -> None:
     files = encoded({**BEFORE, "shop/routers/chat.py": CHAT.replace('"/chat"', '"/v2/chat"')})
     (refusal,) = memory.planned(files, Request(add=("versioning",))).refusals

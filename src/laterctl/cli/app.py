@@ -410,7 +410,8 @@ def info(
         declared = read.about(feature)
         entry = installed.get(declared.name)
         values = entry.options if entry else {}
-        show.feature(declared, read.by_hand(entry) if entry else [], values, settings_of(found), as_json=json)
+        notes, present = read.notes(declared, found, entry), read.by_hand(entry) if entry else []
+        show.feature(declared, present, values, notes, settings_of(found), as_json=json)
 
 
 @app.command()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -238,21 +238,18 @@ def feature(
     declared: Feature,
     present: Sequence[str],
     values: Mapping[str, Any],
+    notes: Sequence[str],
     settings_dialect: Settings,
     *,
     as_json: bool,
 ) -> None:
     """Explain a feature, with the names that the project gives its settings, and the values of its options."""
-    from laterctl.dialects.settings import named
+    from laterctl.edits.chosen import conditional
     from laterctl.edits.setting import Setting
-    from laterctl.features import catalogue
 
-    notes = [named(note, settings_dialect) for note in declared.notes]
-
+    known = [(item, when) for item, when in conditional(declared.edits) if isinstance(item, Setting)]
     settings = [
-        {"name": item.name, "help": item.words(), "default": item.default, "secret": item.secret}
-        for item in catalogue.edits_of(declared.name)
-        if isinstance(item, Setting)
+        {"name": item.name, "help": item.words(), "default": item.default, "secret": item.secret} for item, _ in known
     ]
     options = [
         {
@@ -292,14 +289,15 @@ def feature(
         say(f"  recommends {', '.join(declared.recommends)} (--without leaves one out)")
     if declared.floors:
         say(f"  from {', '.join(f'{name} {floor}' for name, floor in declared.floors.items())} on")
-    group("What it brings", () if present else dict.fromkeys(_brought(declared.name)))
+    group("What it brings", () if present else _brought(declared))
     group("What behaves differently", declared.changes)
     group(
         "Settings",
         (
             f"{settings_dialect.environment_variable(item['name'])}  {item['help']} "
             + faint("(secret)" if item["secret"] else f"({json.dumps(item['default'])})")
-            for item in settings
+            + _with(when)
+            for item, (_, when) in zip(settings, known, strict=True)
         ),
     )
     group("Options", (_option(item) for item in options))
@@ -316,13 +314,17 @@ def _option(option: Mapping[str, Any]) -> str:
 _SEPARATOR = "; "
 
 
-def _brought(name: str) -> list[str]:
+def _with(conditions: Iterable[str]) -> str:
+    return faint(f"  with {', '.join(conditions)}") if conditions else ""
+
+
+def _brought(declared: Feature) -> Iterator[str]:
     """Say what a declaration puts into any project; more may come with what the project has."""
     from laterctl.edits.app_statements import ExceptionHandler, Middleware, Router
+    from laterctl.edits.chosen import conditional
     from laterctl.edits.dropped_test import DroppedTest
     from laterctl.edits.file import File
     from laterctl.edits.manifest import DependencyFloor
-    from laterctl.features import catalogue
 
     words: dict[type, Callable[[Any], str]] = {
         Middleware: lambda item: f"middleware {item.source.partition(':')[2]}",
@@ -332,8 +334,13 @@ def _brought(name: str) -> list[str]:
         DroppedTest: lambda item: f"tests/{item.name}",
         DependencyFloor: lambda item: f"dependency {item.requirement}{' (development)' if item.dev else ''}",
     }
-    found = [(kind, item) for kind in words for item in catalogue.edits_of(name) if isinstance(item, kind)]
-    return [words[kind](item) for kind, item in found]
+    every = [*conditional(declared.edits)]
+    found = [(kind, item, when) for kind in words for item, when in every if isinstance(item, kind)]
+    whens: dict[str, list[tuple[str, ...]]] = {}
+    for kind, item, when in found:
+        whens.setdefault(words[kind](item), []).append(when)
+    # What comes with several values of an option comes in any case, or does not depend on it here.
+    yield from (text + (_with(when[0]) if len(when) == 1 else "") for text, when in whens.items())
 
 
 def project(name: str, parts: Iterable[Part], draw: Callable[[], None]) -> None:

@@ -185,7 +185,9 @@ def _settings(prepared: Prepared) -> None:
     from laterctl.features import catalogue
 
     settings = settings_of(prepared.project)
-    known = [item for name in prepared.plan.added for item in catalogue.edits_of(name) if isinstance(item, Setting)]
+    entries = prepared.plan.entries
+    edits = (item for name in prepared.plan.added for item in catalogue.edits_of(name, entries[name].options))
+    known = [item for item in edits if isinstance(item, Setting)]
     secret = [item for item in known if item.secret]
     lines = [f"{settings.environment_variable(item.name)}  {faint(item.help)}" for item in secret]
     if len(known) > len(secret):
@@ -478,14 +480,14 @@ def _proved(result: RunResult) -> str:
 
 def _next_steps(prepared: Prepared) -> None:
     """Say what to do next, feature by feature; `laterctl info FEATURE` says it again."""
-    from laterctl.dialects.settings import named, settings_of
+    from laterctl.commands.read import notes
     from laterctl.features import catalogue
 
-    settings = settings_of(prepared.project)
+    project, entries = prepared.project, prepared.plan.entries
     steps = [note for note in prepared.notes if _is_step(note, prepared.plan)]
     for name in prepared.plan.added:
         here = _noted((note for note in steps if note.feature == name), "notice")
-        group(f"Next for {name}", [*here, *(named(note, settings) for note in catalogue.feature(name).notes)])
+        group(f"Next for {name}", [*here, *notes(catalogue.feature(name), project, entries[name])])
 
 
 def _is_step(note: Note, made: Plan) -> bool:

@@ -12,8 +12,11 @@ from msgspec.structs import replace
 from laterctl.engine import ledger
 from laterctl.feature import Group
 from laterctl.features import catalogue
+from laterctl.patterns import pattern
 
 if TYPE_CHECKING:
+    import re
+
     from laterctl.dialects.settings import SettingLine
     from laterctl.engine.ledger import Entry
     from laterctl.feature import Feature
@@ -173,12 +176,39 @@ class Secret(Struct, frozen=True):
     unknown: str = ""
 
 
+_PLACEHOLDER = pattern(r"\{(\w+)(?:\.(\w+))?\}")
+_OFFER = pattern(r"laterctl add \S+ --set [\w-]+\.(\w+)=([^\s:]+)")
+
+
+def notes(declared: Feature, project: Project, entry: Entry | None = None) -> list[str]:
+    """Return what to do with a feature, in the names of a project, but for the options that have such a value already.
+
+    `{setting_name}` is the variable that sets it there, and `{core.module}` the dotted path of a module of ours.
+    """
+    from laterctl.dialects.settings import settings_of
+    from laterctl.targets.owned_file import alternative
+
+    settings, values = settings_of(project), declared.values(entry.options if entry else {})
+    moved = {record.target.default_place for record in entry.records} if entry else set()
+
+    def spelled(match: re.Match[str]) -> str:
+        name, module = match.groups()
+        if not module:
+            return settings.environment_variable(name)
+        own = alternative(module) if f"{name}/{module}.py" in moved else module
+        return f"{project.package_of(name)}.{own}"
+
+    offers = ((note, _OFFER.search(note)) for note in declared.notes)
+    open_ones = (note for note, offer in offers if not (offer and str(values.get(offer[1])) == offer[2]))
+    return [_PLACEHOLDER.sub(spelled, note) for note in open_ones]
+
+
 def secret(name: str, start: Path, app: str | None = None) -> Secret:
     """Return fresh key material for a feature, as the project around `start` reads it; nothing is written.
 
     Raises:
         laterctl.features.catalogue.UnknownFeature: there is no such feature.
-        ValueError: the feature has no secret.
+        ValueError: the feature has no secret that can be made.
         laterctl.refusal.Refused: the project cannot be read.
     """
     from laterctl.commands.change import load_project
@@ -187,7 +217,7 @@ def secret(name: str, start: Path, app: str | None = None) -> Secret:
 
     feature = catalogue.find(name)
     if feature.secret is None:
-        raise ValueError(f"{feature.name} has no secret")
+        raise ValueError(f"{feature.name} has no secret that can be made")
     made = feature.secret()
     with readable():
         project, _ = load_project(start, app)

@@ -52,11 +52,18 @@ def feature(name: str) -> Feature:
     return declared
 
 
-def edits_of(name: str) -> tuple[Edit, ...]:
-    """Return the edits that a feature declares, whatever they depend on; none for one of another version's."""
+def edits_of(name: str, options: Mapping[str, Value] | None = None) -> tuple[Edit, ...]:
+    """Return the edits that a feature declares; none for one of another version's.
+
+    With `options` they are those that hold with these values, otherwise all of them.
+    """
+    from laterctl.edits.chosen import chosen
     from laterctl.edits.context import flat
 
-    return flat(feature(name).edits) if name in module_names() else ()
+    if name not in module_names():
+        return ()
+    declared = feature(name)
+    return flat(declared.edits if options is None else chosen(declared.edits, declared.values(options)))
 
 
 @cache

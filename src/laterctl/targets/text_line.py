@@ -37,7 +37,7 @@ class TextLine(TextTarget, frozen=True):
         return lines.env_key(self.text.rpartition("\n")[2]) if self.form == "env" else self.text.strip()
 
     def describe(self) -> str:
-        return self.text
+        return self.text.rpartition("\n")[2]
 
     def inspect(self, document: Document) -> Inspection:
         from laterctl.codemods import lines

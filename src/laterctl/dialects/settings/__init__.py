@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from laterctl.dialects.settings.base import SettingLine, Settings, SettingSpec, path_in
-from laterctl.patterns import pattern
 from laterctl.project.names import Names
 from laterctl.project.places import is_test_or_docs
 from laterctl.project.source import Unreadable
@@ -21,19 +20,12 @@ from laterctl.project.tree import Outside
 if TYPE_CHECKING:
     from laterctl.project.discover import Project
 
-__all__ = ["SettingLine", "SettingSpec", "Settings", "named", "setting_lines", "settings_of"]
-
-_PLACEHOLDER = pattern(r"\{(\w+)\}")
+__all__ = ["SettingLine", "SettingSpec", "Settings", "setting_lines", "settings_of"]
 
 
 def settings_of(project: Project) -> Settings:
     """Return the project's settings; where it has none, those of a project that reads the process's variables."""
     return project.settings or Settings()
-
-
-def named(text: str, settings: Settings) -> str:
-    """Return a text with each `{setting_name}` replaced by the variable that a person sets in this project."""
-    return _PLACEHOLDER.sub(lambda match: settings.environment_variable(match[1]), text)
 
 
 def setting_lines(project: Project, name: str, value: str) -> tuple[SettingLine, ...]:

@@ -45,8 +45,8 @@ class SettingSpec(Struct, frozen=True):
     """A setting that a feature has: lower-case name, type annotation, default, and whether it is a secret.
 
     Where only some texts are values, the annotation is a `Literal` of them, in single quotes. `help` is one line for
-    people, who read it above the setting in an example environment file, too: with the unit, and with how a secret is
-    made.
+    people, who read it above the setting in an example environment file, too: with the unit where the name has none, and
+    with how a secret is made.
     """
 
     name: str

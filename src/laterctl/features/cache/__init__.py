@@ -51,7 +51,7 @@ feature = Feature(
     after=("queries",),
     why="by now it is measured what takes long, and that alone is worth keeping",
     notes=(
-        "use it: await cache.get_or_set(PRICES, shop, load), with cache: CacheDep in the route",
+        "use it: await cache.get_or_set(PRICES, shop, load), with cache: CacheDep from {api.cache}; what PRICES is stands in {core.cache}",
         "with more than one process: laterctl add cache --set cache.store=redis",
     ),
 )

@@ -22,9 +22,11 @@ feature = Feature(
             "cors_headers",
             "list[str] | str",
             "",
-            help="request headers that scripts may send; empty for the usual ones",
+            help="request headers to allow; empty for the usual",
         ),
-        Setting("cors_expose", "list[str] | str", [], help="further response headers for scripts; with commas"),
+        Setting(
+            "cors_expose", "list[str] | str", [], help="further response headers that scripts may read; with commas"
+        ),
         File("core/cors.py", "cors/core/cors.py.jinja"),
         Middleware("core.cors:CorsMiddleware", rank="cors", settings="core.cors:CorsSettings"),
         DroppedTest("test_cors.py", "cors/tests/test_cors.py.jinja", when=has_importable_app),

@@ -68,8 +68,13 @@ def has_no_ignore_file(context: FeatureContext) -> bool:
     return context.project.tree.read(IGNORE_FILE) is None or context.is_from_us(IGNORE_FILE)
 
 
-def ignore_file(context: FeatureContext) -> Iterator[Edit]:
-    """Say of the project's own list that it stays, and what has to be on it."""
+def told(context: FeatureContext) -> Iterator[Edit]:
+    """Say of the project's own list that it stays, and what has to be on it; and of a lock that it belongs to git."""
+    manifest = context.project.manifest
+    if manifest is not None and named(manifest.manager).lock:
+        context.notice(
+            f"commit {named(manifest.manager).lock}: the image installs what it has, and fails where that is old"
+        )
     if not has_no_ignore_file(context):
         message = f"{IGNORE_FILE} stays as it is: see that it leaves out .env, .git and environments"
         context.choice(message, Place(IGNORE_FILE, 1))
@@ -97,13 +102,12 @@ feature = Feature(
         File(IGNORE_FILE, "docker/dockerignore.jinja", root=True, when=has_no_ignore_file),
         DroppedTest("test_image.py", "docker/tests/test_image.py.jinja", client=False),
     ),
-    edits_for=ignore_file,
+    edits_for=told,
     check=not_there,
     stage=Stage.DELIVERY,
     why="an image is stopped and asked for its health: that is there by now",
     notes=(
         "make it: docker build -t app . ; run it: docker run -p 8000:8000 app",
-        "commit the lock of your package manager: the image installs what is locked, and none that is out of date",
         "what the application writes belongs elsewhere than in /app; settings come from the environment",
     ),
 )

@@ -51,6 +51,10 @@ def implementations(context: FeatureContext) -> Iterator[Edit]:
     name, names = _names(context)
     table = f"{name.upper()}S"
     given = {"kind": _class(name), "module": f"core.{name}s", "table": table, "table_module": f"api.{name}s"}
+    context.notice(
+        f"use it: {name}: {_class(name)}Dep, from {context.module(f'api.{name}s')}; each logs until you write it"
+    )
+    context.notice(f"one more: laterctl add factory --set factory.implementations={','.join(names)},NAME")
     yield File(f"core/{name}s.py", "factory/core/kind.py.jinja", given=given)
     yield File(f"api/{name}s.py", "factory/api/named.py.jinja", open=True, given=given)
     for item in names:
@@ -90,5 +94,4 @@ feature = Feature(
     check=is_free,
     stage=Stage.MORE,
     why="when one thing is done in several ways, chosen by name",
-    notes=("one more: laterctl add factory --set factory.implementations=email,sms,push",),
 )

@@ -54,9 +54,9 @@ feature = Feature(
             "health_timeout_seconds",
             "PositiveFloat",
             1.0,
-            help="for a check, in seconds",
+            help="how long a check may take",
         ),
-        Setting("health_cache_seconds", "NonNegativeFloat", 1.0, help="how long a result holds, in seconds"),
+        Setting("health_cache_seconds", "NonNegativeFloat", 1.0, help="how long a result is kept"),
         File("core/health.py", "health/core/health.py.jinja", open=True),
         File("api/health.py", "health/api/health.py.jinja"),
         Router("api.health:router", alias="health_router"),
@@ -79,6 +79,6 @@ feature = Feature(
     why="what deploys it, and what sends it requests, has to know when it serves",
     notes=(
         "point the liveness probe at /health/live, and what sends requests at /health/ready",
-        "add what the application cannot work without to CHECKS",
+        "add what the application cannot work without to CHECKS in {core.health}",
     ),
 )

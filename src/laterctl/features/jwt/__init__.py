@@ -100,7 +100,9 @@ feature = Feature(
         Setting("jwt_audience", "str", "api", help="whom the tokens are for"),
         Setting("jwt_algorithm", "Literal['HS256', 'HS384', 'HS512']", "HS256", help="how tokens are signed"),
         Setting("jwt_access_ttl", "PositiveInt", 900, help="life of an access token, in seconds"),
-        Setting("jwt_max_ttl", "PositiveInt", 3600, help="longest life that is believed, in seconds"),
+        Setting(
+            "jwt_max_ttl", "PositiveInt", 3600, help="longest life of an access token, in seconds; others are refused"
+        ),
         Chosen(
             "refresh",
             ("memory", "redis"),
@@ -109,7 +111,7 @@ feature = Feature(
                     "jwt_refresh_ttl",
                     "PositiveInt",
                     1209600,
-                    help="life of a session without use, in seconds",
+                    help="life of an unused session, in seconds",
                 ),
             ),
         ),

@@ -40,13 +40,15 @@ def not_there(context: FeatureContext) -> Refusal | None:
 
 
 def told(context: FeatureContext) -> Iterator[Edit]:
-    """Say how the image and the secrets come to the cluster, by the names that they have here."""
+    """Say how the image, the secrets and the tables come to the cluster, by the names that they have here."""
     name = ImageFacts(context).name
     context.notice(
         f"push the image, and say which: cd {FOLDER} && kustomize edit set image {name}=REGISTRY/{name}:TAG; "
         f"then kubectl apply -k {FOLDER}"
     )
     context.notice(f"secrets: kubectl create secret generic {name} --from-env-file=FILE, a file that git ignores")
+    if context.project.database is not None:
+        context.notice("run migrations before new pods come, as a Job with the same image: alembic upgrade head")
     yield from ()
 
 
@@ -92,8 +94,7 @@ feature = Feature(
     after=("docker",),
     why="a cluster starts the image, asks its probes, and waits for it to drain",
     notes=(
-        "more pods: laterctl add k8s --set k8s.replicas=2, once Redis has what jwt, rate-limit or cache keep in memory",
-        "run migrations before new pods come, as a Job with the same image: alembic upgrade head",
+        "more pods: laterctl add k8s --set k8s.replicas=2, once Redis has what jwt, rate-limit, cache, tasks or websocket keep in memory",
         "they are for Kubernetes 1.30 or newer",
     ),
 )

@@ -22,6 +22,6 @@ feature = Feature(
     notes=(
         "run it: locust -f load/locustfile.py --headless -u 20 -r 5 -t 60s --host http://127.0.0.1:8000",
         "it asks for the paths of /openapi.json that need nothing; LOAD_PATHS names others",
-        "LOAD_P95_MS and LOAD_FAILURES are what it lets pass; LOAD_ALLOW_REMOTE lets it at other machines",
+        "LOAD_P95_MS=500 and LOAD_FAILURES=0.01, a share, are what it lets pass; LOAD_ALLOW_REMOTE=1 lets it at other machines",
     ),
 )

@@ -8,6 +8,14 @@ from laterctl.edits.open_file import Listed
 from laterctl.edits.setting import Setting
 from laterctl.feature import ExistingSigns, Feature, Group, Stage
 
+
+def fresh_token() -> dict[str, str]:
+    """Return a token that cannot be guessed."""
+    import secrets
+
+    return {"metrics_token": secrets.token_urlsafe(32)}
+
+
 feature = Feature(
     name="metrics",
     group=Group.MONITORING,
@@ -22,7 +30,7 @@ feature = Feature(
             "SecretStr | None",
             None,
             secret=True,
-            help="bearer token that /metrics asks for; a long random text, without one it is open",
+            help="bearer token that /metrics asks for; without one it is open; laterctl secret metrics makes one",
         ),
         File("core/metrics.py", "metrics/core/metrics.py.jinja"),
         File("api/metrics.py", "metrics/api/metrics.py.jinja"),
@@ -44,4 +52,5 @@ feature = Feature(
         "keep /metrics internal, or set {metrics_token}",
         "with several workers set PROMETHEUS_MULTIPROC_DIR to a folder that is emptied at start",
     ),
+    secret=fresh_token,
 )

@@ -58,8 +58,8 @@ feature = Feature(
     after=("jwt",),
     why="what callers may do follows from who they are",
     notes=(
-        "protect a route: dependencies=[require(Permission.WRITE)]",
-        "name your permissions in Permission, and what brings others in IMPLIES",
+        "protect a route: dependencies=[require(Permission.WRITE)], from {api.permissions}",
+        "name your permissions in Permission of {core.permissions}, and what brings others in IMPLIES",
         "name the routes for anybody in PUBLIC_ROUTES instead of '*': a test then fails for any other without a caller",
     ),
 )

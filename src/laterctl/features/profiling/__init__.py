@@ -31,7 +31,7 @@ feature = Feature(
             help="what X-Profile-Token has to be; without it nothing is profiled; laterctl secret profiling makes one",
         ),
         Setting("profiling_dir", "str", "profiles", help="folder for the profiles"),
-        Setting("profiling_keep", "PositiveInt", 20, help="how many profiles are kept, the newest"),
+        Setting("profiling_keep", "PositiveInt", 20, help="how many of the newest profiles are kept"),
         File("core/profiling.py", "profiling/core/profiling.py.jinja"),
         Middleware("core.profiling:profiled", rank="profiling", settings="core.profiling:ProfilingSettings"),
         IgnoreLine("profiles/"),
@@ -48,7 +48,8 @@ feature = Feature(
     why="where the time of a slow request goes is seen before anything is made faster",
     notes=(
         "set {profiling_token}, send it as X-Profile-Token, and open the file in {profiling_dir} that X-Profile-Id names",
-        "a def route runs in a thread, which the profile does not see: with profile_block(): around what is slow there",
+        "a def route runs in a thread, which the profile does not see: put `with profile_block():`, from {core.profiling}, "
+        "around what is slow there",
     ),
     secret=fresh_token,
 )

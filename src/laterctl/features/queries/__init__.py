@@ -30,6 +30,7 @@ def library(context: FeatureContext) -> Iterator[Edit]:
     if paged is not None:
         context.choice(f"there are no pages by key beside {PAGINATION}", paged.place)
         return
+    context.notice(f"pages by key: after and cursor_at, from {context.module('core.paging')}")
     yield File("core/paging.py", "queries/core/paging.py.jinja")
     yield DroppedTest("test_paging.py", "queries/tests/test_paging.py.jinja", client=False)
 
@@ -45,7 +46,7 @@ feature = Feature(
             "queries_max_repeats",
             "NonNegativeInt",
             0,
-            help="how often a request may send a statement; more is logged, 0 counts nothing",
+            help="log statements sent more often; 0 for off",
         ),
         File("core/queries.py", "queries/core/queries.py.jinja"),
         Middleware("core.queries:QueriesMiddleware", rank="profiling", settings="core.queries:QuerySettings"),
@@ -59,7 +60,9 @@ feature = Feature(
         names=("QueriesMiddleware",),
         dependencies=("nplusone", "sqltap"),
     ),
-    changes=("statements that a request repeats are logged, once a number is set",),
+    changes=(
+        "once a number is set, X-DB-Queries says how many statements a request sent, and those that it repeats are logged",
+    ),
     stage=Stage.SPEED,
     after=("profiling",),
     why="most of that time goes to statements, and they can be counted",

@@ -38,7 +38,7 @@ feature = Feature(
         ),
     ),
     edits=(
-        Setting("rate_limit_default", "str", "", help="what one client may do in all: 100/minute; empty for no limit"),
+        Setting("rate_limit_default", "str", "", help="for each client: 100/minute; empty for no limit"),
         Chosen("store", ("memory",), (File("core/rate_store.py", "rate-limit/core/rate_store.memory.py.jinja"),)),
         Chosen(
             "store",
@@ -69,7 +69,7 @@ feature = Feature(
     ),
     why="a limit by user needs to know the user",
     notes=(
-        "bound what each client does in {rate_limit_default}, and routes by dependencies=[limit('5/minute')]",
+        "bound what each client does in {rate_limit_default}, and routes by dependencies=[limit('5/minute')], from {core.rate_limit}",
         "behind a proxy set FORWARDED_ALLOW_IPS to its address, or all clients count as one",
         "with more than one process: laterctl add rate-limit --set rate-limit.store=redis",
     ),

@@ -18,8 +18,8 @@ feature = Feature(
     edits=(
         DependencyFloor("redis[hiredis]>=5.0.2"),  # a blocking pool of 5.0.1 hangs where no server answers
         Setting("redis_url", "SecretStr | None", help="redis://host:6379/0"),
-        Setting("redis_timeout_seconds", "PositiveFloat", 1.0, help="for connecting and answers, in seconds"),
-        Setting("redis_max_connections", "PositiveInt", 100, help="connections at a time"),
+        Setting("redis_timeout_seconds", "PositiveFloat", 1.0, help="how long Redis may take to answer"),
+        Setting("redis_max_connections", "PositiveInt", 100, help="connections at a time, of each process"),
         File("core/redis.py", "redis/core/redis.py.jinja"),
         Provider("redis", "core.redis:build_redis", closed_by="aclose", rank=20),
         Beside(

@@ -34,5 +34,5 @@ feature = Feature(
     changes=("every response has an X-Request-ID, the caller's or a new one",),
     stage=Stage.LOGS,
     why="what is logged from here on can say which request it belongs to",
-    notes=("current_request_id() gives the id to your code; send it on in X-Request-ID",),
+    notes=("current_request_id(), from {core.request_id}, gives the id to your code; send it on in X-Request-ID",),
 )

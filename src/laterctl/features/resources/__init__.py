@@ -47,9 +47,9 @@ feature = Feature(
         ),
     ),
     edits=(
-        Setting("http_timeout_seconds", "PositiveFloat", 10.0, help="for each wait, in seconds"),
-        Setting("http_connect_timeout_seconds", "PositiveFloat", 3.0, help="for connecting, in seconds"),
-        Setting("http_max_connections", "PositiveInt", 100, help="connections at a time"),
+        Setting("http_timeout_seconds", "PositiveFloat", 10.0, help="how long each read or write may take"),
+        Setting("http_connect_timeout_seconds", "PositiveFloat", 3.0, help="how long connecting may take"),
+        Setting("http_max_connections", "PositiveInt", 100, help="connections at a time, of each process"),
         File("core/http_client.py", "resources/core/http_client.py.jinja"),
         Chosen("redis", (True,), (File("api/clients.py", "resources/api/clients.py.jinja"),)),
         Chosen("redis", (False,), (File("api/clients.py", "resources/api/http_client.py.jinja"),)),

@@ -13,7 +13,7 @@ from laterctl.edits.file import File, engine, http_client
 from laterctl.edits.manifest import DependencyFloor
 from laterctl.edits.open_file import Listed, Step
 from laterctl.edits.provider import Provider
-from laterctl.edits.setting import Setting
+from laterctl.edits.setting import Setting, variable
 from laterctl.feature import ExistingSigns, Feature, Group, Option, Stage
 from laterctl.refusal import Refusal
 
@@ -21,8 +21,9 @@ LIFESPAN = "core.lifespan:open_resources"
 
 
 def client(context: FeatureContext) -> Iterator[Edit]:
-    """Depend on the HTTP client library that the project uses, to ask Vault."""
+    """Depend on the HTTP client library that the project uses, to ask Vault, and say how that is prepared."""
     if context.options["provider"] == "vault":
+        context.notice(f"let the application in, as vault-policy.hcl says, and set {variable('vault_addr', context)}")
         yield DependencyFloor(FLOORS[http_client(context)])
     elif context.options["database"] == "yes":
         context.choice("the database is entered as before: only Vault changes its password")
@@ -95,7 +96,7 @@ feature = Feature(
                     "SecretStr | None",
                     None,
                     secret=True,
-                    help="a token that is not changed, for development alone",
+                    help="a fixed token, for development alone",
                 ),
                 Chosen(
                     "login",
@@ -119,13 +120,13 @@ feature = Feature(
                         Setting("vault_auth_mount", "str", "kubernetes", help="where Kubernetes is mounted in Vault"),
                         Setting("vault_role", "str", "", help="the role that service accounts sign in with"),
                         Setting(
-                            "vault_jwt_path", "str", "", help="the service account's token, if not where it usually is"
+                            "vault_jwt_path", "str", "", help="path of the service account's token, if not the usual"
                         ),
                     ),
                 ),
                 Setting("vault_kv_mount", "str", "secret", help="where the KV engine (version 2) is mounted"),
                 Setting(
-                    "vault_kv_path", "str", "", help="the KV secret whose fields are called as settings; none if empty"
+                    "vault_kv_path", "str", "", help="the KV secret whose fields are named like settings; none if empty"
                 ),
                 Chosen(
                     "database",
@@ -159,19 +160,19 @@ feature = Feature(
                     "vault_poll_seconds",
                     "PositiveFloat",
                     60.0,
-                    help="after which time all processes have a secret that was changed, in seconds",
+                    help="time until all processes have a change",
                 ),
                 Setting(
                     "vault_startup_timeout_seconds",
                     "NonNegativeFloat",
                     10.0,
-                    help="how long the start waits for Vault, in seconds",
+                    help="wait for Vault at startup",
                 ),
                 Setting(
                     "vault_grace_seconds",
                     "NonNegativeFloat",
                     3600.0,
-                    help="how long secrets hold while Vault does not answer, in seconds",
+                    help="secrets hold so long without Vault",
                 ),
                 File("core/secret_source.py", "secrets/core/secret_source.vault.py.jinja", open=True),
                 Provider(
@@ -230,7 +231,7 @@ feature = Feature(
     stage=Stage.MORE,
     why="when secrets change while the application runs, and no release is to follow",
     notes=(
-        "use it: secrets.get('name').value, with secrets: SecretsDep in the route",
+        "use it: secrets.get('name').value, by the name of a setting, with secrets: SecretsDep from {api.secret_provider}",
         "secrets that change while the application runs: laterctl add secrets --set secrets.provider=vault",
     ),
 )

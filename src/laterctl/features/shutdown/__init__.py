@@ -19,7 +19,7 @@ feature = Feature(
             "shutdown_drain_seconds",
             "NonNegativeFloat",
             0.0,
-            help="for draining, in seconds; requests are still taken after a signal to stop",
+            help="time from the signal to the stop; requests are still taken",
         ),
         File("core/shutdown.py", "shutdown/core/shutdown.py.jinja"),
         Step(
@@ -39,6 +39,6 @@ feature = Feature(
     notes=(
         "start the server with a bound for what never ends: uvicorn --timeout-graceful-shutdown 30",
         "behind a load balancer set {shutdown_drain_seconds} to the time that it takes to notice",
-        "streams without an end stop in time as StreamingResponse(until_stopping(events()))",
+        "streams without an end stop in time as StreamingResponse(until_stopping(events())), from {core.shutdown}",
     ),
 )

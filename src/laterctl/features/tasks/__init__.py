@@ -51,7 +51,7 @@ feature = Feature(
     name="tasks",
     group=Group.SCALING,
     aliases=("dramatiq",),
-    summary="tasks that requests leave to be done later, at least once, also by processes of their own",
+    summary="tasks that requests leave to be done later, in the application or by processes of their own",
     requires=("lifespan",),
     floors={"python": "3.10", "fastapi": "0.112.2"},
     options=(
@@ -82,7 +82,7 @@ feature = Feature(
                     "tasks_heartbeat_seconds",
                     "PositiveInt",
                     15,
-                    help="after how long a worker that says nothing is gone, and others do its tasks, in seconds",
+                    help="a worker silent for longer is gone; others do its tasks",
                 ),
                 File("worker.py", "tasks/worker.py.jinja", open=True),
                 Beside(
@@ -111,7 +111,8 @@ feature = Feature(
     stage=Stage.MORE,
     why="what takes long and can wait is measured by now, and a worker's log says which request left a task",
     notes=(
-        "leave a task: await enqueue(send_receipt.message(order.id)), of a function under @dramatiq.actor(broker=broker)",
+        "leave a task: await enqueue(send_receipt.message(order.id)), of a function under @dramatiq.actor(broker=broker), "
+        "with both from {core.tasks}",
         "with a process of its own for tasks: laterctl add tasks --set tasks.store=redis",
     ),
 )

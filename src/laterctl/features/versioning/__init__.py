@@ -64,6 +64,13 @@ def on_application(context: FeatureContext) -> list[Place]:
     ]
 
 
+def versioned_by_hand(context: FeatureContext) -> list[Place]:
+    """Return the routes whose paths have a version in the code."""
+    routes = all_routes(context.project, ("/",))
+    found = (route.place for route in routes if any(map(_VERSION.match, route.full)))
+    return [place for place in found if not context.own_file(place.path)]
+
+
 def places(found: Sequence[Place]) -> str:
     """Return the lines of routes of one file, the first few of them."""
     more = f" and {len(found) - 5} more" if len(found) > 5 else ""
@@ -74,6 +81,11 @@ def versions(context: FeatureContext) -> Iterator[Edit]:
     """Yield a file and an entry of the table for each version after the first, and say which routes have none."""
     if own := on_application(context):
         context.notice(f"routes of the application itself have no version until a router has them: {places(own)}")
+    if fixed := versioned_by_hand(context):
+        context.notice(
+            f"routes that have a version in their own path are in no other one: {places(fixed)}; "
+            f"with the prefix {context.options['prefix']} instead they answer where they do now, and are in each version"
+        )
     for number in range(2, int(str(context.options["new"])[1:]) + 1):
         name = f"v{number}"
         yield File(f"api/{name}.py", "versioning/api/version.py.jinja")
@@ -123,6 +135,6 @@ feature = Feature(
     why="when clients cannot follow a change that the API needs",
     notes=(
         "laterctl add versioning --set versioning.new=v2 makes a version: put what it changes into its module",
-        "say when a version ends in LIFETIMES; {versions_enforce_sunset}=true answers 410 from then on",
+        "say when a version ends in LIFETIMES of {api.versions}; {versions_enforce_sunset}=true answers 410 from then on",
     ),
 )

@@ -20,9 +20,8 @@ def callers(context: FeatureContext) -> Iterator[Edit]:
     """Ask the project's own dependency who connects, where a new module can import it."""
     if (own := current_user(context)) is None:
         path = context.path("api/ws.py")
-        context.notice(
-            f"without jwt anybody may connect, until CALLERS in {path} names a dependency that knows callers"
-        )
+        if not context.own_file(context.path("core/auth/tokens.py")):
+            context.notice(f"anybody may connect, until jwt is added, or CALLERS in {path} names who knows callers")
         return
     context.notice(f"who connects is what {own.text} returns: it has to take a WebSocket where it takes a request")
     yield File("api/ws_user.py", "websocket/api/ws_user.py.jinja")
@@ -53,7 +52,7 @@ feature = Feature(
         ),
         Setting("ws_max_connections", "PositiveInt", 1000, help="connections at a time, of each process"),
         Setting("ws_max_of_user", "PositiveInt", 20, help="connections of one user, of each process"),
-        Setting("ws_max_message", "PositiveInt", 65536, help="bytes of a message that clients may send"),
+        Setting("ws_max_message", "PositiveInt", 65536, help="largest message of a client, in bytes"),
         Chosen(
             "store",
             ("redis",),
@@ -95,7 +94,8 @@ feature = Feature(
     stage=Stage.MORE,
     why="when clients are to be told instead of asking",
     notes=(
-        "send to clients: await hub.publish(text), with hub: HubDep in the route; to one user's: topic_of(subject)",
+        "send to all clients: await hub.publish(text), with hub: HubDep from {api.ws}; to those of one user: "
+        "await hub.publish(text, topic_of(subject)), from {core.realtime}",
         "start the server with a bound for what it takes itself: uvicorn --ws-max-size 65536",
         "with more than one process: laterctl add websocket --set websocket.store=redis",
     ),

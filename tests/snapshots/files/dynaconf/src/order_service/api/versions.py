@@ -50,5 +50,5 @@ VERSIONS: list[Version] = [Version('v1', [])]
 # By version, with times such as that of datetime.now().astimezone().
 LIFETIMES: dict[str, Lifetime] = {}
 
-# That of paths without a version.
+# That of paths without a version: say since when.
 LEGACY = Lifetime(datetime.fromisoformat('2026-01-01T00:00:00+00:00'))

@@ -1,5 +1,5 @@
 # From laterctl: tasks.
-"""Tasks: what requests leave to be done later, by a process of its own.
+"""Tasks: what requests leave to be done later.
 
     @dramatiq.actor(broker=broker)
     async def send_receipt(order_id: int) -> None:
@@ -8,10 +8,11 @@
     await enqueue(send_receipt.message(order.id))
 
 One that fails is tried three times more, later and later, and for an hour at
-the most; one that takes a minute is ended. It is done at least once, and again
-where its process was ended before it was. Give it ids, and let it look whether
-there is still something to do: ``UPDATE orders SET receipt_sent = true WHERE
-id = :id AND NOT receipt_sent`` changes one row for two that try.
+the most; one that takes a minute is ended.
+This process does them, and what is left at its end is lost.
+Give a task ids, and let it look whether there is still something to do:
+``UPDATE orders SET receipt_sent = true WHERE id = :id AND NOT receipt_sent``
+changes one row for two that try.
 """
 
 # ruff: noqa: ARG002 - Dramatiq names the parameters of what it calls

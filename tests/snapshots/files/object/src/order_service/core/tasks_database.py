@@ -1,8 +1,8 @@
 # From laterctl: tasks.
 """Tasks that are left when a session commits, and only then.
 
-Between the commit and Redis a task can be lost: while Redis is down there is
-a line in the log, and after a crash there is none.
+Between the commit and the queue a task can be lost: where it is not taken, as
+while Redis is down, there is a line in the log, and after a crash none.
 """
 
 import logging
