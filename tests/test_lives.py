@@ -109,6 +109,18 @@ def test_a_module_of_ours_is_renamed() -> None:
     assert memory.add(mine, "websocket") == mine
 
 
+def test_nothing_is_built_on_a_module_that_was_deleted() -> None:
+    base = dialect("object")
+    whole = memory.add(base, "cors")
+    mine = {path: data for path, data in whole.items() if not path.endswith("core/feature_settings.py")}
+    (refusal,) = memory.planned(mine, Request(add=("health",))).refusals
+    assert (refusal.code, refusal.remedy) == ("deleted", "put it back: laterctl doctor --fix")
+    assert memory.add(mine, "request-scope").keys() > mine.keys()
+
+    untested = {path: data for path, data in whole.items() if not path.startswith("tests/")}
+    assert memory.add(untested, "health").keys() > untested.keys()
+
+
 def in_a_factory(files: Files) -> dict[str, bytes]:
     """Return files in which the application is made by a function now."""
     path = "src/order_service/main.py"

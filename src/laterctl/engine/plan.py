@@ -18,7 +18,7 @@ from laterctl.engine.lost import is_lost, renamed
 from laterctl.engine.preflight import chosen_by_project
 from laterctl.engine.resolution import Resolution
 from laterctl.features import catalogue
-from laterctl.project.places import Place
+from laterctl.project.places import Place, is_test_or_docs
 from laterctl.refusal import Note, Refusal
 from laterctl.targets import converge
 from laterctl.targets.base import Record, Target
@@ -164,6 +164,7 @@ def _made(project: Project, installed: Mapping[str, Entry], request: Request) ->
     refusals += [] if refusals else _renamed(project, installed, [name for name in removed if name in present])
     used = {*catalogue.closure(request.add, declined, declares), *renewed} if request.add or renewed else set()
     refusals += [] if refusals else _elsewhere(project, [entry for name, entry in installed.items() if name in used])
+    refusals += [] if refusals else _without_modules(project, present, added, declares)
     if refusals:
         return Plan(Changeset({}), installed, removed=tuple(removed), refusals=tuple(refusals))
     entries = {
@@ -278,6 +279,25 @@ def _renamed(project: Project, installed: Mapping[str, Entry], removed: Sequence
                 remedy="laterctl update follows it to the new name, then run the command again",
                 feature=name,
             )
+
+
+def _without_modules(
+    project: Project, present: Mapping[str, Entry], added: Sequence[str], needs: Needing
+) -> Iterator[Refusal]:
+    """Refuse to build on a module that somebody has deleted: what is added would import it."""
+    for name in [name for name in catalogue.closure(added, needs=needs) if name in present]:
+        for record in present[name].records:
+            path = record.target.path
+            is_module = record.target.whole_file and path.endswith(".py") and not is_test_or_docs(path)
+            if is_module and is_lost(project, record, ()):
+                yield Refusal(
+                    "deleted",
+                    f"{path} of {name} is gone, and {', '.join(added)} would build on it",
+                    Place(path, 1),
+                    expected=path,
+                    remedy="put it back: laterctl doctor --fix",
+                    feature=name,
+                )
 
 
 def _declinable(refusal: Refusal) -> Refusal:
