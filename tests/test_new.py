@@ -109,6 +109,7 @@ def test_it_serves_with_nothing_configured(project: Path) -> None:
     account = {"email": "ada@example.com", "password": "correct horse battery staple"}
     environment = {**UNINSTALLED, "PYTHONWARNINGS": "error::DeprecationWarning"}
 
+    (project / "app.db").unlink(missing_ok=True)  # other tests sign up, too
     with uvicorn_server("order_service.main:app", project, environment) as server:
         health = ask(f"{server.url}/api/health")
         created, user = ask(f"{server.url}/api/users", account)

@@ -469,7 +469,9 @@ def test_open_files_keep_what_the_user_made_of_the_entries_of_others(monkeypatch
     made = memory.add(project_files(shape_named("environ")), "cors", "resources")
     (path,) = (path for path in made if path.endswith("core/settings.py") and not path.startswith("."))
     old = edited(made, path, "redis_url: SecretStr | None = None", "redis_url: str = 'redis://here'")
-    old = edited(old, path, "    http_max_connections: PositiveInt = 100  # connections at a time\n", "")
+    old = edited(
+        old, path, "    http_max_connections: PositiveInt = 100  # connections at a time, of each process\n", ""
+    )
     first = "One field for each setting"
     assert first in text
     Release("7.0.0", real, {settings: text.replace(first, "A field for each")}).use(monkeypatch)

@@ -378,7 +378,8 @@ def test_a_wrong_setting_is_named(project: Path, name: str) -> None:
     ],
 )
 def test_a_database_that_is_not_checked_is_told_of(database: str, said: str) -> None:
-    files = FLAT | {"db.py": f"from sqlalchemy import create_engine\n\n{database}".encode()}
+    main = b"import db\n" + FLAT["main.py"]
+    files = FLAT | {"main.py": main, "db.py": f"from sqlalchemy import create_engine\n\n{database}".encode()}
     plan = memory.planned(files, Request(add=("health",)))
     assert not plan.refusals
     assert any(said in note.message for note in plan.notes)

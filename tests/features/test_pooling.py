@@ -208,6 +208,7 @@ def test_a5_a8_a_restart_of_postgresql_is_survived_and_a_stop_leaves_nothing(
     assert "Traceback" not in server.output()
     server.stop()
     assert asked(postgres, f"SELECT pid {OURS}") == []
+    server.restart()
 
 
 @pytest.mark.parametrize("driver", ["asyncpg", "psycopg"])
