@@ -88,8 +88,9 @@ def requirement_files(tree: Tree) -> list[str]:
     """
     found = _lists(tree, "")
     if not found:
-        code = {path.partition("/")[0] for path in tree.python_files()}
-        aside = {folder for folder, slash, _ in (path.partition("/") for path in tree.files()) if slash} - code
+        listing = (path.partition("/") for path in tree.files() if path.endswith((".txt", ".in")))
+        if aside := {folder for folder, slash, _ in listing if slash}:
+            aside -= {path.partition("/")[0] for path in tree.python_files()}
         found = [path for folder in sorted(aside) for path in _lists(tree, f"{folder}/")]
     return [path for path in found if "constraint" not in path]
 
