@@ -199,7 +199,7 @@ def _only_package(names: Names, app_path: str, import_root: str) -> str:
 def _tests(tree: Tree, folder: str) -> str:
     """Return the folder of tests; one beside the application's modules when there are several below them."""
     counted: Counter[str] = Counter()
-    for path in tree.python_files():
+    for path in (path for path in tree.python_files() if "test" in path):
         name = path.rpartition("/")[2]
         if name.startswith("test_") or name.endswith("_test.py") or name == "conftest.py":
             parts = path.split("/")[:-1]
@@ -234,8 +234,6 @@ def _first_party(tree: Tree, import_root: str) -> frozenset[str]:
     found: set[str] = set()
     for root in {import_root, ""}:
         prefix = f"{root}/" if root else ""
-        for path in tree.python_files():
-            if path.startswith(prefix):
-                top, slash, _ = path[len(prefix) :].partition("/")
-                found.add(top if slash else top.removesuffix(".py"))
+        tops = {path[len(prefix) :].partition("/")[0] for path in tree.python_files() if path.startswith(prefix)}
+        found |= {top.removesuffix(".py") for top in tops}
     return frozenset(name for name in found if name.isidentifier() and name != "__init__")
