@@ -210,3 +210,14 @@ class Feature(Struct, frozen=True):
         values = self.values(given)
         chosen = (item.requires.get(values[item.name], ()) for item in self.options if item.name in values)
         return (*self.requires, *(name for names in chosen for name in names))
+
+
+def fresh_token(setting: str) -> Callable[[], Mapping[str, str]]:
+    """Return what makes a token that cannot be guessed, as the value of a setting: the `secret` of a feature."""
+
+    def make() -> Mapping[str, str]:
+        import secrets
+
+        return {setting: secrets.token_urlsafe(32)}
+
+    return make

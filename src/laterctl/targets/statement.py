@@ -51,7 +51,7 @@ class Statement(CodeTarget, frozen=True):
 
     def is_same(self, code: str) -> bool:
         """Whether code is this statement; formatters move a comment behind a long line into parentheses."""
-        return any(same_code(code, form) for form in [self.code, *self.commented()])
+        return same_code(code, self.code) or any(same_code(code, form) for form in self.commented())
 
     def commented(self) -> list[str]:
         """Return the code with its comment, the whole one first, then without its last clauses."""

@@ -6,15 +6,7 @@ from laterctl.edits.file import File
 from laterctl.edits.manifest import DependencyFloor
 from laterctl.edits.open_file import Listed
 from laterctl.edits.setting import Setting
-from laterctl.feature import ExistingSigns, Feature, Group, Stage
-
-
-def fresh_token() -> dict[str, str]:
-    """Return a token that cannot be guessed."""
-    import secrets
-
-    return {"metrics_token": secrets.token_urlsafe(32)}
-
+from laterctl.feature import ExistingSigns, Feature, Group, Stage, fresh_token
 
 feature = Feature(
     name="metrics",
@@ -52,5 +44,5 @@ feature = Feature(
         "keep /metrics internal, or set {metrics_token}",
         "with several workers set PROMETHEUS_MULTIPROC_DIR to a folder that is emptied at start",
     ),
-    secret=fresh_token,
+    secret=fresh_token("metrics_token"),
 )

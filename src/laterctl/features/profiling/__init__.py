@@ -5,15 +5,7 @@ from laterctl.edits.dropped_test import DroppedTest, has_importable_app
 from laterctl.edits.file import File
 from laterctl.edits.manifest import DependencyFloor, IgnoreLine
 from laterctl.edits.setting import Setting
-from laterctl.feature import ExistingSigns, Feature, Group, Stage
-
-
-def fresh_token() -> dict[str, str]:
-    """Return a token that cannot be guessed."""
-    import secrets
-
-    return {"profiling_token": secrets.token_urlsafe(32)}
-
+from laterctl.feature import ExistingSigns, Feature, Group, Stage, fresh_token
 
 feature = Feature(
     name="profiling",
@@ -51,5 +43,5 @@ feature = Feature(
         "a def route runs in a thread, which the profile does not see: put `with profile_block():`, from {core.profiling}, "
         "around what is slow there",
     ),
-    secret=fresh_token,
+    secret=fresh_token("profiling_token"),
 )
